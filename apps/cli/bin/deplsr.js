@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+// A published package has a build and runs it. A checkout runs its sources, so that no command is ever older than the code beside it.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { constants } from "node:os";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const checkout = existsSync(new URL("../tsconfig.json", import.meta.url));
+
+if (!checkout) {
+  await import("../dist/main.js");
+} else {
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
+  const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+  const command = ["--conditions", "@deplsr/source", "--import", loader, main, ...process.argv.slice(2)];
+  const child = spawn(process.execPath, command, { stdio: "inherit" });
+  // A terminal sends Ctrl-C to both: the child saves and ends by itself, this process only waits for it.
+  process.on("SIGINT", () => {});
+  for (const signal of /** @type {const} */ (["SIGTERM", "SIGHUP"])) process.on(signal, () => child.kill(signal));
+  child.on("exit", (code, signal) => {
+    process.exit(code ?? 128 + (signal ? constants.signals[signal] : 0));
+  });
+}

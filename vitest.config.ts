@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    projects: ["packages/*", "apps/*"],
+    pool: "forks",
+    // Every worker opens a device of its own; on a software adapter more than two only wait for each other.
+    maxWorkers: 2,
+  },
+});
