@@ -1,0 +1,154 @@
+import { describe, expect, it } from "vitest";
+import { readSafetensors, type StoredEntry, storedEntry, writeSafetensors } from "../../src/io/safetensors.ts";
+
+/** A file from a header and a number of data bytes, without any of the writer's care. */
+function file(header: unknown, data: number | Uint8Array = 0): Uint8Array {
+  const text = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
+  const bytes = typeof data === "number" ? new Uint8Array(data) : data;
+  const result = new Uint8Array(8 + text.length + bytes.length);
+  new DataView(result.buffer).setBigUint64(0, BigInt(text.length), true);
+  result.set(text, 8);
+  result.set(bytes, 8 + text.length);
+  return result;
+}
+
+const tensor = (dtype: string, shape: unknown, begin: number, end: number): unknown => ({
+  dtype,
+  shape,
+  data_offsets: [begin, end],
+});
+
+describe("readSafetensors", () => {
+  it("reads every dtype", () => {
+    const bytes = new Uint8Array(64);
+    const view = new DataView(bytes.buffer);
+    view.setFloat64(0, Math.PI, true);
+    view.setBigInt64(8, -5n, true);
+    view.setBigUint64(16, 7n, true);
+    view.setFloat32(24, -1.5, true);
+    view.setInt32(28, -70_000, true);
+    view.setUint32(32, 4_000_000_000, true);
+    view.setUint16(36, 0x3e00, true); // 1.5 as f16
+    view.setUint16(38, 0xc049, true); // -3.140625 as bf16
+    view.setInt16(40, -300, true);
+    view.setUint16(42, 65_000, true);
+    view.setInt8(44, -7);
+    view.setUint8(45, 200);
+    view.setUint8(46, 1);
+    const { tensors } = readSafetensors(
+      file(
+        {
+          f64: tensor("F64", [1], 0, 8),
+          i64: tensor("I64", [], 8, 16),
+          u64: tensor("U64", [], 16, 24),
+          f32: tensor("F32", [1, 1], 24, 28),
+          i32: tensor("I32", [1], 28, 32),
+          u32: tensor("U32", [1], 32, 36),
+          f16: tensor("F16", [1], 36, 38),
+          bf16: tensor("BF16", [1], 38, 40),
+          i16: tensor("I16", [1], 40, 42),
+          u16: tensor("U16", [1], 42, 44),
+          i8: tensor("I8", [1], 44, 45),
+          u8: tensor("U8", [1], 45, 46),
+          bool: tensor("BOOL", [1], 46, 47),
+        },
+        bytes.subarray(0, 47),
+      ),
+    );
+    const exact = Object.fromEntries([...tensors].map(([name, stored]) => [name, stored.toFloat64()[0]]));
+    expect(exact).toEqual({
+      f64: Math.PI,
+      i64: -5,
+      u64: 7,
+      f32: -1.5,
+      i32: -70_000,
+      u32: 4_000_000_000,
+      f16: 1.5,
+      bf16: -3.140625,
+      i16: -300,
+      u16: 65_000,
+      i8: -7,
+      u8: 200,
+      bool: 1,
+    });
+    expect(tensors.get("f64")!.toFloat32()[0]).toBe(Math.fround(Math.PI));
+    expect(tensors.get("i64")!.toInt32()).toEqual(Int32Array.of(-5));
+    expect(tensors.get("i64")!.shape).toEqual([]);
+    expect(() => tensors.get("u32")!.toInt32()).toThrow('tensor "u32" holds 4000000000, beyond 32 bits');
+    expect(() => tensors.get("f32")!.toInt32()).toThrow('tensor "f32" is F32, but integers are expected');
+  });
+
+  it("refuses 64-bit integers that a number cannot hold", () => {
+    const bytes = new Uint8Array(8).fill(0x7f);
+    const { tensors } = readSafetensors(file({ a: tensor("I64", [], 0, 8) }, bytes));
+    expect(() => tensors.get("a")!.toFloat64()).toThrow("beyond 2^53");
+  });
+
+  it.each<[string, Uint8Array, string]>([
+    ["an empty file", new Uint8Array(3), "the file has 3 bytes"],
+    ["another kind of file", new TextEncoder().encode("PK\u0003\u0004 not this"), "not a safetensors file"],
+    ["a cut header", file({ a: tensor("F32", [1], 0, 4) }, 4).subarray(0, 20), "it is cut off"],
+    ["a header that is not JSON", file("{nope"), "not valid JSON"],
+    ["a header that is a list", file("[1]"), "not a JSON object"],
+    ["a tensor without description", file({ a: 3 }), 'tensor "a" has no description'],
+    ["an unknown dtype", file({ a: tensor("F8", [1], 0, 1) }, 1), 'dtype "F8"'],
+    ["a dtype from the prototype", file({ a: tensor("toString", [1], 0, 1) }, 1), 'dtype "toString"'],
+    ["a negative size", file({ a: tensor("F32", [-1], 0, 4) }, 4), "shape [-1]"],
+    ["a size that is no number", file({ a: tensor("F32", "x", 0, 4) }, 4), 'shape "x"'],
+    ["offsets of one number", file({ a: { dtype: "U8", shape: [1], data_offsets: [0] } }, 1), "data_offsets [0]"],
+    ["reversed offsets", file({ a: tensor("F32", [1], 4, 0) }, 4), "ends before it at 0"],
+    ["cut data", file({ a: tensor("F32", [2], 0, 8) }, 5), "ends at byte 8 of the data, but the file holds 5"],
+    ["a shape of other bytes", file({ a: tensor("F32", [3], 0, 8) }, 8), "F32[3] needs 12 bytes"],
+    ["an impossible size", file({ a: tensor("F32", [2 ** 40, 2 ** 40], 0, 4) }, 4), "impossible size"],
+    ["overlaps", file({ a: tensor("F32", [2], 0, 8), b: tensor("F32", [2], 4, 12) }, 12), '"b" overlaps'],
+    ["a hole", file({ a: tensor("U8", [2], 0, 2), b: tensor("U8", [2], 3, 5) }, 5), '1 unused bytes before tensor "b"'],
+    ["bytes after the last tensor", file({ a: tensor("U8", [2], 0, 2) }, 9), "end at byte 2 of the data"],
+    ["metadata that is no text", file({ __metadata__: { a: 1 } }), '__metadata__ "a" is not a string'],
+    ["metadata that is no object", file({ __metadata__: "x" }), "not an object of strings"],
+  ])("refuses %s", (_, bytes, message) => {
+    expect(() => readSafetensors(bytes)).toThrow(message);
+  });
+
+  it("accepts an empty tensor and a padded header", () => {
+    const { tensors } = readSafetensors(file(`${JSON.stringify({ a: tensor("F32", [0, 3], 0, 0) })}   `));
+    expect(tensors.get("a")!.toFloat32()).toEqual(new Float32Array(0));
+  });
+});
+
+describe("writeSafetensors", () => {
+  it("gives back what was written, aligned", () => {
+    const entries: [string, StoredEntry][] = [
+      ["bytes", storedEntry(Uint8Array.of(1, 2, 3), [3])],
+      ["ids", storedEntry(BigInt64Array.of(49406n, -1n), [2])],
+      ["weight", storedEntry(Float32Array.of(0.1, Number.NaN, Infinity, -0), [2, 2])],
+      ["wide", storedEntry(Float64Array.of(Math.E), [])],
+      ["empty", storedEntry(new Int32Array(0), [0])],
+      ["__proto__", storedEntry(Uint32Array.of(5), [1])],
+    ];
+    const written = writeSafetensors(entries, { format: "pt", note: "ünï" });
+    const { tensors, metadata } = readSafetensors(written);
+    expect(metadata).toEqual({ format: "pt", note: "ünï" });
+    expect([...tensors.keys()].sort()).toEqual(entries.map(([name]) => name).sort());
+    for (const [name, entry] of entries) {
+      const stored = tensors.get(name)!;
+      expect([stored.dtype, stored.shape, [...stored.bytes]]).toEqual([entry.dtype, entry.shape, [...entry.bytes]]);
+    }
+    const wide = tensors.get("wide")!.bytes;
+    expect((wide.byteOffset - written.byteOffset) % 8).toBe(0);
+  });
+
+  it("refuses bytes that do not fit the shape", () => {
+    expect(() => writeSafetensors([["a", storedEntry(Float32Array.of(1), [2])]])).toThrow("needs 8 bytes, but has 4");
+  });
+
+  it("refuses a name twice and the reserved name", () => {
+    const entry = storedEntry(Float32Array.of(1), [1]);
+    expect(() =>
+      writeSafetensors([
+        ["a", entry],
+        ["a", entry],
+      ]),
+    ).toThrow('the name "a" is taken');
+    expect(() => writeSafetensors([["__metadata__", entry]])).toThrow('the name "__metadata__" is taken');
+  });
+});
