@@ -1,1 +1,24 @@
-export {};
+/**
+ * Layers, losses, optimizers and state dicts over `@deplsr/tensor`. Layers are plain objects with a `forward`; randomness
+ * and training mode are arguments; names of parameters are those of the PyTorch implementations.
+ *
+ * @packageDocumentation
+ */
+
+export * from "./attention.ts";
+export * from "./checkpoint.ts";
+export * from "./conv.ts";
+export * from "./dropout.ts";
+export * from "./embedding.ts";
+export * from "./init.ts";
+export * from "./linear.ts";
+export * from "./loss.ts";
+export * from "./mlp.ts";
+export * from "./module.ts";
+export * from "./norm.ts";
+export * from "./optim/adam.ts";
+export * from "./optim/clip-grad.ts";
+export * from "./optim/ema.ts";
+export * from "./optim/schedule.ts";
+export * from "./sequential.ts";
+export * from "./state-dict.ts";

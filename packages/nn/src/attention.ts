@@ -1,0 +1,55 @@
+import { attention, attentionWeights, linear, mean, permute, reshape, select, type Tensor } from "@deplsr/tensor";
+import { type Init, xavierUniform } from "./init.ts";
+import { Linear } from "./linear.ts";
+import { Module, parameter } from "./module.ts";
+
+/** `causal`: a token sees itself and earlier ones; a tensor: added to the scores, broadcast to (b, heads, n, n). */
+export interface AttentionOptions {
+  readonly mask?: "causal" | Tensor;
+}
+
+/**
+ * Self-attention over tokens `x (b, n, c)` → `(b, n, c)` with `heads` heads of size d = c / heads and scale 1/√d. Rows of
+ * `inProjWeight` are queries, keys, values, and a head's channels are contiguous, as in PyTorch. @see https://arxiv.org/abs/1706.03762
+ */
+export class MultiheadAttention extends Module {
+  /** (3c, c), Xavier uniform at the start */
+  readonly inProjWeight: Tensor;
+  /** (3c), 0 at the start */
+  readonly inProjBias: Tensor;
+  readonly outProj: Linear;
+  readonly heads: number;
+
+  constructor(dim: number, heads: number, init: Init) {
+    super();
+    if (dim % heads !== 0) throw new RangeError(`MultiheadAttention: ${heads} heads do not divide the width ${dim}`);
+    this.inProjWeight = parameter(xavierUniform([3 * dim, dim], init));
+    this.inProjBias = parameter(init.device.zeros([3 * dim]));
+    this.outProj = new Linear(dim, dim, {}, init);
+    this.heads = heads;
+  }
+
+  forward(x: Tensor, options: AttentionOptions = {}): Tensor {
+    const { q, k, v } = this.project(x);
+    const perHead = attention(q, k, v, { scale: this.scale(x), ...options }); // (b, heads, n, d)
+    return this.outProj.forward(reshape(permute(perHead, [0, 2, 1, 3]), x.shape));
+  }
+
+  /** The softmax map averaged over the heads: `x (b, n, c)` → `(b, n, n)`; row i says where token i looks. */
+  weights(x: Tensor, options: AttentionOptions = {}): Tensor {
+    const { q, k, v } = this.project(x);
+    return mean(attentionWeights(q, k, v, { scale: this.scale(x), ...options }), { dim: 1 });
+  }
+
+  private scale(x: Tensor): number {
+    return (x.shape[2]! / this.heads) ** -0.5;
+  }
+
+  /** `x (b, n, c)` → queries, keys and values `(b, heads, n, d)`. */
+  private project(x: Tensor): { q: Tensor; k: Tensor; v: Tensor } {
+    const [b = 0, n = 0, c = 0] = x.shape;
+    const qkv = linear(x, this.inProjWeight, this.inProjBias); // (b, n, 3c)
+    const split = permute(reshape(qkv, [b, n, 3, this.heads, c / this.heads]), [2, 0, 3, 1, 4]); // (3, b, heads, n, d)
+    return { q: select(split, 0, 0), k: select(split, 0, 1), v: select(split, 0, 2) };
+  }
+}

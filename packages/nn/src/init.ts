@@ -1,0 +1,60 @@
+import { clamp, type Device, mul, type Rng, rand, randn, type Shape, scope, sub, type Tensor } from "@deplsr/tensor";
+
+/** What a constructor needs to make its tensors: where, and the generator that draws them. */
+export interface Init {
+  readonly device: Device;
+  readonly rng: Rng;
+}
+
+/** Uniform in [−bound, bound). */
+export function uniform(shape: Shape, bound: number, init: Init): Tensor {
+  return scope(() => sub(mul(rand(init.device, shape, init.rng), 2 * bound), bound));
+}
+
+/** Normal with mean 0 and standard deviation `std`. */
+export function normal(shape: Shape, std: number, init: Init): Tensor {
+  return scope(() => mul(randn(init.device, shape, init.rng), std));
+}
+
+/** Bounds of `truncNormal`, in the unit of the values (not in standard deviations). */
+export interface Truncation {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/**
+ * Normal with mean 0, drawn again outside [min, max] (defaults ±2, as timm's `trunc_normal_`, where with `std` 0.02 they
+ * never matter).
+ */
+export function truncNormal(shape: Shape, std: number, init: Init, { min = -2, max = 2 }: Truncation = {}): Tensor {
+  if (!(min < max)) throw new RangeError(`truncNormal: min ${min} must be below max ${max}`);
+  // Beyond 6 deviations a draw has probability 2e-9: clamping cannot be told from drawing again.
+  if (Math.min(-min, max) >= 6 * std) return scope(() => clamp(normal(shape, std, init), { min, max }));
+  const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
+  for (let i = 0; i < values.length; i++) {
+    do values[i] = std * init.rng.normal();
+    while (values[i]! < min || values[i]! > max);
+  }
+  return init.device.tensor(values, shape);
+}
+
+/**
+ * Kaiming uniform: bound = √(6 / ((1 + a²)·fanIn)) for a weight `(out, in, ...kernel)`. The default a = √5, a bound of
+ * 1/√fanIn, is what PyTorch's Linear and Conv2d start from. @see https://arxiv.org/abs/1502.01852
+ */
+export function kaimingUniform(shape: Shape, init: Init, a: number = Math.sqrt(5)): Tensor {
+  return uniform(shape, Math.sqrt(6 / ((1 + a * a) * fans(shape).fanIn)), init);
+}
+
+/** Xavier uniform: bound = √(6 / (fanIn + fanOut)). @see https://proceedings.mlr.press/v9/glorot10a.html */
+export function xavierUniform(shape: Shape, init: Init): Tensor {
+  const { fanIn, fanOut } = fans(shape);
+  return uniform(shape, Math.sqrt(6 / (fanIn + fanOut)), init);
+}
+
+/** Inputs and outputs of one unit of a weight `(out, in, ...kernel)`. */
+export function fans(shape: Shape): { readonly fanIn: number; readonly fanOut: number } {
+  const [out = 1, input = 1, ...kernel] = shape;
+  const area = kernel.reduce((product, size) => product * size, 1);
+  return { fanIn: input * area, fanOut: out * area };
+}

@@ -1,0 +1,21 @@
+import { linear, type Tensor } from "@deplsr/tensor";
+import { type Init, kaimingUniform, uniform } from "./init.ts";
+import { Module, parameter } from "./module.ts";
+
+/** Affine map of the last axis: `x (..., in)` → `x·weightᵀ + bias (..., out)`. Starts uniform in ±1/√in, as PyTorch's. */
+export class Linear extends Module {
+  /** (out, in) */
+  readonly weight: Tensor;
+  /** (out) */
+  readonly bias: Tensor | null;
+
+  constructor(inFeatures: number, outFeatures: number, options: { readonly bias?: boolean }, init: Init) {
+    super();
+    this.weight = parameter(kaimingUniform([outFeatures, inFeatures], init));
+    this.bias = (options.bias ?? true) ? parameter(uniform([outFeatures], 1 / Math.sqrt(inFeatures), init)) : null;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.bias ? linear(x, this.weight, this.bias) : linear(x, this.weight);
+  }
+}

@@ -1,0 +1,74 @@
+import { add, assign, batchNorm, layerNorm, mul, noGrad, scope, type Tensor } from "@deplsr/tensor";
+import type { Init } from "./init.ts";
+import { buffer, inference, type Mode, Module, parameter } from "./module.ts";
+
+/** Layer normalisation over the last axis, biased variance. @see https://arxiv.org/abs/1607.06450 */
+export class LayerNorm extends Module {
+  /** (c), 1 at the start */
+  readonly weight: Tensor;
+  /** (c), 0 at the start */
+  readonly bias: Tensor;
+  readonly eps: number;
+
+  constructor(dim: number, options: { readonly eps?: number }, init: Init) {
+    super();
+    this.weight = parameter(init.device.ones([dim]));
+    this.bias = parameter(init.device.zeros([dim]));
+    this.eps = options.eps ?? 1e-5;
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, { weight: this.weight, bias: this.bias, eps: this.eps });
+  }
+}
+
+/**
+ * Batch normalisation of `x (b, c, h, w)` per channel. In training mode with the batch's biased variance, and the running
+ * statistics move by `momentum` towards the batch's mean and unbiased variance; else with the running statistics.
+ *
+ * @see https://arxiv.org/abs/1502.03167
+ */
+export class BatchNorm2d extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly runningMean: Tensor;
+  readonly runningVar: Tensor;
+  readonly numBatchesTracked: Tensor;
+  readonly eps: number;
+  readonly momentum: number;
+
+  constructor(channels: number, options: { readonly eps?: number; readonly momentum?: number }, init: Init) {
+    super();
+    this.weight = parameter(init.device.ones([channels]));
+    this.bias = parameter(init.device.zeros([channels]));
+    this.runningMean = buffer(init.device.zeros([channels]));
+    this.runningVar = buffer(init.device.ones([channels]));
+    this.numBatchesTracked = buffer(init.device.zeros([], { dtype: "i32" }));
+    this.eps = options.eps ?? 1e-5;
+    this.momentum = options.momentum ?? 0.1;
+  }
+
+  /** @throws RangeError in training mode when a channel has a single value, whose variance is undefined. */
+  forward(x: Tensor, mode: Mode = inference): Tensor {
+    const affine = { weight: this.weight, bias: this.bias, eps: this.eps };
+    if (!mode.training) {
+      return batchNorm(x, { ...affine, mean: this.runningMean, variance: this.runningVar }).y;
+    }
+    const count = x.size / this.weight.size;
+    if (count < 2) {
+      throw new RangeError(
+        `BatchNorm2d: training needs more than one value for each channel, got x [${x.shape.join(", ")}]: use a larger batch`,
+      );
+    }
+    const { y, mean, variance } = batchNorm(x, affine);
+    noGrad(() => scope(() => this.track(mean, mul(variance, count / (count - 1)))));
+    return y;
+  }
+
+  private track(mean: Tensor, variance: Tensor): void {
+    const blend = (old: Tensor, now: Tensor): Tensor => add(mul(old, 1 - this.momentum), mul(now, this.momentum));
+    assign(this.runningMean, blend(this.runningMean, mean));
+    assign(this.runningVar, blend(this.runningVar, variance));
+    assign(this.numBatchesTracked, add(this.numBatchesTracked, 1));
+  }
+}

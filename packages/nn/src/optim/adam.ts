@@ -1,0 +1,165 @@
+import { adamStep, keep, noGrad, type Tensor } from "@deplsr/tensor";
+import { loadTensors, type StateDict } from "../state-dict.ts";
+
+/** Tensors that are trained with the same settings. */
+export interface ParameterGroup {
+  /** By name, or in order (they are then called by their numbers in saved states). */
+  readonly params: ReadonlyMap<string, Tensor> | readonly Tensor[];
+  /** Learning rate of the first step; `setLearningRate` changes it later. */
+  readonly lr: number;
+  /** Decay rates of the two moments; default (0.9, 0.999). */
+  readonly betas?: readonly [number, number];
+  /** Added to the root of the second moment; default 1e-8. */
+  readonly eps?: number;
+  /** Default 0. */
+  readonly weightDecay?: number;
+}
+
+interface Slot {
+  readonly name: string;
+  readonly param: Tensor;
+  readonly expAvg: Tensor;
+  readonly expAvgSq: Tensor;
+  /** Updates done so far; a parameter without gradient is left alone and does not count. */
+  steps: number;
+}
+
+interface Group {
+  lr: number;
+  readonly betas: readonly [number, number];
+  readonly eps: number;
+  readonly weightDecay: number;
+  readonly slots: readonly Slot[];
+}
+
+/** What an optimizer needs to go on where it stopped. */
+export interface OptimizerState {
+  /** `exp_avg.<name>` and `exp_avg_sq.<name>` of every parameter. */
+  readonly tensors: Map<string, Tensor>;
+  /** Plain JSON: learning rate of each group, updates done on each parameter. */
+  readonly scalars: { readonly lr: readonly number[]; readonly steps: Readonly<Record<string, number>> };
+}
+
+/**
+ * Adam: `m = β₁m + (1 − β₁)g; v = β₂v + (1 − β₂)g²; p −= lr·m̂ / (√v̂ + eps)`, with m̂ and v̂ corrected for their start at 0.
+ * Weight decay joins the gradient. The moments take twice the memory of the parameters, from construction on.
+ *
+ * @see https://arxiv.org/abs/1412.6980
+ */
+export class Adam {
+  private readonly groups: readonly Group[];
+  protected readonly decoupled: boolean = false;
+
+  constructor(groups: readonly ParameterGroup[]) {
+    const seen = new Set<Tensor>();
+    const names = new Set<string>();
+    let count = 0;
+    this.groups = groups.map(({ params, lr, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 }) => {
+      checkSettings({ lr, betas, eps, weightDecay });
+      const named: Iterable<readonly [string, Tensor]> = isList(params)
+        ? params.map((param) => [String(count++), param] as const)
+        : params;
+      const slots = Array.from(named, ([name, param]) => {
+        if (seen.has(param)) throw new Error(`Adam: parameter ${name} is in two groups`);
+        if (names.has(name)) throw new Error(`Adam: two parameters are named ${name}`);
+        seen.add(param);
+        names.add(name);
+        return makeSlot(name, param);
+      });
+      return { lr, betas, eps, weightDecay, slots };
+    });
+  }
+
+  /** Learning rate of each group. */
+  get lr(): readonly number[] {
+    return this.groups.map((group) => group.lr);
+  }
+
+  /** Sets the learning rate of one group, or of all. */
+  setLearningRate(lr: number, group?: number): void {
+    for (const [index, each] of this.groups.entries()) {
+      if (group === undefined || index === group) each.lr = lr;
+    }
+  }
+
+  /** One update from the gradients that `backward` returned. Parameters that are not among them stay as they are. */
+  step(grads: ReadonlyMap<Tensor, Tensor>): void {
+    noGrad(() => {
+      for (const { lr, betas, eps, weightDecay, slots } of this.groups) {
+        for (const slot of slots) {
+          const grad = grads.get(slot.param);
+          if (!grad) continue;
+          slot.steps += 1;
+          const { param, expAvg, expAvgSq, steps } = slot;
+          const [beta1, beta2] = betas;
+          const decay = { weightDecay, decoupled: this.decoupled };
+          adamStep({ param, grad, expAvg, expAvgSq, lr, beta1, beta2, eps, ...decay, step: steps });
+        }
+      }
+    });
+  }
+
+  /** The moments by reference and the numbers, to be saved; `loadStateDict` takes them back. */
+  stateDict(): OptimizerState {
+    const tensors = new Map<string, Tensor>();
+    const steps: Record<string, number> = {};
+    for (const { name, expAvg, expAvgSq, steps: done } of this.groups.flatMap((group) => group.slots)) {
+      tensors.set(`exp_avg.${name}`, expAvg);
+      tensors.set(`exp_avg_sq.${name}`, expAvgSq);
+      steps[name] = done;
+    }
+    return { tensors, scalars: { lr: this.lr, steps } };
+  }
+
+  /** Continues from a saved state. @throws StateDictError naming every tensor that is missing, unexpected or mis-shaped. */
+  loadStateDict(state: { readonly tensors: StateDict; readonly scalars: OptimizerState["scalars"] }): void {
+    const slots = this.groups.flatMap((group) => group.slots);
+    const lost = slots.filter(({ name }) => !Object.hasOwn(state.scalars.steps, name));
+    if (lost.length > 0) {
+      throw new Error(`Adam.loadStateDict: no step count for ${lost.map(({ name }) => name).join(", ")}`);
+    }
+    if (state.scalars.lr.length !== this.groups.length) {
+      throw new Error(
+        `Adam.loadStateDict: ${state.scalars.lr.length} learning rates for ${this.groups.length} parameter groups`,
+      );
+    }
+    loadTensors("Adam.loadStateDict", this.stateDict().tensors, state.tensors);
+    for (const slot of slots) slot.steps = state.scalars.steps[slot.name]!;
+    for (const [index, lr] of state.scalars.lr.entries()) this.setLearningRate(lr, index);
+  }
+
+  /** Gives back the memory of the moments. */
+  dispose(): void {
+    for (const { expAvg, expAvgSq } of this.groups.flatMap((group) => group.slots)) {
+      expAvg.dispose();
+      expAvgSq.dispose();
+    }
+  }
+}
+
+/**
+ * Adam with decoupled weight decay: first `p −= lr·weightDecay·p`, then Adam's update from the bare gradient.
+ *
+ * @see https://arxiv.org/abs/1711.05101
+ */
+export class AdamW extends Adam {
+  protected override readonly decoupled: boolean = true;
+}
+
+function isList(params: ParameterGroup["params"]): params is readonly Tensor[] {
+  return Array.isArray(params);
+}
+
+function makeSlot(name: string, param: Tensor): Slot {
+  const moment = (): Tensor => keep(param.device.zeros(param.shape));
+  return { name, param, expAvg: moment(), expAvgSq: moment(), steps: 0 };
+}
+
+function checkSettings({ lr, betas, eps, weightDecay }: Required<Omit<ParameterGroup, "params">>): void {
+  const wrong =
+    (!(lr >= 0) && `learning rate ${lr} must be at least 0`) ||
+    (!betas.every((beta) => beta >= 0 && beta < 1) && `betas ${betas.join(", ")} must be in [0, 1)`) ||
+    (!(eps >= 0) && `eps ${eps} must be at least 0`) ||
+    (!(weightDecay >= 0) && `weight decay ${weightDecay} must be at least 0`);
+  if (wrong) throw new RangeError(`Adam: ${wrong}`);
+}

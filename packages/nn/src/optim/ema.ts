@@ -1,0 +1,59 @@
+import { add, assign, keep, mul, noGrad, scope, type Tensor } from "@deplsr/tensor";
+import type { Module } from "../module.ts";
+import { loadTensors, type StateDict } from "../state-dict.ts";
+
+/**
+ * Exponential moving average of a module's parameters: `average ← decay·average + (1 − decay)·parameter` at each `update`.
+ * Buffers (running statistics) are copied. Starts as a copy of the module.
+ */
+export class Ema {
+  readonly decay: number;
+  private readonly parameters: ReadonlyMap<string, Tensor>;
+  private readonly buffers: ReadonlyMap<string, Tensor>;
+  private readonly averages: ReadonlyMap<string, Tensor>;
+
+  constructor(module: Module, decay: number) {
+    if (!(decay >= 0 && decay < 1)) throw new RangeError(`Ema: decay ${decay} is not in [0, 1)`);
+    this.decay = decay;
+    this.parameters = module.parameters();
+    this.buffers = module.buffers();
+    this.averages = noGrad(
+      () => new Map(Array.from(module.stateDict(), ([name, tensor]) => [name, keep(copy(tensor))] as const)),
+    );
+  }
+
+  /** Takes the module's present values into the average; to be called after each optimizer step. */
+  update(): void {
+    noGrad(() =>
+      scope(() => {
+        for (const [name, value] of this.parameters) {
+          const average = this.averages.get(name)!;
+          assign(average, add(mul(average, this.decay), mul(value, 1 - this.decay)));
+        }
+        for (const [name, value] of this.buffers) assign(this.averages.get(name)!, value);
+      }),
+    );
+  }
+
+  /** The averages, under the names of the module's state dict. */
+  stateDict(): Map<string, Tensor> {
+    return new Map(this.averages);
+  }
+
+  /** @throws StateDictError naming every tensor that is missing, unexpected or mis-shaped. */
+  loadStateDict(entries: StateDict): void {
+    loadTensors("Ema.loadStateDict", this.averages, entries);
+  }
+
+  /** Gives back the memory of the averages. */
+  dispose(): void {
+    for (const tensor of this.averages.values()) tensor.dispose();
+  }
+}
+
+/** A tensor of its own storage with the same values. */
+function copy(tensor: Tensor): Tensor {
+  const fresh = tensor.device.zeros(tensor.shape, { dtype: tensor.dtype });
+  assign(fresh, tensor);
+  return fresh;
+}

@@ -1,0 +1,115 @@
+/** Learning rate at a step counted from 0. */
+export type Schedule = (step: number) => number;
+
+/** Settings of the schedules of contrastive training. */
+export interface WarmupSettings {
+  readonly baseLr: number;
+  /** Steps of linear rise: step t < warmup has baseLr·(t + 1)/warmup. */
+  readonly warmup: number;
+}
+
+function warmedUp({ baseLr, warmup }: WarmupSettings, after: Schedule): Schedule {
+  return (step) => (step < warmup ? (baseLr * (step + 1)) / warmup : after(step));
+}
+
+/** Warm-up, then half a cosine down to 0 at step `total`. @see https://arxiv.org/abs/1608.03983 */
+export function cosineSchedule(settings: WarmupSettings & { readonly total: number }): Schedule {
+  const { baseLr, warmup, total } = settings;
+  return warmedUp(settings, (step) => {
+    const progress = Math.min(1, (step - warmup) / Math.max(1, total - warmup));
+    return 0.5 * baseLr * (1 + Math.cos(Math.PI * progress));
+  });
+}
+
+/** Warm-up, then constant. */
+export function constantSchedule(settings: WarmupSettings): Schedule {
+  return warmedUp(settings, () => settings.baseLr);
+}
+
+/** Settings of `constantCooldownSchedule`. */
+export interface CooldownSettings extends WarmupSettings {
+  readonly total: number;
+  readonly cooldownSteps: number;
+  /** Exponent of the fall, 1 (a straight line) by default. */
+  readonly power?: number;
+  /** Learning rate that step `total` would have, 0 by default. */
+  readonly endLr?: number;
+}
+
+/** Warm-up, then constant, then a fall to `endLr` over the last `cooldownSteps` steps before `total`. */
+export function constantCooldownSchedule(settings: CooldownSettings): Schedule {
+  const { baseLr, total, cooldownSteps, power = 1, endLr = 0 } = settings;
+  const start = total - cooldownSteps;
+  return warmedUp(settings, (step) => {
+    if (step < start) return baseLr;
+    const left = Math.max(0, 1 - (step - start) / Math.max(1, cooldownSteps));
+    return left ** power * (baseLr - endLr) + endLr;
+  });
+}
+
+/** Settings of `multiStepRestartSchedule`. */
+export interface MultiStepSettings {
+  readonly baseLr: number;
+  /** Steps from which on the rate is multiplied by `gamma`, once for each time a step is listed. */
+  readonly milestones: readonly number[];
+  /** Default 0.1. */
+  readonly gamma?: number;
+  /** Steps at which the rate is set to baseLr·weight, ascending; default [0]. */
+  readonly restarts?: readonly number[];
+  /** One weight for each restart; default [1]. */
+  readonly restartWeights?: readonly number[];
+}
+
+/** Falls by `gamma` at each milestone after the latest restart. Step k is iteration k + 1 of a training that counts from 1. */
+export function multiStepRestartSchedule(settings: MultiStepSettings): Schedule {
+  const { baseLr, milestones, gamma = 0.1, restarts = [0], restartWeights = [1] } = settings;
+  checkPairs("multiStepRestartSchedule", "restarts", restarts, restartWeights);
+  return (step) => {
+    const index = restarts.filter((restart) => restart <= step).length - 1;
+    const since = restarts[index] ?? 0;
+    const passed = milestones.filter((milestone) => milestone > since && milestone <= step).length;
+    return baseLr * (restartWeights[index] ?? 1) * gamma ** passed;
+  };
+}
+
+/** Settings of `cosineRestartSchedule`. */
+export interface CosineRestartSettings {
+  readonly baseLr: number;
+  /** Length of each cosine in steps. */
+  readonly periods: readonly number[];
+  /** One weight for each period; default 1 for all. */
+  readonly restartWeights?: readonly number[];
+  /** The rate at the end of each period, 0 by default. */
+  readonly etaMin?: number;
+}
+
+/**
+ * Half cosines from weight·(baseLr − etaMin) + etaMin down to `etaMin`, one after the other; a period's last step is still
+ * its own, and after the last period the rate stays at `etaMin`.
+ */
+export function cosineRestartSchedule(settings: CosineRestartSettings): Schedule {
+  const { baseLr, periods, restartWeights = periods.map(() => 1), etaMin = 0 } = settings;
+  checkPairs("cosineRestartSchedule", "periods", periods, restartWeights);
+  return (step) => {
+    let start = 0;
+    for (const [index, period] of periods.entries()) {
+      if (step <= start + period) {
+        const height = restartWeights[index]! * 0.5 * (baseLr - etaMin);
+        return etaMin + height * (1 + Math.cos((Math.PI * (step - start)) / period));
+      }
+      start += period;
+    }
+    return etaMin;
+  };
+}
+
+/** Linear warm-up of another schedule: iteration n (= step + 1) < `warmup` has n/warmup of its rate at step 0. */
+export function linearWarmup(schedule: Schedule, warmup: number): Schedule {
+  return (step) => (step + 1 < warmup ? (schedule(0) * (step + 1)) / warmup : schedule(step));
+}
+
+function checkPairs(where: string, what: string, steps: readonly number[], weights: readonly number[]): void {
+  if (steps.length !== weights.length) {
+    throw new RangeError(`${where}: ${steps.length} ${what} need as many restart weights, got ${weights.length}`);
+  }
+}
