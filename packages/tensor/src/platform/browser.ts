@@ -1,0 +1,46 @@
+import type { AdapterChoice, FoundAdapter, ListedAdapter } from "./adapter.ts";
+
+/** Where this code runs. */
+export const platform: "node" | "browser" = "browser";
+
+/** A browser has no environment variables: always undefined. */
+export function environment(_name: string): string | undefined {
+  return undefined;
+}
+
+/**
+ * The adapter of the browser. Which one that is, hardware or software, is the browser's decision: `choice` only asks for a software
+ * one where it is `system` or `swiftshader`.
+ *
+ * @throws Error where the browser has no WebGPU, or WebGPU without an adapter.
+ */
+export async function findAdapter(choice: AdapterChoice): Promise<FoundAdapter> {
+  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (!gpu) {
+    throw new Error(
+      "no WebGPU here: use a browser that has it (Chrome or Edge 113, Safari 26, Firefox 141 or later) over https or localhost",
+    );
+  }
+  const software = choice === "system" || choice === "swiftshader";
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance", forceFallbackAdapter: software });
+  if (!adapter || (choice === "hardware" && adapter.info.isFallbackAdapter)) {
+    const wanted = choice === "auto" ? "WebGPU adapter" : `WebGPU adapter of the kind "${choice}"`;
+    throw new Error(
+      `this browser has no ${wanted}: turn on hardware acceleration in its settings, or see chrome://gpu for the reason`,
+    );
+  }
+  return { gpu, adapter, kind: "browser", reason: "the browser chose it" };
+}
+
+/** The one adapter of the browser, with its name or the reason why there is none. */
+export async function listAdapters(): Promise<readonly ListedAdapter[]> {
+  try {
+    const { adapter } = await findAdapter("auto");
+    const { description, device, vendor, architecture } = adapter.info;
+    const name = description || device || [vendor, architecture].filter(Boolean).join(" ") || "unnamed";
+    return [{ kind: "browser", name, available: true, detail: "navigator.gpu" }];
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    return [{ kind: "browser", name: "navigator.gpu", available: false, detail }];
+  }
+}

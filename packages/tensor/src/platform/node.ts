@@ -1,0 +1,250 @@
+import { createRequire } from "node:module";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { isMainThread } from "node:worker_threads";
+import type { AdapterChoice, FoundAdapter, ListedAdapter } from "./adapter.ts";
+import { unpackSwiftShader } from "./swiftshader.ts";
+
+/** Where this code runs. */
+export const platform: "node" | "browser" = "node";
+
+/** An environment variable; one that is empty counts as not set. */
+export function environment(name: string): string | undefined {
+  return process.env[name] || undefined;
+}
+
+/** What the `webgpu` package exports. */
+interface Dawn {
+  create(flags: string[]): GPU;
+  readonly globals: Record<string, unknown>;
+}
+
+type Kind = "hardware" | "system" | "swiftshader";
+
+const VULKAN_LOADER = "libvulkan.so.1";
+const INSTALL_LAVAPIPE = "Debian, Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1";
+const INSTALL_SWIFTSHADER = "npm install @sparticuz/chromium@147.0.0";
+
+// Timestamps come rounded to 100 us otherwise, which is longer than most kernels.
+const DAWN_FLAGS = ["disable-dawn-features=timestamp_quantization"];
+
+// Dawn's instances are never let go: one that is collected takes the process down with a pthread abort.
+const instances = new Map<"system" | "swiftshader", GPU>();
+const failedInstances: GPU[] = [];
+
+let dawn: Dawn | undefined;
+let systemLoader: boolean | undefined;
+
+// One search after another: a search may set VK_DRIVER_FILES for the time that a driver is loaded.
+let lastSearch: Promise<unknown> = Promise.resolve();
+
+/**
+ * Finds a WebGPU adapter through Dawn (the `webgpu` package). `auto` takes a hardware GPU; where there is none, a software Vulkan driver
+ * of the system (lavapipe); where there is none either, the SwiftShader out of `@sparticuz/chromium`.
+ *
+ * @throws Error that says what was looked for, why it is not to be had, and what to install.
+ */
+export function findAdapter(choice: AdapterChoice): Promise<FoundAdapter> {
+  const search = lastSearch.then(() => find(choice));
+  lastSearch = search.catch(() => undefined);
+  return search;
+}
+
+/** Tries every kind of adapter; the answer says for each which one there is, or why there is none. */
+export async function listAdapters(): Promise<readonly ListedAdapter[]> {
+  const names: Record<Kind, string> = {
+    hardware: "GPU",
+    system: "software driver of the system (lavapipe)",
+    swiftshader: "SwiftShader (@sparticuz/chromium)",
+  };
+  const listed: ListedAdapter[] = [];
+  for (const kind of ["hardware", "system", "swiftshader"] as const) {
+    try {
+      const { adapter } = await findAdapter(kind);
+      const { vendor, architecture } = adapter.info;
+      const detail = [vendor, architecture].filter(Boolean).join(" ") || "no details";
+      listed.push({ kind, name: adapterName(adapter), available: true, detail });
+    } catch (error) {
+      listed.push({ kind, name: names[kind], available: false, detail: messageOf(error) });
+    }
+  }
+  return listed;
+}
+
+async function find(choice: AdapterChoice): Promise<FoundAdapter> {
+  if (choice !== "auto") return await findKind(choice);
+  const missing: string[] = [];
+  for (const kind of ["hardware", "system", "swiftshader"] as const) {
+    try {
+      const found = await findKind(kind);
+      return missing.length === 0 ? found : { ...found, reason: `${found.reason} (${missing.join("; ")})` };
+    } catch (error) {
+      if (!(error instanceof Missing)) throw error;
+      missing.push(error.message.split("\n", 1)[0] ?? "");
+    }
+  }
+  throw new Error(
+    [
+      "no WebGPU adapter can be had on this machine:",
+      ...missing.map((reason) => `  - ${reason}`),
+      `install a Vulkan driver (${INSTALL_LAVAPIPE}) or, on Linux x64, SwiftShader (${INSTALL_SWIFTSHADER})`,
+    ].join("\n"),
+  );
+}
+
+/** A kind of adapter that this machine does not have: `auto` goes on to the next kind. */
+class Missing extends Error {}
+
+async function findKind(kind: Kind): Promise<FoundAdapter> {
+  const { create } = await loadDawn();
+  if (kind === "swiftshader") return await findSwiftShader(create);
+  if (!hasSystemLoader()) {
+    const name = kind === "hardware" ? "hardware GPU" : "software Vulkan driver of the system";
+    throw new Missing(`no ${name}: the Vulkan loader libvulkan.so.1 is not installed\n${remedyFor(kind)}`);
+  }
+  const gpu = instances.get("system") ?? create([...DAWN_FLAGS]);
+  instances.set("system", gpu);
+  const software = kind === "system";
+  const adapter = await gpu.requestAdapter({
+    powerPreference: "high-performance",
+    ...(software ? { forceFallbackAdapter: true } : {}),
+  });
+  if (!adapter || isSoftware(adapter) !== software) {
+    const found = adapter ? `the system's Vulkan driver is ${adapterName(adapter)}` : "no driver was found";
+    throw new Missing(
+      software
+        ? `no software Vulkan driver of the system: ${found}\n${remedyFor(kind)}`
+        : `no hardware GPU: ${found}\n${remedyFor(kind)}`,
+    );
+  }
+  const reason = software
+    ? `${adapterName(adapter)} is a software driver of this system`
+    : `${adapterName(adapter)} is a hardware GPU`;
+  return { gpu, adapter, kind, reason };
+}
+
+async function findSwiftShader(create: Dawn["create"]): Promise<FoundAdapter> {
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    throw new Missing(
+      `no SwiftShader: its package is for Linux on x64, and this is ${process.platform} on ${process.arch}`,
+    );
+  }
+  const known = instances.get("swiftshader");
+  const gpu = known ?? create([...DAWN_FLAGS]);
+  const adapter = known ? await known.requestAdapter() : await loadSwiftShader(gpu);
+  if (!adapter || !isSwiftShader(adapter)) {
+    failedInstances.push(gpu);
+    // process.env of a worker thread is a copy that the Vulkan loader never sees.
+    const why = isMainThread
+      ? "its driver offers no adapter"
+      : "a worker thread cannot load its driver: ask for a device in the main thread first";
+    throw new Missing(`no SwiftShader: ${why}`);
+  }
+  instances.set("swiftshader", gpu);
+  return { gpu, adapter, kind: "swiftshader", reason: "SwiftShader out of @sparticuz/chromium runs on the processor" };
+}
+
+async function loadSwiftShader(gpu: GPU): Promise<GPUAdapter | null> {
+  const entry = resolvePackage("@sparticuz/chromium");
+  if (!entry) {
+    throw new Missing(`no SwiftShader: the package @sparticuz/chromium is not installed\n${INSTALL_SWIFTSHADER}`);
+  }
+  const { driverFile, loader } = await unpackSwiftShader(entry);
+  if (!hasSystemLoader() && !loadsLibrary(loader)) {
+    throw new Missing(`no SwiftShader: ${loader} cannot be loaded here (it needs glibc)`);
+  }
+  // The Vulkan loader reads these when an instance is made, which Dawn does at its first search for an adapter.
+  const names = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] as const;
+  const before = names.map((name) => process.env[name]);
+  for (const name of names) process.env[name] = driverFile;
+  try {
+    return await gpu.requestAdapter();
+  } finally {
+    names.forEach((name, index) => {
+      const value = before[index];
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    });
+  }
+}
+
+/** Asked once, because the loader out of the package answers to the same name when it is loaded. Only Linux needs one. */
+function hasSystemLoader(): boolean {
+  systemLoader ??= process.platform !== "linux" || loadsLibrary(VULKAN_LOADER);
+  return systemLoader;
+}
+
+/**
+ * Loads a shared library into the whole process and tells whether that worked. Dawn looks for `libvulkan.so.1` by that name, and finds one
+ * that is loaded already wherever it lies. Node refuses what is not an addon, but only after the system has loaded it; without NODELETE it
+ * would be unloaded again.
+ */
+function loadsLibrary(path: string): boolean {
+  const RTLD_NODELETE = 0x1000;
+  try {
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE);
+    return true;
+  } catch (error) {
+    return messageOf(error).includes("did not self-register");
+  }
+}
+
+async function loadDawn(): Promise<Dawn> {
+  if (dawn) return dawn;
+  const entry = resolvePackage("webgpu");
+  if (!entry) {
+    throw new Error(`no WebGPU in Node: the package webgpu is not installed\nnpm install webgpu@0.6.2`);
+  }
+  let loaded: Dawn;
+  try {
+    loaded = (await import(pathToFileURL(entry).href)) as Dawn;
+  } catch (error) {
+    throw new Error(`the package webgpu does not load on ${process.platform} ${process.arch}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  // GPUBufferUsage and its like are globals in browsers.
+  for (const [name, value] of Object.entries(loaded.globals)) {
+    if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  }
+  dawn = loaded;
+  return loaded;
+}
+
+/** The main file of an installed package as this module sees it, else the current folder, else the running script. */
+function resolvePackage(name: string): string | undefined {
+  for (const from of [import.meta.url, join(process.cwd(), "package.json"), process.argv[1]]) {
+    if (!from) continue;
+    try {
+      return createRequire(from).resolve(name);
+    } catch {
+      // Not to be seen from there.
+    }
+  }
+  return undefined;
+}
+
+function isSoftware(adapter: GPUAdapter): boolean {
+  return adapter.info.isFallbackAdapter || /llvmpipe|swiftshader|basic render/i.test(adapterName(adapter));
+}
+
+function isSwiftShader(adapter: GPUAdapter): boolean {
+  return /swiftshader/i.test(`${adapter.info.architecture} ${adapterName(adapter)}`);
+}
+
+function adapterName(adapter: GPUAdapter): string {
+  const { description, device, vendor, architecture } = adapter.info;
+  return description || device || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
+}
+
+function remedyFor(kind: "hardware" | "system"): string {
+  if (process.platform !== "linux") return "update the graphics driver";
+  return kind === "hardware"
+    ? "install the Vulkan driver of your GPU (mesa-vulkan-drivers, or NVIDIA's), and libvulkan1"
+    : INSTALL_LAVAPIPE;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
