@@ -78,7 +78,10 @@ async function find(choice: AdapterChoice): Promise<FoundAdapter> {
   for (const kind of ["hardware", "system", "swiftshader"] as const) {
     try {
       const found = await findKind(kind);
-      return missing.length === 0 ? found : { ...found, reason: `${found.reason} (${missing.join("; ")})` };
+      if (missing.length === 0) return found;
+      const reason =
+        kind === "system" ? `${found.reason}, which has no hardware GPU` : `${found.reason} (${missing.join("; ")})`;
+      return { ...found, reason };
     } catch (error) {
       if (!(error instanceof Missing)) throw error;
       missing.push(error.message.split("\n", 1)[0] ?? "");

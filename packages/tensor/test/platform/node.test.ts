@@ -1,0 +1,78 @@
+import { execFile } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, describe, expect, it } from "vitest";
+import { environment, findAdapter, listAdapters, platform } from "../../src/platform/node.ts";
+import { doubled } from "./doubler.ts";
+
+const run = promisify(execFile);
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
+const sources = fileURLToPath(new URL("../../src/platform/", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "deplsr-platform-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const EVERY_NUMBER = Array.from({ length: 64 }, (_, index) => 2 * index);
+
+describe("findAdapter", () => {
+  it("finds one that computes, and says why it took it", async () => {
+    const found = await findAdapter("auto");
+    expect(["hardware", "system", "swiftshader"]).toContain(found.kind);
+    expect(found.reason).not.toBe("");
+    expect(found.reason).not.toContain("\n");
+    expect(await doubled(found.adapter)).toEqual(EVERY_NUMBER);
+  });
+
+  it("gives the kind that is asked for, one beside the other in one process", async () => {
+    const available = (await listAdapters()).filter((row) => row.available).map((row) => row.kind);
+    expect(available.length).toBeGreaterThan(0);
+    for (const kind of [...available, ...available]) {
+      const found = await findAdapter(kind as "hardware" | "system" | "swiftshader");
+      expect(found.kind).toBe(kind);
+      expect(await doubled(found.adapter)).toEqual(EVERY_NUMBER);
+    }
+  });
+
+  it("leaves the driver variables of the process as they were", async () => {
+    const before = [process.env.VK_DRIVER_FILES, process.env.VK_ICD_FILENAMES];
+    await Promise.allSettled([findAdapter("swiftshader"), findAdapter("auto"), findAdapter("system")]);
+    expect([process.env.VK_DRIVER_FILES, process.env.VK_ICD_FILENAMES]).toEqual(before);
+  });
+
+  it("names what to install where the webgpu package is missing", async () => {
+    // Outside of the workspace nothing is installed.
+    const outside = join(folder, "outside");
+    cpSync(sources, outside, { recursive: true });
+    writeFileSync(join(outside, "package.json"), `{ "type": "module" }`);
+    const script = `import { findAdapter } from "./node.ts"; await findAdapter("auto").catch((e) => console.log(e.message));`;
+    const { stdout } = await run(process.execPath, ["--import", tsx, "--input-type=module", "--eval", script], {
+      cwd: outside,
+    });
+    expect(stdout.trim()).toBe("no WebGPU in Node: the package webgpu is not installed\nnpm install webgpu@0.6.2");
+  });
+});
+
+describe("listAdapters", () => {
+  it("answers for each kind, with a name, and a reason where there is none", async () => {
+    const rows = await listAdapters();
+    expect(rows.map((row) => row.kind)).toEqual(["hardware", "system", "swiftshader"]);
+    for (const row of rows) {
+      expect(row.name).not.toBe("");
+      if (!row.available) expect(row.detail).toMatch(/^no .+: /);
+    }
+  });
+});
+
+describe("environment", () => {
+  it("reads variables, and takes an empty one for none", () => {
+    process.env.DEPLSR_TEST_VARIABLE = "on";
+    expect(environment("DEPLSR_TEST_VARIABLE")).toBe("on");
+    process.env.DEPLSR_TEST_VARIABLE = "";
+    expect(environment("DEPLSR_TEST_VARIABLE")).toBeUndefined();
+    delete process.env.DEPLSR_TEST_VARIABLE;
+    expect(platform).toBe("node");
+  });
+});
