@@ -30,11 +30,11 @@ const INSTALL_SWIFTSHADER = "npm install @sparticuz/chromium@147.0.0";
 const DAWN_FLAGS = ["disable-dawn-features=timestamp_quantization"];
 
 // Dawn's instances are never let go: one that is collected takes the process down with a pthread abort.
-const instances = new Map<"system" | "swiftshader", GPU>();
-const failedInstances: GPU[] = [];
+const instances = new Map<string, GPU>();
 
 let dawn: Dawn | undefined;
 let systemLoader: boolean | undefined;
+let swiftShaderLoaded = false;
 
 // One search after another: a search may set VK_DRIVER_FILES for the time that a driver is loaded.
 let lastSearch: Promise<unknown> = Promise.resolve();
@@ -102,29 +102,43 @@ class Missing extends Error {}
 async function findKind(kind: Kind): Promise<FoundAdapter> {
   const { create } = await loadDawn();
   if (kind === "swiftshader") return await findSwiftShader(create);
+  const nothing = kind === "hardware" ? "no hardware GPU" : "no software driver of the system";
   if (!hasSystemLoader()) {
-    const name = kind === "hardware" ? "hardware GPU" : "software Vulkan driver of the system";
-    throw new Missing(`no ${name}: the Vulkan loader libvulkan.so.1 is not installed\n${remedyFor(kind)}`);
+    throw new Missing(`${nothing}: the Vulkan loader libvulkan.so.1 is not installed\n${remedyFor(kind)}`);
   }
-  const gpu = instances.get("system") ?? create([...DAWN_FLAGS]);
-  instances.set("system", gpu);
-  const software = kind === "system";
-  const adapter = await gpu.requestAdapter({
-    powerPreference: "high-performance",
-    ...(software ? { forceFallbackAdapter: true } : {}),
-  });
-  if (!adapter || isSoftware(adapter) !== software) {
-    const found = adapter ? `the system's Vulkan driver is ${adapterName(adapter)}` : "no driver was found";
-    throw new Missing(
-      software
-        ? `no software Vulkan driver of the system: ${found}\n${remedyFor(kind)}`
-        : `no hardware GPU: ${found}\n${remedyFor(kind)}`,
-    );
+  const gpu = instanceOf(create, "system");
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new Missing(`${nothing}: the system has no Vulkan driver that Dawn can use\n${remedyFor(kind)}`);
   }
-  const reason = software
-    ? `${adapterName(adapter)} is a software driver of this system`
-    : `${adapterName(adapter)} is a hardware GPU`;
-  return { gpu, adapter, kind, reason };
+  const name = adapterName(adapter);
+  if (kind === "hardware") {
+    if (isSoftware(adapter)) throw new Missing(`${nothing}: the system only has ${name}\n${remedyFor(kind)}`);
+    return { gpu, adapter, kind, reason: `${name} is a hardware GPU` };
+  }
+  const found = isSoftware(adapter) ? { gpu, adapter } : await findBehindHardware(create);
+  if (!found) throw new Missing(`${nothing}: the system only has ${name}\n${remedyFor(kind)}`);
+  return { ...found, kind, reason: `${adapterName(found.adapter)} is a software driver of this system` };
+}
+
+/**
+ * The software driver of a system that has a GPU too. Dawn puts GPUs first and takes `forceFallbackAdapter` to mean SwiftShader only, so
+ * the driver has to be asked for by name.
+ */
+async function findBehindHardware(create: Dawn["create"]): Promise<{ gpu: GPU; adapter: GPUAdapter } | undefined> {
+  const gpu = instanceOf(create, "software", [
+    `adapter=${process.platform === "win32" ? "Microsoft Basic Render" : "llvmpipe"}`,
+  ]);
+  // Dawn throws where no adapter has that name.
+  const adapter = await gpu.requestAdapter().catch(() => null);
+  return adapter && isSoftware(adapter) ? { gpu, adapter } : undefined;
+}
+
+/** Dawn's instance for one set of drivers: made once and never let go. */
+function instanceOf(create: Dawn["create"], key: string, flags: readonly string[] = []): GPU {
+  const gpu = instances.get(key) ?? create([...DAWN_FLAGS, ...flags]);
+  instances.set(key, gpu);
+  return gpu;
 }
 
 async function findSwiftShader(create: Dawn["create"]): Promise<FoundAdapter> {
@@ -133,18 +147,16 @@ async function findSwiftShader(create: Dawn["create"]): Promise<FoundAdapter> {
       `no SwiftShader: its package is for Linux on x64, and this is ${process.platform} on ${process.arch}`,
     );
   }
-  const known = instances.get("swiftshader");
-  const gpu = known ?? create([...DAWN_FLAGS]);
-  const adapter = known ? await known.requestAdapter() : await loadSwiftShader(gpu);
+  const gpu = instanceOf(create, "swiftshader");
+  const adapter = swiftShaderLoaded ? await gpu.requestAdapter() : await loadSwiftShader(gpu);
   if (!adapter || !isSwiftShader(adapter)) {
-    failedInstances.push(gpu);
     // process.env of a worker thread is a copy that the Vulkan loader never sees.
     const why = isMainThread
       ? "its driver offers no adapter"
       : "a worker thread cannot load its driver: ask for a device in the main thread first";
     throw new Missing(`no SwiftShader: ${why}`);
   }
-  instances.set("swiftshader", gpu);
+  swiftShaderLoaded = true;
   return { gpu, adapter, kind: "swiftshader", reason: "SwiftShader out of @sparticuz/chromium runs on the processor" };
 }
 

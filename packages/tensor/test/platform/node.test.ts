@@ -36,6 +36,15 @@ describe("findAdapter", () => {
     }
   });
 
+  it("gives each kind as the first that a process asks for", async () => {
+    for (const { kind } of (await listAdapters()).filter((row) => row.available)) {
+      const script = `import { findAdapter } from ${JSON.stringify(join(sources, "node.ts"))};
+        console.log((await findAdapter("${kind}")).kind);`;
+      const { stdout } = await run(process.execPath, ["--import", tsx, "--input-type=module", "--eval", script]);
+      expect(stdout.trim()).toBe(kind);
+    }
+  });
+
   it("leaves the driver variables of the process as they were", async () => {
     const before = [process.env.VK_DRIVER_FILES, process.env.VK_ICD_FILENAMES];
     await Promise.allSettled([findAdapter("swiftshader"), findAdapter("auto"), findAdapter("system")]);
