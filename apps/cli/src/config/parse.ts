@@ -1,0 +1,202 @@
+/** From a YAML file to a checked configuration, or one line that names the file, the key and what was expected. */
+import { readFile } from "node:fs/promises";
+import { parseDocument, type Tags } from "yaml";
+import { z } from "zod";
+import { nearest, oneLine, systemCode, UserError } from "../errors.ts";
+
+/** A configuration with its defaults filled in, and what deserves a warning. */
+export interface Parsed<T> {
+  readonly config: T;
+  readonly warnings: readonly string[];
+}
+
+/** Reads and checks a configuration file. @throws UserError as `parseConfig`, and when the file cannot be read */
+export async function readConfig<S extends z.ZodType>(file: string, schema: S): Promise<Parsed<z.output<S>>> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") throw new UserError(`config: ${file} does not exist: check the path`);
+    throw new UserError(`config: ${file} cannot be read: ${oneLine(error)}`);
+  }
+  return parseConfig(text, file, schema);
+}
+
+/** `!!float 5` stands for 5 as well: the library takes the tag only on numbers with a point or an exponent. */
+const withIntegerFloat = (tags: Tags): Tags => [
+  ...tags,
+  {
+    tag: "tag:yaml.org,2002:float",
+    test: /^[-+]?\d+$/,
+    resolve: (text: string): number => Number(text),
+    default: false,
+  },
+];
+
+/**
+ * Parses and checks a configuration.
+ *
+ * A key that stands twice counts with its last value, as in PyYAML (files of the original have such keys), and gives a warning.
+ *
+ * @param text YAML 1.2; `!!float 2e-4` and `~` are understood
+ * @param file its name, for messages
+ * @param schema what is expected, made of strict objects so that unknown keys are found
+ * @throws UserError naming every wrong key at once, with what was expected and the nearest known key
+ */
+export function parseConfig<S extends z.ZodType>(text: string, file: string, schema: S): Parsed<z.output<S>> {
+  const document = parseDocument(text, { customTags: withIntegerFloat });
+  const duplicates = document.errors.filter((error) => error.code === "DUPLICATE_KEY");
+  const broken = document.errors.find((error) => error.code !== "DUPLICATE_KEY") ?? document.warnings[0];
+  if (broken !== undefined) {
+    throw new UserError(`config: ${file} is not valid YAML: ${oneLine(broken).replace(/:? *\S* *\^+$/, "")}`);
+  }
+  const value: unknown = parseDocument(text, { customTags: withIntegerFloat, uniqueKeys: false }).toJS() ?? {};
+  return {
+    config: checkConfig(value, file, schema),
+    warnings: duplicates.map((error) => {
+      const line = error.linePos?.[0].line;
+      return `config: ${file} line ${line ?? "?"} repeats a key: its last value counts`;
+    }),
+  };
+}
+
+/** Checks a value that is already parsed. @throws UserError as `parseConfig` */
+export function checkConfig<S extends z.ZodType>(value: unknown, file: string, schema: S): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const reasons = result.error.issues.flatMap((issue) => explain(issue, schema, value));
+  throw new UserError(`config: ${file}: ${reasons.join("; ")}`);
+}
+
+function explain(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): string[] {
+  const path = issue.path.length === 0 ? "the file" : `key "${pathText(issue.path)}"`;
+  const found = valueAt(value, issue.path);
+  if (issue.code === "unrecognized_keys") {
+    const known = keysAt(schema, issue.path);
+    return issue.keys.map((key) => {
+      const similar = nearest(key, known);
+      const hint = similar !== undefined ? `did you mean "${similar}"?` : `known keys here: ${known.join(", ")}`;
+      return `unknown key "${pathText([...issue.path, key])}": ${hint}`;
+    });
+  }
+  if (issue.code === "invalid_union" && typeof found === "object" && found !== null) {
+    // The alternative that wants a group of keys is the one that is meant: its own complaints say more.
+    const meant = issue.errors.find((errors) =>
+      errors.every((inner) => inner.path.length > 0 || inner.code !== "invalid_type"),
+    );
+    if (meant !== undefined) {
+      return meant.flatMap((inner) => explain({ ...inner, path: [...issue.path, ...inner.path] }, schema, value));
+    }
+  }
+  const expected = expectation(issue, schema);
+  return [
+    found === undefined
+      ? `${path} is missing: expected ${expected}`
+      : `${path} is ${preview(found)}: expected ${expected}`,
+  ];
+}
+
+function expectation(issue: z.core.$ZodIssue, schema: z.ZodType): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return article(issue.expected);
+    case "invalid_value":
+      return oneOf(issue.values);
+    case "too_small":
+      return issue.origin === "array"
+        ? `at least ${issue.minimum} entries`
+        : `${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
+    case "too_big":
+      return issue.origin === "array"
+        ? `at most ${issue.maximum} entries`
+        : `${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
+    case "invalid_union": {
+      if (issue.errors.length === 0) return oneOf(discriminators(schema, issue.path));
+      const direct = issue.errors.flatMap((errors) => errors.filter((inner) => inner.path.length === 0));
+      return [...new Set(direct.map((inner) => expectation(inner, schema)))].join(" or ");
+    }
+    default:
+      return issue.message;
+  }
+}
+
+function oneOf(values: readonly unknown[]): string {
+  const texts = values.map((value) => JSON.stringify(value));
+  return texts.length === 1 ? texts[0]! : `one of ${texts.join(", ")}`;
+}
+
+function article(type: string): string {
+  switch (type) {
+    case "int":
+      return "an integer";
+    case "object":
+    case "record":
+      return "a group of keys";
+    case "array":
+      return "a list";
+    case "null":
+      return "~ (nothing)";
+    case "string":
+      return "text";
+    case "boolean":
+      return "true or false";
+    default:
+      return `a ${type}`;
+  }
+}
+
+function preview(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 40 ? `${text.slice(0, 37)}...` : text;
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  return path
+    .map((part, i) => (typeof part === "number" ? `[${part}]` : `${i > 0 ? "." : ""}${String(part)}`))
+    .join("");
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let current = value;
+  for (const part of path) {
+    if (typeof current !== "object" || current === null) return undefined;
+    current = (current as Record<PropertyKey, unknown>)[part];
+  }
+  return current;
+}
+
+/** The keys that the object schema at a path knows; those of all its objects where several are allowed. */
+function keysAt(schema: unknown, path: readonly PropertyKey[]): string[] {
+  return [
+    ...new Set(
+      schemasAt(schema, path).flatMap((found) => (found instanceof z.ZodObject ? Object.keys(found.shape) : [])),
+    ),
+  ];
+}
+
+/** The values of the key that tells alternatives apart, where `path` ends with that key. */
+function discriminators(schema: unknown, path: readonly PropertyKey[]): unknown[] {
+  return schemasAt(schema, path).flatMap((found) => {
+    if (found instanceof z.ZodLiteral) return [...found.values];
+    return found instanceof z.ZodEnum ? found.options : [];
+  });
+}
+
+/** The schemas at a path: wrappers (optional, default ...) taken off, one per alternative of a union. */
+function schemasAt(schema: unknown, path: readonly PropertyKey[]): unknown[] {
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => schemasAt(option, path));
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  ) {
+    return schemasAt(schema.unwrap(), path);
+  }
+  const [head, ...rest] = path;
+  if (head === undefined) return [schema];
+  if (schema instanceof z.ZodObject) return schemasAt(schema.shape[String(head)], rest);
+  if (schema instanceof z.ZodRecord) return schemasAt(schema.valueType, rest);
+  if (schema instanceof z.ZodArray) return schemasAt(schema.element, rest);
+  return [];
+}

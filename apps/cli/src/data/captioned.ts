@@ -1,0 +1,51 @@
+/** The data set that SRCLIP learns from: degraded images with a caption and six texts that say how they were degraded. */
+import { dirname, isAbsolute, join } from "node:path";
+import { UserError } from "../errors.ts";
+import { type BadRow, readTable } from "./tsv.ts";
+
+/** The columns of the data set (spec/srclip.md, 8): path, caption, the whole degradation, then blur, gaussian, poisson, jpeg and ringing. */
+export const CAPTIONED_COLUMNS = [
+  "filepath",
+  "title",
+  "title2",
+  "title3",
+  "title4",
+  "title5",
+  "title6",
+  "title7",
+] as const;
+
+/** The five degradations in the order of the fine texts. */
+export const DEGRADATIONS = ["blur", "gaussian", "poisson", "jpeg", "ringing"] as const;
+
+/** One of `DEGRADATIONS`. */
+export type DegradationName = (typeof DEGRADATIONS)[number];
+
+/** One degraded image. */
+export interface CaptionedItem {
+  /** Where the image is. */
+  readonly path: string;
+  /** Caption, whole degradation, and one text for each of `DEGRADATIONS`: seven. */
+  readonly texts: readonly string[];
+}
+
+/**
+ * Reads such a data set. Paths that are not absolute count from the TSV's folder.
+ *
+ * @returns the items, and the rows that were left out
+ * @throws UserError when the file or a column is missing, or no row is left
+ */
+export async function readCaptioned(file: string): Promise<{ items: CaptionedItem[]; bad: readonly BadRow[] }> {
+  const { rows, bad } = await readTable(file, CAPTIONED_COLUMNS);
+  const items = rows.map((row) => ({
+    path: resolveBeside(file, row.filepath!),
+    texts: CAPTIONED_COLUMNS.slice(1).map((column) => row[column]!),
+  }));
+  if (items.length === 0) throw new UserError(`tsv: ${file} has no usable row (${bad.length} bad ones): add some`);
+  return { items, bad };
+}
+
+/** A path of a TSV as one that can be opened: those that are not absolute count from the TSV's folder. */
+export function resolveBeside(file: string, path: string): string {
+  return isAbsolute(path) ? path : join(dirname(file), path);
+}

@@ -1,0 +1,121 @@
+/**
+ * Image files to pixels and back. Every image enters as 8-bit sRGB with three channels: grey is repeated, 16 bits are rounded to 8, CMYK and
+ * embedded colour profiles are converted, the EXIF orientation is applied, and transparency is composited over white.
+ */
+import { readFile } from "node:fs/promises";
+import { extname } from "node:path";
+import sharp from "sharp";
+import { oneLine, systemCode, UserError } from "../errors.ts";
+import { writeFileAtomic } from "../files.ts";
+
+/** An RGB image, 8 bits a channel: `data` holds `height * width * 3` bytes, row by row, red first. */
+export interface Image {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** The file name endings that are read, lower case. */
+export const IMAGE_EXTENSIONS: readonly string[] = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".gif"];
+
+/** Whether a file name ends like an image's. */
+export function isImageName(name: string): boolean {
+  return IMAGE_EXTENSIONS.includes(extname(name).toLowerCase());
+}
+
+/** More pixels than this are refused before they are decoded: 16384 x 16384. */
+const MOST_PIXELS = 2 ** 28;
+
+/**
+ * Reads an image file.
+ *
+ * @param path JPEG, PNG, WebP, TIFF, AVIF or GIF (its first frame)
+ * @returns 8-bit sRGB, see the head of this file
+ * @throws UserError with one line when the file is missing, no image, truncated or damaged
+ */
+export async function readImage(path: string): Promise<Image> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "ENOENT") throw new UserError(`image: ${path} does not exist: check the path`);
+    if (code === "EISDIR") throw new UserError(`image: ${path} is a folder: give an image file`);
+    throw new UserError(`image: ${path} cannot be read: ${oneLine(error)}`);
+  }
+  return decodeImage(bytes, path);
+}
+
+/** Decodes an image file's bytes. @param name the file's name, for messages. @throws UserError as `readImage` */
+export async function decodeImage(bytes: Uint8Array, name: string): Promise<Image> {
+  if (bytes.length === 0)
+    throw new UserError(`image: ${name} is empty (0 bytes): it was not written to the end, get it again`);
+  try {
+    const { data, info } = await sharp(bytes, { failOn: "error", limitInputPixels: MOST_PIXELS })
+      .rotate()
+      .flatten({ background: "#ffffff" })
+      .toColourspace("srgb")
+      .raw({ depth: "uchar" })
+      .toBuffer({ resolveWithObject: true });
+    return { width: info.width, height: info.height, data: toThreeChannels(data, info.channels) };
+  } catch (error) {
+    throw explainDecoding(error, name);
+  }
+}
+
+/**
+ * Writes an image, whole or not at all; the format follows from the name: `.png`, `.jpg`/`.jpeg` (quality 95, no chroma subsampling), `.webp` (lossless).
+ *
+ * @throws UserError for another ending, or when the file cannot be written
+ */
+export async function writeImage(path: string, image: Image): Promise<void> {
+  await writeFileAtomic(path, await encodeImage(image, path));
+}
+
+/** An image as the bytes of a file whose format follows from `name`. */
+export async function encodeImage(image: Image, name: string): Promise<Buffer> {
+  const picture = sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } });
+  switch (extname(name).toLowerCase()) {
+    case ".png":
+      return picture.png().toBuffer();
+    case ".jpg":
+    case ".jpeg":
+      return picture.jpeg({ quality: 95, chromaSubsampling: "4:4:4" }).toBuffer();
+    case ".webp":
+      return picture.webp({ lossless: true }).toBuffer();
+    default:
+      throw new UserError(`image: cannot write ${name}: its name must end in .png, .jpg or .webp`);
+  }
+}
+
+function toThreeChannels(data: Uint8Array, channels: number): Uint8Array {
+  if (channels === 3) return new Uint8Array(data.buffer, data.byteOffset, data.length);
+  const pixels = data.length / channels;
+  const result = new Uint8Array(pixels * 3);
+  for (let i = 0; i < pixels; i++) {
+    for (let c = 0; c < 3; c++) result[i * 3 + c] = data[i * channels + (channels > 2 ? c : 0)]!;
+  }
+  return result;
+}
+
+function explainDecoding(error: unknown, name: string): UserError {
+  const reason = firstSentence(error);
+  if (/unsupported image format/i.test(reason)) {
+    return new UserError(
+      `image: ${name} is not an image that can be read: give a JPEG, PNG, WebP, TIFF, AVIF or GIF file`,
+    );
+  }
+  if (/pixel limit/i.test(reason)) {
+    return new UserError(`image: ${name} has more than ${MOST_PIXELS} pixels: make it smaller first`);
+  }
+  if (/premature|truncat|end of (input|file|stream)|not enough|corrupt|read error|libspng|bad|invalid/i.test(reason)) {
+    return new UserError(`image: ${name} is truncated or damaged (${reason}): get the file again`);
+  }
+  return new UserError(`image: ${name} cannot be decoded (${reason}): get the file again or convert it to PNG`);
+}
+
+/** A decoder may report the same failure many times over: the first line is enough. */
+function firstSentence(error: unknown): string {
+  const [first = ""] = (error instanceof Error ? error.message : String(error)).trim().split("\n");
+  return oneLine(first.replace(/:\s*$/, ""));
+}

@@ -1,0 +1,149 @@
+/**
+ * Writing files so that a reader never sees half of one: everything goes to a temporary name in the same folder, is synced to the disk
+ * and renamed over the real name. A temporary name that is left (disk full, Ctrl-C) is removed.
+ */
+import { rmSync } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { systemCode, UserError } from "./errors.ts";
+
+/** Opens the temporary file for writing; replaced in tests by one whose disk is full. */
+export type OpenFile = (path: string) => Promise<Pick<FileHandle, "writeFile" | "sync" | "close">>;
+
+const openNew: OpenFile = (path) => open(path, "wx");
+
+/** Temporary files and folders that exist right now, removed when the process leaves in the middle. */
+const temporaries = new Set<string>();
+let counter = 0;
+
+process.on("exit", () => {
+  for (const path of temporaries) rmSync(path, { recursive: true, force: true });
+});
+
+/**
+ * Writes a file whole or not at all; missing folders are made.
+ *
+ * @param path where the file shall stand; an existing file is replaced
+ * @param content bytes, or text written as UTF-8
+ * @throws UserError when the disk is full, the folder cannot be written, or the path is a folder
+ */
+export async function writeFileAtomic(
+  path: string,
+  content: Uint8Array | string,
+  openFile: OpenFile = openNew,
+): Promise<void> {
+  const temporary = temporaryName(path);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    temporaries.add(temporary);
+    const file = await openFile(temporary);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    temporaries.delete(temporary);
+  } catch (error) {
+    await discard(temporary);
+    throw explain(error, path, typeof content === "string" ? Buffer.byteLength(content) : content.byteLength);
+  }
+}
+
+/**
+ * Makes a folder whole or not at all: `fill` writes into a temporary folder beside it, which is then renamed.
+ *
+ * @param path the folder's final name; an existing one is replaced
+ * @param fill writes the contents into the folder it is given
+ * @throws UserError as `writeFileAtomic`; the old folder stays in that case
+ */
+export async function writeFolderAtomic(path: string, fill: (folder: string) => Promise<void>): Promise<void> {
+  const temporary = temporaryName(path);
+  const replaced = temporaryName(path);
+  try {
+    temporaries.add(temporary);
+    await mkdir(temporary, { recursive: true });
+    await fill(temporary);
+    await syncFolder(temporary);
+    const old = await exists(path);
+    if (old) await rename(path, replaced);
+    await rename(temporary, path);
+    temporaries.delete(temporary);
+    await syncFolder(dirname(path));
+    if (old) await rm(replaced, { recursive: true, force: true });
+  } catch (error) {
+    await discard(temporary);
+    throw explain(error, path, undefined);
+  }
+}
+
+/** Whether something stands at this path. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await (await open(path, "r")).close();
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return false;
+    throw explain(error, path, undefined);
+  }
+}
+
+/** The names in a folder, sorted by code point, so that every machine sees one order. @throws UserError when it is missing or no folder */
+export async function sortedNames(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") throw new UserError(`folder: ${folder} does not exist: check the path`);
+    if (systemCode(error) === "ENOTDIR") throw new UserError(`folder: ${folder} is a file, a folder was expected`);
+    throw explain(error, folder, undefined);
+  }
+}
+
+function temporaryName(path: string): string {
+  counter += 1;
+  return join(dirname(path), `.${basename(path)}.${process.pid}-${counter}.tmp`);
+}
+
+async function discard(temporary: string): Promise<void> {
+  temporaries.delete(temporary);
+  // Where the folder itself is in the way there is nothing to remove; the first failure is the one to tell.
+  await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+}
+
+/** Makes the folder's entries durable; file systems that cannot sync a folder are left alone. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } catch (error) {
+    const code = systemCode(error);
+    if (code !== "EINVAL" && code !== "EPERM" && code !== "EISDIR") throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+function explain(error: unknown, path: string, bytes: number | undefined): Error {
+  if (error instanceof UserError) return error;
+  const size = bytes === undefined ? "" : ` (${bytes} bytes)`;
+  switch (systemCode(error)) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return new UserError(
+        `write: no space left on the disk for ${path}${size}: free some space or choose another folder`,
+      );
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new UserError(`write: ${path} may not be written: check the folder's permissions or choose another one`);
+    case "EISDIR":
+    case "ENOTEMPTY":
+      return new UserError(`write: ${path} is a folder: give a file name`);
+    case "ENOTDIR":
+    case "EEXIST":
+      return new UserError(`write: a part of ${path} is a file, not a folder: choose another path`);
+    default:
+      return error instanceof Error ? error : new Error(String(error));
+  }
+}

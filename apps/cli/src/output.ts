@@ -1,0 +1,75 @@
+/**
+ * Everything the command prints. People read stdout; with `--json` stdout holds exactly one JSON object and people's lines move to stderr.
+ */
+import { Progress, type ProgressStream } from "./progress.ts";
+
+/** Where text goes; `process.stdout` and `process.stderr` in the command, buffers in tests. */
+export interface Streams {
+  readonly stdout: ProgressStream;
+  readonly stderr: ProgressStream;
+}
+
+/** Prints lines, warnings, progress bars and the one result of a command. */
+export class Output {
+  /** True with `--json`. */
+  readonly json: boolean;
+  readonly #streams: Streams;
+  #bar: Progress | undefined;
+
+  constructor(json: boolean, streams: Streams = process) {
+    this.json = json;
+    this.#streams = streams;
+  }
+
+  /** One line for a person. */
+  line(text = ""): void {
+    this.#print(this.json ? this.#streams.stderr : this.#streams.stdout, text);
+  }
+
+  /** One line about something that went wrong without ending the run. */
+  warn(text: string): void {
+    this.#print(this.#streams.stderr, `warning: ${text}`);
+  }
+
+  /** The command's result: one JSON object on stdout with `--json`, nothing otherwise. Call it once, last. */
+  result(value: Readonly<Record<string, unknown>>): void {
+    if (this.json) this.#streams.stdout.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** The end of a command that failed: `{ "error" }` with `--json`, a line on stderr otherwise. */
+  failure(message: string): void {
+    if (this.json) this.#streams.stdout.write(`${JSON.stringify({ error: message })}\n`);
+    else this.#print(this.#streams.stderr, `error: ${message}`);
+  }
+
+  /**
+   * Starts a progress bar: a moving line on a terminal, a plain line now and then elsewhere.
+   *
+   * @param name what is being done, `train srclip`
+   * @param total how many units there are
+   * @param unit one unit's name, `step`
+   */
+  progress(name: string, total: number, unit: string): Progress {
+    this.#bar?.finish();
+    this.#bar = new Progress(this.#streams.stderr, { name, total, unit });
+    return this.#bar;
+  }
+
+  #print(stream: ProgressStream, text: string): void {
+    this.#bar?.hide();
+    stream.write(`${text}\n`);
+    this.#bar?.show();
+  }
+}
+
+/** A table of text cells as lines with aligned columns: the first column to the left, the others to the right. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const all = [header, ...rows];
+  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all.map((row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join("  ")
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,115 @@
+/**
+ * What a checkpoint folder holds: `model.safetensors` (the reference's names), `model.json` (what it is and its sizes),
+ * `optimizer.safetensors` (both moments) and `state.json` (step, seed, learning rates, update counts), which together are all that resuming needs.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Adam, encodeTensors, loadTensors } from "@deplsr/nn";
+import { readSafetensors, type Tensor, writeSafetensors } from "@deplsr/tensor";
+import { oneLine, systemCode, UserError } from "../errors.ts";
+import type { CheckpointFiles } from "../run-folder.ts";
+
+/** Which kind of network a checkpoint holds. */
+export type ModelKind = "srclip" | "sr";
+
+/** `model.json`: enough to build the network again. */
+export interface ModelDescription {
+  readonly kind: ModelKind;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** What is saved of a training. */
+export interface TrainingState {
+  readonly description: ModelDescription;
+  /** The network's state dict. */
+  readonly model: ReadonlyMap<string, Tensor>;
+  readonly optimizer: Adam;
+  readonly step: number;
+  readonly seed: number;
+}
+
+const MODEL = "model.safetensors";
+const DESCRIPTION = "model.json";
+const FORMAT = 1;
+
+/**
+ * The files of a checkpoint.
+ *
+ * @throws UserError when a parameter is NaN or infinite: such a state is not worth keeping
+ */
+export async function checkpointFiles(state: TrainingState): Promise<CheckpointFiles> {
+  const model = await readAll(state.model, state.step);
+  const { tensors, scalars } = state.optimizer.stateDict();
+  const resume = { format: FORMAT, step: state.step, seed: state.seed, optimizer: scalars };
+  return new Map<string, Uint8Array | string>([
+    [MODEL, writeSafetensors(model, { kind: state.description.kind, step: String(state.step) })],
+    [DESCRIPTION, `${JSON.stringify(state.description, null, 2)}\n`],
+    ["optimizer.safetensors", await encodeTensors(tensors)],
+    ["state.json", `${JSON.stringify(resume)}\n`],
+  ]);
+}
+
+/** Reads `model.json` of a checkpoint folder. @throws UserError when it is missing, no JSON, or of another kind than `kind` */
+export async function readDescription(folder: string, kind: ModelKind): Promise<ModelDescription> {
+  const path = join(folder, DESCRIPTION);
+  const text = (await readBytes(path)).toString("utf8");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`checkpoint: ${path} is not JSON (${oneLine(error)}): the checkpoint is damaged`);
+  }
+  if (!isDescription(value))
+    throw new UserError(`checkpoint: ${path} does not describe a network: the checkpoint is damaged`);
+  if (value.kind !== kind) {
+    throw new UserError(`checkpoint: ${folder} holds a network of kind "${value.kind}" where "${kind}" is needed`);
+  }
+  return value;
+}
+
+/**
+ * Loads a checkpoint folder's weights.
+ *
+ * @param targets the network's state dict
+ * @throws UserError naming the file and every missing, unexpected and mis-shaped tensor at once
+ */
+export async function loadWeights(folder: string, targets: ReadonlyMap<string, Tensor>): Promise<void> {
+  const path = join(folder, MODEL);
+  const bytes = await readBytes(path);
+  try {
+    loadTensors("checkpoint", targets, readSafetensors(bytes).tensors);
+  } catch (error) {
+    throw new UserError(`checkpoint: ${path} does not fit the network: ${oneLine(error)}`);
+  }
+}
+
+async function readAll(
+  tensors: ReadonlyMap<string, Tensor>,
+  step: number,
+): Promise<Map<string, { shape: readonly number[]; data: Float32Array | Int32Array | Uint32Array }>> {
+  const entries = new Map<string, { shape: readonly number[]; data: Float32Array | Int32Array | Uint32Array }>();
+  for (const [name, tensor] of tensors) {
+    const data = await tensor.data();
+    if (!data.every((value) => Number.isFinite(value))) {
+      throw new UserError(
+        `train: ${name} holds a value that is no number after step ${step}: nothing is saved, lower the learning rate`,
+      );
+    }
+    entries.set(name, { shape: tensor.shape, data });
+  }
+  return entries;
+}
+
+async function readBytes(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") throw new UserError(`checkpoint: ${path} does not exist: check the path`);
+    throw new UserError(`checkpoint: ${path} cannot be read: ${oneLine(error)}`);
+  }
+}
+
+function isDescription(value: unknown): value is ModelDescription {
+  if (typeof value !== "object" || value === null || !("kind" in value) || !("config" in value)) return false;
+  return (value.kind === "srclip" || value.kind === "sr") && typeof value.config === "object" && value.config !== null;
+}

@@ -1,0 +1,97 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { type OpenFile, sortedNames, writeFileAtomic, writeFolderAtomic } from "../src/files.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+/** A file on a disk without space: the kernel's own device for that. */
+const openFull: OpenFile = (path) => {
+  writeFileSync(path, "the first half");
+  return open("/dev/full", "w");
+};
+
+describe("writeFileAtomic", () => {
+  test("writes bytes and text, makes folders, replaces what stood there", async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, "a", "b", "file.txt");
+    await writeFileAtomic(path, "one");
+    await writeFileAtomic(path, new TextEncoder().encode("zwölf"));
+    expect(readFileSync(path, "utf8")).toBe("zwölf");
+    expect(readdirSync(join(folder, "a", "b"))).toEqual(["file.txt"]);
+  });
+
+  test("a full disk gives one line, leaves the old file and no temporary one", async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, "model.safetensors");
+    await writeFileAtomic(path, "old");
+    await expect(writeFileAtomic(path, new Uint8Array(1000), openFull)).rejects.toThrow(
+      `write: no space left on the disk for ${path} (1000 bytes): free some space or choose another folder`,
+    );
+    expect(readFileSync(path, "utf8")).toBe("old");
+    expect(readdirSync(folder)).toEqual(["model.safetensors"]);
+  });
+
+  test("a path through a file, and a path that is a folder, say so", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "file"), "");
+    await expect(writeFileAtomic(join(folder, "file", "x"), "")).rejects.toThrow("is a file, not a folder");
+    mkdirSync(join(folder, "sub", "inner"), { recursive: true });
+    await expect(writeFileAtomic(join(folder, "sub"), "")).rejects.toThrow("is a folder: give a file name");
+  });
+
+  test("a process that leaves in the middle of writing leaves nothing behind", () => {
+    const folder = temporaryFolder();
+    const source = fileURLToPath(new URL("../src/files.ts", import.meta.url));
+    const program = `
+      import { writeFileSync } from "node:fs";
+      import { writeFileAtomic, writeFolderAtomic } from ${JSON.stringify(source)};
+      const slow = async (path) => {
+        writeFileSync(path, "half");
+        return { writeFile: () => new Promise(() => {}), sync: async () => {}, close: async () => {} };
+      };
+      void writeFileAtomic(${JSON.stringify(join(folder, "a.bin"))}, "whole", slow);
+      void writeFolderAtomic(${JSON.stringify(join(folder, "step-3"))}, async (inside) => {
+        writeFileSync(inside + "/part", "half");
+        await new Promise(() => {});
+      });
+      setTimeout(() => process.exit(130), 300);
+    `;
+    const child = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program]);
+    expect(child.status).toBe(130);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe("writeFolderAtomic", () => {
+  test("replaces an old folder as a whole", async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, "step-1");
+    await writeFolderAtomic(path, async (inside) => writeFileAtomic(join(inside, "old"), "1"));
+    await writeFolderAtomic(path, async (inside) => writeFileAtomic(join(inside, "new"), "2"));
+    expect(readdirSync(path)).toEqual(["new"]);
+    expect(readdirSync(folder)).toEqual(["step-1"]);
+  });
+
+  test("keeps the old folder when filling the new one fails", async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, "step-1");
+    await writeFolderAtomic(path, async (inside) => writeFileAtomic(join(inside, "old"), "1"));
+    const failing = writeFolderAtomic(path, (inside) => writeFileAtomic(join(inside, "new"), "2", openFull));
+    await expect(failing).rejects.toThrow("no space left on the disk");
+    expect(readdirSync(path)).toEqual(["old"]);
+    expect(readdirSync(folder)).toEqual(["step-1"]);
+  });
+});
+
+test("sortedNames names a missing folder and a file", async () => {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, "b"), "");
+  writeFileSync(join(folder, "a"), "");
+  expect(await sortedNames(folder)).toEqual(["a", "b"]);
+  await expect(sortedNames(join(folder, "none"))).rejects.toThrow("does not exist: check the path");
+  await expect(sortedNames(join(folder, "a"))).rejects.toThrow("is a file, a folder was expected");
+  expect(existsSync(join(folder, "none"))).toBe(false);
+});
