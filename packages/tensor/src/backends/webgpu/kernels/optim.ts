@@ -1,0 +1,73 @@
+import type { AdamCall } from "../../../backend.ts";
+import { numel } from "../../../shape.ts";
+import type { WebGPU } from "../device.ts";
+import { kernel } from "../kernel.ts";
+import { elementType, gridStride } from "./wgsl.ts";
+
+const WG = 64;
+
+/**
+ * One thread updates one value (or four) at a time: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², p ← p − shrink·p −
+ * stepSize·m / (√v / rootCorrection + eps). Kingma & Ba 2015, algorithm 1, with the bias corrections folded into `stepSize`
+ * and `rootCorrection`; Loshchilov & Hutter 2019 for the decoupled decay, which is `shrink`.
+ */
+const adamKernel = kernel("adam", ({ wide }: { wide: boolean }) => {
+  const F = elementType("f32", wide ? 4 : 1);
+  return {
+    inputs: { grad: F },
+    outputs: { param: F, expAvg: F, expAvgSq: F },
+    uniforms: {
+      count: "u32",
+      beta1: "f32",
+      beta2: "f32",
+      rest1: "f32",
+      rest2: "f32",
+      eps: "f32",
+      decay: "f32",
+      shrink: "f32",
+      stepSize: "f32",
+      rootCorrection: "f32",
+    },
+    workgroupSize: WG,
+    source: `
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
+    let p = param[i];
+    let g = grad[i] + u.decay * p;
+    let m = u.beta1 * expAvg[i] + u.rest1 * g;
+    let v = u.beta2 * expAvgSq[i] + u.rest2 * g * g;
+    expAvg[i] = m;
+    expAvgSq[i] = v;
+    param[i] = p - u.shrink * p - u.stepSize * m / (sqrt(v) / u.rootCorrection + u.eps);
+  }
+}`,
+  };
+});
+
+/** One Adam or AdamW step in place. What depends on the step count is computed here, in f64. */
+export function adam(gpu: WebGPU, call: AdamCall): void {
+  const { param, grad, expAvg, expAvgSq, lr, beta1, beta2, eps, weightDecay, decoupled, step } = call;
+  const size = numel(param.layout.shape);
+  if (size === 0) return;
+  // Whole vectors only: past the end of a parameter there may be another one.
+  const wide = size % 4 === 0;
+  const count = wide ? size / 4 : size;
+  adamKernel.run(gpu, {
+    template: { wide },
+    operands: { param, grad, expAvg, expAvgSq },
+    uniforms: {
+      count,
+      beta1,
+      beta2,
+      rest1: 1 - beta1,
+      rest2: 1 - beta2,
+      eps,
+      decay: decoupled ? 0 : weightDecay,
+      shrink: decoupled ? lr * weightDecay : 0,
+      stepSize: lr / (1 - beta1 ** step),
+      rootCorrection: Math.sqrt(1 - beta2 ** step),
+    },
+    workgroups: gridStride(gpu, count, WG),
+  });
+}

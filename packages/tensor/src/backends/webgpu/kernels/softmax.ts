@@ -1,0 +1,122 @@
+import type { SoftmaxCall, SoftmaxGradCall } from "../../../backend.ts";
+import type { DType } from "../../../dtype.ts";
+import type { WebGPU } from "../device.ts";
+import { kernel } from "../kernel.ts";
+import { elementType, gridStride, rowReductions, rowThreads } from "./wgsl.ts";
+
+interface Template {
+  readonly dtype: DType;
+  readonly log: boolean;
+  readonly wide: boolean;
+}
+
+/** The start of every kernel here: workgroups stride over rows, `base` is the first element of row `r`. */
+const ROWS = `
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  for (var r = group.x + group.y * groups.x; r < u.rows; r += groups.x * groups.y) {
+    let base = r * u.cols;`;
+
+/**
+ * One workgroup, a subgroup where possible, computes one row at a time: its threads take every WG-th element (or vector of
+ * four) for the maximum, the sum of exponentials and the result. The exponentials wait in y. The maximum is taken off first, so
+ * that nothing overflows; a row whose maximum is not finite (a NaN, +∞, or nothing but −∞) has no softmax and becomes NaN.
+ */
+const softmaxKernel = kernel("softmax", ({ dtype, log, wide }: Template, gpu) => {
+  const { subgroups, source } = rowReductions(gpu);
+  const F = wide ? "vec4f" : "f32";
+  const T = elementType(dtype, wide ? 4 : 1);
+  const max4 = wide ? "max4(best)" : "best";
+  const sum4 = wide ? "dot(total, vec4f(1.0))" : "total";
+  // f16 exponentials would lose bits between the passes.
+  const keeps = !log && dtype === "f32";
+  return {
+    inputs: { x: T },
+    outputs: { y: T },
+    uniforms: { rows: "u32", cols: "u32", zero: "u32" },
+    workgroupSize: rowThreads(gpu),
+    subgroups,
+    source: `${source}
+${
+  wide
+    ? `fn largest(a: vec4f, b: vec4f) -> vec4f {
+  let nan = ((bitcast<vec4u>(a) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u)) | ((bitcast<vec4u>(b) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
+  return select(max(a, b), a + b, nan);
+}
+fn max4(v: vec4f) -> f32 { return nanMax(nanMax(v.x, v.y), nanMax(v.z, v.w)); }`
+    : "fn largest(a: f32, b: f32) -> f32 { return nanMax(a, b); }"
+}
+// exp(-104) is already 0 in f32; some drivers go wrong far below.
+fn power(x: ${F}) -> ${F} { return exp(max(x, ${F}(-104.0))); }
+${ROWS}
+    var best = ${F}(x[base]);
+    for (var i = lane; i < u.cols; i += WG) { best = largest(best, ${F}(x[base + i])); }
+    let top = rowMax(${max4}, lane);
+    var total = ${F}(0.0);
+    for (var i = lane; i < u.cols; i += WG) {
+      let e = power(${F}(x[base + i]) - top);
+      ${keeps ? "y[base + i] = e;" : ""}
+      total += e;
+    }
+    let sum = rowSum(${sum4}, lane);
+    let finite = (bitcast<u32>(top) & 0x7f800000u) != 0x7f800000u;
+    let nan = ${F}(bitcast<f32>(0x7fc00000u + u.zero));
+    ${log ? "let shift = top + log(sum);" : "let scale = 1.0 / sum;"}
+    for (var i = lane; i < u.cols; i += WG) {
+      let value = ${log ? `${F}(x[base + i]) - shift` : keeps ? "y[base + i] * scale" : `power(${F}(x[base + i]) - top) * scale`};
+      y[base + i] = ${T}(select(nan, value, finite));
+    }
+  }
+}`,
+  };
+});
+
+/** `dx = y (dy − Σ y dy)`, for log-softmax `dx = dy − exp(y) Σ dy`; rows are shared out as in the forward kernel. */
+const gradKernel = kernel("softmax-grad", ({ dtype, log, wide }: Template, gpu) => {
+  const { subgroups, source } = rowReductions(gpu);
+  const F = wide ? "vec4f" : "f32";
+  const T = elementType(dtype, wide ? 4 : 1);
+  const term = log ? `${F}(dy[base + i])` : `${F}(y[base + i]) * ${F}(dy[base + i])`;
+  const value = log
+    ? `${F}(dy[base + i]) - exp(max(${F}(y[base + i]), ${F}(-104.0))) * sum`
+    : `${F}(y[base + i]) * (${F}(dy[base + i]) - sum)`;
+  return {
+    inputs: { y: T, dy: T },
+    outputs: { dx: T },
+    uniforms: { rows: "u32", cols: "u32", zero: "u32" },
+    workgroupSize: rowThreads(gpu),
+    subgroups,
+    source: `${source}
+${ROWS}
+    var total = ${F}(0.0);
+    for (var i = lane; i < u.cols; i += WG) { total += ${term}; }
+    let sum = rowSum(${wide ? "dot(total, vec4f(1.0))" : "total"}, lane);
+    for (var i = lane; i < u.cols; i += WG) { dx[base + i] = ${T}(${value}); }
+  }
+}`,
+  };
+});
+
+/** Softmax or log-softmax of dense rows. */
+export function softmax(gpu: WebGPU, { rows, cols, log, x, y }: SoftmaxCall): void {
+  if (rows * cols === 0) return;
+  const wide = cols % 4 === 0;
+  softmaxKernel.run(gpu, {
+    template: { dtype: x.dtype, log, wide },
+    operands: { x, y },
+    uniforms: { rows, cols: wide ? cols / 4 : cols, zero: 0 },
+    workgroups: gridStride(gpu, rows, 1),
+  });
+}
+
+/** The gradient of either, from the result. */
+export function softmaxGrad(gpu: WebGPU, { rows, cols, log, y, dy, dx }: SoftmaxGradCall): void {
+  if (rows * cols === 0) return;
+  const wide = cols % 4 === 0;
+  gradKernel.run(gpu, {
+    template: { dtype: y.dtype, log, wide },
+    operands: { y, dy, dx },
+    uniforms: { rows, cols: wide ? cols / 4 : cols, zero: 0 },
+    workgroups: gridStride(gpu, rows, 1),
+  });
+}
