@@ -1,10 +1,11 @@
+import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import type { AdapterChoice, FoundAdapter, ListedAdapter } from "./adapter.ts";
-import { unpackSwiftShader } from "./swiftshader.ts";
+import { type SwiftShaderFiles, unpackSwiftShader } from "./swiftshader.ts";
 
 /** Where this code runs. */
 export const platform: "node" | "browser" = "node";
@@ -23,6 +24,7 @@ interface Dawn {
 type Kind = "hardware" | "system" | "swiftshader";
 
 const VULKAN_LOADER = "libvulkan.so.1";
+const DRIVER_FOLDERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
 const INSTALL_LAVAPIPE = "Debian, Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1";
 const INSTALL_SWIFTSHADER = "npm install @sparticuz/chromium@147.0.0";
 
@@ -103,7 +105,7 @@ async function findKind(kind: Kind): Promise<FoundAdapter> {
   const { create } = await loadDawn();
   if (kind === "swiftshader") return await findSwiftShader(create);
   const nothing = kind === "hardware" ? "no hardware GPU" : "no software driver of the system";
-  if (!hasSystemLoader()) {
+  if (!hasSystemLoader() && !(await loadPackagedLoader())) {
     throw new Missing(`${nothing}: the Vulkan loader libvulkan.so.1 is not installed\n${remedyFor(kind)}`);
   }
   const gpu = instanceOf(create, "system");
@@ -114,11 +116,11 @@ async function findKind(kind: Kind): Promise<FoundAdapter> {
   const name = adapterName(adapter);
   if (kind === "hardware") {
     if (isSoftware(adapter)) throw new Missing(`${nothing}: the system only has ${name}\n${remedyFor(kind)}`);
-    return { gpu, adapter, kind, reason: `${name} is a hardware GPU` };
+    return { gpu, adapter, kind, reason: "a hardware GPU of this system" };
   }
   const found = isSoftware(adapter) ? { gpu, adapter } : await findBehindHardware(create);
   if (!found) throw new Missing(`${nothing}: the system only has ${name}\n${remedyFor(kind)}`);
-  return { ...found, kind, reason: `${adapterName(found.adapter)} is a software driver of this system` };
+  return { ...found, kind, reason: "a software driver of this system" };
 }
 
 /**
@@ -157,15 +159,14 @@ async function findSwiftShader(create: Dawn["create"]): Promise<FoundAdapter> {
     throw new Missing(`no SwiftShader: ${why}`);
   }
   swiftShaderLoaded = true;
-  return { gpu, adapter, kind: "swiftshader", reason: "SwiftShader out of @sparticuz/chromium runs on the processor" };
+  return { gpu, adapter, kind: "swiftshader", reason: "the software driver out of @sparticuz/chromium" };
 }
 
 async function loadSwiftShader(gpu: GPU): Promise<GPUAdapter | null> {
-  const entry = resolvePackage("@sparticuz/chromium");
-  if (!entry) {
+  const files = await unpackFromPackage();
+  if (!files)
     throw new Missing(`no SwiftShader: the package @sparticuz/chromium is not installed\n${INSTALL_SWIFTSHADER}`);
-  }
-  const { driverFile, loader } = await unpackSwiftShader(entry);
+  const { driverFile, loader } = files;
   if (!hasSystemLoader() && !loadsLibrary(loader)) {
     throw new Missing(`no SwiftShader: ${loader} cannot be loaded here (it needs glibc)`);
   }
@@ -188,6 +189,20 @@ async function loadSwiftShader(gpu: GPU): Promise<GPUAdapter | null> {
 function hasSystemLoader(): boolean {
   systemLoader ??= process.platform !== "linux" || loadsLibrary(VULKAN_LOADER);
   return systemLoader;
+}
+
+/** A container may have the driver of a GPU and no Vulkan loader: then the one that comes with SwiftShader serves it. */
+async function loadPackagedLoader(): Promise<boolean> {
+  const named = process.env.VK_DRIVER_FILES || process.env.VK_ICD_FILENAMES;
+  if (!named && !DRIVER_FOLDERS.some((folder) => existsSync(folder) && readdirSync(folder).length > 0)) return false;
+  const files = await unpackFromPackage();
+  return files !== undefined && loadsLibrary(files.loader);
+}
+
+async function unpackFromPackage(): Promise<SwiftShaderFiles | undefined> {
+  if (process.platform !== "linux" || process.arch !== "x64") return undefined;
+  const entry = resolvePackage("@sparticuz/chromium");
+  return entry ? await unpackSwiftShader(entry) : undefined;
 }
 
 /**
