@@ -1,0 +1,61 @@
+import { type FieldNames, type Init, LayerNorm, type Linear, Module } from "@deplsr/nn";
+import { embedding, permute, relu, reshape, type Tensor } from "@deplsr/tensor";
+import { positionWidth } from "./config.ts";
+import { POSITION_LAYER_NAMES } from "./keys.ts";
+import { makeLinear } from "./linear.ts";
+import type { WindowTable } from "./window-tables.ts";
+
+/** LayerNorm, ReLU, Linear: `(offsets, p)` → `(offsets, out)`. */
+class PositionLayer extends Module {
+  readonly norm: LayerNorm;
+  readonly linear: Linear;
+
+  constructor(p: number, out: number, eps: number, init: Init) {
+    super();
+    this.norm = new LayerNorm(p, { eps }, init);
+    this.linear = makeLinear(p, out, true, init);
+  }
+
+  override fieldNames(): FieldNames {
+    return POSITION_LAYER_NAMES;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.linear.forward(relu(this.norm.forward(x)));
+  }
+}
+
+/**
+ * Dynamic position bias: an MLP from the offset between two tokens to what their logits gain, for each head.
+ * @see https://arxiv.org/abs/2308.03364, section 3.1, and CrossFormer, https://arxiv.org/abs/2108.00154
+ */
+export class PositionBias extends Module {
+  readonly posProj: Linear;
+  readonly pos1: PositionLayer;
+  readonly pos2: PositionLayer;
+  readonly pos3: PositionLayer;
+  readonly #constant: boolean;
+
+  constructor(embedDim: number, heads: number, eps: number, init: Init) {
+    super();
+    const p = positionWidth(embedDim);
+    this.posProj = makeLinear(2, p, true, init);
+    this.pos1 = new PositionLayer(p, p, eps, init);
+    this.pos2 = new PositionLayer(p, p, eps, init);
+    this.pos3 = new PositionLayer(p, heads, eps, init);
+    this.#constant = p <= 1;
+  }
+
+  /**
+   * Bias of every pair of tokens, `(heads, n, n)`; null where it is the same for all pairs, which no softmax notices.
+   * That is so below an `embedDim` of 64: a LayerNorm over a single value always gives its bias, whatever the offset, and
+   * no gradient comes back through it.
+   */
+  forward({ offsets, index, window }: WindowTable): Tensor | null {
+    if (this.#constant) return null;
+    const hidden = this.pos2.forward(this.pos1.forward(this.posProj.forward(offsets)));
+    const table = this.pos3.forward(hidden); // ((2hs-1)(2ws-1), heads)
+    const n = window[0] * window[1];
+    return permute(reshape(embedding(table, index), [n, n, table.shape[1]!]), [2, 0, 1]);
+  }
+}

@@ -1,0 +1,34 @@
+import { add, flip, mul, type Tensor, transpose } from "@deplsr/tensor";
+import { replaced, transient } from "./transient.ts";
+
+/** Axes to flip, and whether to exchange height and width afterwards. */
+type Turn = readonly [flips: readonly number[], transposed: boolean];
+
+const TURNS: readonly Turn[] = [false, true].flatMap((transposed) =>
+  [[], [3], [2], [2, 3]].map((flips): Turn => [flips, transposed]),
+);
+
+function turn(x: Tensor, [flips, transposed]: Turn): Tensor {
+  const flipped = flips.length > 0 ? flip(x, flips) : x;
+  return transposed ? transpose(flipped, 2, 3) : flipped;
+}
+
+function turnBack(y: Tensor, [flips, transposed]: Turn): Tensor {
+  const upright = transposed ? transpose(y, 2, 3) : y;
+  return flips.length > 0 ? flip(upright, flips) : upright;
+}
+
+/**
+ * The mean of `forward` over the eight flips and transpositions of `x (b, c, h, w)`, each result turned back.
+ * @see BasicSR's `test_selfensemble`
+ */
+export function selfEnsemble(x: Tensor, forward: (x: Tensor) => Tensor): Tensor {
+  return transient(() => {
+    let sum: Tensor | undefined;
+    for (const way of TURNS) {
+      const y = transient(() => turnBack(forward(turn(x, way)), way));
+      sum = sum ? replaced(sum, add(sum, y)) : y;
+    }
+    return mul(sum!, 1 / TURNS.length);
+  });
+}

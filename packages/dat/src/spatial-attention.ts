@@ -1,0 +1,153 @@
+import { Dropout, type Init, inference, type Linear, type Mode, Module } from "@deplsr/nn";
+import {
+  type AttentionOptions,
+  attention,
+  attentionWeights,
+  cat,
+  matmul,
+  narrow,
+  pad,
+  reshape,
+  roll,
+  select,
+  slice,
+  type Tensor,
+} from "@deplsr/tensor";
+import type { DATConfig } from "./config.ts";
+import { blend, ChannelInteraction, DepthwiseBranch, SpatialInteraction } from "./interaction.ts";
+import { makeLinear, toChannels, toTokens } from "./linear.ts";
+import { merge, partition } from "./partition.ts";
+import { PositionBias } from "./position-bias.ts";
+import { transient } from "./transient.ts";
+import { paddedSize, type Size } from "./window.ts";
+import type { WindowTable, WindowTables } from "./window-tables.ts";
+
+/** Attention inside the windows of one shape, for half of the channels. g heads of size d; k is the three of q, k, v. */
+export class WindowAttention extends Module {
+  readonly pos: PositionBias;
+  readonly #heads: number;
+  readonly #scale: number;
+  readonly #drop: Dropout;
+
+  constructor(config: DATConfig, heads: number, init: Init) {
+    super();
+    this.pos = new PositionBias(config.embedDim, heads, config.layerNormEps, init);
+    this.#heads = heads;
+    this.#scale = config.qkScale ?? (config.embedDim / 2 / heads) ** -0.5;
+    this.#drop = new Dropout(config.attnDropRate);
+  }
+
+  /** `qkv (b, 3, g·d, h, w)` of a padded size → `(b, g·d, h, w)`. With `mask (windows, 1, n, n)` the windows are shifted. */
+  forward(qkv: Tensor, table: WindowTable, mask: Tensor | null, mode: Mode = inference): Tensor {
+    const size: Size = [qkv.shape[3]!, qkv.shape[4]!];
+    const [down, right] = table.shift;
+    const shifted = mask ? roll(qkv, [-down, -right], [3, 4]) : qkv;
+    const windows = partition(shifted, table.window, this.#heads); // (3, b, windows, g, n, d)
+    const bias = this.pos.forward(table);
+    const attended = windowRanges(windows).map(([start, length]) => {
+      const [q, k, v] = [0, 1, 2].map((i) => narrow(select(windows, 0, i), 1, start, length)) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      const part = mask && narrow(mask, 0, start, length);
+      return transient(() =>
+        this.#attend(q, k, v, { scale: this.#scale, ...(bias && { bias }), ...(part && { mask: part }) }, mode),
+      );
+    });
+    const image = merge(cat(attended, 1), table.window, size);
+    return mask ? roll(image, [down, right], [2, 3]) : image;
+  }
+
+  /** q, k, v `(b, windows, g, n, d)` → the same shape. */
+  #attend(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions, mode: Mode): Tensor {
+    if (!mode.training || this.#drop.p === 0) return attention(q, k, v, options);
+    return matmul(this.#drop.forward(attentionWeights(q, k, options), mode), v);
+  }
+}
+
+/**
+ * The windows `(3, b, windows, g, n, d)` in as few pieces [start, length] as keep the attention map of each, (b, length, g, n, n),
+ * within the device's largest tensor.
+ */
+function windowRanges({ shape, device }: Tensor): [number, number][] {
+  const [, b, count, g, n] = shape as [number, number, number, number, number, number];
+  const bytesPerWindow = b * g * n * n * Float32Array.BYTES_PER_ELEMENT;
+  const most = Math.max(1, Math.floor(device.info.maxTensorBytes / bytesPerWindow));
+  const pieces = Math.ceil(count / most);
+  const length = Math.ceil(count / pieces);
+  return Array.from({ length: Math.ceil(count / length) }, (_, i) => [
+    i * length,
+    Math.min(length, count - i * length),
+  ]);
+}
+
+/**
+ * Adaptive spatial attention: window attention of two shapes, each for half of the channels, beside a convolution of the
+ * values, and their interaction.
+ * @see https://arxiv.org/abs/2308.03364, figure 2
+ */
+export class SpatialAttention extends Module {
+  readonly qkv: Linear;
+  readonly proj: Linear;
+  readonly attns: readonly [WindowAttention, WindowAttention];
+  readonly dwconv: DepthwiseBranch;
+  readonly channelInteraction: ChannelInteraction;
+  readonly spatialInteraction: SpatialInteraction;
+  /** Whether the windows are shifted by half of their size. */
+  readonly shifted: boolean;
+  readonly #tables: WindowTables;
+  readonly #drop: Dropout;
+
+  constructor(config: DATConfig, heads: number, shifted: boolean, tables: WindowTables, init: Init) {
+    super();
+    const c = config.embedDim;
+    this.qkv = makeLinear(c, 3 * c, config.qkvBias, init);
+    this.proj = makeLinear(c, c, true, init);
+    this.attns = [new WindowAttention(config, heads / 2, init), new WindowAttention(config, heads / 2, init)];
+    this.dwconv = new DepthwiseBranch(c, init);
+    this.channelInteraction = new ChannelInteraction(c, init);
+    this.spatialInteraction = new SpatialInteraction(c, init);
+    this.shifted = shifted;
+    this.#tables = tables;
+    this.#drop = new Dropout(config.dropRate);
+  }
+
+  /** Tokens `(b, n, c)` of an image of `size` → the same shape. */
+  forward(tokens: Tensor, size: Size, mode: Mode = inference): Tensor {
+    const [b, n, c] = tokens.shape as [number, number, number];
+    const [h, w] = size;
+    const qkv = reshape(toChannels(this.qkv, tokens), [b, 3, c, h, w]);
+    const attended = reshape(this.#windows(qkv, size, mode), [b, c, n]);
+    const convolved = this.dwconv.forward(select(qkv, 1, 2), mode); // (b, c, n)
+    const channelMap = this.channelInteraction.forward(convolved, mode); // (b, c, 1)
+    const spatialMap = this.spatialInteraction.forward(attended, size, mode); // (b, 1, n)
+    const mixed = blend(attended, channelMap, convolved, spatialMap);
+    return this.#drop.forward(toTokens(this.proj, mixed), mode);
+  }
+
+  /** `qkv (b, 3, c, h, w)` → both branches side by side, `(b, c, h, w)`. */
+  #windows(qkv: Tensor, size: Size, mode: Mode): Tensor {
+    const c = qkv.shape[2]!;
+    const padded = paddedSize(size, this.#tables.split);
+    const [below, right] = [padded[0] - size[0], padded[1] - size[1]];
+    const masks = this.shifted ? this.#tables.masks(padded) : null;
+    // Zeros after the projection: padded tokens are zero keys that take part unmasked, as in the reference.
+    const images =
+      below + right > 0
+        ? pad(qkv, [
+            [0, 0],
+            [0, 0],
+            [0, 0],
+            [0, below],
+            [0, right],
+          ])
+        : qkv;
+    const branches = this.attns.map((branch, i) => {
+      const half = narrow(images, 2, (i * c) / 2, c / 2);
+      return branch.forward(half, this.#tables.branches[i]!, masks?.[i] ?? null, mode);
+    });
+    const whole = cat(branches, 1);
+    return below + right > 0 ? slice(whole, [null, null, [0, size[0]], [0, size[1]]]) : whole;
+  }
+}
