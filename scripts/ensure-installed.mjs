@@ -18,9 +18,10 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtime
   const why = existsSync(installed) ? "the lock file is newer than what is installed" : "nothing is installed yet";
   console.error(`${why}: running npm ci, which takes about half a minute`);
   const npm = process.env.npm_execpath;
-  const [command, ...args] = npm ? [process.execPath, npm, "ci"] : ["npm", "ci"];
-  const options = { cwd: fileURLToPath(root), stdio: ["ignore", 2, 2], shell: !npm && process.platform === "win32" };
-  const { status, error } = spawnSync(command, args, options);
+  const cwd = fileURLToPath(root);
+  const { status, error } = npm
+    ? spawnSync(process.execPath, [npm, "ci"], { cwd, stdio: ["ignore", process.stderr, process.stderr] })
+    : spawnSync("npm ci", { cwd, stdio: ["ignore", process.stderr, process.stderr], shell: true });
   if (status !== 0) {
     console.error(
       `npm ci failed${error ? ` (${error.message})` : ""}: see the lines above; it needs a package registry and 500 MB`,
