@@ -1,4 +1,4 @@
-import { attention, attentionWeights, linear, mean, permute, reshape, select, type Tensor } from "@deplsr/tensor";
+import { attention, attentionWeights, chunk, linear, mean, permute, reshape, type Tensor } from "@deplsr/tensor";
 import { type Init, xavierUniform } from "./init.ts";
 import { Linear } from "./linear.ts";
 import { Module, parameter } from "./module.ts";
@@ -49,7 +49,8 @@ export class MultiheadAttention extends Module {
   private project(x: Tensor): { q: Tensor; k: Tensor; v: Tensor } {
     const [b = 0, n = 0, c = 0] = x.shape;
     const qkv = linear(x, this.inProjWeight, this.inProjBias); // (b, n, 3c)
-    const split = permute(reshape(qkv, [b, n, 3, this.heads, c / this.heads]), [2, 0, 3, 1, 4]); // (3, b, heads, n, d)
-    return { q: select(split, 0, 0), k: select(split, 0, 1), v: select(split, 0, 2) };
+    const perHead = (part: Tensor): Tensor => permute(reshape(part, [b, n, this.heads, c / this.heads]), [0, 2, 1, 3]);
+    const [q, k, v] = chunk(qkv, 3, 2);
+    return { q: perHead(q!), k: perHead(k!), v: perHead(v!) };
   }
 }

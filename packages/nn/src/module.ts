@@ -34,7 +34,10 @@ export function constant(tensor: Tensor): Tensor {
   return mark(tensor, "constant");
 }
 
-/** Replacements for field names: another name, `""` to leave the field's name out of the path, `null` to leave the field out. */
+/**
+ * Replacements for field names: another name; `""` to leave the name out of the path, so that a child's fields stand among
+ * those of its parent; `null` to leave the field out.
+ */
 export type FieldNames = Readonly<Record<string, string | null>>;
 
 /**
@@ -107,28 +110,31 @@ function collect(root: Module, wanted: (role: Role) => boolean): Map<string, Ten
   const found = new Map<string, Tensor>();
   const seen = new Set<object>();
   const visit = (module: Module, prefix: string): void => {
-    if (seen.has(module)) return;
-    seen.add(module);
     const children: [string, Module][] = [];
-    const names = module.fieldNames();
     const place = (value: unknown, path: string): void => {
-      if (value instanceof Tensor) {
-        const role = roles.get(value);
-        if (role === undefined || !wanted(role) || seen.has(value)) return;
-        seen.add(value);
-        if (found.has(path)) throw new Error(`internal: two tensors of ${root.constructor.name} are named ${path}`);
-        found.set(path, value);
-      } else if (value instanceof Module) {
-        children.push([path, value]);
-      } else if (Array.isArray(value)) {
-        for (const [index, item] of value.entries()) place(item, join(path, String(index)));
+      if (value instanceof Tensor) add(value, path);
+      else if (value instanceof Module && path === prefix) placeFields(value);
+      else if (value instanceof Module) children.push([path, value]);
+      else if (Array.isArray(value)) value.forEach((item, index) => void place(item, join(path, String(index))));
+    };
+    const placeFields = (owner: Module): void => {
+      if (seen.has(owner)) return;
+      seen.add(owner);
+      const names = owner.fieldNames();
+      for (const [field, value] of Object.entries(owner)) {
+        const name = Object.hasOwn(names, field) ? names[field] : snakeCase(field);
+        if (typeof name === "string") place(value, join(prefix, name));
       }
     };
-    for (const [field, value] of Object.entries(module)) {
-      const name = field in names ? names[field] : snakeCase(field);
-      if (name !== null && name !== undefined) place(value, join(prefix, name));
-    }
+    placeFields(module);
     for (const [path, child] of children) visit(child, path);
+  };
+  const add = (tensor: Tensor, path: string): void => {
+    const role = roles.get(tensor);
+    if (role === undefined || !wanted(role) || seen.has(tensor)) return;
+    seen.add(tensor);
+    if (found.has(path)) throw new Error(`internal: two tensors of ${root.constructor.name} are named ${path}`);
+    found.set(path, tensor);
   };
   visit(root, "");
   return found;

@@ -1,0 +1,161 @@
+/** Sizes of the image tower, a vision transformer. */
+export interface VisionConfig {
+  /** Side of the images in pixels. */
+  readonly imageSize: number;
+  /** Side of a patch in pixels; each patch is a token. */
+  readonly patchSize: number;
+  readonly width: number;
+  readonly layers: number;
+  /** Channels of an attention head; there are width / headWidth heads. */
+  readonly headWidth: number;
+  /** Hidden width of the feed-forward layers over `width`. */
+  readonly mlpRatio: number;
+  /** Start value of a learned scale on every residual branch, or null for none. */
+  readonly layerScale: number | null;
+}
+
+/** Sizes of the text tower, a causal transformer. */
+export interface TextConfig {
+  /** Most tokens in a text. */
+  readonly contextLength: number;
+  readonly vocabSize: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly layers: number;
+  readonly mlpRatio: number;
+  readonly layerScale: number | null;
+}
+
+/** Sizes of a CLIP model. */
+export interface ClipConfig {
+  /** Width of the features that both towers end in. */
+  readonly embedDim: number;
+  /** `x·σ(1.702x)` for the activation instead of the exact GELU; OpenAI's own weights need it. */
+  readonly quickGelu: boolean;
+  /** Start of the trained logarithm of the factor on the logits: ln(1/0.07), or ln 10 for the SigLIP loss. */
+  readonly logitScaleStart: number;
+  /** Start of a trained scalar added to the logits (−10 for the SigLIP loss), or null for none. */
+  readonly logitBiasStart: number | null;
+  readonly vision: VisionConfig;
+  readonly text: TextConfig;
+}
+
+const VISION_DEFAULTS: VisionConfig = {
+  imageSize: 224,
+  patchSize: 16,
+  width: 768,
+  layers: 12,
+  headWidth: 64,
+  mlpRatio: 4,
+  layerScale: null,
+};
+
+const TEXT_DEFAULTS: TextConfig = {
+  contextLength: 77,
+  vocabSize: 49408,
+  width: 512,
+  heads: 8,
+  layers: 12,
+  mlpRatio: 4,
+  layerScale: null,
+};
+
+/** Starting value of the logarithm of the logit scale, a temperature of 0.07. */
+export const LOGIT_SCALE_START: number = Math.log(1 / 0.07);
+
+/** The starts of scale and bias with the SigLIP loss. @see https://arxiv.org/abs/2303.15343 section 3.1 */
+export const SIGLIP_START: { readonly logitScaleStart: number; readonly logitBiasStart: number } = {
+  logitScaleStart: Math.log(10),
+  logitBiasStart: -10,
+};
+
+/** Sizes that differ from the defaults, which are those of ViT-B-16. */
+export interface PartialClipConfig {
+  readonly embedDim?: number;
+  readonly quickGelu?: boolean;
+  readonly logitScaleStart?: number;
+  readonly logitBiasStart?: number | null;
+  readonly vision?: Partial<VisionConfig>;
+  readonly text?: Partial<TextConfig>;
+}
+
+/** Fills the defaults in and checks that the sizes fit together. @throws RangeError naming the size that does not. */
+export function clipConfig(partial: PartialClipConfig): ClipConfig {
+  const vision = { ...VISION_DEFAULTS, ...partial.vision };
+  const text = { ...TEXT_DEFAULTS, ...partial.text };
+  const { embedDim = 512, quickGelu = false, logitScaleStart = LOGIT_SCALE_START, logitBiasStart = null } = partial;
+  const positive = { embedDim, ...prefixed("vision", vision), ...prefixed("text", text) };
+  for (const [name, value] of Object.entries(positive)) {
+    const whole = !name.endsWith("mlpRatio");
+    if (!(value > 0) || (whole && !Number.isInteger(value))) {
+      throw new RangeError(`CLIP config: ${name} is ${value}, but must be a ${whole ? "whole " : ""}number above 0`);
+    }
+  }
+  if (vision.imageSize % vision.patchSize !== 0) {
+    throw new RangeError(`CLIP config: patch size ${vision.patchSize} does not divide image size ${vision.imageSize}`);
+  }
+  if (vision.width % vision.headWidth !== 0) {
+    throw new RangeError(`CLIP config: head width ${vision.headWidth} does not divide vision width ${vision.width}`);
+  }
+  if (text.width % text.heads !== 0) {
+    throw new RangeError(`CLIP config: ${text.heads} heads do not divide text width ${text.width}`);
+  }
+  return { embedDim, quickGelu, logitScaleStart, logitBiasStart, vision, text };
+}
+
+function prefixed(tower: string, config: VisionConfig | TextConfig): Record<string, number> {
+  const sizes = Object.entries(config).filter(([name]) => name !== "layerScale");
+  return Object.fromEntries(sizes.map(([name, value]) => [`${tower}.${name}`, value]));
+}
+
+const VIT_L: PartialClipConfig = {
+  embedDim: 768,
+  vision: { patchSize: 14, width: 1024, layers: 24 },
+  text: { width: 768, heads: 12 },
+};
+
+export const VIT_B_32: ClipConfig = clipConfig({ vision: { patchSize: 32 } });
+export const VIT_B_32_QUICKGELU: ClipConfig = { ...VIT_B_32, quickGelu: true };
+export const VIT_B_16: ClipConfig = clipConfig({});
+export const VIT_L_14: ClipConfig = clipConfig(VIT_L);
+export const VIT_L_14_336: ClipConfig = clipConfig({ ...VIT_L, vision: { ...VIT_L.vision, imageSize: 336 } });
+export const VIT_H_14: ClipConfig = clipConfig({
+  embedDim: 1024,
+  vision: { patchSize: 14, width: 1280, layers: 32, headWidth: 80 },
+  text: { width: 1024, heads: 16, layers: 24 },
+});
+
+/** The published models by their open_clip names. */
+export const CLIP_PRESETS: ReadonlyMap<string, ClipConfig> = new Map([
+  ["ViT-B-32", VIT_B_32],
+  ["ViT-B-32-quickgelu", VIT_B_32_QUICKGELU],
+  ["ViT-B-16", VIT_B_16],
+  ["ViT-L-14", VIT_L_14],
+  ["ViT-L-14-336", VIT_L_14_336],
+  ["ViT-H-14", VIT_H_14],
+]);
+
+/** Number of parameters in each tower and in all, from the sizes alone. The total has `logit_scale` (and `logit_bias`). */
+export interface ClipParameterCounts {
+  readonly vision: number;
+  readonly text: number;
+  readonly total: number;
+}
+
+/** Counts the parameters of a model without making it. */
+export function countClipParameters({ embedDim, logitBiasStart, vision, text }: ClipConfig): ClipParameterCounts {
+  const tokens = (vision.imageSize / vision.patchSize) ** 2 + 1;
+  const w = vision.width;
+  const visionCount =
+    w * (1 + tokens + embedDim + 3 * vision.patchSize ** 2 + 4) + vision.layers * countBlockParameters(vision);
+  const rows = text.contextLength + text.vocabSize + embedDim + 2;
+  const textCount = text.width * rows + text.layers * countBlockParameters(text);
+  return { vision: visionCount, text: textCount, total: visionCount + textCount + (logitBiasStart === null ? 1 : 2) };
+}
+
+function countBlockParameters({ width, mlpRatio, layerScale }: VisionConfig | TextConfig): number {
+  const hidden = Math.trunc(width * mlpRatio);
+  const attention = 4 * width * width + 4 * width;
+  const feedForward = 2 * width * hidden + hidden + width;
+  return attention + feedForward + (layerScale === null ? 4 : 6) * width;
+}

@@ -1,0 +1,36 @@
+import type { LoadOptions, LoadReport, StateDict, StateEntry } from "@deplsr/nn";
+import { scope, Tensor } from "@deplsr/tensor";
+import { clipName } from "./keys.ts";
+import type { Clip } from "./model.ts";
+import { resizeImagePositions, resizeTextPositions } from "./position.ts";
+
+/**
+ * Loads the tensors of a published CLIP file into a model: names as in open_clip, with or without the prefixes `module.` and
+ * `text.`. Positional embeddings of another image size or context length are resized; a bias that the file lacks becomes 0.
+ *
+ * @throws StateDictError naming every tensor that is missing, unexpected or mis-shaped.
+ */
+export function loadClip(model: Clip, entries: StateDict, options: Omit<LoadOptions, "rename"> = {}): LoadReport {
+  const renamed = new Map<string, StateEntry>();
+  for (const [original, entry] of entries) {
+    const name = clipName(original);
+    if (name !== null) renamed.set(name, entry);
+  }
+  return scope(() => {
+    const { vision, text } = model.config;
+    const fit = (name: string, resize: (embedding: Tensor) => Tensor): void => {
+      const entry = renamed.get(name);
+      if (entry?.shape.length === 2) renamed.set(name, resize(onDevice(model, entry)));
+    };
+    fit("visual.positional_embedding", (x) => resizeImagePositions(x, vision.imageSize / vision.patchSize));
+    fit("positional_embedding", (x) => resizeTextPositions(x, text.contextLength));
+    if (model.logitBias && !renamed.has("logit_bias")) {
+      renamed.set("logit_bias", model.logitBias.device.zeros([]));
+    }
+    return model.loadStateDict(renamed, options);
+  });
+}
+
+function onDevice(model: Clip, entry: StateEntry): Tensor {
+  return entry instanceof Tensor ? entry : model.logitScale.device.tensor(entry.toFloat32(), entry.shape);
+}

@@ -1,0 +1,99 @@
+import { crossEntropy } from "@deplsr/nn";
+import { add, div, logSigmoid, mul, neg, ShapeError, sum, type Tensor, transpose } from "@deplsr/tensor";
+import { logits } from "./model.ts";
+
+/** What the contrastive losses compare: row i of one side belongs to row i of the other. */
+export interface ContrastiveInput {
+  /** (b, e), length 1 */
+  readonly image: Tensor;
+  /** (b, e), length 1 */
+  readonly text: Tensor;
+  /** Scalar factor on the logits (not its logarithm). */
+  readonly logitScale: Tensor;
+  /** Scalar added to the logits. */
+  readonly logitBias?: Tensor | null;
+  /**
+   * Which rows count as matching, (b, b) of 0 and 1, from `matchingRows`; by default only i with i. With it a text that
+   * several rows share is no negative of itself.
+   */
+  readonly matches?: Tensor;
+}
+
+function similarity(op: string, { image, text, logitScale, logitBias = null }: ContrastiveInput): Tensor {
+  if (image.rank !== 2 || `${image.shape}` !== `${text.shape}`) {
+    throw new ShapeError(
+      `${op}: image [${image.shape.join(", ")}] and text [${text.shape.join(", ")}] must be (b, e), one row for each pair`,
+    );
+  }
+  return logits(image, text, logitScale, logitBias);
+}
+
+/**
+ * Mean of the cross-entropies of images against texts and of texts against images. → scalar
+ *
+ * @see https://arxiv.org/abs/2103.00020 figure 3
+ */
+export function clipLoss(input: ContrastiveInput): Tensor {
+  const z = similarity("clipLoss", input); // (b, b)
+  const target = input.matches
+    ? div(input.matches, sum(input.matches, { dim: 1, keepDim: true }))
+    : z.device.arange(z.shape[0]!, { dtype: "i32" });
+  return mul(add(crossEntropy(z, target), crossEntropy(transpose(z, 0, 1), target)), 0.5);
+}
+
+/**
+ * Every pair on its own: `−Σ log σ(±z) / b`, plus for matching pairs, minus for others. → scalar
+ *
+ * @see https://arxiv.org/abs/2303.15343
+ */
+export function siglipLoss(input: ContrastiveInput): Tensor {
+  const z = similarity("siglipLoss", input); // (b, b)
+  const b = z.shape[0]!;
+  const matches = input.matches ?? identity(z);
+  const sign = add(mul(matches, 2), -1);
+  return div(neg(sum(logSigmoid(mul(sign, z)))), b);
+}
+
+function identity(z: Tensor): Tensor {
+  const b = z.shape[0]!;
+  const values = new Float32Array(b * b);
+  for (let i = 0; i < b; i++) values[i * (b + 1)] = 1;
+  return z.device.tensor(values, [b, b]);
+}
+
+/** 1 where rows have the same label, else 0: host values (b, b) for `matches`. */
+export function matchingRows(labels: ArrayLike<number>): Float32Array {
+  const b = labels.length;
+  const values = new Float32Array(b * b);
+  for (let i = 0; i < b; i++) for (let j = 0; j < b; j++) values[i * b + j] = labels[i] === labels[j] ? 1 : 0;
+  return values;
+}
+
+/** How well each row finds its partner: ranks from 1, and the share of rows whose partner is among the first k. */
+export interface Retrieval {
+  readonly meanRank: number;
+  readonly medianRank: number;
+  readonly recallAt1: number;
+  readonly recallAt5: number;
+  readonly recallAt10: number;
+}
+
+/** Retrieval of column i by row i from host logits (b, b); transpose them for the other direction. */
+export function retrieval(logitsPerRow: ArrayLike<number>, b: number): Retrieval {
+  if (b === 0 || logitsPerRow.length !== b * b) {
+    throw new RangeError(`retrieval: ${logitsPerRow.length} logits are not ${b} x ${b}, at least one row`);
+  }
+  const ranks = Array.from({ length: b }, (_, i) => {
+    let rank = 1;
+    for (let j = 0; j < b; j++) if (logitsPerRow[i * b + j]! > logitsPerRow[i * (b + 1)]!) rank++;
+    return rank;
+  }).sort((x, y) => x - y);
+  const recall = (k: number): number => ranks.filter((rank) => rank <= k).length / b;
+  return {
+    meanRank: ranks.reduce((total, rank) => total + rank, 0) / b,
+    medianRank: (ranks[(b - 1) >> 1]! + ranks[b >> 1]!) / 2,
+    recallAt1: recall(1),
+    recallAt5: recall(5),
+    recallAt10: recall(10),
+  };
+}

@@ -1,0 +1,85 @@
+import { Embedding, type Init, LayerNorm, Module, normal, parameter } from "@deplsr/nn";
+import {
+  add,
+  argmax,
+  assign,
+  flatten,
+  indexSelect,
+  matmul,
+  mul,
+  narrow,
+  ShapeError,
+  scope,
+  type Tensor,
+} from "@deplsr/tensor";
+import { Transformer, type TransformerOptions } from "./block.ts";
+import type { ClipConfig, TextConfig } from "./config.ts";
+
+/** CLIP's text tower: a causal transformer whose state at the end token is the feature, `ids (b, n) i32` → `(b, embedDim)`. */
+export class TextTransformer extends Module {
+  /** (contextLength, c) */
+  readonly positionalEmbedding: Tensor;
+  /** (c, embedDim) */
+  readonly textProjection: Tensor;
+  readonly transformer: Transformer;
+  readonly tokenEmbedding: Embedding;
+  readonly lnFinal: LayerNorm;
+  readonly config: TextConfig;
+
+  constructor({ text, embedDim, quickGelu }: ClipConfig, init: Init) {
+    super();
+    const { width, contextLength, vocabSize } = text;
+    this.positionalEmbedding = parameter(normal([contextLength, width], 0.01, init));
+    this.textProjection = parameter(normal([width, embedDim], width ** -0.5, init));
+    this.transformer = new Transformer({ ...text, quickGelu }, init);
+    this.tokenEmbedding = new Embedding(vocabSize, width, init);
+    this.lnFinal = new LayerNorm(width, {}, init);
+    this.config = text;
+    this.startAsClip(init);
+  }
+
+  /**
+   * Features before any normalisation. A text's row is start token, text, end token, padding; n may be smaller than the
+   * context length, since nothing after the end token reaches the feature.
+   */
+  forward(ids: Tensor, options: Omit<TransformerOptions, "mask"> = {}): Tensor {
+    return this.pool(this.transformer.forward(this.embed(ids), { ...options, mask: "causal" }), ids);
+  }
+
+  /** Ids `(b, n) i32` to the tokens that enter block 0: `(b, n, c)`. */
+  embed(ids: Tensor): Tensor {
+    const { contextLength } = this.config;
+    const n = ids.shape[1] ?? 0;
+    if (ids.rank !== 2 || n < 1 || n > contextLength) {
+      throw new ShapeError(
+        `TextTransformer: ids [${ids.shape.join(", ")}] must be (b, n) with n up to ${contextLength}`,
+      );
+    }
+    const positions = n === contextLength ? this.positionalEmbedding : narrow(this.positionalEmbedding, 0, 0, n);
+    return add(this.tokenEmbedding.forward(ids), positions);
+  }
+
+  /** The state at the end token, which has the largest id, to features: `(b, n, c)` → `(b, embedDim)`. */
+  pool(x: Tensor, ids: Tensor): Tensor {
+    const [b = 0, n = 0] = ids.shape;
+    const rowStarts = mul(ids.device.arange(b, { dtype: "i32" }), n);
+    const atEnd = indexSelect(flatten(x, 0, 1), 0, add(rowStarts, argmax(ids, { dim: 1 }))); // (b, c)
+    return matmul(this.lnFinal.forward(atEnd), this.textProjection);
+  }
+
+  /** The start values of CLIP's text tower, smaller than the framework's for deep stacks. */
+  private startAsClip(init: Init): void {
+    const { width, layers } = this.config;
+    const start = (tensor: Tensor, std: number): void => assign(tensor, normal(tensor.shape, std, init));
+    const residual = width ** -0.5 * (2 * layers) ** -0.5;
+    scope(() => {
+      start(this.tokenEmbedding.weight, 0.02);
+      for (const { attn, mlp } of this.transformer.resblocks) {
+        start(attn.inProjWeight, width ** -0.5);
+        start(attn.outProj.weight, residual);
+        start(mlp.cFc.weight, (2 * width) ** -0.5);
+        start(mlp.cProj.weight, residual);
+      }
+    });
+  }
+}

@@ -1,0 +1,66 @@
+import { Conv2d, type Init, LayerNorm, Module, normal, parameter } from "@deplsr/nn";
+import { add, cat, expand, flatten, matmul, permute, reshape, ShapeError, select, type Tensor } from "@deplsr/tensor";
+import { Transformer, type TransformerOptions } from "./block.ts";
+import type { ClipConfig, VisionConfig } from "./config.ts";
+
+/**
+ * CLIP's image tower: a vision transformer over patches and a class token, `image (b, 3, s, s)` → features `(b, embedDim)`.
+ *
+ * @see https://arxiv.org/abs/2010.11929
+ */
+export class VisionTransformer extends Module {
+  /** (c) */
+  readonly classEmbedding: Tensor;
+  /** (1 + patches, c), the class token's row first */
+  readonly positionalEmbedding: Tensor;
+  /** (c, embedDim) */
+  readonly proj: Tensor;
+  readonly conv1: Conv2d;
+  readonly lnPre: LayerNorm;
+  readonly transformer: Transformer;
+  readonly lnPost: LayerNorm;
+  readonly config: VisionConfig;
+
+  constructor({ vision, embedDim, quickGelu }: ClipConfig, init: Init) {
+    super();
+    const { width, patchSize, imageSize } = vision;
+    const std = width ** -0.5;
+    this.classEmbedding = parameter(normal([width], std, init));
+    this.positionalEmbedding = parameter(normal([(imageSize / patchSize) ** 2 + 1, width], std, init));
+    this.proj = parameter(normal([width, embedDim], std, init));
+    this.conv1 = new Conv2d(3, width, patchSize, { stride: patchSize, bias: false }, init);
+    this.lnPre = new LayerNorm(width, {}, init);
+    this.transformer = new Transformer({ ...vision, heads: width / vision.headWidth, quickGelu }, init);
+    this.lnPost = new LayerNorm(width, {}, init);
+    this.config = vision;
+  }
+
+  /** Features before any normalisation: `(b, 3, s, s)` → `(b, embedDim)`. */
+  forward(image: Tensor, options: TransformerOptions = {}): Tensor {
+    return this.pool(this.transformer.forward(this.embed(image), options));
+  }
+
+  /** Image to the tokens that enter block 0: `(b, 3, s, s)` → `(b, 1 + patches, c)`. */
+  embed(image: Tensor): Tensor {
+    const { imageSize, width } = this.config;
+    const [b = 0, channels, h, w] = image.shape;
+    if (image.rank !== 4 || channels !== 3 || h !== imageSize || w !== imageSize) {
+      throw new ShapeError(
+        `VisionTransformer: image [${image.shape.join(", ")}] must be (b, 3, ${imageSize}, ${imageSize})`,
+      );
+    }
+    const patches = permute(flatten(this.conv1.forward(image), 2), [0, 2, 1]); // (b, patches, c)
+    const classToken = expand(reshape(this.classEmbedding, [1, 1, width]), [b, 1, width]);
+    return this.lnPre.forward(add(cat([classToken, patches], 1), this.positionalEmbedding));
+  }
+
+  /** The class token's last state to features: `(b, n, c)` → `(b, embedDim)`. */
+  pool(x: Tensor): Tensor {
+    return matmul(this.lnPost.forward(select(x, 1, 0)), this.proj);
+  }
+
+  /** Head-averaged attention map of each block, `(b, n, n)`; row 0 is what the class token looks at. */
+  attentionMaps(image: Tensor, options: TransformerOptions = {}): Tensor[] {
+    return this.transformer.attentionMaps(this.embed(image), options);
+  }
+}
