@@ -1,1 +1,10 @@
-export {};
+/**
+ * Image quality metrics of pairs of 8-bit images.
+ *
+ * @packageDocumentation
+ */
+
+export type { Channels, ComparisonOptions, Image } from "./image.ts";
+export { luma } from "./image.ts";
+export { psnr } from "./psnr.ts";
+export { ssim } from "./ssim.ts";

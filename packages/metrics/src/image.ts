@@ -1,0 +1,61 @@
+/** The images that the metrics of whole pictures take: 8 bits, RGB, on the host. */
+
+/** `data` holds `height · width · 3` bytes, row by row, red first. */
+export interface Image {
+  readonly width: number;
+  readonly height: number;
+  readonly data: ArrayLike<number>;
+}
+
+/** What of an image is compared: its three channels, or the luma of BT.601 in studio range (16 … 235). */
+export type Channels = "rgb" | "y";
+
+/** How PSNR and SSIM look at a pair of images. */
+export interface ComparisonOptions {
+  /** Default `y`, which super-resolution papers report. */
+  readonly channels?: Channels;
+  /** Pixels that are left out along every side; usually the scale. Default 0. */
+  readonly cropBorder?: number;
+}
+
+/** One channel in f64, row by row. */
+export interface Plane {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Float64Array;
+}
+
+/** The planes of an image that are compared, cropped: one for `y`, three for `rgb`, in 0 … 255. */
+export function comparedPlanes(image: Image, { channels = "y", cropBorder = 0 }: ComparisonOptions): Plane[] {
+  const width = image.width - 2 * cropBorder;
+  const height = image.height - 2 * cropBorder;
+  if (image.data.length !== image.width * image.height * 3) {
+    throw new RangeError(`image: ${image.data.length} bytes are not ${image.width} x ${image.height} RGB pixels`);
+  }
+  if (!Number.isInteger(cropBorder) || cropBorder < 0 || width < 1 || height < 1) {
+    throw new RangeError(`image: a border of ${cropBorder} pixels leaves nothing of ${image.width} x ${image.height}`);
+  }
+  const plane = (value: (pixel: number) => number): Plane => {
+    const data = new Float64Array(width * height);
+    for (let i = 0; i < data.length; i++) {
+      data[i] = value(3 * ((Math.floor(i / width) + cropBorder) * image.width + (i % width) + cropBorder));
+    }
+    return { width, height, data };
+  };
+  if (channels === "y") return [plane((i) => luma(image.data[i]!, image.data[i + 1]!, image.data[i + 2]!))];
+  return [0, 1, 2].map((channel) => plane((i) => image.data[i + channel]!));
+}
+
+/** Throws a `RangeError` unless both images have one size. */
+export function checkPair(metric: string, image: Image, reference: Image): void {
+  if (image.width !== reference.width || image.height !== reference.height) {
+    throw new RangeError(
+      `${metric}: the image is ${image.width} x ${image.height}, but its reference is ${reference.width} x ${reference.height}`,
+    );
+  }
+}
+
+/** Luma of an 8-bit RGB pixel, 16 … 235, not rounded (ITU-R BT.601 in studio range, as MATLAB and BasicSR compute it). White is 235. */
+export function luma(red: number, green: number, blue: number): number {
+  return (65.481 * red + 128.553 * green + 24.966 * blue) / 255 + 16;
+}

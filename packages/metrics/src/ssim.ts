@@ -1,0 +1,73 @@
+import { type ComparisonOptions, checkPair, comparedPlanes, type Image, type Plane } from "./image.ts";
+
+const WINDOW = 11;
+const SIGMA = 1.5;
+const C1 = (0.01 * 255) ** 2;
+const C2 = (0.03 * 255) ** 2;
+
+/**
+ * Structural similarity, 1 for equal images, higher is better: the mean over the channels of the mean over all positions where a Gaussian
+ * window of 11×11 pixels (σ 1.5) lies inside the image. The form of BasicSR.
+ *
+ * @throws RangeError for images of different sizes or smaller than the window after the border is left out
+ * @see Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity"
+ */
+export function ssim(image: Image, reference: Image, options: ComparisonOptions = {}): number {
+  checkPair("ssim", image, reference);
+  const planes = comparedPlanes(reference, options);
+  const scores = comparedPlanes(image, options).map((plane, channel) => planeSsim(plane, planes[channel]!));
+  return scores.reduce((sum, score) => sum + score, 0) / scores.length;
+}
+
+function planeSsim(x: Plane, y: Plane): number {
+  if (x.width < WINDOW || x.height < WINDOW) {
+    throw new RangeError(
+      `ssim: ${x.width} x ${x.height} pixels are compared, but the window needs ${WINDOW} x ${WINDOW}`,
+    );
+  }
+  const product = (a: Plane, b: Plane): Plane => ({ ...a, data: a.data.map((value, i) => value * b.data[i]!) });
+  const meanX = filterValid(x);
+  const meanY = filterValid(y);
+  const squareX = filterValid(product(x, x));
+  const squareY = filterValid(product(y, y));
+  const cross = filterValid(product(x, y));
+  let sum = 0;
+  for (let i = 0; i < meanX.length; i++) {
+    const a = meanX[i]!;
+    const b = meanY[i]!;
+    const covariance = cross[i]! - a * b;
+    const variances = squareX[i]! - a * a + squareY[i]! - b * b;
+    sum += ((2 * a * b + C1) * (2 * covariance + C2)) / ((a * a + b * b + C1) * (variances + C2));
+  }
+  return sum / meanX.length;
+}
+
+/** The Gaussian window along one axis, sum 1; its centre squared is 0.0707622. */
+function gaussianWindow(): Float64Array {
+  const values = Float64Array.from({ length: WINDOW }, (_, i) =>
+    Math.exp(-((i - (WINDOW - 1) / 2) ** 2) / (2 * SIGMA ** 2)),
+  );
+  const sum = values.reduce((total, value) => total + value);
+  return values.map((value) => value / sum);
+}
+
+/** Filters with the window where it fits: columns first, then rows, as the window is separable. */
+function filterValid({ width, height, data }: Plane): Float64Array {
+  const window = gaussianWindow();
+  const outWidth = width - WINDOW + 1;
+  const outHeight = height - WINDOW + 1;
+  const columns = new Float64Array(width * outHeight);
+  for (let k = 0; k < WINDOW; k++) {
+    const weight = window[k]!;
+    for (let i = 0; i < columns.length; i++) columns[i]! += weight * data[i + k * width]!;
+  }
+  const result = new Float64Array(outWidth * outHeight);
+  for (let row = 0; row < outHeight; row++) {
+    for (let k = 0; k < WINDOW; k++) {
+      const weight = window[k]!;
+      const from = row * width + k;
+      for (let i = 0; i < outWidth; i++) result[row * outWidth + i]! += weight * columns[from + i]!;
+    }
+  }
+  return result;
+}

@@ -1,0 +1,103 @@
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { type Image, luma, psnr, ssim } from "../src/index.ts";
+import { readPng } from "./png.ts";
+
+/** The synthetic pair of spec/checks.md: waves, 200 x 210 pixels. */
+function waves(amplitude: number, phase: number): Image {
+  const [width, height] = [210, 200];
+  const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
+    const c = i % 3;
+    const x = Math.floor(i / 3) % width;
+    const y = Math.floor(i / 3 / width);
+    const value =
+      127.5 +
+      amplitude * Math.sin(0.3 * x + 0.2 * y + c + phase) * Math.cos(0.15 * x - 0.25 * y) +
+      20 * Math.sin(0.333 * x + 0.697 * y + c);
+    return Math.min(255, Math.max(0, Math.round(value)));
+  });
+  return { width, height, data };
+}
+
+const a = waves(90, 0);
+const b = waves(85, 0.05);
+const sum = (image: Image): number => (image.data as Uint8Array).reduce((total, value) => total + value, 0);
+
+describe("the synthetic pair", () => {
+  it("is the one that the numbers below belong to", () => {
+    expect([sum(a), sum(b)]).toEqual([16_063_685, 16_063_801]);
+    expect([...(a.data as Uint8Array).subarray(0, 3)]).toEqual([128, 220, 228]);
+  });
+});
+
+describe("psnr", () => {
+  it.each([
+    ["rgb", 0, 37.642188571],
+    ["y", 0, 40.658226713],
+    ["y", 2, 40.6565421],
+    ["y", 4, 40.656009905],
+    ["rgb", 2, 37.640684206],
+  ] as const)("of %s without a border of %d", (channels, cropBorder, expected) => {
+    expect(psnr(a, b, { channels, cropBorder })).toBeCloseTo(expected, 6);
+    expect(psnr(b, a, { channels, cropBorder })).toBe(psnr(a, b, { channels, cropBorder }));
+  });
+
+  it("looks at the luma unless told otherwise, and is infinite for equal images", () => {
+    expect(psnr(a, b)).toBe(psnr(a, b, { channels: "y", cropBorder: 0 }));
+    expect(psnr(a, a)).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+describe("ssim", () => {
+  it.each([
+    ["rgb", 0, 0.996637575],
+    ["y", 0, 0.997016136],
+    ["y", 2, 0.997018539],
+    ["rgb", 4, 0.996637269],
+  ] as const)("of %s without a border of %d", (channels, cropBorder, expected) => {
+    expect(ssim(a, b, { channels, cropBorder })).toBeCloseTo(expected, 8);
+  });
+
+  it("is 1 for equal images", () => {
+    expect(ssim(a, a, { channels: "rgb" })).toBe(1);
+  });
+});
+
+describe("luma", () => {
+  it("is BT.601 in studio range", () => {
+    expect(luma(255, 255, 255)).toBeCloseTo(235, 12);
+    expect(luma(0, 0, 0)).toBe(16);
+    expect(luma(128, 220, 228)).toBeCloseTo(182.09991, 4);
+  });
+});
+
+describe("what cannot be compared", () => {
+  const small: Image = { width: 12, height: 12, data: new Uint8Array(432) };
+
+  it("is refused with the sizes", () => {
+    expect(() => psnr(a, small)).toThrow("psnr: the image is 210 x 200, but its reference is 12 x 12");
+    expect(() => psnr(small, small, { cropBorder: 6 })).toThrow("a border of 6 pixels leaves nothing of 12 x 12");
+    expect(() => ssim(small, small, { cropBorder: 1 })).toThrow(
+      "10 x 10 pixels are compared, but the window needs 11 x 11",
+    );
+    expect(() => psnr({ ...small, width: 13 }, { ...small, width: 13 })).toThrow("432 bytes are not 13 x 12");
+  });
+});
+
+const published = new URL("../../../../shared/data/metrics_ref/", import.meta.url);
+
+if (existsSync(published)) {
+  const { values, tolerance, crop_border } = JSON.parse(readFileSync(new URL("expected.json", published), "utf8"));
+
+  describe("published values of BasicSR", () => {
+    it.each(Object.keys(values))("of %s", (name) => {
+      const image = readPng(new URL(`bic/${name}.png`, published));
+      const reference = readPng(new URL(`gt/${name}.png`, published));
+      for (const channels of ["rgb", "y"] as const) {
+        const options = { channels, cropBorder: crop_border };
+        expect(Math.abs(psnr(image, reference, options) - values[name][`psnr_${channels}`])).toBeLessThan(tolerance);
+        expect(Math.abs(ssim(image, reference, options) - values[name][`ssim_${channels}`])).toBeLessThan(tolerance);
+      }
+    });
+  });
+}
