@@ -241,7 +241,8 @@ type NativeValues =
 
 /** A copy of the elements. Every host that runs JavaScript with WebGPU is little-endian, like the file. */
 function nativeValues(dtype: StoredDType, bytes: Uint8Array): NativeValues {
-  const buffer = bytes.slice().buffer;
+  // Not `bytes.slice()`: of a Node Buffer that is a view of a larger pool.
+  const buffer = new Uint8Array(bytes).buffer;
   switch (dtype) {
     case "F64":
       return new Float64Array(buffer);

@@ -109,6 +109,12 @@ describe("readSafetensors", () => {
     expect(() => readSafetensors(bytes)).toThrow(message);
   });
 
+  it("reads a Node Buffer, whose slices share memory", () => {
+    const written = writeSafetensors([["a", storedEntry(Float32Array.of(1.5, -2), [2])]]);
+    const pooled = Buffer.from(Buffer.concat([Buffer.from("x"), written])).subarray(1);
+    expect(readSafetensors(pooled).tensors.get("a")!.toFloat32()).toEqual(Float32Array.of(1.5, -2));
+  });
+
   it("accepts an empty tensor and a padded header", () => {
     const { tensors } = readSafetensors(file(`${JSON.stringify({ a: tensor("F32", [0, 3], 0, 0) })}   `));
     expect(tensors.get("a")!.toFloat32()).toEqual(new Float32Array(0));
