@@ -1,0 +1,172 @@
+import { record } from "../autograd.ts";
+import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { normalizeDim, numel, type Shape } from "../shape.ts";
+import { empty, type Tensor } from "../tensor.ts";
+import { cast, deviceOf } from "./pointwise.ts";
+import { expand, reshape, slice, squeeze } from "./view.ts";
+
+/** Which positions of an index name each row: those of row r are `order[start[r]] … order[start[r + 1] − 1]`, ascending. */
+interface Plan {
+  readonly start: Int32Array;
+  readonly order: Int32Array;
+}
+
+const extents = new WeakMap<Tensor, readonly [smallest: number, largest: number]>();
+const plans = new WeakMap<Tensor, Map<number, Plan>>();
+
+/** Checks the dtype of an index and, where its numbers are known on the host, that they name rows. Elsewhere such rows read NaN. */
+function checkIndex(op: string, x: Tensor, index: Tensor, rows: number): void {
+  if (index.dtype !== "i32" && index.dtype !== "u32") {
+    throw new DTypeError(`${op}: index ${describe(index)} must be i32 or u32; cast it`);
+  }
+  if (!index.host || index.host.length === 0) return;
+  let extent = extents.get(index);
+  if (!extent) {
+    let [smallest, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (const row of index.host) {
+      if (row < smallest) smallest = row;
+      if (row > largest) largest = row;
+    }
+    extent = [smallest, largest];
+    extents.set(index, extent);
+  }
+  const wrong = extent[0] < 0 ? extent[0] : extent[1] >= rows ? extent[1] : undefined;
+  if (wrong !== undefined) {
+    throw new ShapeError(
+      `${op}: index ${describe(index)} holds ${wrong}, x ${describe(x)} has positions 0 to ${rows - 1}`,
+    );
+  }
+}
+
+/** A counting sort, done once for an index and a number of rows. */
+function planOf(index: Tensor, host: Int32Array | Uint32Array, rows: number): Plan {
+  let known = plans.get(index);
+  if (!known) {
+    known = new Map();
+    plans.set(index, known);
+  }
+  let plan = known.get(rows);
+  if (!plan) {
+    const start = new Int32Array(rows + 1);
+    for (const row of host) start[row + 1]!++;
+    for (let row = 0; row < rows; row++) start[row + 1]! += start[row]!;
+    const next = start.slice();
+    const order = new Int32Array(host.length);
+    host.forEach((row, position) => {
+      order[next[row]!++] = position;
+    });
+    plan = { start, order };
+    known.set(rows, plan);
+  }
+  return plan;
+}
+
+/** `x (outer, rows, inner)` at the rows of a flat index. The gradient adds up what went to one row, in a fixed order. */
+function takeRows(op: string, x: Tensor, axis: number, index: Tensor, shape: Shape): Tensor {
+  const { backend } = deviceOf(op, x, index);
+  const rows = x.shape[axis]!;
+  checkIndex(op, x, index, rows);
+  const outer = numel(x.shape.slice(0, axis));
+  const inner = numel(x.shape.slice(axis + 1));
+  const count = index.size;
+  const y = empty(x.device, shape, x.dtype, op);
+  backend.gather({ outer, n: rows, inner, count, x: x.dense(op), index: index.dense(op), out: y.view() });
+  return record(y, op, [
+    x,
+    (dy) => {
+      const dx = empty(x.device, x.shape, x.dtype, `${op}.grad`);
+      const sizes = { outer, rows, inner, count, x: dy.dense(op), out: dx.view() };
+      if (index.host) {
+        const plan = planOf(index, index.host, rows);
+        const [start, order] = [x.device.tensor(plan.start), x.device.tensor(plan.order)];
+        backend.segmentSum({ ...sizes, start: start.view(), order: order.view() });
+        start.dispose();
+        order.dispose();
+      } else {
+        backend.scatterAdd({ ...sizes, elements: false, index: index.dense(op) });
+      }
+      return dx;
+    },
+  ]);
+}
+
+/**
+ * Rows of a table: `weight (n, …)`, whole numbers `index (any shape)` → `(index shape, …)`.
+ * @throws ShapeError when an index made on the host names a row that does not exist; DTypeError unless it is i32 or u32.
+ */
+export function embedding(weight: Tensor, index: Tensor): Tensor {
+  if (weight.rank < 1) throw new ShapeError(`embedding: weight ${describe(weight)} has no rows`);
+  return takeRows("embedding", weight, 0, index, [...index.shape, ...weight.shape.slice(1)]);
+}
+
+/** Positions of an axis in any order, repeats allowed: `index (m)` → x with m in place of the axis's size. */
+export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
+  const axis = normalizeDim("indexSelect", dim, x.rank);
+  if (x.rank < 1 || index.rank !== 1) {
+    throw new ShapeError(`indexSelect: takes an index of one axis, got ${describe(index)} for x ${describe(x)}`);
+  }
+  return takeRows("indexSelect", x, axis, index, [...x.shape.slice(0, axis), index.size, ...x.shape.slice(axis + 1)]);
+}
+
+/**
+ * Single elements along an axis: for dim 1 `y[i, j] = x[i, index[i, j]]`. `index` has x's rank, any length along `dim` and at
+ * most x's elsewhere → shape of the index.
+ * @throws ShapeError when the shapes do not fit, or an index made on the host is out of range; DTypeError unless i32 or u32.
+ */
+export function gather(x: Tensor, dim: number, index: Tensor): Tensor {
+  const axis = normalizeDim("gather", dim, x.rank);
+  const fits = index.rank === x.rank && index.shape.every((size, i) => i === axis || size <= x.shape[i]!);
+  if (!fits) throw new ShapeError(`gather: index ${describe(index)} does not fit x ${describe(x)} along dim ${dim}`);
+  if (x.rank === 0) return reshape(gather(reshape(x, [1]), 0, reshape(index, [1])), []);
+  checkIndex("gather", x, index, x.shape[axis]!);
+  const part = slice(
+    x,
+    index.shape.map((size, i) => (i === axis ? null : ([0, size] as const))),
+  );
+  return takeElements(part, axis, index);
+}
+
+function takeElements(x: Tensor, axis: number, index: Tensor): Tensor {
+  const { backend } = deviceOf("gather", x, index);
+  const rows = x.shape[axis]!;
+  const count = index.shape[axis]!;
+  const outer = numel(x.shape.slice(0, axis));
+  const inner = numel(x.shape.slice(axis + 1));
+  const y = empty(x.device, index.shape, x.dtype, "gather");
+  const at = index.dense("gather");
+  backend.gatherElements({ outer, n: rows, inner, count, x: x.dense("gather"), index: at, out: y.view() });
+  return record(y, "gather", [
+    x,
+    (dy) => {
+      const dx = empty(x.device, x.shape, x.dtype, "gather.grad");
+      const operands = { x: dy.dense("gather"), index: index.dense("gather"), out: dx.view() };
+      backend.scatterAdd({ outer, rows, inner, count, elements: true, ...operands });
+      return dx;
+    },
+  ]);
+}
+
+/** One position of axis 1 for each entry of the batch: `y[i] = x[i, index[i]]`. `x (n, c, …)`, `index (n)` → `(n, …)`. */
+export function pick(x: Tensor, index: Tensor): Tensor {
+  if (x.rank < 2 || index.rank !== 1 || index.shape[0] !== x.shape[0]) {
+    throw new ShapeError(
+      `pick: index ${describe(index)} does not name one position for each entry of x ${describe(x)}`,
+    );
+  }
+  checkIndex("pick", x, index, x.shape[1]!);
+  const column = reshape(index, [x.shape[0]!, ...x.shape.slice(1).map(() => 1)]);
+  return squeeze(gather(x, 1, expand(column, [x.shape[0]!, 1, ...x.shape.slice(2)])), 1);
+}
+
+/**
+ * How many distinct values each entry of a batch holds: `x (b, …)` of whole numbers 0 to 255 → `(b)`, f32. No gradient.
+ * @throws ShapeError when x is a scalar.
+ */
+export function countDistinct(x: Tensor): Tensor {
+  if (x.rank < 1) throw new ShapeError(`countDistinct: x ${describe(x)} has no axis for the batch`);
+  const rows = x.shape[0]!;
+  const out = empty(x.device, [rows], "f32", "countDistinct");
+  const input = cast(x, "f32").dense("countDistinct");
+  x.device.backend.countDistinct({ rows, cols: numel(x.shape.slice(1)), x: input, out: out.view() });
+  return out;
+}

@@ -1,0 +1,174 @@
+import { detach, type GradPair, noGrad, record } from "../autograd.ts";
+import { isFloat } from "../dtype.ts";
+import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { numel, type Shape, sameShape } from "../shape.ts";
+import { empty, type Tensor } from "../tensor.ts";
+import { clamp } from "./activation.ts";
+import { add, deviceOf, div, mul, rsqrt, square, sub } from "./pointwise.ts";
+import { l2Norm, mean, sum } from "./reduce.ts";
+import { narrow, reshape } from "./view.ts";
+
+/** What `layerNorm` takes besides its input. */
+export interface LayerNormOptions {
+  /** Scales the normalised values; of shape `normalizedShape`. */
+  readonly weight?: Tensor;
+  /** Is added after that; of shape `normalizedShape`. */
+  readonly bias?: Tensor;
+  /** Added to the variance; default 1e-5. */
+  readonly eps?: number;
+  /** The last sizes of x, which are normalised together; default the last one. */
+  readonly normalizedShape?: Shape;
+}
+
+/**
+ * Layer normalisation `(x − mean) / √(variance + eps) · weight + bias` over the last axes, biased variance. Shape and dtype kept.
+ * @throws ShapeError when x does not end in `normalizedShape`, or weight or bias are not of it. @see https://arxiv.org/abs/1607.06450
+ */
+export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape }: LayerNormOptions = {}): Tensor {
+  const tail = normalizedShape ?? x.shape.slice(-1);
+  const cols = numel(tail);
+  if (x.rank === 0 || !sameShape(x.shape.slice(x.rank - tail.length), tail)) {
+    throw new ShapeError(`layerNorm: x ${describe(x)} does not end in [${tail.join(", ")}]`);
+  }
+  const affine = [weight, bias].filter((t) => t !== undefined);
+  for (const t of affine) {
+    if (!sameShape(t.shape, tail) || t.dtype !== x.dtype) {
+      throw new ShapeError(
+        `layerNorm: weight or bias ${describe(t)} does not fit x ${describe(x)} over [${tail.join(", ")}]`,
+      );
+    }
+  }
+  if (!isFloat(x.dtype)) throw new DTypeError(`layerNorm: takes f32 or f16, got x ${describe(x)}`);
+  const { backend } = deviceOf("layerNorm", x, ...affine);
+  const rows = cols === 0 ? 0 : x.size / cols;
+  const y = empty(x.device, x.shape, x.dtype, "layerNorm");
+  const stats = empty(x.device, [rows, 2], "f32", "layerNorm.stats");
+  const scale = weight ? { weight: weight.dense("layerNorm") } : {};
+  const shift = bias ? { bias: bias.dense("layerNorm") } : {};
+  const input = x.dense("layerNorm");
+  backend.layerNorm({ rows, cols, eps, x: input, y: y.view(), stats: stats.view(), ...scale, ...shift });
+  const flat = (t: Tensor): Tensor => reshape(t, [rows, cols]);
+  const pairs: GradPair[] = [
+    [
+      x,
+      (dy) => {
+        const dx = empty(x.device, x.shape, x.dtype, "layerNorm.grad");
+        const operands = { x: x.dense("layerNorm"), stats: stats.view(), dy: dy.dense("layerNorm"), dx: dx.view() };
+        backend.layerNormGrad({ rows, cols, ...operands, ...(weight ? { weight: weight.dense("layerNorm") } : {}) });
+        return dx;
+      },
+    ],
+  ];
+  if (weight) {
+    pairs.push([
+      weight,
+      (dy) => {
+        const normal = mul(sub(flat(x), narrow(stats, 1, 0, 1)), narrow(stats, 1, 1, 1));
+        return reshape(sum(mul(flat(dy), normal), { dim: 0 }), tail);
+      },
+    ]);
+  }
+  if (bias) pairs.push([bias, (dy) => reshape(sum(flat(dy), { dim: 0 }), tail)]);
+  return record(y, "layerNorm", ...pairs);
+}
+
+/** What `batchNorm` takes besides its input; all of one axis of x's channels. */
+export interface BatchNormOptions {
+  readonly weight?: Tensor;
+  readonly bias?: Tensor;
+  /** With `variance`: normalises with these instead of the batch's. */
+  readonly mean?: Tensor;
+  readonly variance?: Tensor;
+  /** Added to the variance; default 1e-5. */
+  readonly eps?: number;
+}
+
+/** The normalised batch and the statistics that it was normalised with, which carry no gradient. */
+export interface BatchNormResult {
+  readonly y: Tensor;
+  /** (c) */
+  readonly mean: Tensor;
+  /** (c), divided by the number of values (biased) where it is the batch's. */
+  readonly variance: Tensor;
+}
+
+/**
+ * Batch normalisation `(x − mean) / √(variance + eps) · weight + bias` of each channel (axis 1): with the given statistics, or
+ * with the batch's own, through which the gradient then flows. `x (b, c, …)`.
+ * @throws ShapeError when an option is not of shape (c) or only one statistic is given. @see https://arxiv.org/abs/1502.03167
+ */
+export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormResult {
+  const { weight, bias, eps = 1e-5 } = options;
+  const channels = x.shape[1];
+  if (channels === undefined) throw new ShapeError(`batchNorm: x ${describe(x)} has no axis of channels`);
+  for (const [name, t] of Object.entries({ weight, bias, mean: options.mean, variance: options.variance })) {
+    if (t && !sameShape(t.shape, [channels])) {
+      throw new ShapeError(
+        `batchNorm: ${name} ${describe(t)} is not of shape [${channels}], the channels of x ${describe(x)}`,
+      );
+    }
+  }
+  if ((options.mean === undefined) !== (options.variance === undefined)) {
+    throw new ShapeError("batchNorm: mean and variance go together; one of them is missing");
+  }
+  const kept = x.shape.map((size, axis) => (axis === 1 ? size : 1));
+  const wide = (t: Tensor): Tensor => reshape(t, kept);
+  if (options.mean && options.variance) {
+    const scale = rsqrt(add(options.variance, eps));
+    const centred = sub(x, wide(options.mean));
+    const scaled = mul(centred, wide(weight ? mul(scale, weight) : scale));
+    const y = bias ? add(scaled, wide(bias)) : scaled;
+    return { y, mean: detach(options.mean), variance: detach(options.variance) };
+  }
+  return withBatchStatistics(x, { weight, bias, eps }, wide);
+}
+
+function withBatchStatistics(
+  x: Tensor,
+  { weight, bias, eps }: { weight: Tensor | undefined; bias: Tensor | undefined; eps: number },
+  wide: (t: Tensor) => Tensor,
+): BatchNormResult {
+  const dim = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
+  const count = x.size / x.shape[1]!;
+  const average = noGrad(() => mean(x, { dim }));
+  const centred = (): Tensor => sub(x, wide(average));
+  const spread = noGrad(() => mean(square(centred()), { dim }));
+  const scale = noGrad(() => rsqrt(add(spread, eps)));
+  const slope = noGrad(() => (weight ? mul(scale, weight) : scale));
+  const y = noGrad(() => {
+    const scaled = mul(centred(), wide(slope));
+    return bias ? add(scaled, wide(bias)) : scaled;
+  });
+  // Σ dy and Σ dy·n of each channel, n the normalised input: all three gradients are made of them.
+  let known: { readonly total: Tensor; readonly products: Tensor } | undefined;
+  const sums = (dy: Tensor): { readonly total: Tensor; readonly products: Tensor } => {
+    known ??= { total: sum(dy, { dim }), products: mul(sum(mul(dy, centred()), { dim }), scale) };
+    return known;
+  };
+  const pairs: GradPair[] = [
+    [
+      x,
+      (dy) => {
+        // slope · (dy − mean(dy) − n · mean(dy n))
+        const { total, products } = sums(dy);
+        const byInput = mul(mul(mul(products, scale), slope), -1 / count);
+        const constant = mul(mul(total, slope), -1 / count);
+        return add(add(mul(dy, wide(slope)), mul(centred(), wide(byInput))), wide(constant));
+      },
+    ],
+  ];
+  if (weight) pairs.push([weight, (dy) => sums(dy).products]);
+  if (bias) pairs.push([bias, (dy) => sums(dy).total]);
+  return { y: record(y, "batchNorm", ...pairs), mean: average, variance: spread };
+}
+
+/**
+ * `x / max(‖x‖, eps)` along axes, Euclidean length. Shape kept; the gradient at the zero vector is `dy / eps`.
+ * @param options.dim one axis or several, default the last; eps defaults to 1e-12
+ */
+export function l2Normalize(
+  x: Tensor,
+  { dim = -1, eps = 1e-12 }: { readonly dim?: number | readonly number[]; readonly eps?: number } = {},
+): Tensor {
+  return div(x, clamp(l2Norm(x, { dim, keepDim: true }), { min: eps }));
+}

@@ -1,0 +1,53 @@
+import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { sameShape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { deviceOf } from "./pointwise.ts";
+
+/** One parameter's update. */
+export interface AdamStep {
+  readonly param: Tensor;
+  readonly grad: Tensor;
+  /** First moment, 0 before the first step. */
+  readonly expAvg: Tensor;
+  /** Second moment, 0 before the first step. */
+  readonly expAvgSq: Tensor;
+  readonly lr: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  readonly weightDecay: number;
+  /** AdamW: the parameter shrinks by `lr · weightDecay`; else the decay joins the gradient. */
+  readonly decoupled: boolean;
+  /** Counts from 1. */
+  readonly step: number;
+}
+
+/**
+ * One step of Adam (or AdamW) on one parameter, in place on `param`, `expAvg` and `expAvgSq`, all f32 of one shape:
+ * `m ← β₁m + (1 − β₁)g`, `v ← β₂v + (1 − β₂)g²`, `p ← p − lr · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + eps)`.
+ * @throws ShapeError, DTypeError when they differ; RangeError when `step` is not a whole number from 1 on.
+ * @see https://arxiv.org/abs/1412.6980 algorithm 1, https://arxiv.org/abs/1711.05101 algorithm 2
+ */
+export function adamStep({ param, grad, expAvg, expAvgSq, ...settings }: AdamStep): void {
+  for (const [name, t] of Object.entries({ grad, expAvg, expAvgSq })) {
+    if (!sameShape(t.shape, param.shape)) {
+      throw new ShapeError(`adamStep: ${name} ${describe(t)} does not fit the parameter ${describe(param)}`);
+    }
+    if (t.dtype !== "f32" || param.dtype !== "f32") {
+      throw new DTypeError(`adamStep: takes f32, got ${name} ${describe(t)} and the parameter ${describe(param)}`);
+    }
+  }
+  if (!Number.isInteger(settings.step) || settings.step < 1) {
+    throw new RangeError(`adamStep: step ${settings.step} is not a whole number from 1 on`);
+  }
+  const { backend } = deviceOf("adamStep", param, grad, expAvg, expAvgSq);
+  // The gradient first: it may still have to be computed from the old parameter.
+  const gradient = grad.dense("adamStep");
+  backend.adam({
+    grad: gradient,
+    param: param.writable("adamStep"),
+    expAvg: expAvg.writable("adamStep"),
+    expAvgSq: expAvgSq.writable("adamStep"),
+    ...settings,
+  });
+}

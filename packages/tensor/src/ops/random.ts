@@ -1,0 +1,63 @@
+import type { RandomCall } from "../backend.ts";
+import type { Device } from "../device.ts";
+import { DTypeError, describe } from "../errors.ts";
+import type { Rng } from "../random.ts";
+import { checkShape, numel, type Shape } from "../shape.ts";
+import { empty, type Tensor } from "../tensor.ts";
+import { cast, lt, mul } from "./pointwise.ts";
+
+/** Fills a new tensor; a counter of the generator gives four words, one for each element. */
+function draw(op: string, kind: RandomCall["kind"], device: Device, shape: Shape, rng: Rng): Tensor {
+  checkShape(op, shape);
+  const out = empty(device, shape, kind === "bits" ? "u32" : "f32", op);
+  device.backend.random({ kind, ...rng.take(Math.ceil(numel(shape) / 4)), out: out.view() });
+  return out;
+}
+
+/** Random 32-bit words (u32), the generator's own: the same on every backend and on the host. */
+export function randBits(device: Device, shape: Shape, rng: Rng): Tensor {
+  return draw("randBits", "bits", device, shape, rng);
+}
+
+/** Uniform numbers in [0, 1): multiples of 2^-24, the same on every backend. */
+export function rand(device: Device, shape: Shape, rng: Rng): Tensor {
+  return draw("rand", "uniform", device, shape, rng);
+}
+
+/** Numbers of the standard normal distribution, up to 6.8 from 0; their last bits depend on the backend's logarithm and sine. */
+export function randn(device: Device, shape: Shape, rng: Rng): Tensor {
+  return draw("randn", "normal", device, shape, rng);
+}
+
+/**
+ * Poisson counts (as f32) for given rates; shape kept. Exactly distributed at every rate, not a normal approximation; rate 0 gives 0,
+ * a negative, infinite or NaN rate gives NaN. No gradient.
+ */
+export function poisson(rate: Tensor, rng: Rng): Tensor {
+  if (rate.dtype !== "f32") throw new DTypeError(`poisson: takes rates in f32, got ${describe(rate)}`);
+  const out = empty(rate.device, rate.shape, "f32", "poisson");
+  const call = { kind: "poisson", ...rng.take(rate.size), rate: rate.dense("poisson"), out: out.view() } as const;
+  rate.device.backend.random(call);
+  return out;
+}
+
+/** 1 with probability `p`, else 0 (f32). @throws RangeError unless 0 ≤ p ≤ 1. */
+export function bernoulli(device: Device, shape: Shape, p: number, rng: Rng): Tensor {
+  checkProbability("bernoulli", p);
+  return cast(lt(rand(device, shape, rng), p), "f32");
+}
+
+/**
+ * Sets elements to 0 with probability `p` and scales the others by 1 / (1 − p), so that the expected value stays. Shape kept.
+ * @throws RangeError unless 0 ≤ p ≤ 1. @see Srivastava et al. 2014, "Dropout"
+ */
+export function dropout(x: Tensor, { p, rng }: { readonly p: number; readonly rng: Rng }): Tensor {
+  checkProbability("dropout", p);
+  if (p === 0) return x;
+  const kept = bernoulli(x.device, x.shape, 1 - p, rng);
+  return mul(x, cast(p === 1 ? kept : mul(kept, 1 / (1 - p)), x.dtype));
+}
+
+function checkProbability(op: string, p: number): void {
+  if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: probability ${p} is not between 0 and 1`);
+}
