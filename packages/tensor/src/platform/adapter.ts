@@ -1,3 +1,6 @@
+// The declarations name WebGPU types, which not every consumer has among its globals.
+/// <reference types="@webgpu/types" preserve="true" />
+
 /**
  * Which adapter is asked for: `auto` takes the best there is, `hardware` a GPU, `system` a software Vulkan driver of the system
  * (lavapipe), `swiftshader` the software driver out of an npm package.
