@@ -78,6 +78,8 @@ const READERS: Readonly<Record<string, Reader>> = {
   upscale: (value, name) => ({ upscale: numberOf(value, name) }),
   upsampler: (value, name) => ({ upsampler: upsamplerOf(value, name) }),
   resi_connection: (value, name) => ({ resiConnection: connectionOf(value, name) }),
+  // Recomputing activations in the backward pass changes no number.
+  use_chk: (value, name) => (booleanOf(value, name) ? {} : {}),
   layer_norm_eps: (value, name) => ({ layerNormEps: numberOf(value, name) }),
 };
 

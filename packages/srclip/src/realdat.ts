@@ -65,7 +65,7 @@ export class RealDAT extends Module {
    * @throws ShapeError when the images or the prompt do not fit the configuration or each other
    */
   forward(x: Tensor, { mode = inference, prompt = null }: RealDATForward = {}): Tensor {
-    return this.dat.forward(x, { mode, modulator: prompt && this.#modulator(x, prompt, mode) });
+    return this.dat.forward(x, { mode, modulator: prompt && this.modulator(x, prompt, mode) });
   }
 
   override loadStateDict(entries: StateDict, options: LoadOptions = {}): LoadReport {
@@ -77,7 +77,11 @@ export class RealDAT extends Module {
     this.dat.dispose();
   }
 
-  #modulator(x: Tensor, { content, degradation }: ImagePrompt, mode: Mode): Modulator {
+  /**
+   * The fusion of one forward pass: the prompt enters it, changes from group to group and is used up.
+   * @throws ShapeError when the prompt does not fit the images or the configuration
+   */
+  modulator(x: Tensor, { content, degradation }: ImagePrompt, mode: Mode = inference): Modulator {
     const { clipDim } = this.config;
     for (const [name, features] of Object.entries({ content, degradation })) {
       const [b, , width] = features.shape;
