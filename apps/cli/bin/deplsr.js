@@ -15,8 +15,9 @@ if (!checkout) {
   const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
   const command = ["--conditions", "@deplsr/source", "--import", loader, main, ...process.argv.slice(2)];
   const child = spawn(process.execPath, command, { stdio: "inherit" });
-  // A terminal sends Ctrl-C to both: the child saves and ends by itself, this process only waits for it.
-  process.on("SIGINT", () => {});
+  // A terminal sends Ctrl-C to both; without one, whoever signals may mean only this process. The child saves and ends by itself.
+  const terminal = process.stdin.isTTY || process.stdout.isTTY;
+  process.on("SIGINT", () => terminal || child.kill("SIGINT"));
   for (const signal of /** @type {const} */ (["SIGTERM", "SIGHUP"])) process.on(signal, () => child.kill(signal));
   child.on("exit", (code, signal) => {
     process.exit(code ?? 128 + (signal ? constants.signals[signal] : 0));
