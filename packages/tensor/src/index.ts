@@ -1,1 +1,27 @@
-export {};
+import "./fluent.ts";
+
+export { listAdapters } from "#platform";
+export {
+  type BackwardOptions,
+  backward,
+  checkpoint,
+  detach,
+  freeze,
+  gradEnabled,
+  noGrad,
+  requireGrad,
+} from "./autograd.ts";
+export type { Backend, BackendInfo, MemoryReport } from "./backend.ts";
+export { Device, type DeviceOptions, type TensorOptions } from "./device.ts";
+export type { Data, DType, HostArray } from "./dtype.ts";
+export { DeviceError, DisposedError, DTypeError, describe, ShapeError } from "./errors.ts";
+export type { Expr } from "./expr/expr.ts";
+export * as E from "./expr/expr.ts";
+export * from "./io/safetensors.ts";
+export type { TensorMethods } from "./methods.ts";
+export * from "./ops/index.ts";
+export type { AdapterChoice, ListedAdapter } from "./platform/adapter.ts";
+export * from "./random.ts";
+export { keep, scope } from "./scope.ts";
+export { broadcastShapes, denseStrides, normalizeDim, numel, type Shape } from "./shape.ts";
+export { Tensor } from "./tensor.ts";

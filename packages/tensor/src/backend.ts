@@ -1,0 +1,276 @@
+import type { DType } from "./dtype.ts";
+import type { Expr } from "./expr/expr.ts";
+import type { Layout } from "./layout.ts";
+
+/** A piece of device memory, shared by the views onto it and given back when the last reference goes. */
+export interface Storage {
+  readonly bytes: number;
+  readonly references: number;
+  retain(): void;
+  release(): void;
+}
+
+/** What a kernel works on: storage seen through a layout. */
+export interface View {
+  readonly storage: Storage;
+  readonly layout: Layout;
+  readonly dtype: DType;
+}
+
+/** `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense. */
+export interface PointwiseCall {
+  readonly out: View;
+  readonly tree: Expr;
+  readonly leaves: readonly View[];
+  readonly params: readonly number[];
+}
+
+/** Copies between any two layouts of one shape and dtype. */
+export interface CopyCall {
+  readonly out: View;
+  readonly input: View;
+}
+
+export type Reduction = "sum" | "max" | "min" | "argmax" | "argmin";
+
+/** Reduces the middle axis of `input (outer, n, inner)`, any strides, to a dense `out (outer, inner)`. NaN wins a max or min. */
+export interface ReduceCall {
+  readonly kind: Reduction;
+  readonly input: View;
+  readonly out: View;
+}
+
+/** `out (p, q, m, n) = a (p, q, m, k) · b (p, q, k, n)`, any strides of a and b; out is dense. */
+export interface MatmulCall {
+  readonly a: View;
+  readonly b: View;
+  readonly out: View;
+  /** A pointwise tree over the product (leaf 0) and further leaves; a backend that has `epilogue` in its features takes it. */
+  readonly epilogue?: { readonly tree: Expr; readonly leaves: readonly View[]; readonly params: readonly number[] };
+}
+
+/** Sizes of a 2-D convolution; pairs are (height, width). Padding is zeros on both sides. */
+export interface ConvGeometry {
+  readonly batch: number;
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+  readonly outChannels: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly kernel: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
+}
+
+/** NCHW cross-correlation and its gradients; all operands dense. */
+export interface ConvCall {
+  readonly geometry: ConvGeometry;
+  readonly x: View;
+  readonly weight: View;
+  readonly y: View;
+}
+
+/** Rows of `cols` elements; all operands dense. */
+export interface SoftmaxCall {
+  readonly rows: number;
+  readonly cols: number;
+  readonly log: boolean;
+  readonly x: View;
+  readonly y: View;
+}
+
+/** `dx` of a softmax (or log-softmax) from its result `y` and `dy`. */
+export interface SoftmaxGradCall {
+  readonly rows: number;
+  readonly cols: number;
+  readonly log: boolean;
+  readonly y: View;
+  readonly dy: View;
+  readonly dx: View;
+}
+
+/** Layer normalisation of rows, without the affine part; `stats (rows, 2)` receives mean and 1/√(variance + eps). */
+export interface NormCall {
+  readonly rows: number;
+  readonly cols: number;
+  readonly eps: number;
+  readonly x: View;
+  readonly y: View;
+  readonly stats: View;
+  readonly weight?: View;
+  readonly bias?: View;
+}
+
+/** `dx` of layer normalisation; `weight` as in the forward call. */
+export interface NormGradCall {
+  readonly rows: number;
+  readonly cols: number;
+  readonly x: View;
+  readonly stats: View;
+  readonly dy: View;
+  readonly dx: View;
+  readonly weight?: View;
+}
+
+/** `out[o, j, i] = x[o, index[j], i]` for `x (outer, n, inner)`; dense operands, `index` i32 of `count`. */
+export interface GatherCall {
+  readonly outer: number;
+  readonly n: number;
+  readonly inner: number;
+  readonly count: number;
+  readonly x: View;
+  readonly index: View;
+  readonly out: View;
+}
+
+/** Gather of single elements: `out[o, j, i] = x[o, index[o, j, i], i]`. */
+export type GatherElementsCall = GatherCall;
+
+/**
+ * `out[o, r, i] = Σ x[o, j, i]` over the `j` with `index[j] = r`, summed in a fixed order. The positions are given sorted by
+ * row: those of row r are `order[start[r]] … order[start[r + 1] − 1]`.
+ */
+export interface SegmentSumCall {
+  readonly outer: number;
+  readonly rows: number;
+  readonly inner: number;
+  readonly count: number;
+  readonly x: View;
+  readonly order: View;
+  readonly start: View;
+  readonly out: View;
+}
+
+/** The adjoint of a gather whose index is known on the device only; `elements` as in GatherElementsCall. */
+export interface ScatterAddCall {
+  readonly outer: number;
+  readonly rows: number;
+  readonly inner: number;
+  readonly count: number;
+  readonly elements: boolean;
+  readonly x: View;
+  readonly index: View;
+  readonly out: View;
+}
+
+/** `out[o, i, c] = Σ_t weights[i, t] · x[o, start[i] + t, c]`: every separable resampling filter and its adjoint. */
+export interface ResampleCall {
+  readonly outer: number;
+  readonly inSize: number;
+  readonly outSize: number;
+  readonly inner: number;
+  readonly taps: number;
+  readonly x: View;
+  readonly start: View;
+  readonly weights: View;
+  readonly out: View;
+}
+
+/** Fills `out` with Philox draws: words of key `key` at counters from `counter` on, four words a counter. */
+export interface RandomCall {
+  readonly kind: "bits" | "uniform" | "normal" | "poisson";
+  readonly key: readonly [number, number];
+  readonly counter: number;
+  readonly out: View;
+  /** Poisson rates, dense, one for each element. */
+  readonly rate?: View;
+}
+
+/** Number of distinct values, in 0..255, in each row of `x (rows, cols)`. */
+export interface CountDistinctCall {
+  readonly rows: number;
+  readonly cols: number;
+  readonly x: View;
+  readonly out: View;
+}
+
+/** One Adam or AdamW step in place; all dense f32 of one size. */
+export interface AdamCall {
+  readonly param: View;
+  readonly grad: View;
+  readonly expAvg: View;
+  readonly expAvgSq: View;
+  readonly lr: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  readonly weightDecay: number;
+  /** AdamW: the decay shrinks the parameter directly instead of joining the gradient. */
+  readonly decoupled: boolean;
+  /** Counts from 1. */
+  readonly step: number;
+}
+
+/** Softmax(q·kᵀ·scale + bias)·v over dense (batch, n, d); a backend may leave it out. */
+export interface AttentionCall {
+  readonly batch: number;
+  readonly rows: number;
+  readonly keys: number;
+  readonly dim: number;
+  readonly scale: number;
+  readonly q: View;
+  readonly k: View;
+  readonly v: View;
+  readonly out: View;
+  /** Broadcast over the batch by its strides: (batch, rows, keys). */
+  readonly bias?: View;
+}
+
+/** Bytes that a device holds for its tensors. */
+export interface MemoryReport {
+  readonly liveBytes: number;
+  readonly liveBuffers: number;
+  readonly pooledBytes: number;
+  readonly peakBytes: number;
+  /** Buffers that were ever created: constant over steps of a steady shape. */
+  readonly createdBuffers: number;
+}
+
+/** What the adapter is and may do. */
+export interface BackendInfo {
+  readonly backend: string;
+  readonly adapter: string;
+  readonly kind: string;
+  readonly reason: string;
+  readonly features: readonly string[];
+  readonly limits: Readonly<Record<string, number>>;
+  /** The largest tensor, in bytes. */
+  readonly maxTensorBytes: number;
+}
+
+/**
+ * One typed call for each family of kernels. Calls only record; `flush` runs what was recorded, in order. Callers have
+ * checked shapes and dtypes; a kernel trusts them.
+ */
+export interface Backend {
+  readonly info: BackendInfo;
+  allocate(bytes: number, label: string): Storage;
+  upload(storage: Storage, bytes: Uint8Array): void;
+  download(storage: Storage, byteOffset: number, bytes: number): Promise<ArrayBuffer>;
+  flush(): Promise<void>;
+  memory(): MemoryReport;
+  destroy(): void;
+  pointwise(call: PointwiseCall): void;
+  copy(call: CopyCall): void;
+  reduce(call: ReduceCall): void;
+  matmul(call: MatmulCall): void;
+  conv2d(call: ConvCall): void;
+  conv2dInputGrad(call: ConvCall): void;
+  conv2dWeightGrad(call: ConvCall): void;
+  softmax(call: SoftmaxCall): void;
+  softmaxGrad(call: SoftmaxGradCall): void;
+  layerNorm(call: NormCall): void;
+  layerNormGrad(call: NormGradCall): void;
+  gather(call: GatherCall): void;
+  gatherElements(call: GatherElementsCall): void;
+  segmentSum(call: SegmentSumCall): void;
+  scatterAdd(call: ScatterAddCall): void;
+  resample(call: ResampleCall): void;
+  random(call: RandomCall): void;
+  countDistinct(call: CountDistinctCall): void;
+  adam(call: AdamCall): void;
+  attention?(call: AttentionCall): void;
+}

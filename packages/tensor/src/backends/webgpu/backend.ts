@@ -1,0 +1,81 @@
+import type * as Calls from "../../backend.ts";
+import type { FoundAdapter } from "../../platform/adapter.ts";
+import { WebGPU } from "./device.ts";
+import * as conv from "./kernels/conv.ts";
+import * as index from "./kernels/index-kernels.ts";
+import { matmul } from "./kernels/matmul.ts";
+import * as norm from "./kernels/norm.ts";
+import * as optim from "./kernels/optim.ts";
+import { copy, pointwise } from "./kernels/pointwise.ts";
+import * as random from "./kernels/random.ts";
+import { reduce } from "./kernels/reduce.ts";
+import * as resample from "./kernels/resample.ts";
+import * as softmax from "./kernels/softmax.ts";
+import type { BufferStorage } from "./storage.ts";
+
+/** The engine's first backend: WGSL compute kernels through WebGPU, in browsers and in Node. */
+export class WebGPUBackend implements Calls.Backend {
+  readonly gpu: WebGPU;
+
+  private constructor(gpu: WebGPU) {
+    this.gpu = gpu;
+  }
+
+  static async create(found: FoundAdapter): Promise<WebGPUBackend> {
+    return new WebGPUBackend(await WebGPU.create(found));
+  }
+
+  get info(): Calls.BackendInfo {
+    return this.gpu.info;
+  }
+
+  allocate(bytes: number, label: string): Calls.Storage {
+    this.gpu.throwIfFailed();
+    return this.gpu.pool.take(bytes, label);
+  }
+
+  upload(storage: Calls.Storage, bytes: Uint8Array): void {
+    // A copy, padded to whole words: the caller may go on writing to its array before the launch list runs.
+    const padded = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
+    padded.set(bytes);
+    this.gpu.queue.upload(storage as BufferStorage, padded);
+  }
+
+  download(storage: Calls.Storage, byteOffset: number, bytes: number): Promise<ArrayBuffer> {
+    return this.gpu.queue.download(storage as BufferStorage, byteOffset, bytes);
+  }
+
+  async flush(): Promise<void> {
+    await this.gpu.queue.flush();
+    await this.gpu.device.queue.onSubmittedWorkDone();
+    await this.gpu.settled();
+  }
+
+  memory(): Calls.MemoryReport {
+    return this.gpu.pool.report();
+  }
+
+  destroy(): void {
+    this.gpu.destroy();
+  }
+
+  pointwise = (call: Calls.PointwiseCall): void => pointwise(this.gpu, call);
+  copy = (call: Calls.CopyCall): void => copy(this.gpu, call);
+  reduce = (call: Calls.ReduceCall): void => reduce(this.gpu, call);
+  matmul = (call: Calls.MatmulCall): void => matmul(this.gpu, call);
+  conv2d = (call: Calls.ConvCall): void => conv.conv2d(this.gpu, call);
+  conv2dInputGrad = (call: Calls.ConvCall): void => conv.conv2dInputGrad(this.gpu, call);
+  conv2dWeightGrad = (call: Calls.ConvCall): void => conv.conv2dWeightGrad(this.gpu, call);
+  softmax = (call: Calls.SoftmaxCall): void => softmax.softmax(this.gpu, call);
+  softmaxGrad = (call: Calls.SoftmaxGradCall): void => softmax.softmaxGrad(this.gpu, call);
+  layerNorm = (call: Calls.NormCall): void => norm.layerNorm(this.gpu, call);
+  layerNormGrad = (call: Calls.NormGradCall): void => norm.layerNormGrad(this.gpu, call);
+  gather = (call: Calls.GatherCall): void => index.gather(this.gpu, call);
+  gatherElements = (call: Calls.GatherElementsCall): void => index.gatherElements(this.gpu, call);
+  segmentSum = (call: Calls.SegmentSumCall): void => index.segmentSum(this.gpu, call);
+  scatterAdd = (call: Calls.ScatterAddCall): void => index.scatterAdd(this.gpu, call);
+  resample = (call: Calls.ResampleCall): void => resample.resample(this.gpu, call);
+  random = (call: Calls.RandomCall): void => random.random(this.gpu, call);
+  countDistinct = (call: Calls.CountDistinctCall): void => index.countDistinct(this.gpu, call);
+  adam = (call: Calls.AdamCall): void => optim.adam(this.gpu, call);
+}

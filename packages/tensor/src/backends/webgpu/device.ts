@@ -1,0 +1,186 @@
+import type { BackendInfo } from "../../backend.ts";
+import { env } from "../../env.ts";
+import { DeviceError } from "../../errors.ts";
+import type { FoundAdapter } from "../../platform/adapter.ts";
+import { Profiler } from "./profile.ts";
+import { LaunchQueue } from "./queue.ts";
+import { BufferPool } from "./storage.ts";
+
+const WANTED_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
+
+const WANTED_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+] as const;
+
+/** A WebGPU device with all that kernels need around it: queue, buffer pool, compiled pipelines, errors. */
+export class WebGPU {
+  readonly device: GPUDevice;
+  readonly info: BackendInfo;
+  readonly queue: LaunchQueue;
+  readonly pool: BufferPool;
+  readonly profiler: Profiler | undefined;
+  /** The one size that subgroups have here, or 0 where there are none or they vary. */
+  readonly subgroupSize: number;
+  /** Software rasterisers: few cores, dear workgroups, no gain from many. */
+  readonly software: boolean;
+  // Held so that the collector keeps Dawn's instance, without which the process goes down.
+  readonly #found: FoundAdapter;
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  #checks: Promise<void>[] = [];
+  #failure: DeviceError | undefined;
+  #destroyed = false;
+  #kernelIds = 0;
+
+  private constructor(found: FoundAdapter, device: GPUDevice) {
+    this.#found = found;
+    this.device = device;
+    const about = found.adapter.info;
+    const { subgroupMinSize, subgroupMaxSize } = about as { subgroupMinSize?: number; subgroupMaxSize?: number };
+    const fixed = device.features.has("subgroups") && subgroupMinSize && subgroupMinSize === subgroupMaxSize;
+    this.subgroupSize = fixed ? subgroupMinSize : 0;
+    this.software =
+      found.kind === "swiftshader" || /llvmpipe|lavapipe|swiftshader|software/i.test(describeAdapter(about));
+    const limits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, device.limits[name]]));
+    this.info = {
+      backend: "webgpu",
+      adapter: describeAdapter(about),
+      kind: found.kind,
+      reason: found.reason,
+      features: WANTED_FEATURES.filter((feature) => device.features.has(feature)),
+      limits: { ...limits, subgroupSize: this.subgroupSize },
+      maxTensorBytes: Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize),
+    };
+    this.pool = new BufferPool(device, this.info.maxTensorBytes, (error) => this.fail(error));
+    this.queue = new LaunchQueue(this);
+    this.profiler =
+      (env().debug >= 2 || env().trace) && device.features.has("timestamp-query") ? new Profiler(device) : undefined;
+    device.addEventListener("uncapturederror", (event) => {
+      this.fail(new DeviceError(`${this.info.adapter}: ${(event as GPUUncapturedErrorEvent).error.message}`));
+    });
+    void device.lost.then((lost) => {
+      if (!this.#destroyed)
+        this.fail(new DeviceError(`the device ${this.info.adapter} was lost (${lost.reason}): ${lost.message}`));
+    });
+    if (env().debug >= 1) console.error(`deplsr: ${this.info.adapter} (${found.kind}): ${found.reason}`);
+  }
+
+  /** Asks the adapter for its full limits and the features that kernels can use. */
+  static async create(found: FoundAdapter): Promise<WebGPU> {
+    const { adapter } = found;
+    const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
+    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
+    const device = await adapter.requestDevice({ label: "deplsr", requiredFeatures, requiredLimits });
+    return new WebGPU(found, device);
+  }
+
+  nextKernelId(): number {
+    return ++this.#kernelIds;
+  }
+
+  /** One layout for each number of operands: dense, read-only first, the uniforms last with a dynamic offset. */
+  bindGroupLayout(inputs: number, outputs: number, uniforms: boolean): GPUBindGroupLayout {
+    const key = `${inputs},${outputs},${uniforms}`;
+    let layout = this.#layouts.get(key);
+    if (!layout) {
+      const entries: GPUBindGroupLayoutEntry[] = [];
+      for (let binding = 0; binding < inputs + outputs; binding++) {
+        const type = binding < inputs ? "read-only-storage" : "storage";
+        entries.push({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } });
+      }
+      if (uniforms) {
+        const buffer = { type: "uniform" as const, hasDynamicOffset: true };
+        entries.push({ binding: inputs + outputs, visibility: GPUShaderStage.COMPUTE, buffer });
+      }
+      layout = this.device.createBindGroupLayout({ entries });
+      this.#layouts.set(key, layout);
+    }
+    return layout;
+  }
+
+  /** Starts compiling; the promise never rejects: an error becomes the device's, naming the kernel and the WGSL line. */
+  async compile(
+    name: string,
+    code: string,
+    bindGroupLayout: GPUBindGroupLayout,
+    done: (pipeline: GPUComputePipeline) => void,
+  ): Promise<void> {
+    if (env().debug >= 4) console.error(`deplsr: kernel ${name}\n${code}`);
+    try {
+      this.device.pushErrorScope("validation");
+      const module = this.device.createShaderModule({ label: name, code });
+      const refused = await this.device.popErrorScope();
+      if (refused) throw refused.message;
+      const layout = this.device.createPipelineLayout({ bindGroupLayouts: [bindGroupLayout] });
+      done(
+        await this.device.createComputePipelineAsync({ label: name, layout, compute: { module, entryPoint: "main" } }),
+      );
+    } catch (cause) {
+      this.fail(
+        new DeviceError(`kernel ${name} does not compile on ${this.info.adapter}: ${String(cause)}\n${numbered(code)}`),
+      );
+    }
+  }
+
+  /** Runs something that talks to the driver with its errors caught; `settled` reports them. */
+  guarded(work: () => void): void {
+    this.device.pushErrorScope("validation");
+    this.device.pushErrorScope("out-of-memory");
+    work();
+    for (let scopes = 0; scopes < 2; scopes++) {
+      const check = this.device.popErrorScope().then(
+        (error) => {
+          if (error) this.fail(new DeviceError(`${this.info.adapter}: ${error.message}`));
+        },
+        () => {},
+      );
+      this.#checks.push(check);
+    }
+  }
+
+  /** The first error is the one that counts; the ones after it follow from it. */
+  fail(error: DeviceError): void {
+    if (!this.#destroyed) this.#failure ??= error;
+  }
+
+  /** Throws what went wrong so far, if anything did. */
+  throwIfFailed(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Waits for the driver's verdict on everything submitted. */
+  async settled(): Promise<void> {
+    const checks = this.#checks;
+    this.#checks = [];
+    await Promise.all(checks);
+    this.throwIfFailed();
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#failure ??= new DeviceError(`the device ${this.info.adapter} was destroyed`);
+    this.queue.destroy();
+    this.device.destroy();
+  }
+
+  /** The adapter this device came from. */
+  get adapter(): GPUAdapter {
+    return this.#found.adapter;
+  }
+}
+
+function describeAdapter(about: GPUAdapterInfo): string {
+  const parts = [about.vendor, about.architecture, about.device, about.description].filter((part) => part !== "");
+  return [...new Set(parts)].join(" ") || "unnamed adapter";
+}
+
+function numbered(code: string): string {
+  return code
+    .split("\n")
+    .map((line, i) => `${String(i + 1).padStart(4)}  ${line}`)
+    .join("\n");
+}

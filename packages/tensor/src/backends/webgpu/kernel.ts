@@ -1,0 +1,178 @@
+import type { View } from "../../backend.ts";
+import type { WebGPU } from "./device.ts";
+import type { BufferStorage } from "./storage.ts";
+
+/** Types of uniform fields; arrays are arrays of vec4, whose stride is the 16 bytes that uniforms ask for. */
+export type UniformType =
+  | "u32"
+  | "i32"
+  | "f32"
+  | "vec4u"
+  | "vec4i"
+  | "vec4f"
+  | `array<vec4${"u" | "i" | "f"}, ${number}>`;
+
+/** A kernel for one set of template parameters. */
+export interface KernelSpec<Operands extends string, Uniforms extends string> {
+  /** Element type of each operand that is read, in binding order. */
+  readonly inputs: Readonly<Partial<Record<Operands, string>>>;
+  /** Element type of each operand that is written (or read and written). */
+  readonly outputs: Readonly<Partial<Record<Operands, string>>>;
+  readonly uniforms: Readonly<Record<Uniforms, UniformType>>;
+  readonly workgroupSize: number;
+  /** True when the body calls subgroup functions. */
+  readonly subgroups?: boolean;
+  /** WGSL after the header: constants, functions and `main`, which is declared with `@compute @workgroup_size(WG)`. */
+  readonly source: string;
+}
+
+/** One launch: every operand, every uniform, and the grid. */
+export interface Launch<Params, Operands extends string, Uniforms extends string> {
+  readonly template: Params;
+  readonly operands: Readonly<Partial<Record<Operands, View>>>;
+  readonly uniforms: Readonly<Record<Uniforms, number | readonly number[]>>;
+  readonly workgroups: number | readonly [number, number?, number?];
+}
+
+/** A kernel that has been given its template parameters and belongs to one device. */
+export interface Compiled {
+  readonly name: string;
+  readonly code: string;
+  readonly operandNames: readonly string[];
+  readonly uniformFields: readonly { name: string; type: UniformType; offset: number }[];
+  readonly uniformBytes: number;
+  readonly bindGroupLayout: GPUBindGroupLayout;
+  /** Undefined while the driver compiles. */
+  pipeline: GPUComputePipeline | undefined;
+  readonly ready: Promise<void>;
+  readonly id: number;
+}
+
+/** A family of kernels: `run` compiles the variant for its template parameters once a device and records a launch. */
+export interface Kernel<Params, Operands extends string, Uniforms extends string> {
+  readonly name: string;
+  run(gpu: WebGPU, launch: Launch<Params, Operands, Uniforms>): void;
+}
+
+const FIELD_BYTES: Record<string, number> = { u32: 4, i32: 4, f32: 4, vec4u: 16, vec4i: 16, vec4f: 16 };
+
+function layoutUniforms(uniforms: Readonly<Record<string, UniformType>>): {
+  fields: { name: string; type: UniformType; offset: number }[];
+  bytes: number;
+} {
+  let offset = 0;
+  const fields = Object.entries(uniforms).map(([name, type]) => {
+    const count = /, (\d+)>/.exec(type);
+    const bytes = FIELD_BYTES[type] ?? 16 * Number(count?.[1]);
+    if (bytes >= 16) offset = Math.ceil(offset / 16) * 16;
+    const field = { name, type, offset };
+    offset += bytes;
+    return field;
+  });
+  return { fields, bytes: Math.ceil(offset / 16) * 16 };
+}
+
+/**
+ * Declares a kernel. `specialise` turns template parameters (dtypes, tile sizes, whether something is contiguous) into WGSL;
+ * shapes never belong there, they are uniforms. Compiled variants are kept for each device.
+ */
+export function kernel<Params extends object, Operands extends string, Uniforms extends string>(
+  name: string,
+  specialise: (params: Params, gpu: WebGPU) => KernelSpec<Operands, Uniforms>,
+): Kernel<Params, Operands, Uniforms> {
+  const perDevice = new WeakMap<WebGPU, Map<string, Compiled>>();
+  return {
+    name,
+    run(gpu, launch) {
+      let variants = perDevice.get(gpu);
+      if (!variants) {
+        variants = new Map();
+        perDevice.set(gpu, variants);
+      }
+      const key = Object.values(launch.template).join("|");
+      let compiled = variants.get(key);
+      if (!compiled) {
+        compiled = compile(gpu, key ? `${name}<${key}>` : name, specialise(launch.template, gpu));
+        variants.set(key, compiled);
+      }
+      gpu.queue.launch(
+        compiled,
+        buffers(compiled, launch.operands),
+        pack(compiled, launch.uniforms),
+        grid(launch.workgroups),
+      );
+    },
+  };
+}
+
+function buffers(compiled: Compiled, operands: Readonly<Partial<Record<string, View>>>): BufferStorage[] {
+  return compiled.operandNames.map((name) => {
+    const view = operands[name];
+    if (!view) throw new Error(`internal: ${compiled.name} was launched without operand ${name}`);
+    return view.storage as BufferStorage;
+  });
+}
+
+function pack(compiled: Compiled, uniforms: Readonly<Record<string, number | readonly number[]>>): Uint32Array {
+  const words = new Uint32Array(compiled.uniformBytes / 4);
+  const floats = new Float32Array(words.buffer);
+  for (const { name, type, offset } of compiled.uniformFields) {
+    const value = uniforms[name];
+    if (value === undefined) throw new Error(`internal: ${compiled.name} was launched without uniform ${name}`);
+    const target = type.includes("f32") || type.includes("vec4f") ? floats : words;
+    // A Uint32Array stores -1 as its two's complement, which is what an i32 field reads.
+    if (typeof value === "number") target[offset / 4] = value;
+    else target.set(value, offset / 4);
+  }
+  return words;
+}
+
+function grid(workgroups: number | readonly [number, number?, number?]): readonly [number, number, number] {
+  return typeof workgroups === "number"
+    ? foldGrid(workgroups)
+    : [workgroups[0], workgroups[1] ?? 1, workgroups[2] ?? 1];
+}
+
+/** A grid dimension ends at 65,535: larger counts fold into y. Kernels use `workgroupIndex` and guard the surplus. */
+export function foldGrid(count: number): readonly [number, number, number] {
+  if (count <= 65535) return [count, 1, 1];
+  const y = Math.ceil(count / 65535);
+  return [Math.ceil(count / y), y, 1];
+}
+
+function compile(gpu: WebGPU, name: string, spec: KernelSpec<string, string>): Compiled {
+  const inputs = Object.entries(spec.inputs);
+  const outputs = Object.entries(spec.outputs);
+  const { fields, bytes } = layoutUniforms(spec.uniforms);
+  const types = [...inputs, ...outputs].map(([, type]) => type);
+  const lines: string[] = [];
+  if (types.some((type) => type?.includes("f16") || type?.includes("vec4h"))) lines.push("enable f16;");
+  if (spec.subgroups) lines.push("enable subgroups;");
+  lines.push(`const WG = ${spec.workgroupSize}u;`);
+  inputs.forEach(([operand, type], i) => {
+    lines.push(`@group(0) @binding(${i}) var<storage, read> ${operand}: array<${type}>;`);
+  });
+  outputs.forEach(([operand, type], i) => {
+    lines.push(`@group(0) @binding(${inputs.length + i}) var<storage, read_write> ${operand}: array<${type}>;`);
+  });
+  if (fields.length > 0) {
+    lines.push(`struct Uniforms { ${fields.map((f) => `${f.name}: ${f.type}`).join(", ")} }`);
+    lines.push(`@group(0) @binding(${types.length}) var<uniform> u: Uniforms;`);
+  }
+  const code = `${lines.join("\n")}\n${spec.source}`;
+  const bindGroupLayout = gpu.bindGroupLayout(inputs.length, outputs.length, bytes > 0);
+  const compiled: Compiled = {
+    name,
+    code,
+    operandNames: [...inputs, ...outputs].map(([operand]) => operand),
+    uniformFields: fields,
+    uniformBytes: bytes,
+    bindGroupLayout,
+    pipeline: undefined,
+    ready: gpu.compile(name, code, bindGroupLayout, (pipeline) => {
+      compiled.pipeline = pipeline;
+    }),
+    id: gpu.nextKernelId(),
+  };
+  return compiled;
+}

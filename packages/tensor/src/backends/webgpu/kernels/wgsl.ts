@@ -1,0 +1,62 @@
+import type { DType } from "../../../dtype.ts";
+import type { WebGPU } from "../device.ts";
+import { foldGrid } from "../kernel.ts";
+
+/** How a dtype is stored, as one value or as a vector of four. */
+export function elementType(dtype: DType, width: 1 | 4): string {
+  if (width === 1) return dtype === "bool" ? "u32" : dtype;
+  return { f32: "vec4f", f16: "vec4h", i32: "vec4i", u32: "vec4u", bool: "vec4u" }[dtype];
+}
+
+/**
+ * Workgroups for a kernel that strides over its grid. A software adapter pays about a microsecond for a workgroup and has few
+ * cores; a GPU wants thousands.
+ */
+export function gridStride(gpu: WebGPU, threads: number, workgroupSize: number): readonly [number, number, number] {
+  return foldGrid(Math.max(1, Math.min(Math.ceil(threads / workgroupSize), gpu.software ? 64 : 4096)));
+}
+
+/** Threads that share one row: a subgroup where its size is known, else a workgroup with shared memory. */
+export function rowThreads(gpu: WebGPU): number {
+  return gpu.subgroupSize || 64;
+}
+
+/**
+ * `rowSum(v)` and `rowMax(v)` over the threads of a workgroup of WG, for kernels that give a row to a workgroup: one subgroup
+ * operation where the workgroup is a subgroup, else a tree in shared memory. `lane` is the local index. NaN wins a maximum.
+ */
+export function rowReductions(gpu: WebGPU): { readonly subgroups: boolean; readonly source: string } {
+  const nanMax = `fn isNan_(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+fn nanMax(a: f32, b: f32) -> f32 { return select(max(a, b), a + b, isNan_(a) || isNan_(b)); }`;
+  if (gpu.subgroupSize > 0) {
+    return {
+      subgroups: true,
+      source: `${nanMax}
+fn rowSum(v: f32, lane: u32) -> f32 { return subgroupAdd(v); }
+fn rowMax(v: f32, lane: u32) -> f32 {
+  let nan = subgroupAdd(select(0.0, 1.0, isNan_(v)));
+  let best = subgroupMax(select(v, -3.4028234e38, isNan_(v)));
+  return select(best, bitcast<f32>(0x7fc00000u + u.zero), nan > 0.0);
+}`,
+    };
+  }
+  const tree = (name: string, combine: string): string => `
+fn ${name}(v: f32, lane: u32) -> f32 {
+  shared_[lane] = v;
+  workgroupBarrier();
+  for (var half = WG / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { shared_[lane] = ${combine}; }
+    workgroupBarrier();
+  }
+  let result = shared_[0];
+  workgroupBarrier();
+  return result;
+}`;
+  return {
+    subgroups: false,
+    source: `${nanMax}
+var<workgroup> shared_: array<f32, WG>;
+${tree("rowSum", "shared_[lane] + shared_[lane + half]")}
+${tree("rowMax", "nanMax(shared_[lane], shared_[lane + half])")}`,
+  };
+}

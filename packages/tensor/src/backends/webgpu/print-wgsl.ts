@@ -1,0 +1,157 @@
+import type { DType } from "../../dtype.ts";
+import { children, type Expr } from "../../expr/expr.ts";
+
+/**
+ * Functions that WGSL lacks or whose results differ from PyTorch's. `F`, `I`, `U` and `B` are aliases: scalars, or vectors of
+ * four. Tests for NaN work on the bits, since shader compilers may assume that there is none.
+ */
+const PRELUDE: Readonly<Record<string, string>> = {
+  isNan: "fn isNan_(x: F) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u); }",
+  isFinite: "fn isFinite_(x: F) -> B { return (bitcast<U>(x) & U(0x7f800000u)) != U(0x7f800000u); }",
+  max: "fn max_(a: F, b: F) -> F { return select(max(a, b), a + b, isNan_(a) | isNan_(b)); }",
+  min: "fn min_(a: F, b: F) -> F { return select(min(a, b), a + b, isNan_(a) | isNan_(b)); }",
+  // tanh(88) and more overflows on some drivers, and is 1 in f32 from 9.1 on.
+  tanh: "fn tanh_(x: F) -> F { return select(tanh(clamp(x, F(-20.0), F(20.0))), x, isNan_(x)); }",
+  sigmoid: "fn sigmoid_(x: F) -> F { return F(1.0) / (F(1.0) + exp(-x)); }",
+  sign: "fn sign_(x: F) -> F { return select(select(F(0.0), F(1.0), x > F(0.0)), F(-1.0), x < F(0.0)); }",
+  // Two ranges, good to about 1 ulp: an odd polynomial near 0, 1 − exp(polynomial) further out. Coefficients: N. Juffa,
+  // "Efficient single-precision erf", minimax fits on [0, 0.9277] and [0.9277, 3.92].
+  erf: `fn erf_(x: F) -> F {
+  let a = abs(x);
+  let s = x * x;
+  var r = fma(F(-1.72853470e-5), a, F(3.83197126e-4));
+  let q = fma(F(-3.88396438e-3), a, F(2.42546219e-2));
+  r = fma(r, s, q);
+  r = fma(r, a, F(-1.06777877e-1));
+  r = fma(r, a, F(-6.34846687e-1));
+  r = fma(r, a, F(-1.28717512e-1));
+  r = fma(r, a, -a);
+  let far = F(1.0) - exp(max(r, F(-80.0)));
+  var p = F(-5.96761703e-4);
+  p = fma(p, s, F(4.99119423e-3));
+  p = fma(p, s, F(-2.67681349e-2));
+  p = fma(p, s, F(1.12819925e-1));
+  p = fma(p, s, F(-3.76125336e-1));
+  p = fma(p, s, F(1.28379166e-1));
+  let near = fma(p, a, a);
+  let y = select(near, far, a > F(0.927734375));
+  return select(select(y, -y, x < F(0.0)), x, isNan_(x));
+}`,
+};
+
+const NEEDS_IS_NAN: ReadonlySet<string> = new Set(["max", "min", "tanh", "erf"]);
+const INFIX: Readonly<Record<string, string>> = {
+  add: "+",
+  sub: "-",
+  mul: "*",
+  div: "/",
+  eq: "==",
+  ne: "!=",
+  lt: "<",
+  le: "<=",
+  gt: ">",
+  ge: ">=",
+  and: "&",
+  or: "|",
+};
+
+/** The alias that values of a dtype have inside a tree. */
+export function aliasOf(dtype: DType): "F" | "I" | "U" | "B" {
+  return dtype === "i32" ? "I" : dtype === "u32" ? "U" : dtype === "bool" ? "B" : "F";
+}
+
+/** Declares the aliases that printed trees use. */
+export function aliases(width: 1 | 4): string {
+  return width === 4
+    ? "alias F = vec4f; alias I = vec4i; alias U = vec4u; alias B = vec4<bool>;"
+    : "alias F = f32; alias I = i32; alias U = u32; alias B = bool;";
+}
+
+/** A tree as WGSL: `functions` to stand before `main`, `statements` that compute, and the name of the `result`. */
+export interface Printed {
+  readonly functions: string;
+  readonly statements: string;
+  readonly result: string;
+}
+
+/** Prints a tree. `leafValue` and `paramValue` give expressions of the alias type; equal subtrees are computed once. */
+export function printWgsl(
+  tree: Expr,
+  leafValue: (index: number, dtype: DType) => string,
+  paramValue: (index: number, dtype: DType) => string,
+): Printed {
+  const used = new Set<string>();
+  const lines: string[] = [];
+  const names = new Map<Expr, string>();
+  const byText = new Map<string, string>();
+  const bind = (text: string): string => {
+    const known = byText.get(text);
+    if (known) return known;
+    const name = `t${byText.size}`;
+    byText.set(text, name);
+    lines.push(`let ${name} = ${text};`);
+    return name;
+  };
+  const walk = (x: Expr): string => {
+    const known = names.get(x);
+    if (known) return known;
+    const name = bind(print(x, children(x).map(walk)));
+    names.set(x, name);
+    return name;
+  };
+  const print = (x: Expr, args: readonly string[]): string => {
+    switch (x.op) {
+      case "leaf":
+        return leafValue(x.index, x.dtype);
+      case "param":
+        return paramValue(x.index, x.dtype);
+      case "const":
+        return printConstant(x.value, x.dtype);
+      case "cast":
+        return printCast(args[0]!, x.a.dtype, x.dtype);
+      case "select":
+        return `select(${args[2]}, ${args[1]}, ${args[0]})`;
+      case "neg":
+        return `-${args[0]}`;
+      case "not":
+        return `!${args[0]}`;
+      case "rsqrt":
+        return `inverseSqrt(${args[0]})`;
+    }
+    const infix = INFIX[x.op];
+    if (infix) return `(${args[0]} ${infix} ${args[1]})`;
+    const own = PRELUDE[x.op] !== undefined && ("a" in x ? x.a.dtype === "f32" || x.a.dtype === "f16" : false);
+    if (own) {
+      used.add(x.op);
+      if (NEEDS_IS_NAN.has(x.op)) used.add("isNan");
+    }
+    return `${x.op}${own ? "_" : ""}(${args.join(", ")})`;
+  };
+  const result = walk(tree);
+  const functions = Object.entries(PRELUDE)
+    .filter(([op]) => used.has(op))
+    .map(([, text]) => text)
+    .join("\n");
+  return { functions, statements: lines.join("\n"), result };
+}
+
+function printConstant(value: number, dtype: DType): string {
+  const alias = aliasOf(dtype);
+  if (alias === "B") return `B(${value !== 0})`;
+  if (alias !== "F") return `${alias}(${value}${alias === "U" ? "u" : "i"})`;
+  if (Number.isNaN(value) || !Number.isFinite(value)) {
+    // WGSL refuses constants that are not finite; bits of a run-time value are not constants.
+    const bits = Number.isNaN(value) ? "0x7fc00000u" : value > 0 ? "0x7f800000u" : "0xff800000u";
+    return `bitcast<F>(U(${bits} + u.zero))`;
+  }
+  const text = String(Math.fround(value));
+  return `F(${/[.e]/.test(text) ? text : `${text}.0`})`;
+}
+
+function printCast(value: string, from: DType, to: DType): string {
+  const target = aliasOf(to);
+  if (from === "bool")
+    return target === "F" ? `select(F(0.0), F(1.0), ${value})` : `select(${target}(0), ${target}(1), ${value})`;
+  if (to === "bool") return `(${value} != ${aliasOf(from)}(0))`;
+  return `${target}(${value})`;
+}

@@ -1,0 +1,100 @@
+import { env } from "../../env.ts";
+
+interface Sample {
+  readonly name: string;
+  readonly grid: readonly [number, number, number];
+}
+
+interface Batch {
+  readonly samples: readonly Sample[];
+  readonly readback: GPUBuffer;
+}
+
+/** What the device did in one launch; times in microseconds of the device's clock. */
+export interface TimelineEvent {
+  readonly name: string;
+  readonly start: number;
+  readonly duration: number;
+}
+
+/** Queries that one set holds; a submission with more launches leaves the rest untimed. */
+const CAPACITY = 4096;
+
+/**
+ * Times launches by timestamp queries, one compute pass each. `DEPLSR_DEBUG=2` prints a line a launch, `DEPLSR_TRACE=file`
+ * collects them for a trace viewer.
+ */
+export class Profiler {
+  readonly #device: GPUDevice;
+  readonly #querySet: GPUQuerySet;
+  readonly #resolved: GPUBuffer;
+  #samples: Sample[] = [];
+  #batches: Batch[] = [];
+  readonly events: TimelineEvent[] = [];
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+    this.#querySet = device.createQuerySet({ type: "timestamp", count: CAPACITY });
+    this.#resolved = device.createBuffer({
+      size: CAPACITY * 8,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    });
+  }
+
+  /** The descriptor of the pass that one launch runs in. */
+  pass(name: string, grid: readonly [number, number, number]): GPUComputePassDescriptor {
+    const first = this.#samples.length * 2;
+    if (first + 2 > CAPACITY) return { label: name };
+    this.#samples.push({ name, grid });
+    return {
+      label: name,
+      timestampWrites: { querySet: this.#querySet, beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 },
+    };
+  }
+
+  /** Appends the commands that bring the times of this submission back. */
+  resolve(encoder: GPUCommandEncoder): void {
+    if (this.#samples.length === 0) return;
+    const bytes = this.#samples.length * 16;
+    const readback = this.#device.createBuffer({
+      size: bytes,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    encoder.resolveQuerySet(this.#querySet, 0, this.#samples.length * 2, this.#resolved, 0);
+    encoder.copyBufferToBuffer(this.#resolved, 0, readback, 0, bytes);
+    this.#batches.push({ samples: this.#samples, readback });
+    this.#samples = [];
+  }
+
+  /** Reads what has been submitted, as it completes. */
+  collect(): void {
+    for (const batch of this.#batches.splice(0)) void this.#read(batch);
+  }
+
+  async #read({ samples, readback }: Batch): Promise<void> {
+    await readback.mapAsync(GPUMapMode.READ);
+    const times = new BigUint64Array(readback.getMappedRange());
+    samples.forEach((sample, i) => {
+      const start = Number(times[2 * i]!) / 1000;
+      const duration = Number(times[2 * i + 1]! - times[2 * i]!) / 1000;
+      this.events.push({ name: sample.name, start, duration });
+      if (env().debug >= 2) {
+        console.error(`deplsr: ${sample.name} [${sample.grid.join(", ")}] ${duration.toFixed(1)} us`);
+      }
+    });
+    readback.destroy();
+  }
+
+  /** The launches so far in the Trace Event Format, which Perfetto opens. */
+  trace(): string {
+    const traceEvents = this.events.map(({ name, start, duration }) => ({
+      name,
+      ph: "X",
+      pid: 1,
+      tid: 1,
+      ts: start,
+      dur: duration,
+    }));
+    return JSON.stringify({ traceEvents });
+  }
+}

@@ -1,0 +1,242 @@
+import { DeviceError } from "../../errors.ts";
+import type { WebGPU } from "./device.ts";
+import type { Compiled } from "./kernel.ts";
+import type { BufferStorage } from "./storage.ts";
+
+type Entry =
+  | {
+      readonly kind: "launch";
+      readonly kernel: Compiled;
+      readonly buffers: readonly BufferStorage[];
+      readonly uniforms: Uint32Array;
+      readonly grid: readonly [number, number, number];
+    }
+  | { readonly kind: "upload"; readonly buffer: GPUBuffer; readonly bytes: Uint8Array };
+
+/** Recorded launches after which they are handed to the device without being asked. */
+const BACKGROUND_FLUSH = 96;
+/** Dynamic uniform offsets are multiples of this; every adapter takes it. */
+const UNIFORM_ALIGNMENT = 256;
+/** Bind groups that are kept; past that the oldest go. */
+const MAX_BIND_GROUPS = 16_384;
+
+/**
+ * The launch list. Ops append to it; a flush waits for pipelines that still compile, encodes the list in order, several
+ * launches to a pass, and submits. Uploads are entries of the same list, since `writeBuffer` would overtake what is recorded
+ * but not submitted.
+ */
+export class LaunchQueue {
+  readonly #gpu: WebGPU;
+  #entries: Entry[] = [];
+  #running: Promise<void> = Promise.resolve();
+  #scheduled = false;
+  #uniformBuffer: GPUBuffer | undefined;
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  #launches = 0;
+
+  constructor(gpu: WebGPU) {
+    this.#gpu = gpu;
+  }
+
+  /** Launches recorded since the device was made. */
+  get launches(): number {
+    return this.#launches;
+  }
+
+  launch(
+    kernel: Compiled,
+    buffers: readonly BufferStorage[],
+    uniforms: Uint32Array,
+    grid: readonly [number, number, number],
+  ): void {
+    this.#launches++;
+    if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return;
+    this.#entries.push({ kind: "launch", kernel, buffers, uniforms, grid });
+    if (this.#entries.length >= BACKGROUND_FLUSH) this.#background();
+  }
+
+  upload(storage: BufferStorage, bytes: Uint8Array): void {
+    this.#entries.push({ kind: "upload", buffer: storage.buffer, bytes });
+  }
+
+  /** Submits at once when every pipeline is there and no flush is under way; else as soon as that is so. */
+  #background(): void {
+    if (this.#scheduled) return;
+    const waiting = this.#entries.some((entry) => entry.kind === "launch" && !entry.kernel.pipeline);
+    if (!waiting && !this.#busy) {
+      this.#submit();
+    } else {
+      this.#scheduled = true;
+      void this.flush().finally(() => {
+        this.#scheduled = false;
+      });
+    }
+  }
+
+  #busy = false;
+
+  /** Submits all that is recorded. Rejects with the first error of the device. */
+  flush(): Promise<void> {
+    const run = this.#running.then(() => this.#drain());
+    this.#running = run.catch(() => {});
+    return run;
+  }
+
+  async #drain(): Promise<void> {
+    this.#busy = true;
+    try {
+      const pending = new Set<Promise<void>>();
+      for (const entry of this.#entries) {
+        if (entry.kind === "launch" && !entry.kernel.pipeline) pending.add(entry.kernel.ready);
+      }
+      if (pending.size > 0) await Promise.all(pending);
+      this.#submit();
+    } finally {
+      this.#busy = false;
+    }
+    await this.#gpu.settled();
+  }
+
+  #submit(): void {
+    const entries = this.#entries;
+    if (entries.length === 0) return;
+    // A launch recorded while pipelines were awaited may need one that is still compiling: it waits for the next turn.
+    let count = entries.findIndex((entry) => entry.kind === "launch" && !entry.kernel.pipeline);
+    if (count < 0) count = entries.length;
+    if (count === 0) return;
+    this.#entries = entries.slice(count);
+    this.#gpu.guarded(() => this.#encode(entries, count));
+    if (this.#entries.length > 0) this.#background();
+  }
+
+  #encode(entries: readonly Entry[], count: number): void {
+    const { device } = this.#gpu;
+    this.#writeUniforms(entries, count);
+    let encoder: GPUCommandEncoder | undefined;
+    let pass: GPUComputePassEncoder | undefined;
+    const finish = (): void => {
+      pass?.end();
+      if (encoder) device.queue.submit([encoder.finish()]);
+      encoder = undefined;
+      pass = undefined;
+    };
+    let slot = 0;
+    let lastKernel: Compiled | undefined;
+    const profiler = this.#gpu.profiler;
+    for (let i = 0; i < count; i++) {
+      const entry = entries[i]!;
+      if (entry.kind === "upload") {
+        finish();
+        lastKernel = undefined;
+        device.queue.writeBuffer(entry.buffer, 0, entry.bytes as Uint8Array<ArrayBuffer>);
+        continue;
+      }
+      encoder ??= device.createCommandEncoder();
+      if (profiler) {
+        // Timestamps are written by passes, so a profiled launch has a pass of its own.
+        pass?.end();
+        pass = encoder.beginComputePass(profiler.pass(entry.kernel.name, entry.grid));
+        lastKernel = undefined;
+      }
+      pass ??= encoder.beginComputePass();
+      if (entry.kernel !== lastKernel) pass.setPipeline(entry.kernel.pipeline!);
+      lastKernel = entry.kernel;
+      const offset = entry.uniforms.length > 0 ? [slot] : [];
+      pass.setBindGroup(0, this.#bindGroup(entry.kernel, entry.buffers), offset);
+      if (entry.uniforms.length > 0)
+        slot += Math.ceil(entry.uniforms.byteLength / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
+      pass.dispatchWorkgroups(entry.grid[0], entry.grid[1], entry.grid[2]);
+    }
+    if (profiler) {
+      pass?.end();
+      pass = undefined;
+      if (encoder) profiler.resolve(encoder);
+    }
+    finish();
+    profiler?.collect();
+  }
+
+  /** All uniforms of a submission in one buffer and one write, which the queue orders after earlier submissions. */
+  #writeUniforms(entries: readonly Entry[], count: number): void {
+    let bytes = 0;
+    for (let i = 0; i < count; i++) {
+      const entry = entries[i]!;
+      if (entry.kind === "launch")
+        bytes += Math.ceil(entry.uniforms.byteLength / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
+    }
+    if (bytes === 0) return;
+    if (!this.#uniformBuffer || this.#uniformBuffer.size < bytes) {
+      this.#uniformBuffer?.destroy();
+      this.#uniformBuffer = this.#gpu.device.createBuffer({
+        label: "uniforms",
+        size: 2 ** Math.ceil(Math.log2(Math.max(bytes, 65536))),
+        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      });
+      this.#bindGroups.clear();
+    }
+    const words = new Uint32Array(bytes / 4);
+    let slot = 0;
+    for (let i = 0; i < count; i++) {
+      const entry = entries[i]!;
+      if (entry.kind !== "launch") continue;
+      words.set(entry.uniforms, slot / 4);
+      slot += Math.ceil(entry.uniforms.byteLength / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
+    }
+    this.#gpu.device.queue.writeBuffer(this.#uniformBuffer, 0, words);
+  }
+
+  #bindGroup(kernel: Compiled, buffers: readonly BufferStorage[]): GPUBindGroup {
+    let key = `${kernel.id}`;
+    for (const storage of buffers) key += `,${storage.id}`;
+    const known = this.#bindGroups.get(key);
+    if (known) return known;
+    const entries: GPUBindGroupEntry[] = buffers.map((storage, binding) => ({
+      binding,
+      resource: { buffer: storage.buffer },
+    }));
+    if (kernel.uniformBytes > 0) {
+      if (!this.#uniformBuffer) throw new DeviceError(`internal: ${kernel.name} has uniforms and no buffer for them`);
+      entries.push({ binding: buffers.length, resource: { buffer: this.#uniformBuffer, size: kernel.uniformBytes } });
+    }
+    const group = this.#gpu.device.createBindGroup({ label: kernel.name, layout: kernel.bindGroupLayout, entries });
+    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
+    this.#bindGroups.set(key, group);
+    return group;
+  }
+
+  /** Bytes of a buffer, after everything recorded so far. */
+  async download(storage: BufferStorage, byteOffset: number, bytes: number): Promise<ArrayBuffer> {
+    await this.flush();
+    while (this.#entries.length > 0) await this.flush();
+    const { device } = this.#gpu;
+    const size = Math.ceil(bytes / 4) * 4;
+    const staging = device.createBuffer({
+      label: "readback",
+      size,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(storage.buffer, byteOffset, staging, 0, size);
+    device.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(GPUMapMode.READ);
+    } catch (cause) {
+      await this.#gpu.settled();
+      throw new DeviceError(`reading ${bytes} bytes from ${this.#gpu.info.adapter} failed: ${String(cause)}`);
+    }
+    const copy = staging.getMappedRange().slice(0, bytes);
+    staging.destroy();
+    await this.#gpu.settled();
+    return copy;
+  }
+
+  forget(): void {
+    this.#bindGroups.clear();
+  }
+
+  destroy(): void {
+    this.#entries = [];
+    this.#uniformBuffer?.destroy();
+    this.#uniformBuffer = undefined;
+  }
+}

@@ -1,0 +1,115 @@
+import { findAdapter } from "#platform";
+import type { Backend, BackendInfo, MemoryReport } from "./backend.ts";
+import { WebGPUBackend } from "./backends/webgpu/backend.ts";
+import { bytesPerElement, type Data, type DType, defaultDType, encode } from "./dtype.ts";
+import { env } from "./env.ts";
+import { DeviceError, describe, ShapeError } from "./errors.ts";
+import { constant } from "./expr/expr.ts";
+import { denseLayout } from "./layout.ts";
+import type { AdapterChoice } from "./platform/adapter.ts";
+import { checkShape, numel, type Shape } from "./shape.ts";
+import { empty, Tensor } from "./tensor.ts";
+
+/** Which engine to run on; see `Device.request`. */
+export interface DeviceOptions {
+  readonly backend?: "auto" | "webgpu" | "cpu";
+  readonly adapter?: AdapterChoice;
+}
+
+/** What a tensor is made with besides its data. */
+export interface TensorOptions {
+  readonly dtype?: DType;
+  /** A name for messages and profiles. */
+  readonly label?: string;
+}
+
+const BACKENDS: readonly string[] = ["auto", "webgpu", "cpu"];
+const ADAPTERS: readonly string[] = ["auto", "hardware", "system", "swiftshader"];
+
+/** A place where tensors live and ops run. Devices are explicit: ops take their operands' device, and two do not mix. */
+export class Device {
+  readonly backend: Backend;
+
+  constructor(backend: Backend) {
+    this.backend = backend;
+  }
+
+  /**
+   * Opens a device. Options win over the variables `DEPLSR_BACKEND` and `DEPLSR_ADAPTER`; `auto` takes a hardware GPU, else a
+   * software Vulkan driver of the system, else SwiftShader.
+   * @throws DeviceError with instructions where there is none.
+   */
+  static async request(options: DeviceOptions = {}): Promise<Device> {
+    const backend = options.backend ?? env().backend;
+    const adapter = options.adapter ?? env().adapter;
+    if (!BACKENDS.includes(backend)) throw new DeviceError(`backend "${backend}" is none of ${BACKENDS.join(", ")}`);
+    if (!ADAPTERS.includes(adapter)) throw new DeviceError(`adapter "${adapter}" is none of ${ADAPTERS.join(", ")}`);
+    if (backend === "cpu") throw new DeviceError('backend "cpu" is not part of this version; use "webgpu" or "auto"');
+    return new Device(await WebGPUBackend.create(await findAdapter(adapter as AdapterChoice)));
+  }
+
+  get info(): BackendInfo {
+    return this.backend.info;
+  }
+
+  /**
+   * A tensor of host numbers. `shape` defaults to one axis (none for a single number); the dtype to i32 or u32 for arrays of
+   * those, to f32 else.
+   */
+  tensor(data: Data | number, shape?: Shape, options: TensorOptions = {}): Tensor {
+    const values: Data = typeof data === "number" ? [data] : data;
+    const sizes = shape ?? (typeof data === "number" ? [] : [values.length]);
+    checkShape("tensor", sizes);
+    if (numel(sizes) !== values.length) {
+      throw new ShapeError(
+        `tensor: ${values.length} values do not fill shape [${sizes.join(", ")}] (${numel(sizes)} elements)`,
+      );
+    }
+    const dtype = options.dtype ?? defaultDType(values);
+    const label = options.label ?? "tensor";
+    const storage = this.backend.allocate(
+      values.length * bytesPerElement(dtype),
+      `${label} ${describe({ dtype, shape: sizes })}`,
+    );
+    if (values.length > 0) this.backend.upload(storage, encode(values, dtype));
+    const host = dtype === "i32" ? Int32Array.from(values) : dtype === "u32" ? Uint32Array.from(values) : undefined;
+    return new Tensor(this, { kind: "stored", storage, layout: denseLayout(sizes) }, sizes, dtype, label, host);
+  }
+
+  zeros(shape: Shape, options: TensorOptions = {}): Tensor {
+    return this.full(shape, 0, options);
+  }
+
+  ones(shape: Shape, options: TensorOptions = {}): Tensor {
+    return this.full(shape, 1, options);
+  }
+
+  /** A tensor of one value everywhere. */
+  full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+    checkShape("full", shape);
+    const dtype = options.dtype ?? "f32";
+    const out = empty(this, shape, dtype, options.label ?? "full");
+    this.backend.pointwise({ out: out.view(), tree: constant(value, dtype), leaves: [], params: [] });
+    return out;
+  }
+
+  /** 0, 1, 2 … `count` − 1. */
+  arange(count: number, options: TensorOptions = {}): Tensor {
+    const values = Int32Array.from({ length: count }, (_, i) => i);
+    return this.tensor(values, [count], { dtype: "f32", ...options });
+  }
+
+  /** Runs everything recorded and waits for it. Rejects with the device's first error. */
+  sync(): Promise<void> {
+    return this.backend.flush();
+  }
+
+  memory(): MemoryReport {
+    return this.backend.memory();
+  }
+
+  /** Gives the device back; its tensors are gone with it. */
+  destroy(): void {
+    this.backend.destroy();
+  }
+}

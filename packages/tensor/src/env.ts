@@ -1,0 +1,24 @@
+import { environment } from "#platform";
+
+/** The settings that `DEPLSR_*` environment variables hold; in a browser none is set. */
+export interface Environment {
+  readonly backend: string;
+  readonly adapter: string;
+  /** 0 silent; 1 adapter and memory; 2 one line per launch; 3 with operands; 4 with WGSL. */
+  readonly debug: number;
+  /** File name of a timeline for a trace viewer, or undefined. */
+  readonly trace: string | undefined;
+}
+
+let cached: Environment | undefined;
+
+/** Reads the variables once. */
+export function env(): Environment {
+  cached ??= {
+    backend: environment("DEPLSR_BACKEND") ?? "auto",
+    adapter: environment("DEPLSR_ADAPTER") ?? "auto",
+    debug: Number(environment("DEPLSR_DEBUG") ?? 0) || 0,
+    trace: environment("DEPLSR_TRACE"),
+  };
+  return cached;
+}

@@ -1,0 +1,104 @@
+import { denseStrides, numel, type Shape } from "./shape.ts";
+
+/** Where the elements of a view lie in its storage, in elements. A stride may be 0 (expanded) or negative (flipped). */
+export interface Layout {
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+export function denseLayout(shape: Shape): Layout {
+  return { shape, strides: denseStrides(shape), offset: 0 };
+}
+
+/** Row-major without gaps, from any offset. Strides of axes of size 1 do not matter. */
+export function isDense(layout: Layout): boolean {
+  let stride = 1;
+  for (let axis = layout.shape.length - 1; axis >= 0; axis--) {
+    const size = layout.shape[axis]!;
+    if (size !== 1 && layout.strides[axis] !== stride) return false;
+    stride *= size;
+  }
+  return true;
+}
+
+export function permuteLayout(layout: Layout, dims: readonly number[]): Layout {
+  return {
+    shape: dims.map((dim) => layout.shape[dim]!),
+    strides: dims.map((dim) => layout.strides[dim]!),
+    offset: layout.offset,
+  };
+}
+
+/** Broadcasts to `shape` by strides of 0; the caller has checked that it fits. */
+export function expandLayout(layout: Layout, shape: Shape): Layout {
+  const added = shape.length - layout.shape.length;
+  const strides = shape.map((size, axis) => {
+    if (axis < added) return 0;
+    const own = layout.shape[axis - added]!;
+    return own === size ? layout.strides[axis - added]! : 0;
+  });
+  return { shape, strides, offset: layout.offset };
+}
+
+/** The same elements under another shape without copying, or undefined where the strides do not allow it. */
+export function reshapeLayout(layout: Layout, shape: Shape): Layout | undefined {
+  if (isDense(layout)) return { shape, strides: denseStrides(shape), offset: layout.offset };
+  if (numel(shape) === 0) return undefined;
+  const strides = new Array<number>(shape.length).fill(0);
+  const old = layout.shape.map((size, axis) => ({ size, stride: layout.strides[axis]! })).filter((d) => d.size !== 1);
+  let at = 0;
+  let axis = 0;
+  while (at < old.length) {
+    // One run of old axes that together hold as many elements as a run of new axes.
+    let oldCount = old[at]!.size;
+    let newCount = 1;
+    let oldEnd = at + 1;
+    const first = axis;
+    while (newCount !== oldCount) {
+      if (newCount < oldCount) newCount *= shape[axis++]!;
+      else oldCount *= old[oldEnd++]!.size;
+    }
+    for (let i = at; i + 1 < oldEnd; i++) {
+      if (old[i]!.stride !== old[i + 1]!.stride * old[i + 1]!.size) return undefined;
+    }
+    let stride = old[oldEnd - 1]!.stride;
+    for (let i = axis - 1; i >= first; i--) {
+      strides[i] = stride;
+      stride *= shape[i]!;
+    }
+    at = oldEnd;
+  }
+  return { shape, strides, offset: layout.offset };
+}
+
+/** Several layouts of one shape with neighbouring axes joined wherever all of them allow it. */
+export interface Collapsed {
+  readonly shape: number[];
+  /** One list of strides for each layout. */
+  readonly strides: number[][];
+}
+
+/** Drops axes of size 1 and merges axes that are contiguous in every layout, so that kernels see the fewest axes. */
+export function collapse(shape: Shape, strides: readonly (readonly number[])[]): Collapsed {
+  const outShape: number[] = [];
+  const outStrides: number[][] = strides.map(() => []);
+  for (let axis = 0; axis < shape.length; axis++) {
+    const size = shape[axis]!;
+    if (size === 1) continue;
+    const last = outShape.length - 1;
+    const joins = last >= 0 && strides.every((s, i) => outStrides[i]![last] === s[axis]! * size);
+    if (joins) {
+      outShape[last]! *= size;
+      for (let i = 0; i < strides.length; i++) outStrides[i]![last] = strides[i]![axis]!;
+    } else {
+      outShape.push(size);
+      for (let i = 0; i < strides.length; i++) outStrides[i]!.push(strides[i]![axis]!);
+    }
+  }
+  if (outShape.length === 0) {
+    outShape.push(1);
+    for (const s of outStrides) s.push(0);
+  }
+  return { shape: outShape, strides: outStrides };
+}

@@ -1,0 +1,233 @@
+import { alias, gradEnabled, noGrad, record, recordNode } from "../autograd.ts";
+import { promote } from "../dtype.ts";
+import { describe, ShapeError } from "../errors.ts";
+import type { Layout } from "../layout.ts";
+import { normalizeDim, type Shape } from "../shape.ts";
+import { empty, type Tensor } from "../tensor.ts";
+import { cast, deviceOf } from "./pointwise.ts";
+import { expand, flip, narrow, reshape, slice, unsqueeze } from "./view.ts";
+
+/** Joins tensors along an axis; all other sizes agree. */
+export function cat(tensors: readonly Tensor[], dim: number): Tensor {
+  const first = tensors[0];
+  if (!first) throw new ShapeError("cat: needs at least one tensor");
+  if (tensors.length === 1) return first;
+  const device = deviceOf("cat", ...tensors);
+  const axis = normalizeDim("cat", dim, first.rank);
+  let length = 0;
+  for (const x of tensors) {
+    if (x.rank !== first.rank || x.shape.some((size, i) => i !== axis && size !== first.shape[i])) {
+      throw new ShapeError(`cat: ${describe(x)} does not join ${describe(first)} along dim ${dim}: other sizes differ`);
+    }
+    length += x.shape[axis]!;
+  }
+  const dtype = tensors.map((x) => x.dtype).reduce(promote);
+  const parts = tensors.map((x) => cast(x, dtype));
+  const out = empty(device, replaced(first.shape, axis, length), dtype, "cat");
+  const whole = out.view();
+  const starts: number[] = [];
+  let start = 0;
+  for (const x of parts) {
+    starts.push(start);
+    if (x.size > 0) {
+      const offset = start * whole.layout.strides[axis]!;
+      const target = { ...whole, layout: { shape: x.shape, strides: whole.layout.strides, offset } };
+      device.backend.copy({ out: target, input: x.view("cat") });
+    }
+    start += x.shape[axis]!;
+  }
+  return record(
+    out,
+    "cat",
+    ...parts.map((x, i) => [x, (dy: Tensor) => narrow(dy, axis, starts[i]!, x.shape[axis]!)] as const),
+  );
+}
+
+function replaced(shape: Shape, axis: number, size: number): number[] {
+  return shape.map((own, i) => (i === axis ? size : own));
+}
+
+/** Joins tensors of one shape along a new axis. */
+export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
+  return cat(
+    tensors.map((x) => unsqueeze(x, dim)),
+    dim,
+  );
+}
+
+/** Cuts an axis into pieces of the given sizes (or all of one size, the last one smaller). The pieces are views. */
+export function split(x: Tensor, sizes: number | readonly number[], dim: number): Tensor[] {
+  const axis = normalizeDim("split", dim, x.rank);
+  const length = x.shape[axis]!;
+  const pieces =
+    typeof sizes === "number"
+      ? Array.from({ length: Math.ceil(length / sizes) }, (_, i) => Math.min(sizes, length - i * sizes))
+      : sizes;
+  if (pieces.reduce((total, size) => total + size, 0) !== length) {
+    throw new ShapeError(`split: sizes [${pieces.join(", ")}] do not add up to dim ${dim} of ${describe(x)}`);
+  }
+  let start = 0;
+  const parts = noGrad(() =>
+    pieces.map((size) => {
+      const piece = narrow(x, axis, start, size);
+      start += size;
+      // A piece that is everything would be x itself, which must not get a second history.
+      return piece === x ? alias(x) : piece;
+    }),
+  );
+  return gradEnabled() && x.requiresGrad ? joinGradients(x, parts, axis) : parts;
+}
+
+/** Lets the parts' gradients meet, so that x gets all of them joined in one copy instead of a sum of padded ones. */
+function joinGradients(x: Tensor, parts: readonly Tensor[], axis: number): Tensor[] {
+  const arrived: (Tensor | undefined)[] = parts.map(() => undefined);
+  const whole = recordNode(alias(x), "split", [x], (_, add) => {
+    add(
+      x,
+      cat(
+        parts.map((part, i) => arrived[i] ?? x.device.zeros(part.shape)),
+        axis,
+      ),
+    );
+  });
+  return parts.map((part, i) =>
+    recordNode(part, "split", [whole], (dy, add) => {
+      // The first one to arrive makes sure that `whole` is visited, with a gradient of no weight.
+      if (arrived.every((gradient) => gradient === undefined)) add(whole, expand(x.device.zeros([]), x.shape));
+      arrived[i] = alias(dy);
+    }),
+  );
+}
+
+/** Cuts an axis into `chunks` pieces of equal size, the last one smaller where it does not divide. */
+export function chunk(x: Tensor, chunks: number, dim: number): Tensor[] {
+  const axis = normalizeDim("chunk", dim, x.rank);
+  return split(x, Math.max(1, Math.ceil(x.shape[axis]! / chunks)), axis);
+}
+
+/** How `pad` fills what is new. */
+export interface PadOptions {
+  readonly mode?: "constant" | "reflect";
+  /** The constant; default 0. */
+  readonly value?: number;
+}
+
+/**
+ * Widens (or, where negative, crops) each axis by [before, after] positions. `reflect` mirrors without repeating the edge.
+ * @throws ShapeError when a mirrored part is as long as its axis.
+ */
+export function pad(x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): Tensor {
+  if (padding.length !== x.rank) throw new ShapeError(`pad: ${padding.length} pairs for ${describe(x)}`);
+  const cropped = slice(
+    x,
+    padding.map(([before, after], axis) => [Math.max(0, -before), x.shape[axis]! - Math.max(0, -after), 1]),
+  );
+  const grown = padding.map(([before, after]) => [Math.max(0, before), Math.max(0, after)] as const);
+  if (grown.every(([before, after]) => before === 0 && after === 0)) return cropped;
+  return options.mode === "reflect" ? reflect(cropped, grown) : surround(cropped, grown, options.value ?? 0);
+}
+
+function surround(x: Tensor, padding: readonly (readonly [number, number])[], value: number): Tensor {
+  const shape = x.shape.map((size, axis) => size + padding[axis]![0] + padding[axis]![1]);
+  const out = x.device.full(shape, value, { dtype: x.dtype, label: "pad" });
+  const whole = out.view();
+  const offset = whole.layout.strides.reduce((sum, stride, axis) => sum + stride * padding[axis]![0], 0);
+  if (x.size > 0) {
+    const target = { ...whole, layout: { shape: x.shape, strides: whole.layout.strides, offset } };
+    x.device.backend.copy({ out: target, input: x.view("pad") });
+  }
+  return record(out, "pad", [
+    x,
+    (dy) =>
+      slice(
+        dy,
+        padding.map(([before], axis) => [before, before + x.shape[axis]!, 1]),
+      ),
+  ]);
+}
+
+function reflect(x: Tensor, padding: readonly (readonly [number, number])[]): Tensor {
+  return padding.reduce((result, [before, after], axis) => {
+    const size = result.shape[axis]!;
+    if (before >= size || after >= size) {
+      throw new ShapeError(`pad: reflecting [${before}, ${after}] needs more than dim ${axis} of ${describe(x)} has`);
+    }
+    if (before === 0 && after === 0) return result;
+    const head = flip(narrow(result, axis, 1, before), axis);
+    const tail = flip(narrow(result, axis, size - 1 - after, after), axis);
+    return cat([...(before > 0 ? [head] : []), result, ...(after > 0 ? [tail] : [])], axis);
+  }, x);
+}
+
+/** Rotates along axes: element i goes to i + shift. */
+export function roll(x: Tensor, shifts: number | readonly number[], dims: number | readonly number[]): Tensor {
+  const by = typeof shifts === "number" ? [shifts] : shifts;
+  const along = typeof dims === "number" ? [dims] : dims;
+  if (by.length !== along.length) throw new ShapeError(`roll: ${by.length} shifts for ${along.length} dims`);
+  const total = new Array<number>(x.rank).fill(0);
+  along.forEach((dim, i) => {
+    total[normalizeDim("roll", dim, x.rank)]! += by[i]!;
+  });
+  const cuts = total.map((shift, axis) =>
+    x.shape[axis] === 0 ? 0 : ((shift % x.shape[axis]!) + x.shape[axis]!) % x.shape[axis]!,
+  );
+  if (cuts.every((cut) => cut === 0)) return x;
+  const out = empty(x.device, x.shape, x.dtype, "roll");
+  const source = x.view("roll");
+  const target = out.view();
+  for (const block of blocks(x.shape, cuts)) {
+    const place = (layout: Layout, starts: readonly number[]): Layout => ({
+      shape: block.shape,
+      strides: layout.strides,
+      offset: layout.strides.reduce((sum, stride, axis) => sum + stride * starts[axis]!, layout.offset),
+    });
+    x.device.backend.copy({
+      out: { ...target, layout: place(target.layout, block.to) },
+      input: { ...source, layout: place(source.layout, block.at) },
+    });
+  }
+  return record(out, "roll", [
+    x,
+    (dy) =>
+      roll(
+        dy,
+        by.map((shift) => -shift),
+        along,
+      ),
+  ]);
+}
+
+/** The blocks that a rotation moves as a whole: two for each rotated axis. */
+function blocks(shape: Shape, cuts: readonly number[]): { shape: number[]; at: number[]; to: number[] }[] {
+  let result = [{ shape: [] as number[], at: [] as number[], to: [] as number[] }];
+  shape.forEach((size, axis) => {
+    const cut = cuts[axis]!;
+    const runs =
+      cut === 0
+        ? [{ length: size, at: 0, to: 0 }]
+        : [
+            { length: size - cut, at: 0, to: cut },
+            { length: cut, at: size - cut, to: 0 },
+          ];
+    result = result.flatMap((block) =>
+      runs.map((run) => ({
+        shape: [...block.shape, run.length],
+        at: [...block.at, run.at],
+        to: [...block.to, run.to],
+      })),
+    );
+  });
+  return result;
+}
+
+/** Tiles: axis i of the result is `repeats[i]` copies of axis i; new axes go in front. */
+export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
+  if (repeats.length < x.rank) throw new ShapeError(`repeat: ${repeats.length} repeats for ${describe(x)}`);
+  const own = [...repeats.slice(x.rank).map(() => 1), ...x.shape];
+  const paired = own.flatMap((size) => [1, size]);
+  const tiled = own.flatMap((size, axis) => [repeats[axis]!, size]);
+  return reshape(
+    expand(reshape(x, paired), tiled),
+    own.map((size, axis) => size * repeats[axis]!),
+  );
+}

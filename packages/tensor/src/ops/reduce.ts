@@ -1,0 +1,129 @@
+import { noGrad, record } from "../autograd.ts";
+import { describe, ShapeError } from "../errors.ts";
+import * as E from "../expr/expr.ts";
+import { normalizeDim, normalizeDims, numel, type Shape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { gather } from "./gather.ts";
+import { add, cast, div, eq, exp, log, mul, pointwise, sqrt, square, sub } from "./pointwise.ts";
+import { keptShape, reduceAxes } from "./reduction.ts";
+import { expand, reshape, squeeze } from "./view.ts";
+
+/** Which axes a reduction works on, and whether they stay as axes of size 1. */
+export interface ReduceOptions {
+  /** One axis or several; default all. Negative ones count from the end. */
+  readonly dim?: number | readonly number[];
+  readonly keepDim?: boolean;
+}
+
+function finalShape(shape: Shape, axes: readonly number[], keepDim: boolean): Shape {
+  return keepDim ? keptShape(shape, axes) : shape.filter((_, axis) => !axes.includes(axis));
+}
+
+/** Sum over axes, in f32; of whole numbers and truth values in i32. */
+export function sum(x: Tensor, { dim, keepDim = false }: ReduceOptions = {}): Tensor {
+  const axes = normalizeDims("sum", dim, x.rank);
+  const input = x.dtype === "bool" ? cast(x, "i32") : x.dtype === "f16" ? cast(x, "f32") : x;
+  if (axes.length === 0) return input;
+  const kept = keptShape(x.shape, axes);
+  const y = reshape(reduceAxes("sum", input, axes, input.dtype), finalShape(x.shape, axes, keepDim));
+  return record(y, "sum", [x, (dy) => expand(reshape(dy, kept), x.shape)]);
+}
+
+/** Mean over axes. */
+export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const axes = normalizeDims("mean", options.dim, x.rank);
+  return mul(sum(x.dtype === "f32" ? x : cast(x, "f32"), options), 1 / numel(axes.map((axis) => x.shape[axis]!)));
+}
+
+/** Mean squared distance from the mean; divided by n − 1 when `unbiased` (the default), else by n. */
+export function variance(x: Tensor, options: ReduceOptions & { readonly unbiased?: boolean } = {}): Tensor {
+  const axes = normalizeDims("variance", options.dim, x.rank);
+  const count = numel(axes.map((axis) => x.shape[axis]!));
+  const centred = sub(x, mean(x, { dim: axes, keepDim: true }));
+  return mul(sum(square(centred), { ...options, dim: axes }), 1 / (options.unbiased === false ? count : count - 1));
+}
+
+const unitOrZero: (x: Tensor, length: Tensor) => Tensor = pointwise("l2Norm.grad", (x, length) =>
+  E.select(E.eq(length!, 0), E.constant(0), E.div(x!, length!)),
+);
+
+/** Euclidean length over axes; the gradient at the zero vector is 0. */
+export function l2Norm(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const axes = normalizeDims("l2Norm", options.dim, x.rank);
+  const kept = noGrad(() => sqrt(sum(square(x), { dim: axes, keepDim: true })));
+  const y = noGrad(() => reshape(kept, finalShape(x.shape, axes, options.keepDim ?? false)));
+  return record(y, "l2Norm", [x, (dy) => mul(reshape(dy, kept.shape), unitOrZero(x, kept))]);
+}
+
+function extreme(kind: "max" | "min", x: Tensor, { dim, keepDim = false }: ReduceOptions): Tensor {
+  const axes = normalizeDims(kind, dim, x.rank);
+  if (axes.length === 0) return x;
+  if (axes.some((axis) => x.shape[axis] === 0))
+    throw new ShapeError(`${kind}: ${describe(x)} has nothing to choose from`);
+  const kept = reduceAxes(kind, x, axes, x.dtype);
+  return record(reshape(kept, finalShape(x.shape, axes, keepDim)), kind, [
+    x,
+    (dy) => {
+      const ties = cast(eq(x, kept), "f32");
+      return mul(ties, div(reshape(dy, kept.shape), sum(ties, { dim: axes, keepDim: true })));
+    },
+  ]);
+}
+
+/** Largest value over axes, NaN if there is one; ties share the gradient. */
+export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return extreme("max", x, options);
+}
+
+/** Smallest value over axes, NaN if there is one; ties share the gradient. */
+export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return extreme("min", x, options);
+}
+
+/** Values and where they were found. */
+export interface Extremes {
+  readonly values: Tensor;
+  /** i32 positions along the axis. */
+  readonly indices: Tensor;
+}
+
+function positions(kind: "argmax" | "argmin", x: Tensor, axis: number): Tensor {
+  if (x.shape[axis] === 0) throw new ShapeError(`${kind}: ${describe(x)} has nothing to choose from`);
+  return x.rank === 0 ? x.device.zeros([], { dtype: "i32" }) : reduceAxes(kind, x, [axis], "i32");
+}
+
+function extremes(kind: "max" | "min", x: Tensor, dim: number, keepDim: boolean): Extremes {
+  const axis = normalizeDim(kind, dim, x.rank);
+  const indices = positions(kind === "max" ? "argmax" : "argmin", x, axis);
+  const values = gather(x, axis, indices);
+  return keepDim ? { values, indices } : { values: squeeze(values, axis), indices: squeeze(indices, axis) };
+}
+
+/** Largest values along an axis and their first positions; the gradient goes to those. */
+export function max(x: Tensor, dim: number, keepDim = false): Extremes {
+  return extremes("max", x, dim, keepDim);
+}
+
+/** Smallest values along an axis and their first positions; the gradient goes to those. */
+export function min(x: Tensor, dim: number, keepDim = false): Extremes {
+  return extremes("min", x, dim, keepDim);
+}
+
+/** Position (i32) of the first largest value along an axis, or in the flattened tensor when no axis is given. */
+export function argmax(
+  x: Tensor,
+  { dim, keepDim = false }: { readonly dim?: number; readonly keepDim?: boolean } = {},
+): Tensor {
+  if (dim === undefined) return reshape(positions("argmax", reshape(x, [-1]), 0), keepDim ? x.shape.map(() => 1) : []);
+  const axis = normalizeDim("argmax", dim, x.rank);
+  const found = positions("argmax", x, axis);
+  return keepDim ? found : squeeze(found, axis);
+}
+
+/** `log Σ exp(x)` over axes, shifted by the maximum so that it does not overflow. */
+export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const axes = normalizeDims("logSumExp", options.dim, x.rank);
+  const shift = reduceAxes("max", x, axes, x.dtype);
+  const total = add(log(sum(exp(sub(x, shift)), { dim: axes, keepDim: true })), shift);
+  return reshape(total, finalShape(x.shape, axes, options.keepDim ?? false));
+}

@@ -1,0 +1,68 @@
+import type { Reduction } from "../backend.ts";
+import type { DType } from "../dtype.ts";
+import { collapse, denseLayout } from "../layout.ts";
+import { numel, type Shape, sameShape } from "../shape.ts";
+import { empty, Tensor } from "../tensor.ts";
+
+/** Sizes after a reduction, with the reduced axes kept as 1. */
+export function keptShape(shape: Shape, axes: readonly number[]): number[] {
+  return shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
+}
+
+/** Reduces the axes that lie side by side in one launch each; the result keeps them as axes of size 1. */
+export function reduceAxes(kind: Reduction, x: Tensor, axes: readonly number[], dtype: DType): Tensor {
+  let result = x;
+  for (const run of runsOf(axes)) {
+    const first = run[0]!;
+    const last = run.at(-1)!;
+    const shape = [
+      numel(result.shape.slice(0, first)),
+      numel(result.shape.slice(first, last + 1)),
+      numel(result.shape.slice(last + 1)),
+    ];
+    const view = result.view(kind);
+    const layout = threeAxes(view.layout.strides, result.shape, first, last);
+    const input = layout
+      ? { ...view, layout: { shape, strides: layout, offset: view.layout.offset } }
+      : { ...result.dense(kind), layout: { shape, strides: [shape[1]! * shape[2]!, shape[2]!, 1], offset: 0 } };
+    const out = empty(x.device, keptShape(result.shape, run), dtype, kind);
+    if (shape[1] === 0)
+      x.device.backend.pointwise({ out: out.view(), tree: { op: "const", value: 0, dtype }, leaves: [], params: [] });
+    else x.device.backend.reduce({ kind, input, out: out.view() });
+    result = out;
+  }
+  return result;
+}
+
+/** Strides of (before, reduced, after) when each of the three groups can be walked with one stride, without flips. */
+function threeAxes(strides: readonly number[], shape: Shape, first: number, last: number): number[] | undefined {
+  const group = (from: number, to: number): number | undefined => {
+    const part = collapse(shape.slice(from, to), [strides.slice(from, to)]);
+    return part.shape.length === 1 && part.strides[0]![0]! >= 0 ? part.strides[0]![0]! : undefined;
+  };
+  const three = [group(0, first), group(first, last + 1), group(last + 1, shape.length)];
+  return three.every((stride) => stride !== undefined) ? (three as number[]) : undefined;
+}
+
+/** Sorted axes cut into runs of neighbours, the innermost run first. */
+function runsOf(axes: readonly number[]): number[][] {
+  const runs: number[][] = [];
+  for (const axis of axes) {
+    const run = runs.at(-1);
+    if (run && run.at(-1) === axis - 1) run.push(axis);
+    else runs.push([axis]);
+  }
+  return runs.reverse();
+}
+
+/** Sums a gradient down to the shape that was broadcast. Records nothing. */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  const added = x.rank - shape.length;
+  const axes = x.shape.flatMap((size, axis) =>
+    axis < added || (shape[axis - added] === 1 && size !== 1) ? [axis] : [],
+  );
+  const { storage } = (axes.length > 0 ? reduceAxes("sum", x, axes, x.dtype) : x).dense("sumTo");
+  storage.retain();
+  return new Tensor(x.device, { kind: "stored", storage, layout: denseLayout(shape) }, shape, x.dtype, "sumTo");
+}

@@ -1,0 +1,189 @@
+import { record } from "../autograd.ts";
+import { bytesPerElement } from "../dtype.ts";
+import { describe, ShapeError } from "../errors.ts";
+import { denseLayout, expandLayout, type Layout, permuteLayout, reshapeLayout } from "../layout.ts";
+import { broadcastShapes, checkShape, normalizeDim, normalizeDims, numel, type Shape, sameShape } from "../shape.ts";
+import { Tensor } from "../tensor.ts";
+import { sumTo } from "./reduction.ts";
+
+/** The same storage under another layout. */
+function viewAs(x: Tensor, layout: Layout, label: string): Tensor {
+  const { storage } = x.view(label);
+  storage.retain();
+  return new Tensor(x.device, { kind: "stored", storage, layout }, layout.shape, x.dtype, label);
+}
+
+/** The same elements, row-major, in another shape; one size may be −1. Copies only where the strides do not allow a view. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const sizes = inferShape(x, shape);
+  if (sameShape(sizes, x.shape)) return x;
+  const layout = reshapeLayout(x.view("reshape").layout, sizes) ?? {
+    ...denseLayout(sizes),
+    offset: x.dense("reshape").layout.offset,
+  };
+  return record(viewAs(x, layout, "reshape"), "reshape", [x, (dy) => reshape(dy, x.shape)]);
+}
+
+function inferShape(x: Tensor, shape: Shape): Shape {
+  const unknown = shape.indexOf(-1);
+  const known = numel(shape.filter((size) => size !== -1));
+  const sizes = unknown < 0 ? shape : shape.map((size, axis) => (axis === unknown ? x.size / known : size));
+  if (shape.filter((size) => size === -1).length > 1 || numel(sizes) !== x.size || !sizes.every(Number.isInteger)) {
+    throw new ShapeError(`reshape: ${describe(x)} with ${x.size} elements does not fit [${shape.join(", ")}]`);
+  }
+  checkShape("reshape", sizes);
+  return sizes;
+}
+
+/** Reorders the axes: axis i of the result is axis `dims[i]` of `x`. */
+export function permute(x: Tensor, dims: readonly number[]): Tensor {
+  const axes = dims.map((dim) => normalizeDim("permute", dim, x.rank));
+  if (axes.length !== x.rank || new Set(axes).size !== x.rank) {
+    throw new ShapeError(`permute: dims [${dims.join(", ")}] do not name each axis of ${describe(x)} once`);
+  }
+  if (axes.every((axis, i) => axis === i)) return x;
+  const inverse = axes.map((_, i) => axes.indexOf(i));
+  return record(viewAs(x, permuteLayout(x.view("permute").layout, axes), "permute"), "permute", [
+    x,
+    (dy) => permute(dy, inverse),
+  ]);
+}
+
+/** Swaps two axes. */
+export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
+  const axes = Array.from({ length: x.rank }, (_, axis) => axis);
+  const a = normalizeDim("transpose", dim0, x.rank);
+  const b = normalizeDim("transpose", dim1, x.rank);
+  [axes[a], axes[b]] = [b, a];
+  return permute(x, axes);
+}
+
+/** One axis of a slice: start, stop and step (at least 1); negative positions count from the end; null keeps the axis. */
+export type Range = readonly [start: number, stop: number, step?: number] | null;
+
+/** NumPy's basic slicing, an axis at a time; axes without a range stay whole. */
+export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
+  if (ranges.length > x.rank) throw new ShapeError(`slice: ${ranges.length} ranges for ${describe(x)}`);
+  const { layout } = x.view("slice");
+  let { offset } = layout;
+  const shape = [...layout.shape];
+  const strides = [...layout.strides];
+  const picked: Required<Exclude<Range, null>>[] = [];
+  for (let axis = 0; axis < x.rank; axis++) {
+    const size = x.shape[axis]!;
+    const [from, to, step] = ranges[axis] ?? [0, size, 1];
+    const stride = step ?? 1;
+    if (!(Number.isInteger(stride) && stride >= 1))
+      throw new ShapeError(`slice: step ${stride} must be a whole number of at least 1`);
+    const clip = (position: number): number => Math.min(size, Math.max(0, position < 0 ? position + size : position));
+    const start = clip(from);
+    const stop = Math.max(start, clip(to));
+    shape[axis] = Math.ceil((stop - start) / stride);
+    offset += start * strides[axis]!;
+    strides[axis]! *= stride;
+    picked.push([start, stop, stride]);
+  }
+  if (sameShape(shape, x.shape)) return x;
+  // Nothing is left: a layout whose offset may point past the end is never read.
+  const layoutOut = { shape, strides, offset: numel(shape) === 0 ? 0 : offset };
+  return record(viewAs(x, layoutOut, "slice"), "slice", [x, (dy) => embed(dy, x.shape, picked)]);
+}
+
+/** The adjoint of slice: zeros with `dy` at the sliced positions. */
+function embed(dy: Tensor, shape: Shape, picked: readonly Required<Exclude<Range, null>>[]): Tensor {
+  const out = dy.device.zeros(shape, { dtype: dy.dtype, label: "slice.grad" });
+  const base = out.view();
+  const strides = base.layout.strides.map((stride, axis) => stride * picked[axis]![2]);
+  const offset = base.layout.strides.reduce((sum, stride, axis) => sum + stride * picked[axis]![0], 0);
+  dy.device.backend.copy({ out: { ...base, layout: { shape: dy.shape, strides, offset } }, input: dy.view() });
+  return record(out, "slice.grad", [dy, (ddy) => slice(ddy, picked)]);
+}
+
+/** `length` positions from `start` on, along one axis. */
+export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
+  const axis = normalizeDim("narrow", dim, x.rank);
+  if (start < 0 || length < 0 || start + length > x.shape[axis]!) {
+    throw new ShapeError(`narrow: ${start} to ${start + length} is outside dim ${dim} of ${describe(x)}`);
+  }
+  const ranges: Range[] = Array.from({ length: axis + 1 }, () => null);
+  ranges[axis] = [start, start + length];
+  return slice(x, ranges);
+}
+
+/** One position of an axis, which disappears. */
+export function select(x: Tensor, dim: number, index: number): Tensor {
+  const axis = normalizeDim("select", dim, x.rank);
+  const at = index < 0 ? index + x.shape[axis]! : index;
+  return squeeze(narrow(x, axis, at, 1), axis);
+}
+
+/** Broadcasts without copying: axes of size 1, and new ones in front, are repeated. −1 keeps a size. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  const added = shape.length - x.rank;
+  const sizes = shape.map((size, axis) => (size === -1 ? (x.shape[axis - added] ?? 1) : size));
+  if (added < 0 || !sameShape(broadcastShapes("expand", x.shape, sizes), sizes)) {
+    throw new ShapeError(`expand: ${describe(x)} does not broadcast to [${shape.join(", ")}]`);
+  }
+  if (sameShape(sizes, x.shape)) return x;
+  return record(viewAs(x, expandLayout(x.view("expand").layout, sizes), "expand"), "expand", [
+    x,
+    (dy) => sumTo(dy, x.shape),
+  ]);
+}
+
+/** Drops axes of size 1: all of them, or the named one, which must be of size 1. */
+export function squeeze(x: Tensor, dim?: number): Tensor {
+  if (dim === undefined)
+    return reshape(
+      x,
+      x.shape.filter((size) => size !== 1),
+    );
+  const axis = normalizeDim("squeeze", dim, x.rank);
+  if (x.shape[axis] !== 1) throw new ShapeError(`squeeze: dim ${dim} of ${describe(x)} is not of size 1`);
+  return reshape(
+    x,
+    x.shape.filter((_, i) => i !== axis),
+  );
+}
+
+/** Puts an axis of size 1 before axis `dim` of the result. */
+export function unsqueeze(x: Tensor, dim: number): Tensor {
+  const axis = normalizeDim("unsqueeze", dim, x.rank + 1);
+  return reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]);
+}
+
+/** Joins the axes from `startDim` to `endDim` (included) into one. */
+export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
+  if (x.rank === 0) return reshape(x, [1]);
+  const start = normalizeDim("flatten", startDim, x.rank);
+  const end = normalizeDim("flatten", endDim, x.rank);
+  if (end < start) throw new ShapeError(`flatten: dim ${endDim} of ${describe(x)} lies before dim ${startDim}`);
+  return reshape(x, [...x.shape.slice(0, start), numel(x.shape.slice(start, end + 1)), ...x.shape.slice(end + 1)]);
+}
+
+/** Reverses the order along axes. */
+export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
+  const axes = normalizeDims("flip", dims, x.rank);
+  if (x.size === 0) return x;
+  const { layout } = x.view("flip");
+  const offset = axes.reduce((sum, axis) => sum + (x.shape[axis]! - 1) * layout.strides[axis]!, layout.offset);
+  const strides = layout.strides.map((stride, axis) => (axes.includes(axis) ? -stride : stride));
+  return record(viewAs(x, { shape: x.shape, strides, offset }, "flip"), "flip", [x, (dy) => flip(dy, axes)]);
+}
+
+/** The same tensor with its elements row-major in storage of its own. */
+export function contiguous(x: Tensor): Tensor {
+  x.dense("contiguous");
+  return x;
+}
+
+/** A copy in storage of its own. */
+export function clone(x: Tensor): Tensor {
+  const storage = x.device.backend.allocate(x.size * bytesPerElement(x.dtype), `clone ${describe(x)}`);
+  const layout = denseLayout(x.shape);
+  x.device.backend.copy({ out: { storage, layout, dtype: x.dtype }, input: x.view("clone") });
+  return record(new Tensor(x.device, { kind: "stored", storage, layout }, x.shape, x.dtype, "clone"), "clone", [
+    x,
+    (dy) => dy,
+  ]);
+}

@@ -1,0 +1,87 @@
+import { describe, expect, it } from "vitest";
+import * as T from "../../src/index.ts";
+import { checkOp, expectClose, ndarray, testDevice } from "../../src/testing.ts";
+import { matmulReference } from "../reference/arrays.ts";
+
+const gpu = await testDevice();
+
+describe("matmul", () => {
+  it.each([
+    [1, 1, 1],
+    [3, 5, 7],
+    [8, 16, 32],
+    [17, 33, 36],
+    [1, 4, 4],
+    [4, 9, 1],
+    [2, 3, 130],
+  ])("%i x %i x %i", async (m, k, n) => {
+    await checkOp("matmul", {
+      op: T.matmul as (...inputs: T.Tensor[]) => T.Tensor,
+      reference: matmulReference as never,
+      inputs: [{ shape: [m, k] }, { shape: [k, n] }],
+    });
+  });
+
+  it("works on batches", async () => {
+    await checkOp("matmul", {
+      op: T.matmul as (...inputs: T.Tensor[]) => T.Tensor,
+      reference: matmulReference as never,
+      inputs: [{ shape: [2, 3, 4, 5] }, { shape: [2, 3, 5, 6] }],
+    });
+  });
+
+  it("broadcasts batches, and sums the gradient of what was broadcast", async () => {
+    const spread = (count: number) => (a: never, b: never) => {
+      const one = b as ReturnType<typeof ndarray>;
+      const many = ndarray(
+        [count, ...one.shape],
+        Float64Array.from({ length: count * one.data.length }, (_, i) => one.data[i % one.data.length]!),
+      );
+      return matmulReference(a, many);
+    };
+    await checkOp("matmul", {
+      op: T.matmul as (...inputs: T.Tensor[]) => T.Tensor,
+      reference: spread(3) as never,
+      inputs: [{ shape: [3, 4, 5] }, { shape: [5, 8] }],
+    });
+  });
+
+  it("takes vectors as NumPy does", async () => {
+    const v = gpu.tensor([1, 2, 3]);
+    const m = gpu.tensor([1, 2, 3, 4, 5, 6], [3, 2]);
+    expect(await T.matmul(v, v).item()).toBe(14);
+    expectClose(await T.matmul(v, m).data(), [22, 28]);
+    expectClose(await T.matmul(m.transpose(0, 1), v).data(), [22, 28]);
+  });
+
+  it("says which sizes differ", () => {
+    expect(() => T.matmul(gpu.zeros([2, 3]), gpu.zeros([4, 5]))).toThrow(
+      "matmul: inner sizes differ: a f32[2, 3] @ b f32[4, 5] (3 vs 4)",
+    );
+  });
+
+  it("keeps an infinity in its own row and column", async () => {
+    const a = gpu.tensor([1, 0, 0, 1], [2, 2]);
+    const b = gpu.tensor([1, 2, Number.POSITIVE_INFINITY, 4], [2, 2]);
+    expectClose((await T.matmul(a, b).data()).slice(2), [Number.POSITIVE_INFINITY, 4]);
+  });
+});
+
+describe("linear", () => {
+  it("is x Wᵀ + b over the last axis", async () => {
+    await checkOp("linear", {
+      op: T.linear as (...inputs: T.Tensor[]) => T.Tensor,
+      reference: (x, w, b) => {
+        const [rows, out, cols] = [x!.data.length / w!.shape[1]!, w!.shape[0]!, w!.shape[1]!];
+        const y = Float64Array.from({ length: rows * out }, (_, i) => {
+          let total = b!.data[i % out]!;
+          for (let c = 0; c < cols; c++)
+            total += x!.data[Math.floor(i / out) * cols + c]! * w!.data[(i % out) * cols + c]!;
+          return total;
+        });
+        return ndarray([...x!.shape.slice(0, -1), out], y);
+      },
+      inputs: [{ shape: [2, 3, 5] }, { shape: [7, 5] }, { shape: [7] }],
+    });
+  });
+});

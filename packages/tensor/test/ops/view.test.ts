@@ -1,0 +1,148 @@
+import { describe, expect, it } from "vitest";
+import * as T from "../../src/index.ts";
+import { checkOp, expectClose, ndarray, testDevice } from "../../src/testing.ts";
+
+const gpu = await testDevice();
+const ramp = (shape: readonly number[]): T.Tensor => gpu.arange(shape.reduce((a, b) => a * b, 1)).reshape(shape);
+
+describe("views", () => {
+  it("reshape, permute and slice see the same storage", async () => {
+    const x = ramp([2, 3, 4]);
+    const before = gpu.memory().liveBuffers;
+    const y = T.slice(T.permute(x, [2, 0, 1]), [[1, 4, 2], null, [-2, 3]]);
+    expect(gpu.memory().liveBuffers).toBe(before);
+    expect(y.shape).toEqual([2, 2, 2]);
+    expectClose(await y.data(), [5, 9, 17, 21, 7, 11, 19, 23]);
+  });
+
+  it("reshape copies only when it must", async () => {
+    const t = ramp([2, 3]).transpose(0, 1);
+    expectClose(await t.reshape([-1]).data(), [0, 3, 1, 4, 2, 5]);
+    expectClose(
+      await T.permute(ramp([2, 3, 4]), [1, 0, 2])
+        .reshape([3, 2, 2, 2])
+        .select(1, 1)
+        .data(),
+      [12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23],
+    );
+  });
+
+  it("flip, expand, squeeze, unsqueeze, flatten, narrow", async () => {
+    expectClose(await T.flip(ramp([2, 3]), [0, 1]).data(), [5, 4, 3, 2, 1, 0]);
+    expectClose(await T.expand(ramp([3, 1]), [2, 3, 2]).data(), [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
+    expect(ramp([1, 3, 1]).squeeze().shape).toEqual([3]);
+    expect(ramp([3]).unsqueeze(-1).shape).toEqual([3, 1]);
+    expect(ramp([2, 3, 4]).flatten(1).shape).toEqual([2, 12]);
+    expectClose(await T.narrow(ramp([2, 3]), 1, 1, 2).data(), [1, 2, 4, 5]);
+  });
+
+  it("transposes blocks of every size", async () => {
+    for (const [m, n] of [
+      [8, 8],
+      [9, 13],
+      [64, 20],
+      [33, 100],
+    ] as const) {
+      const expected = Array.from({ length: m * n }, (_, i) => (i % m) * n + Math.floor(i / m));
+      expectClose(await ramp([m, n]).transpose(0, 1).data(), expected, { rel: 0, abs: 0 }, `${m}x${n}`);
+    }
+  });
+
+  it("gradients go back through views", async () => {
+    await checkOp("views", {
+      op: (x) => T.flip(T.slice(T.permute(x!, [1, 0, 2]), [[1, 3], null, [0, 4, 3]]), 0).reshape([-1]),
+      reference: ({ data } = ndarray([], [0])) => {
+        const out: number[] = [];
+        for (const b of [2, 1]) for (const a of [0, 1]) for (const c of [0, 3]) out.push(data[a * 12 + b * 4 + c]!);
+        return ndarray([8], out);
+      },
+      inputs: [{ shape: [2, 3, 4] }],
+    });
+  });
+
+  it("says what does not fit", () => {
+    expect(() => ramp([2, 3]).reshape([4, 2])).toThrow("reshape: f32[2, 3] with 6 elements does not fit [4, 2]");
+    expect(() => T.permute(ramp([2, 3]), [0, 0])).toThrow(
+      "permute: dims [0, 0] do not name each axis of f32[2, 3] once",
+    );
+    expect(() => T.narrow(ramp([3]), 0, 2, 2)).toThrow("narrow: 2 to 4 is outside dim 0 of f32[3]");
+    expect(() => ramp([2]).sum({ dim: 3 })).toThrow("sum: no dim 3 in a tensor of rank 1");
+  });
+});
+
+describe("joins", () => {
+  it("cat, stack, split and chunk undo each other", async () => {
+    const x = ramp([4, 3]);
+    expectClose(await T.cat(T.split(x, [1, 3], 0), 0).data(), await x.data());
+    expectClose(await T.cat(T.chunk(x, 2, 1), 1).data(), await x.data());
+    expectClose(await T.stack([ramp([2]), ramp([2]).add(5)], 1).data(), [0, 5, 1, 6]);
+  });
+
+  it("pad, roll and repeat", async () => {
+    const x = ramp([2, 3]);
+    expectClose(
+      await T.pad(
+        x,
+        [
+          [0, 0],
+          [2, 1],
+        ],
+        { mode: "reflect" },
+      ).data(),
+      [2, 1, 0, 1, 2, 1, 5, 4, 3, 4, 5, 4],
+    );
+    expectClose(
+      await T.pad(
+        x,
+        [
+          [1, 0],
+          [-1, 2],
+        ],
+        { value: 9 },
+      ).data(),
+      [9, 9, 9, 9, 1, 2, 9, 9, 4, 5, 9, 9],
+    );
+    expectClose(await T.roll(x, [1, 1], [0, 1]).data(), [5, 3, 4, 2, 0, 1]);
+    expectClose(await T.repeat(x, [1, 2]).data(), [0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5]);
+  });
+
+  it("have gradients", async () => {
+    await checkOp("pad reflect + roll + split", {
+      op: (x) => {
+        const [a, b] = T.split(
+          T.roll(
+            T.pad(
+              x!,
+              [
+                [1, 1],
+                [0, 0],
+              ],
+              { mode: "reflect" },
+            ),
+            1,
+            1,
+          ),
+          [1, 2],
+          1,
+        ) as [T.Tensor, T.Tensor];
+        return T.cat([b, a.mul(3)], 1);
+      },
+      reference: ({ data } = ndarray([], [0])) => {
+        const rows = [1, 0, 1, 2, 1];
+        const out = rows.flatMap((r) => {
+          const rolled = [data[r * 3 + 2]!, data[r * 3]!, data[r * 3 + 1]!];
+          return [rolled[1]!, rolled[2]!, 3 * rolled[0]!];
+        });
+        return ndarray([5, 3], out);
+      },
+      inputs: [{ shape: [3, 3] }],
+    });
+  });
+
+  it("says what does not join", () => {
+    expect(() => T.cat([ramp([2, 3]), ramp([3, 2])], 0)).toThrow("cat: f32[3, 2] does not join f32[2, 3] along dim 0");
+    expect(() => T.pad(ramp([2]), [[2, 0]], { mode: "reflect" })).toThrow(
+      "pad: reflecting [2, 0] needs more than dim 0",
+    );
+  });
+});
