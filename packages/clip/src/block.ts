@@ -90,8 +90,15 @@ export class ResidualAttentionBlock extends Module {
   }
 }
 
-/** A stack of blocks over tokens `(b, n, c)`. */
-export class Transformer extends Module {
+/** What stands between the first and the last layer of a tower: tokens `(b, n, c)` → `(b, n, c)`. */
+export interface TokenStack extends Module {
+  forward(x: Tensor, options?: TransformerOptions): Tensor;
+  /** Runs the stack and returns each block's head-averaged attention map `(b, n, n)`. */
+  attentionMaps(x: Tensor, options?: TransformerOptions): Tensor[];
+}
+
+/** A stack of blocks. */
+export class Transformer extends Module implements TokenStack {
   readonly resblocks: readonly ResidualAttentionBlock[];
 
   constructor(config: TransformerConfig, init: Init) {
@@ -108,7 +115,6 @@ export class Transformer extends Module {
     }, x);
   }
 
-  /** Runs the stack and returns each block's head-averaged attention map `(b, n, n)`. */
   attentionMaps(x: Tensor, options: TransformerOptions = {}): Tensor[] {
     const maps: Tensor[] = [];
     const [first] = this.resblocks;

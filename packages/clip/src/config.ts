@@ -27,7 +27,7 @@ export interface TextConfig {
 }
 
 /** Sizes of a CLIP model. */
-export interface ClipConfig {
+export interface CLIPConfig {
   /** Width of the features that both towers end in. */
   readonly embedDim: number;
   /** `x·σ(1.702x)` for the activation instead of the exact GELU; OpenAI's own weights need it. */
@@ -70,7 +70,7 @@ export const SIGLIP_START: { readonly logitScaleStart: number; readonly logitBia
 };
 
 /** Sizes that differ from the defaults, which are those of ViT-B-16. */
-export interface PartialClipConfig {
+export interface PartialCLIPConfig {
   readonly embedDim?: number;
   readonly quickGelu?: boolean;
   readonly logitScaleStart?: number;
@@ -80,7 +80,7 @@ export interface PartialClipConfig {
 }
 
 /** Fills the defaults in and checks that the sizes fit together. @throws RangeError naming the size that does not. */
-export function clipConfig(partial: PartialClipConfig): ClipConfig {
+export function clipConfig(partial: PartialCLIPConfig): CLIPConfig {
   const vision = { ...VISION_DEFAULTS, ...partial.vision };
   const text = { ...TEXT_DEFAULTS, ...partial.text };
   const { embedDim = 512, quickGelu = false, logitScaleStart = LOGIT_SCALE_START, logitBiasStart = null } = partial;
@@ -108,25 +108,25 @@ function prefixed(tower: string, config: VisionConfig | TextConfig): Record<stri
   return Object.fromEntries(sizes.map(([name, value]) => [`${tower}.${name}`, value]));
 }
 
-const VIT_L: PartialClipConfig = {
+const VIT_L: PartialCLIPConfig = {
   embedDim: 768,
   vision: { patchSize: 14, width: 1024, layers: 24 },
   text: { width: 768, heads: 12 },
 };
 
-export const VIT_B_32: ClipConfig = clipConfig({ vision: { patchSize: 32 } });
-export const VIT_B_32_QUICKGELU: ClipConfig = { ...VIT_B_32, quickGelu: true };
-export const VIT_B_16: ClipConfig = clipConfig({});
-export const VIT_L_14: ClipConfig = clipConfig(VIT_L);
-export const VIT_L_14_336: ClipConfig = clipConfig({ ...VIT_L, vision: { ...VIT_L.vision, imageSize: 336 } });
-export const VIT_H_14: ClipConfig = clipConfig({
+export const VIT_B_32: CLIPConfig = clipConfig({ vision: { patchSize: 32 } });
+export const VIT_B_32_QUICKGELU: CLIPConfig = { ...VIT_B_32, quickGelu: true };
+export const VIT_B_16: CLIPConfig = clipConfig({});
+export const VIT_L_14: CLIPConfig = clipConfig(VIT_L);
+export const VIT_L_14_336: CLIPConfig = clipConfig({ ...VIT_L, vision: { ...VIT_L.vision, imageSize: 336 } });
+export const VIT_H_14: CLIPConfig = clipConfig({
   embedDim: 1024,
   vision: { patchSize: 14, width: 1280, layers: 32, headWidth: 80 },
   text: { width: 1024, heads: 16, layers: 24 },
 });
 
 /** The published models by their open_clip names. */
-export const CLIP_PRESETS: ReadonlyMap<string, ClipConfig> = new Map([
+export const CLIP_PRESETS: ReadonlyMap<string, CLIPConfig> = new Map([
   ["ViT-B-32", VIT_B_32],
   ["ViT-B-32-quickgelu", VIT_B_32_QUICKGELU],
   ["ViT-B-16", VIT_B_16],
@@ -136,14 +136,14 @@ export const CLIP_PRESETS: ReadonlyMap<string, ClipConfig> = new Map([
 ]);
 
 /** Number of parameters in each tower and in all, from the sizes alone. The total has `logit_scale` (and `logit_bias`). */
-export interface ClipParameterCounts {
+export interface CLIPParameterCounts {
   readonly vision: number;
   readonly text: number;
   readonly total: number;
 }
 
 /** Counts the parameters of a model without making it. */
-export function countClipParameters({ embedDim, logitBiasStart, vision, text }: ClipConfig): ClipParameterCounts {
+export function countCLIPParameters({ embedDim, logitBiasStart, vision, text }: CLIPConfig): CLIPParameterCounts {
   const tokens = (vision.imageSize / vision.patchSize) ** 2 + 1;
   const w = vision.width;
   const visionCount =

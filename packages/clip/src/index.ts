@@ -12,6 +12,7 @@ export type { ColorJitter } from "./color-jitter.ts";
 export * from "./config.ts";
 export * from "./distinct.ts";
 export type { PixelImage, Rectangle } from "./image.ts";
+export { clipName } from "./keys.ts";
 export * from "./load.ts";
 export * from "./loss.ts";
 export * from "./model.ts";

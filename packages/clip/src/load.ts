@@ -1,7 +1,7 @@
 import type { LoadOptions, LoadReport, StateDict, StateEntry } from "@deplsr/nn";
 import { scope, Tensor } from "@deplsr/tensor";
 import { clipName } from "./keys.ts";
-import type { Clip } from "./model.ts";
+import type { CLIP } from "./model.ts";
 import { resizeImagePositions, resizeTextPositions } from "./position.ts";
 
 /**
@@ -10,7 +10,7 @@ import { resizeImagePositions, resizeTextPositions } from "./position.ts";
  *
  * @throws StateDictError naming every tensor that is missing, unexpected or mis-shaped.
  */
-export function loadClip(model: Clip, entries: StateDict, options: Omit<LoadOptions, "rename"> = {}): LoadReport {
+export function loadCLIP(model: CLIP, entries: StateDict, options: Omit<LoadOptions, "rename"> = {}): LoadReport {
   const renamed = new Map<string, StateEntry>();
   for (const [original, entry] of entries) {
     const name = clipName(original);
@@ -31,6 +31,6 @@ export function loadClip(model: Clip, entries: StateDict, options: Omit<LoadOpti
   });
 }
 
-function onDevice(model: Clip, entry: StateEntry): Tensor {
+function onDevice(model: CLIP, entry: StateEntry): Tensor {
   return entry instanceof Tensor ? entry : model.logitScale.device.tensor(entry.toFloat32(), entry.shape);
 }

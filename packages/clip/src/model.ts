@@ -12,7 +12,7 @@ import {
   type Tensor,
   transpose,
 } from "@deplsr/tensor";
-import type { ClipConfig } from "./config.ts";
+import type { CLIPConfig } from "./config.ts";
 import { CLIP_NAMES } from "./keys.ts";
 import { TextTransformer } from "./text.ts";
 import { VisionTransformer } from "./vision.ts";
@@ -26,7 +26,7 @@ export interface EncodeOptions {
 export const LOGIT_SCALE_LIMIT: number = Math.log(100);
 
 /** What a pass over image and text gives; normalised features, the scale as a factor. */
-export interface ClipOutput {
+export interface CLIPOutput {
   readonly imageFeatures: Tensor;
   readonly textFeatures: Tensor;
   readonly logitScale: Tensor;
@@ -34,18 +34,18 @@ export interface ClipOutput {
 }
 
 /** An image tower and a text tower whose features are compared. @see https://arxiv.org/abs/2103.00020 */
-export class Clip extends Module {
+export class CLIP extends Module {
   readonly visual: VisionTransformer;
   readonly text: TextTransformer;
   /** Scalar: the logarithm of the factor on the logits. */
   readonly logitScale: Tensor;
   /** Scalar added to the logits, where the configuration has one. */
   readonly logitBias: Tensor | null;
-  readonly config: ClipConfig;
+  readonly config: CLIPConfig;
 
-  constructor(config: ClipConfig, init: Init) {
+  constructor(config: CLIPConfig, init: Init) {
     super();
-    this.visual = new VisionTransformer(config, init);
+    this.visual = VisionTransformer.make(config, init);
     this.text = new TextTransformer(config, init);
     const { logitScaleStart, logitBiasStart } = config;
     this.logitScale = parameter(init.device.full([], logitScaleStart));
@@ -67,7 +67,7 @@ export class Clip extends Module {
     return normalizeIf(options.normalize, this.text.forward(ids));
   }
 
-  forward(image: Tensor, ids: Tensor): ClipOutput {
+  forward(image: Tensor, ids: Tensor): CLIPOutput {
     return {
       imageFeatures: this.encodeImage(image, { normalize: true }),
       textFeatures: this.encodeText(ids, { normalize: true }),
@@ -86,9 +86,9 @@ function normalizeIf(normalize: boolean | undefined, features: Tensor): Tensor {
   return normalize ? normalizeFeatures(features) : features;
 }
 
-/** `scale · image · textᵀ (+ bias)`: features `(b, e)` and `(t, e)` → `(b, t)`. */
+/** `scale · image · textᵀ (+ bias)`: features `(..., b, e)` and `(..., t, e)` → `(..., b, t)`. */
 export function logits(image: Tensor, text: Tensor, scale: Tensor, bias: Tensor | null = null): Tensor {
-  const scaled = mul(matmul(image, transpose(text, 0, 1)), scale);
+  const scaled = mul(matmul(image, transpose(text, -2, -1)), scale);
   return bias ? add(scaled, bias) : scaled;
 }
 

@@ -1,4 +1,4 @@
-import { type ClipConfig, clipConfig, type TextConfig, type VisionConfig } from "./config.ts";
+import { type CLIPConfig, clipConfig, type TextConfig, type VisionConfig } from "./config.ts";
 
 type Keys<T> = Readonly<Record<string, keyof T>>;
 
@@ -37,7 +37,7 @@ const TOP_KEYS = [
  *
  * @throws Error naming the key that is not known or not a number; it stands for a kind of model that is not this one.
  */
-export function parseOpenClipConfig(value: unknown): ClipConfig {
+export function parseOpenClipConfig(value: unknown): CLIPConfig {
   const top = record("the configuration", value);
   for (const key of Object.keys(top)) if (!TOP_KEYS.includes(key)) throw unknownKey(key, TOP_KEYS);
   return clipConfig({

@@ -13,7 +13,7 @@ import {
   type Tensor,
 } from "@deplsr/tensor";
 import { Transformer, type TransformerOptions } from "./block.ts";
-import type { ClipConfig, TextConfig } from "./config.ts";
+import type { CLIPConfig, TextConfig } from "./config.ts";
 
 /** CLIP's text tower: a causal transformer whose state at the end token is the feature, `ids (b, n) i32` → `(b, embedDim)`. */
 export class TextTransformer extends Module {
@@ -26,7 +26,7 @@ export class TextTransformer extends Module {
   readonly lnFinal: LayerNorm;
   readonly config: TextConfig;
 
-  constructor({ text, embedDim, quickGelu }: ClipConfig, init: Init) {
+  constructor({ text, embedDim, quickGelu }: CLIPConfig, init: Init) {
     super();
     const { width, contextLength, vocabSize } = text;
     this.positionalEmbedding = parameter(normal([contextLength, width], 0.01, init));

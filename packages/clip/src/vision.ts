@@ -1,14 +1,14 @@
 import { Conv2d, type Init, LayerNorm, Module, normal, parameter } from "@deplsr/nn";
 import { add, cat, expand, flatten, matmul, permute, reshape, ShapeError, select, type Tensor } from "@deplsr/tensor";
-import { Transformer, type TransformerOptions } from "./block.ts";
-import type { ClipConfig, VisionConfig } from "./config.ts";
+import { type TokenStack, Transformer, type TransformerConfig, type TransformerOptions } from "./block.ts";
+import type { CLIPConfig, VisionConfig } from "./config.ts";
 
 /**
  * CLIP's image tower: a vision transformer over patches and a class token, `image (b, 3, s, s)` → features `(b, embedDim)`.
  *
  * @see https://arxiv.org/abs/2010.11929
  */
-export class VisionTransformer extends Module {
+export class VisionTransformer<Stack extends TokenStack = Transformer> extends Module {
   /** (c) */
   readonly classEmbedding: Tensor;
   /** (1 + patches, c), the class token's row first */
@@ -17,11 +17,15 @@ export class VisionTransformer extends Module {
   readonly proj: Tensor;
   readonly conv1: Conv2d;
   readonly lnPre: LayerNorm;
-  readonly transformer: Transformer;
+  readonly transformer: Stack;
   readonly lnPost: LayerNorm;
   readonly config: VisionConfig;
 
-  constructor({ vision, embedDim, quickGelu }: ClipConfig, init: Init) {
+  private constructor(
+    { vision, embedDim, quickGelu }: CLIPConfig,
+    makeStack: (config: TransformerConfig, init: Init) => Stack,
+    init: Init,
+  ) {
     super();
     const { width, patchSize, imageSize } = vision;
     const std = width ** -0.5;
@@ -30,9 +34,23 @@ export class VisionTransformer extends Module {
     this.proj = parameter(normal([width, embedDim], std, init));
     this.conv1 = new Conv2d(3, width, patchSize, { stride: patchSize, bias: false }, init);
     this.lnPre = new LayerNorm(width, {}, init);
-    this.transformer = new Transformer({ ...vision, heads: width / vision.headWidth, quickGelu }, init);
+    this.transformer = makeStack({ ...vision, heads: width / vision.headWidth, quickGelu }, init);
     this.lnPost = new LayerNorm(width, {}, init);
     this.config = vision;
+  }
+
+  /** The tower as published. */
+  static make(config: CLIPConfig, init: Init): VisionTransformer {
+    return new VisionTransformer(config, (sizes, at) => new Transformer(sizes, at), init);
+  }
+
+  /** The tower with another stack of blocks in the middle. */
+  static withStack<Stack extends TokenStack>(
+    config: CLIPConfig,
+    makeStack: (config: TransformerConfig, init: Init) => Stack,
+    init: Init,
+  ): VisionTransformer<Stack> {
+    return new VisionTransformer(config, makeStack, init);
   }
 
   /** Features before any normalisation: `(b, 3, s, s)` → `(b, embedDim)`. */

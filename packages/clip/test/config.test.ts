@@ -2,24 +2,24 @@ import { describe, expect, it } from "vitest";
 import {
   CLIP_PRESETS,
   clipConfig,
-  countClipParameters,
+  countCLIPParameters,
   parseOpenClipConfig,
   VIT_B_32,
   VIT_H_14,
 } from "../src/index.ts";
 
-describe("countClipParameters", () => {
+describe("countCLIPParameters", () => {
   it.each([
     ["ViT-B-32", 87_849_216, 63_428_096, 151_277_313],
     ["ViT-B-16", 86_192_640, 63_428_096, 149_620_737],
     ["ViT-L-14", 303_966_208, 123_650_304, 427_616_513],
     ["ViT-H-14", 632_076_800, 354_032_640, 986_109_441],
   ])("gives the published numbers of %s", (name, vision, text, total) => {
-    expect(countClipParameters(CLIP_PRESETS.get(name)!)).toEqual({ vision, text, total });
+    expect(countCLIPParameters(CLIP_PRESETS.get(name)!)).toEqual({ vision, text, total });
   });
 
   it("counts a logit bias", () => {
-    expect(countClipParameters({ ...VIT_B_32, logitBiasStart: -10 }).total).toBe(151_277_314);
+    expect(countCLIPParameters({ ...VIT_B_32, logitBiasStart: -10 }).total).toBe(151_277_314);
   });
 });
 

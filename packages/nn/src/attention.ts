@@ -37,8 +37,8 @@ export class MultiheadAttention extends Module {
 
   /** The softmax map averaged over the heads: `x (b, n, c)` → `(b, n, n)`; row i says where token i looks. */
   weights(x: Tensor, options: AttentionOptions = {}): Tensor {
-    const { q, k, v } = this.project(x);
-    return mean(attentionWeights(q, k, v, { scale: this.scale(x), ...options }), { dim: 1 });
+    const { q, k } = this.project(x);
+    return mean(attentionWeights(q, k, { scale: this.scale(x), ...options }), { dim: 1 });
   }
 
   private scale(x: Tensor): number {

@@ -1,4 +1,11 @@
-import { readSafetensors, type Tensor, writeSafetensors } from "@deplsr/tensor";
+import {
+  type HostArray,
+  readSafetensors,
+  type StoredEntry,
+  storedEntry,
+  type Tensor,
+  writeSafetensors,
+} from "@deplsr/tensor";
 import type { Module } from "./module.ts";
 import type { LoadOptions, LoadReport } from "./state-dict.ts";
 
@@ -8,9 +15,14 @@ export async function encodeTensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<Uint8Array> {
   const entries = await Promise.all(
-    Array.from(tensors, async ([name, tensor]) => [name, { shape: tensor.shape, data: await tensor.data() }] as const),
+    Array.from(tensors, async ([name, tensor]) => [name, encodeValues(await tensor.data(), tensor.shape)] as const),
   );
-  return writeSafetensors(new Map(entries), metadata);
+  return writeSafetensors(entries, metadata);
+}
+
+/** Integers are written as 64-bit ones, which is what PyTorch's integer buffers are. */
+function encodeValues(values: HostArray, shape: readonly number[]): StoredEntry {
+  return storedEntry(values instanceof Int32Array ? BigInt64Array.from(values, BigInt) : values, shape);
 }
 
 /** A module's state dict as the bytes of a safetensors file. */

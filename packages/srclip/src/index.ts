@@ -4,8 +4,16 @@
  * @packageDocumentation
  */
 
+export * from "./adaptor.ts";
 export * from "./cross-attention.ts";
+export * from "./degradation-test.ts";
+export * from "./finetune.ts";
 export * from "./fusion.ts";
+export * from "./keys.ts";
+export * from "./parameter-groups.ts";
 export * from "./realdat.ts";
 export * from "./realdat-config.ts";
 export * from "./realdat-state.ts";
+export * from "./srclip.ts";
+export * from "./srclip-config.ts";
+export * from "./srclip-loss.ts";

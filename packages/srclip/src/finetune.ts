@@ -1,0 +1,57 @@
+import { CLIP, type EncodeOptions, normalizeFeatures } from "@deplsr/clip";
+import { type FieldNames, type Init, Linear, Module } from "@deplsr/nn";
+import { relu, reshape, type Tensor } from "@deplsr/tensor";
+import { FINETUNE_NAMES } from "./keys.ts";
+import type { ImageFeatures, ImageOptions } from "./srclip.ts";
+import type { SrCLIPV2Config } from "./srclip-config.ts";
+
+/**
+ * The alternative without an adaptor: a CLIP trained as a whole, with an MLP from the content features to those of the
+ * degradation. Loads a CLIP file with the MLP's tensors missing.
+ */
+export class FinetuneCLIP extends Module {
+  readonly clip: CLIP;
+  readonly fineLinear: Linear;
+  readonly fine1Linear: Linear;
+  readonly fine2Linear: Linear;
+  readonly fine3Linear: Linear;
+  readonly outLinear: Linear;
+  readonly config: SrCLIPV2Config;
+
+  constructor(config: SrCLIPV2Config, init: Init) {
+    super();
+    const e = config.clip.embedDim;
+    this.clip = new CLIP(config.clip, init);
+    this.fineLinear = new Linear(e, 6 * e, {}, init);
+    this.fine1Linear = new Linear(6 * e, 3 * e, {}, init);
+    this.fine2Linear = new Linear(3 * e, 6 * e, {}, init);
+    this.fine3Linear = new Linear(6 * e, e, {}, init);
+    this.outLinear = new Linear(e, config.fineDegradations * e, {}, init);
+    this.config = config;
+  }
+
+  override fieldNames(): FieldNames {
+    return FINETUNE_NAMES;
+  }
+
+  /** Features of images `(b, 3, s, s)`; `control` is accepted and changes nothing. */
+  encodeImage(image: Tensor, options: ImageOptions = {}): ImageFeatures {
+    const content = this.clip.visual.forward(image);
+    const layers = [this.fineLinear, this.fine1Linear, this.fine2Linear];
+    const hidden = layers.reduce((x, layer) => relu(layer.forward(x)), content);
+    const degradation = this.fine3Linear.forward(hidden);
+    const { fineDegradations, clip } = this.config;
+    const fine = reshape(this.outLinear.forward(degradation), [image.shape[0]!, fineDegradations, clip.embedDim]);
+    if (!options.normalize) return { content, degradation, fine };
+    return {
+      content: normalizeFeatures(content),
+      degradation: normalizeFeatures(degradation),
+      fine: normalizeFeatures(fine),
+    };
+  }
+
+  /** Features of token ids `(b, n) i32`. */
+  encodeText(ids: Tensor, options: EncodeOptions = {}): Tensor {
+    return this.clip.encodeText(ids, options);
+  }
+}
