@@ -61,9 +61,9 @@ ${ROWS}
     let sum = rowSum(${sum4}, lane);
     let finite = (bitcast<u32>(top) & 0x7f800000u) != 0x7f800000u;
     let nan = ${F}(bitcast<f32>(0x7fc00000u + u.zero));
-    ${log ? "let shift = top + log(sum);" : "let scale = 1.0 / sum;"}
+    ${log ? "let logSum = log(sum);" : "let scale = 1.0 / sum;"}
     for (var i = lane; i < u.cols; i += WG) {
-      let value = ${log ? `${F}(x[base + i]) - shift` : keeps ? "y[base + i] * scale" : `power(${F}(x[base + i]) - top) * scale`};
+      let value = ${log ? `(${F}(x[base + i]) - top) - logSum` : keeps ? "y[base + i] * scale" : `power(${F}(x[base + i]) - top) * scale`};
       y[base + i] = ${T}(select(nan, value, finite));
     }
   }

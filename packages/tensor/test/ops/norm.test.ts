@@ -1,0 +1,201 @@
+import { describe, expect, it } from "vitest";
+import * as T from "../../src/index.ts";
+import { checkOp, expectClose, expectNoLeak, type NdArray, ndarray, testDevice } from "../../src/testing.ts";
+import { alongAxes, normalizeRow, unitRow } from "../reference/rows.ts";
+
+const gpu = await testDevice();
+
+/** `x · weight + bias`, where weight and bias run along some axes of x: `at` says which element of theirs. */
+function affine(x: NdArray, weight: NdArray, bias: NdArray, at: (i: number) => number): NdArray {
+  return ndarray(
+    x.shape,
+    x.data.map((value, i) => value * weight.data[at(i)]! + bias.data[at(i)]!),
+  );
+}
+
+describe("layerNorm", () => {
+  it.each([
+    [[2, 7, 16], [16]],
+    [[3, 37], [37]],
+    [[11, 2], [2]],
+    [
+      [2, 3, 4, 5],
+      [4, 5],
+    ],
+    [[4, 180], [180]],
+    [[70, 8], [8]],
+    [[2, 1030], [1030]],
+  ] as const)("normalises %j over %j", async (shape, tail) => {
+    const cols = T.numel(tail);
+    const axes = tail.map((_, i) => shape.length - tail.length + i);
+    await checkOp("layerNorm", {
+      op: (x, weight, bias) => T.layerNorm(x!, { weight: weight!, bias: bias!, normalizedShape: tail }),
+      reference: (x, weight, bias) =>
+        affine(
+          alongAxes(x!, axes, (row) => normalizeRow(row)),
+          weight!,
+          bias!,
+          (i) => i % cols,
+        ),
+      inputs: [{ shape, range: [-2, 2] }, { shape: tail, range: [0.5, 2] }, { shape: tail }],
+      gradientTolerance: { rel: 5e-5, abs: 5e-5 },
+    });
+  });
+
+  it.each([6, 8])("does without weight or bias, in rows of %i", async (cols) => {
+    const plain = (x: NdArray): NdArray => alongAxes(x, [1], (row) => normalizeRow(row, 1e-3));
+    const zeros = ndarray([cols], new Float64Array(cols));
+    const ones = ndarray([cols], new Float64Array(cols).fill(1));
+    await checkOp("layerNorm", {
+      op: (x) => T.layerNorm(x!, { eps: 1e-3 }),
+      reference: (x) => plain(x!),
+      inputs: [{ shape: [5, cols] }],
+    });
+    await checkOp("layerNorm", {
+      op: (x, weight) => T.layerNorm(x!, { weight: weight!, eps: 1e-3 }),
+      reference: (x, weight) => affine(plain(x!), weight!, zeros, (i) => i % cols),
+      inputs: [{ shape: [5, cols] }, { shape: [cols] }],
+    });
+    await checkOp("layerNorm", {
+      op: (x, bias) => T.layerNorm(x!, { bias: bias!, eps: 1e-3 }),
+      reference: (x, bias) => affine(plain(x!), ones, bias!, (i) => i % cols),
+      inputs: [{ shape: [5, cols] }, { shape: [cols] }],
+    });
+  });
+
+  it("does not cancel where the mean is large and the variance small", async () => {
+    const values = Float32Array.from({ length: 3 * 64 }, (_, i) => 1000 + Math.sin(i * 1.7));
+    const expected = alongAxes(ndarray([3, 64], values), [1], (row) => normalizeRow(row));
+    expectClose(await T.layerNorm(gpu.tensor(values, [3, 64])).data(), expected.data, { rel: 1e-4 });
+  });
+
+  it("keeps a NaN in its row", async () => {
+    const y = await T.layerNorm(gpu.tensor([1, Number.NaN, 3, 4, 1, 2, 3, 4], [2, 4])).data();
+    expectClose(y, [...new Array<number>(4).fill(Number.NaN), ...normalizeRow([1, 2, 3, 4])]);
+  });
+
+  it("takes tensors without elements, and gives back its memory", async () => {
+    expect((await T.layerNorm(gpu.zeros([0, 4])).data()).length).toBe(0);
+    const weight = T.requireGrad(gpu.ones([8]));
+    const x = T.requireGrad(gpu.ones([6, 8]));
+    await expectNoLeak(() => {
+      T.backward(T.layerNorm(x, { weight }).square().sum());
+    });
+  });
+
+  it("names what is wrong", () => {
+    const x = gpu.zeros([2, 3]);
+    expect(() => T.layerNorm(x, { normalizedShape: [2] })).toThrow("layerNorm: x f32[2, 3] does not end in [2]");
+    expect(() => T.layerNorm(x, { weight: gpu.zeros([2]) })).toThrow(
+      "layerNorm: weight or bias f32[2] does not fit x f32[2, 3] over [3]",
+    );
+    expect(() => T.layerNorm(gpu.tensor(1))).toThrow("layerNorm: x f32[] does not end in []");
+  });
+});
+
+describe("batchNorm", () => {
+  const channelOf = (shape: readonly number[]) => {
+    const after = T.numel(shape.slice(2));
+    return (i: number): number => Math.floor(i / after) % shape[1]!;
+  };
+
+  it.each([[[2, 4, 7, 9]], [[5, 4, 1, 1]], [[6, 3]], [[2, 1, 8, 4]], [[3, 5, 70]]])(
+    "normalises %j with the batch's statistics",
+    async (shape) => {
+      const axes = shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
+      await checkOp("batchNorm", {
+        op: (x, weight, bias) => T.batchNorm(x!, { weight: weight!, bias: bias! }).y,
+        reference: (x, weight, bias) =>
+          affine(
+            alongAxes(x!, axes, (row) => normalizeRow(row)),
+            weight!,
+            bias!,
+            channelOf(shape),
+          ),
+        inputs: [{ shape, range: [-2, 2] }, { shape: [shape[1]!], range: [0.5, 2] }, { shape: [shape[1]!] }],
+        gradientTolerance: { rel: 5e-5, abs: 5e-5 },
+      });
+    },
+  );
+
+  it("does without weight and bias", async () => {
+    await checkOp("batchNorm", {
+      op: (x) => T.batchNorm(x!, { eps: 1e-2 }).y,
+      reference: (x) => alongAxes(x!, [0, 2], (row) => normalizeRow(row, 1e-2)),
+      inputs: [{ shape: [3, 2, 5] }],
+    });
+  });
+
+  it.each([[[2, 4, 7, 9]], [[6, 3]]])("normalises %j with given statistics", async (shape) => {
+    const channels = [shape[1]!];
+    const at = channelOf(shape);
+    await checkOp("batchNorm", {
+      op: (x, weight, bias, mean, variance) =>
+        T.batchNorm(x!, { weight: weight!, bias: bias!, mean: mean!, variance: variance!, eps: 1e-5 }).y,
+      reference: (x, weight, bias, mean, variance) =>
+        affine(
+          ndarray(
+            x!.shape,
+            x!.data.map((value, i) => (value - mean!.data[at(i)]!) / Math.sqrt(variance!.data[at(i)]! + 1e-5)),
+          ),
+          weight!,
+          bias!,
+          at,
+        ),
+      inputs: [
+        { shape },
+        { shape: channels, range: [0.5, 2] },
+        { shape: channels },
+        { shape: channels, gradient: false },
+        { shape: channels, range: [0.5, 2], gradient: false },
+      ],
+    });
+  });
+
+  it("returns the mean and the biased variance, without a graph", async () => {
+    const x = T.requireGrad(gpu.tensor([1, 2, 30, 40, 5, 6, 70, 80], [2, 2, 2]));
+    const { mean, variance } = T.batchNorm(x);
+    expect([mean.requiresGrad, variance.requiresGrad]).toEqual([false, false]);
+    expectClose(await mean.data(), [3.5, 55]);
+    expectClose(await variance.data(), [4.25, 425]);
+  });
+
+  it("gives back its memory", async () => {
+    const x = T.requireGrad(gpu.ones([2, 3, 4]));
+    const weight = T.requireGrad(gpu.ones([3]));
+    await expectNoLeak(() => {
+      T.backward(T.batchNorm(x, { weight }).y.square().sum());
+    });
+  });
+
+  it("names what is wrong", () => {
+    const x = gpu.zeros([2, 3, 4]);
+    expect(() => T.batchNorm(gpu.zeros([2]))).toThrow("batchNorm: x f32[2] has no axis of channels");
+    expect(() => T.batchNorm(x, { weight: gpu.zeros([4]) })).toThrow("batchNorm: weight f32[4] is not of shape [3]");
+    expect(() => T.batchNorm(x, { mean: gpu.zeros([3]) })).toThrow("mean and variance go together");
+  });
+});
+
+describe("l2Normalize", () => {
+  it.each([
+    [[2, 7, 4], -1],
+    [[2, 7, 4], 1],
+    [[5], 0],
+    [[3, 512], -1],
+  ] as const)("makes %j unit length along %i", async (shape, dim) => {
+    const axis = dim < 0 ? dim + shape.length : dim;
+    await checkOp("l2Normalize", {
+      op: (x) => T.l2Normalize(x!, { dim }),
+      reference: (x) => alongAxes(x!, [axis], (row) => unitRow(row)),
+      inputs: [{ shape }],
+    });
+  });
+
+  it("divides by eps below it, and has a finite gradient at zero", async () => {
+    const x = T.requireGrad(gpu.tensor([3, 4, 3e-4, 4e-4, 0, 0], [3, 2]));
+    const y = T.l2Normalize(x, { eps: 1e-3 });
+    expectClose(await y.data(), [0.6, 0.8, 0.3, 0.4, 0, 0]);
+    const dx = T.backward(y, { grad: gpu.ones([3, 2]) }).get(x)!;
+    expectClose(await dx.data(), [0.2 * (1 - 0.6 * 1.4), 0.2 * (1 - 0.8 * 1.4), 1000, 1000, 1000, 1000]);
+  });
+});
