@@ -1,0 +1,303 @@
+import type { ConvGeometry, View } from "../../../backend.ts";
+import { denseLayout } from "../../../layout.ts";
+import type { WebGPU } from "../device.ts";
+import { kernel } from "../kernel.ts";
+import { gridStride } from "./wgsl.ts";
+
+const WG = 64;
+
+/** Bytes that the buffers between the steps of a convolution may take; larger work is done in parts. */
+export const WORKSPACE_BYTES = 64 * 2 ** 20;
+
+/** Images `image … image + images − 1`, output rows `row … row + rows − 1` of each. */
+export interface Part {
+  readonly image: number;
+  readonly images: number;
+  readonly row: number;
+  readonly rows: number;
+}
+
+/** Input rows that `rows` neighbouring output rows look at. */
+export function inputRows({ kernel: [kh], stride, dilation }: ConvGeometry, rows: number): number {
+  return (rows - 1) * stride[0] + (kh - 1) * dilation[0] + 1;
+}
+
+/** Cuts a batch into whole images, or an image into runs of output rows, so that a part's buffer stays within bounds. */
+export function partsOf(geometry: ConvGeometry, bytesPerInputRow: number): Part[] {
+  const { batch, outHeight } = geometry;
+  const parts: Part[] = [];
+  const images = Math.floor(WORKSPACE_BYTES / (bytesPerInputRow * inputRows(geometry, outHeight)));
+  if (images > 0) {
+    for (let image = 0; image < batch; image += images) {
+      parts.push({ image, images: Math.min(images, batch - image), row: 0, rows: outHeight });
+    }
+    return parts;
+  }
+  const extra = Math.floor(WORKSPACE_BYTES / bytesPerInputRow) - inputRows(geometry, 1);
+  const rows = 1 + Math.max(0, Math.floor(extra / geometry.stride[0]));
+  for (let image = 0; image < batch; image++) {
+    for (let row = 0; row < outHeight; row += rows) {
+      parts.push({ image, images: 1, row, rows: Math.min(rows, outHeight - row) });
+    }
+  }
+  return parts;
+}
+
+/**
+ * One thread reads around one vector of columns in one row of one channel, and writes it once for each horizontal tap:
+ * `s[plane, kx, row, ox] = x[plane, top + row, ox·stride + kx·dilation − left]`, zero outside the image.
+ */
+const shiftKernel = kernel("conv-shift", () => ({
+  inputs: { x: "f32" },
+  outputs: { s: "vec4f" },
+  uniforms: {
+    count: "u32",
+    planeFrom: "u32",
+    height: "u32",
+    width: "u32",
+    rows: "u32",
+    cols: "u32",
+    taps: "u32",
+    stride: "u32",
+    dilation: "u32",
+    top: "i32",
+    left: "i32",
+  },
+  workgroupSize: WG,
+  source: `
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let step = i32(u.stride);
+  let end = i32(u.width);
+  for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
+    let col = i % u.cols;
+    let row = (i / u.cols) % u.rows;
+    let plane = i / (u.cols * u.rows);
+    let iy = i32(row) + u.top;
+    let inside = iy >= 0 && iy < i32(u.height);
+    let base = ((plane + u.planeFrom) * u.height + u32(max(iy, 0))) * u.width;
+    var to = (plane * u.taps * u.rows + row) * u.cols + col;
+    var ix = i32(col * 4u * u.stride) - u.left;
+    for (var kx = 0u; kx < u.taps; kx++) {
+      var v = vec4f();
+      if (inside) {
+        let at = vec4i(ix, ix + step, ix + 2 * step, ix + 3 * step);
+        let safe = base + vec4u(clamp(at, vec4i(0), vec4i(end - 1)));
+        v = select(vec4f(), vec4f(x[safe.x], x[safe.y], x[safe.z], x[safe.w]), (at >= vec4i(0)) & (at < vec4i(end)));
+      }
+      s[to] = v;
+      to += u.rows * u.cols;
+      ix += i32(u.dilation);
+    }
+  }
+}`,
+}));
+
+/** A copy of some images for each horizontal tap, in rows of whole vectors: a product's columns, but for the vertical taps. */
+export interface Shifted {
+  readonly view: View;
+  /** Rows of a plane, vectors of a row. */
+  readonly rows: number;
+  readonly cols: number;
+  readonly release: () => void;
+}
+
+/**
+ * What a convolution multiplies its weight with. The full im2col matrix repeats every pixel for each of kh·kw taps; here only
+ * the kw horizontal taps are copied, which makes their loads aligned vectors, and a vertical tap is a step of whole rows.
+ */
+export function shiftedRows(gpu: WebGPU, x: View, geometry: ConvGeometry, part: Part): Shifted {
+  const { channels, height, width, outWidth, kernel: taps, stride, padding, dilation } = geometry;
+  const cols = Math.ceil(outWidth / 4);
+  const rows = inputRows(geometry, part.rows);
+  const count = part.images * channels * rows * cols;
+  const storage = gpu.pool.take(count * taps[1] * 16, "convolution columns");
+  const view: View = { storage, layout: denseLayout([count * taps[1] * 4]), dtype: "f32" };
+  shiftKernel.run(gpu, {
+    template: {},
+    operands: { x, s: view },
+    uniforms: {
+      count,
+      planeFrom: part.image * channels,
+      height,
+      width,
+      rows,
+      cols,
+      taps: taps[1],
+      stride: stride[1],
+      dilation: dilation[1],
+      top: part.row * stride[0] - padding[0],
+      left: padding[1],
+    },
+    workgroups: gridStride(gpu, count, WG),
+  });
+  return { view, rows, cols, release: () => storage.release() };
+}
+
+/** One thread writes four channels of one pixel: `t[plane, row, col, c]` from `x`, zero outside the image and past the last channel. */
+const channelsLastKernel = kernel("conv-channels-last", () => ({
+  inputs: { x: "f32" },
+  outputs: { t: "vec4f" },
+  uniforms: {
+    count: "u32",
+    planeFrom: "u32",
+    channels: "u32",
+    vectors: "u32",
+    height: "u32",
+    width: "u32",
+    rows: "u32",
+    cols: "u32",
+    top: "i32",
+    left: "i32",
+  },
+  workgroupSize: WG,
+  source: `
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
+    let col = i % u.cols;
+    let row = (i / u.cols) % u.rows;
+    let rest = i / (u.cols * u.rows);
+    let vector = rest % u.vectors;
+    let plane = rest / u.vectors;
+    let iy = i32(row) + u.top;
+    let ix = i32(col) - u.left;
+    var v = vec4f();
+    if (iy >= 0 && iy < i32(u.height) && ix >= 0 && ix < i32(u.width)) {
+      let area = u.height * u.width;
+      let c = vector * 4u + vec4u(0u, 1u, 2u, 3u);
+      let at = (plane + u.planeFrom) * u.channels * area + u32(iy) * u.width + u32(ix) + min(c, vec4u(u.channels - 1u)) * area;
+      v = select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), c < vec4u(u.channels));
+    }
+    t[((plane * u.rows + row) * u.cols + col) * u.vectors + vector] = v;
+  }
+}`,
+}));
+
+/** Pixel by pixel, the channels of a group side by side in whole vectors; padding included. */
+export interface ChannelsLast {
+  readonly view: View;
+  readonly rows: number;
+  readonly cols: number;
+  /** Vectors of a pixel. */
+  readonly vectors: number;
+  readonly release: () => void;
+}
+
+/** The part of `x (b, c, h, w)` that a convolution looks at, as (b, groups, rows, cols, c / groups). */
+export function channelsLast(gpu: WebGPU, x: View, geometry: ConvGeometry, part: Part): ChannelsLast {
+  const { height, width, outWidth, kernel: taps, stride, padding, dilation, groups } = geometry;
+  const channels = geometry.channels / groups;
+  const vectors = Math.ceil(channels / 4);
+  const rows = inputRows(geometry, part.rows);
+  const cols = (outWidth - 1) * stride[1] + (taps[1] - 1) * dilation[1] + 1;
+  const count = part.images * groups * vectors * rows * cols;
+  const storage = gpu.pool.take(count * 16, "convolution pixels");
+  const view: View = { storage, layout: denseLayout([count * 4]), dtype: "f32" };
+  channelsLastKernel.run(gpu, {
+    template: {},
+    operands: { x, t: view },
+    uniforms: {
+      count,
+      planeFrom: part.image * groups,
+      channels,
+      vectors,
+      height,
+      width,
+      rows,
+      cols,
+      top: part.row * stride[0] - padding[0],
+      left: padding[1],
+    },
+    workgroups: gridStride(gpu, count, WG),
+  });
+  return { view, rows, cols, vectors, release: () => storage.release() };
+}
+
+/**
+ * One thread sums one input pixel of one channel: the adjoint of im2col as a gather. It walks over the output pixels whose
+ * window holds the pixel; the tap is what is left of the distance.
+ */
+const gatherColumnsKernel = kernel("conv-gather-columns", () => ({
+  inputs: { cols: "f32" },
+  outputs: { dx: "f32" },
+  uniforms: {
+    count: "u32",
+    channels: "u32",
+    planeFrom: "u32",
+    planeStride: "u32",
+    height: "u32",
+    width: "u32",
+    outHeight: "u32",
+    outWidth: "u32",
+    kernel: "vec4u",
+    step: "vec4u",
+    padding: "vec4u",
+  },
+  workgroupSize: WG,
+  source: `
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let stride = u.step.xy;
+  let dilation = u.step.zw;
+  let reach = (u.kernel.xy - 1u) * dilation;
+  for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
+    let at = vec2u((i / u.width) % u.height, i % u.width) + u.padding.xy;
+    let plane = i / (u.width * u.height);
+    // From the first window that still reaches this pixel to the last that starts at or before it.
+    let first = (max(at, reach) - reach + stride - 1u) / stride;
+    let end = min(at / stride + 1u, vec2u(u.outHeight, u.outWidth));
+    let base = plane * u.kernel.x * u.kernel.y;
+    var sum = 0.0;
+    for (var oy = first.x; oy < end.x; oy++) {
+      let ky = (at.x - oy * stride.x) / dilation.x;
+      if (ky * dilation.x + oy * stride.x != at.x) { continue; }
+      for (var ox = first.y; ox < end.y; ox++) {
+        let kx = (at.y - ox * stride.y) / dilation.y;
+        if (kx * dilation.y + ox * stride.y != at.y) { continue; }
+        sum += cols[((base + ky * u.kernel.y + kx) * u.outHeight + oy) * u.outWidth + ox];
+      }
+    }
+    let image = plane / u.channels;
+    let to = u.planeFrom + image * u.planeStride + plane % u.channels;
+    dx[to * u.height * u.width + i % (u.width * u.height)] = sum;
+  }
+}`,
+}));
+
+/**
+ * Sums columns `(images, channels, kh·kw, outHeight·outWidth)` into planes of `dx`: plane `planeFrom + image·planeStride + c`.
+ */
+export function gatherColumns(
+  gpu: WebGPU,
+  geometry: ConvGeometry,
+  cols: View,
+  dx: View,
+  {
+    images,
+    channels,
+    planeFrom,
+    planeStride,
+  }: { images: number; channels: number; planeFrom: number; planeStride: number },
+): void {
+  const { height, width, outHeight, outWidth, kernel: taps, stride, padding, dilation } = geometry;
+  const count = images * channels * height * width;
+  gatherColumnsKernel.run(gpu, {
+    template: {},
+    operands: { cols, dx },
+    uniforms: {
+      count,
+      channels,
+      planeFrom,
+      planeStride,
+      height,
+      width,
+      outHeight,
+      outWidth,
+      kernel: taps,
+      step: [...stride, ...dilation],
+      padding,
+    },
+    workgroups: gridStride(gpu, count, WG),
+  });
+}

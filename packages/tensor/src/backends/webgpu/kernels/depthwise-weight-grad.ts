@@ -1,0 +1,161 @@
+import type { ConvGeometry, View } from "../../../backend.ts";
+import type { WebGPU } from "../device.ts";
+import { foldGrid, kernel } from "../kernel.ts";
+import { loadRow, type NearWindow, nearWindow, shifted } from "./depthwise.ts";
+import { rowReductions, rowThreads } from "./wgsl.ts";
+
+/** Rows that one thread of the fast kernel walks down. */
+const STRIP = 16;
+
+/**
+ * One workgroup computes all taps of one output channel. A thread walks down strips of one vector of columns, keeping the last
+ * kh rows of dy, so that each row of x and dy is read once; the threads' sums are joined at the end.
+ */
+const fastWeightGradKernel = kernel("depthwise-weight-grad", ({ kh, kw, left }: NearWindow, gpu) => {
+  const { subgroups, source } = rowReductions(gpu);
+  const taps = Array.from({ length: kh * kw }, (_, tap) => tap);
+  // Row iy of x meets row iy + padding − ky of dy under tap ky: d0 is the newest of them.
+  const products = taps.map((tap) => {
+    const [d, s] = [`d${Math.floor(tap / kw)}`, `s${tap % kw}`];
+    return `g${tap} = fma(${d}.x, ${s}.x, fma(${d}.y, ${s}.y, fma(${d}.z, ${s}.z, fma(${d}.w, ${s}.w, g${tap}))));`;
+  });
+  const age = Array.from({ length: kh - 1 }, (_, i) => `d${kh - 1 - i} = d${kh - 2 - i};`).join(" ");
+  return {
+    inputs: { x: "vec4f", dy: "vec4f" },
+    outputs: { dw: "f32" },
+    uniforms: {
+      outChannels: "u32",
+      divide: "u32",
+      channels: "u32",
+      items: "u32",
+      strips: "u32",
+      height: "u32",
+      cols: "u32",
+      outHeight: "u32",
+      outCols: "u32",
+      padding: "i32",
+      zero: "u32",
+    },
+    workgroupSize: rowThreads(gpu),
+    subgroups,
+    source: `${source}
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let channel = group.x + group.y * groups.x;
+  if (channel >= u.outChannels) { return; }
+  ${taps.map((tap) => `var g${tap} = 0.0;`).join(" ")}
+  for (var item = local; item < u.items; item += WG) {
+    let col = item % u.outCols;
+    let strip = (item / u.outCols) % u.strips;
+    let image = item / (u.outCols * u.strips);
+    let origin = (image * u.channels + channel / u.divide) * u.height * u.cols;
+    let dyFrom = (image * u.outChannels + channel) * u.outHeight * u.outCols + col;
+    let begin = strip * ${STRIP}u;
+    let end = min(begin + ${STRIP}u, u.outHeight);
+    ${Array.from({ length: kh }, (_, ky) => `var d${ky} = vec4f();`).join(" ")}
+    for (var oy = begin; oy < end + ${kh - 1}u; oy++) {
+      ${age}
+      d0 = vec4f();
+      if (oy < end) { d0 = dy[dyFrom + oy * u.outCols]; }
+      let iy = i32(oy) - u.padding;
+      ${loadRow({ kh, kw, left })}
+      ${Array.from({ length: kw }, (_, kx) => `let s${kx} = ${shifted(kx - left)};`).join(" ")}
+      ${products.join("\n      ")}
+    }
+  }
+  ${taps.map((tap) => `{ let total = rowSum(g${tap}, local); if (local == 0u) { dw[channel * ${kh * kw}u + ${tap}u] = total; } }`).join("\n  ")}
+}`,
+  };
+});
+
+/** One workgroup computes one tap of one output channel; its threads take every WG-th output pixel. */
+const plainWeightGradKernel = kernel("depthwise-weight-grad-plain", (_: Record<never, never>, gpu) => {
+  const { subgroups, source } = rowReductions(gpu);
+  return {
+    inputs: { x: "f32", dy: "f32" },
+    outputs: { dw: "f32" },
+    uniforms: {
+      outputs: "u32",
+      batch: "u32",
+      outChannels: "u32",
+      channels: "u32",
+      divide: "u32",
+      zero: "u32",
+      kernel: "vec4i",
+      step: "vec4i",
+      padding: "vec4i",
+      size: "vec4i",
+    },
+    workgroupSize: rowThreads(gpu),
+    subgroups,
+    source: `${source}
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let o = group.x + group.y * groups.x;
+  if (o >= u.outputs) { return; }
+  let taps = u32(u.kernel.x * u.kernel.y);
+  let channel = o / taps;
+  let tap = vec2i(i32(o % taps) / u.kernel.y, i32(o % taps) % u.kernel.y);
+  let area = u32(u.size.z * u.size.w);
+  var sum = 0.0;
+  for (var item = local; item < u.batch * area; item += WG) {
+    let image = item / area;
+    let at = vec2i(i32((item % area) / u32(u.size.w)), i32(item % u32(u.size.w)));
+    let origin = at * u.step.xy + tap * u.step.zw - u.padding.xy;
+    if (all(origin >= vec2i(0)) && all(origin < u.size.xy)) {
+      let plane = image * u.channels + channel / u.divide;
+      let value = x[(plane * u32(u.size.x) + u32(origin.x)) * u32(u.size.y) + u32(origin.y)];
+      sum = fma(value, dy[(image * u.outChannels + channel) * area + item % area], sum);
+    }
+  }
+  let total = rowSum(sum, local);
+  if (local == 0u) { dw[o] = total; }
+}`,
+  };
+});
+
+export function depthwiseWeightGrad(gpu: WebGPU, geometry: ConvGeometry, x: View, dw: View, dy: View): void {
+  const { batch, channels, height, width, outChannels, outHeight, outWidth, kernel: taps, padding } = geometry;
+  const divide = outChannels / channels;
+  const window = nearWindow(geometry);
+  if (window) {
+    const strips = Math.ceil(outHeight / STRIP);
+    fastWeightGradKernel.run(gpu, {
+      template: window,
+      operands: { x, dy, dw },
+      uniforms: {
+        outChannels,
+        divide,
+        channels,
+        items: batch * strips * (outWidth / 4),
+        strips,
+        height,
+        cols: width / 4,
+        outHeight,
+        outCols: outWidth / 4,
+        padding: padding[0],
+        zero: 0,
+      },
+      workgroups: foldGrid(outChannels),
+    });
+    return;
+  }
+  const outputs = outChannels * taps[0] * taps[1];
+  plainWeightGradKernel.run(gpu, {
+    template: {},
+    operands: { x, dy, dw },
+    uniforms: {
+      outputs,
+      batch,
+      outChannels,
+      channels,
+      divide,
+      zero: 0,
+      kernel: taps,
+      step: [...geometry.stride, ...geometry.dilation],
+      padding,
+      size: [height, width, outHeight, outWidth],
+    },
+    workgroups: foldGrid(outputs),
+  });
+}

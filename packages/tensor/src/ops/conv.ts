@@ -1,0 +1,149 @@
+import { gradEnabled, record } from "../autograd.ts";
+import type { ConvGeometry } from "../backend.ts";
+import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { empty, type Tensor } from "../tensor.ts";
+import { stack } from "./join.ts";
+import { add, deviceOf, maximum } from "./pointwise.ts";
+import { max } from "./reduce.ts";
+import { reshape, slice } from "./view.ts";
+
+/** A size that is the same for both axes, or (height, width). */
+export type Size2d = number | readonly [number, number];
+
+/** The two numbers of a size. */
+export function pair(size: Size2d): readonly [number, number] {
+  return typeof size === "number" ? [size, size] : size;
+}
+
+/** Defaults: no bias, stride 1, padding 0 (zeros on both sides), dilation 1, one group. */
+export interface ConvOptions {
+  /** (outChannels) */
+  readonly bias?: Tensor;
+  readonly stride?: Size2d;
+  readonly padding?: Size2d;
+  readonly dilation?: Size2d;
+  readonly groups?: number;
+}
+
+/** @throws ShapeError unless both numbers are whole and at least `least`. */
+function checkPair(op: string, name: string, [h, w]: readonly [number, number], least: number): void {
+  if (Number.isInteger(h) && Number.isInteger(w) && h >= least && w >= least) return;
+  throw new ShapeError(`${op}: ${name} [${h}, ${w}] has to be whole numbers of at least ${least}`);
+}
+
+function geometryOf(x: Tensor, weight: Tensor, options: ConvOptions): ConvGeometry {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, bias } = options;
+  const what = `x ${describe(x)}, weight ${describe(weight)}`;
+  if (x.rank !== 4 || weight.rank !== 4) {
+    throw new ShapeError(`conv2d: takes x (b, c, h, w) and weight (out, c / groups, kh, kw), got ${what}`);
+  }
+  if (x.dtype !== "f32" || weight.dtype !== "f32") throw new DTypeError(`conv2d: takes f32, got ${what}`);
+  const [batch, channels, height, width] = x.shape as [number, number, number, number];
+  const [outChannels, groupChannels, kh, kw] = weight.shape as [number, number, number, number];
+  if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0 || outChannels % groups !== 0) {
+    throw new ShapeError(
+      `conv2d: groups ${groups} has to divide the channels, ${channels} in and ${outChannels} out: ${what}`,
+    );
+  }
+  if (channels / groups !== groupChannels) {
+    throw new ShapeError(
+      `conv2d: channels differ: x has ${channels} in ${groups} groups, weight takes ${groupChannels} a group: ${what}`,
+    );
+  }
+  if (bias && (bias.rank !== 1 || bias.size !== outChannels)) {
+    throw new ShapeError(`conv2d: bias ${describe(bias)} does not fit ${outChannels} output channels: ${what}`);
+  }
+  const steps = { stride: pair(stride), padding: pair(padding), dilation: pair(dilation) };
+  checkPair("conv2d", "stride", steps.stride, 1);
+  checkPair("conv2d", "padding", steps.padding, 0);
+  checkPair("conv2d", "dilation", steps.dilation, 1);
+  const [outHeight, outWidth] = ([height, width] as const).map((size, axis) => {
+    const reach = steps.dilation[axis]! * (weight.shape[2 + axis]! - 1) + 1;
+    const room = size + 2 * steps.padding[axis]! - reach;
+    if (room < 0) {
+      const padded = size + 2 * steps.padding[axis]!;
+      throw new ShapeError(
+        `conv2d: the window of ${reach} is larger than the padded image of ${padded} along dim ${axis + 2}: ${what}`,
+      );
+    }
+    return Math.floor(room / steps.stride[axis]!) + 1;
+  }) as [number, number];
+  return { batch, channels, height, width, outChannels, outHeight, outWidth, kernel: [kh, kw], groups, ...steps };
+}
+
+/**
+ * Cross-correlation of images: `x (b, c, h, w)`, `weight (out, c / groups, kh, kw)` → `(b, out, h', w')` with
+ * `h' = ⌊(h + 2·padding − dilation·(kh − 1) − 1) / stride⌋ + 1`. With as many groups as channels it is depthwise.
+ * @throws ShapeError for sizes that do not fit.
+ */
+export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor {
+  const geometry = geometryOf(x, weight, options);
+  const device = deviceOf("conv2d", x, weight);
+  const { batch, outChannels, outHeight, outWidth } = geometry;
+  const y = empty(device, [batch, outChannels, outHeight, outWidth], "f32", "conv2d");
+  if (y.size > 0)
+    device.backend.conv2d({ geometry, x: x.dense("conv2d"), weight: weight.dense("conv2d"), y: y.view() });
+  record(
+    y,
+    "conv2d",
+    [x, (dy) => inputGradient(dy, x, weight, geometry)],
+    [weight, (dy) => weightGradient(dy, x, weight, geometry)],
+  );
+  return options.bias ? add(y, reshape(options.bias, [1, outChannels, 1, 1])) : y;
+}
+
+function inputGradient(dy: Tensor, x: Tensor, weight: Tensor, geometry: ConvGeometry): Tensor {
+  if (dy.size === 0) return x.device.zeros(x.shape);
+  const dx = empty(x.device, x.shape, "f32", "conv2d.dx");
+  x.device.backend.conv2dInputGrad({ geometry, x: dx.view(), weight: weight.dense("conv2d"), y: dy.dense("conv2d") });
+  return dx;
+}
+
+function weightGradient(dy: Tensor, x: Tensor, weight: Tensor, geometry: ConvGeometry): Tensor {
+  if (dy.size === 0) return x.device.zeros(weight.shape);
+  const dWeight = empty(x.device, weight.shape, "f32", "conv2d.dWeight");
+  x.device.backend.conv2dWeightGrad({ geometry, x: x.dense("conv2d"), weight: dWeight.view(), y: dy.dense("conv2d") });
+  return dWeight;
+}
+
+/** What a pooling takes: the window, and its step (default: the window, so that windows tile the image). */
+export interface PoolOptions {
+  readonly kernel: Size2d;
+  readonly stride?: Size2d;
+}
+
+/** The window, the step and the output size of a pooling without padding. */
+export function poolGeometry(
+  op: string,
+  x: Tensor,
+  { kernel, stride = kernel }: PoolOptions,
+): { kernel: readonly [number, number]; stride: readonly [number, number]; outSize: readonly [number, number] } {
+  if (x.rank !== 4) throw new ShapeError(`${op}: takes x (b, c, h, w), got ${describe(x)}`);
+  const window = pair(kernel);
+  const step = pair(stride);
+  checkPair(op, "kernel", window, 1);
+  checkPair(op, "stride", step, 1);
+  if (window[0] > x.shape[2]! || window[1] > x.shape[3]!) {
+    throw new ShapeError(`${op}: the window [${window.join(", ")}] is larger than the image of x ${describe(x)}`);
+  }
+  const outSize = [0, 1].map((axis) => Math.floor((x.shape[2 + axis]! - window[axis]!) / step[axis]!) + 1) as [
+    number,
+    number,
+  ];
+  return { kernel: window, stride: step, outSize };
+}
+
+/**
+ * Largest value of each window, NaN if there is one: `x (b, c, h, w)` → `(b, c, ⌊(h − kh) / stride⌋ + 1, …)`. The gradient goes
+ * to the first of equal values, in row-major order.
+ */
+export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
+  const { kernel, stride, outSize } = poolGeometry("maxPool2d", x, options);
+  const range = (axis: 0 | 1, tap: number) =>
+    [tap, tap + (outSize[axis] - 1) * stride[axis] + 1, stride[axis]] as const;
+  // One strided view of the image for each position in the window.
+  const taps = Array.from({ length: kernel[0] * kernel[1] }, (_, tap) =>
+    slice(x, [null, null, range(0, Math.floor(tap / kernel[1])), range(1, tap % kernel[1])]),
+  );
+  return gradEnabled() && x.requiresGrad ? max(stack(taps, 0), 0).values : taps.reduce((a, b) => maximum(a, b));
+}
