@@ -122,6 +122,35 @@ describe("PyTorch's treatment of NaN and infinity", () => {
     expectClose(await op().data(), expected, { rel: 0, abs: 1e-30 });
   });
 
+  it("NaN passes through every function", async () => {
+    const ops = [
+      T.neg,
+      T.abs,
+      T.exp,
+      T.log,
+      T.sqrt,
+      T.rsqrt,
+      T.sin,
+      T.cos,
+      T.tanh,
+      T.sigmoid,
+      T.erf,
+      T.gelu,
+      T.softplus,
+      T.floor,
+    ];
+    for (const op of ops) {
+      const y = await op(gpu.tensor([Number.NaN, Number.NaN, Number.NaN, Number.NaN, Number.NaN])).data();
+      expect([...y].every(Number.isNaN), op(x).label).toBe(true);
+    }
+  });
+
+  it("sine and cosine stay accurate far from 0", async () => {
+    const values = Float32Array.from({ length: 400 }, (_, i) => (i - 200) * 9.7);
+    expectClose(await T.sin(gpu.tensor(values)).data(), [...values].map(Math.sin), { rel: 0, abs: 1e-6 });
+    expectClose(await T.cos(gpu.tensor(values)).data(), [...values].map(Math.cos), { rel: 0, abs: 1e-6 });
+  });
+
   it("checkFinite names the place", async () => {
     await expect(T.checkFinite(x, "after block 3")).rejects.toThrow("holds a NaN or an infinity after block 3");
     await T.checkFinite(gpu.ones([3]), "here");

@@ -12,7 +12,25 @@ const PRELUDE: Readonly<Record<string, string>> = {
   min: "fn min_(a: F, b: F) -> F { return select(min(a, b), a + b, isNan_(a) | isNan_(b)); }",
   // tanh(88) and more overflows on some drivers, and is 1 in f32 from 9.1 on.
   tanh: "fn tanh_(x: F) -> F { return select(tanh(clamp(x, F(-20.0), F(20.0))), x, isNan_(x)); }",
-  sigmoid: "fn sigmoid_(x: F) -> F { return F(1.0) / (F(1.0) + exp(-x)); }",
+  // Some drivers give 0 for exp(NaN).
+  exp: "fn exp_(x: F) -> F { return select(exp(x), x, isNan_(x)); }",
+  log: "fn log_(x: F) -> F { return select(log(x), x, isNan_(x)); }",
+  sigmoid: "fn sigmoid_(x: F) -> F { return select(F(1.0) / (F(1.0) + exp(-x)), x, isNan_(x)); }",
+  // WGSL allows its own sine an error of 2^-11.
+  sin: "fn sin_(x: F) -> F { return turn(x, I(0)); }",
+  cos: "fn cos_(x: F) -> F { return turn(x, I(1)); }",
+  turn: `fn turn(x: F, quarters: I) -> F {
+  // x = j·π/2 + r: π/2 in three parts, so that r keeps its digits for |x| up to some thousands; then Cephes' minimax
+  // polynomials for sine and cosine on [-π/4, π/4].
+  let j = round(x * F(0.636619772));
+  let r = fma(j, F(-7.549789948768648e-8), fma(j, F(-4.837512969970703e-4), fma(j, F(-1.5703125), x)));
+  let s = r * r;
+  let sine = fma(fma(fma(F(-1.9515295891e-4), s, F(8.3321608736e-3)), s, F(-1.6666654611e-1)) * s, r, r);
+  let cosine = fma(fma(fma(F(2.443315711809948e-5), s, F(-1.388731625493765e-3)), s, F(4.166664568298827e-2)), s * s, fma(F(-0.5), s, F(1.0)));
+  let q = (I(j) + quarters) & I(3);
+  let y = select(sine, cosine, (q & I(1)) == I(1));
+  return select(select(y, -y, q >= I(2)), bitcast<F>(bitcast<U>(x) | U(0x7fc00000u)), !isFinite_(x));
+}`,
   sign: "fn sign_(x: F) -> F { return select(select(F(0.0), F(1.0), x > F(0.0)), F(-1.0), x < F(0.0)); }",
   // Two ranges, good to about 1 ulp: an odd polynomial near 0, 1 − exp(polynomial) further out. Coefficients: N. Juffa,
   // "Efficient single-precision erf", minimax fits on [0, 0.9277] and [0.9277, 3.92].
@@ -39,7 +57,18 @@ const PRELUDE: Readonly<Record<string, string>> = {
 }`,
 };
 
-const NEEDS_IS_NAN: ReadonlySet<string> = new Set(["max", "min", "tanh", "erf"]);
+/** Functions that other functions call. */
+const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  max: ["isNan"],
+  min: ["isNan"],
+  tanh: ["isNan"],
+  exp: ["isNan"],
+  log: ["isNan"],
+  sigmoid: ["isNan"],
+  erf: ["isNan"],
+  sin: ["turn", "isFinite"],
+  cos: ["turn", "isFinite"],
+};
 const INFIX: Readonly<Record<string, string>> = {
   add: "+",
   sub: "-",
@@ -123,7 +152,7 @@ export function printWgsl(
     const own = PRELUDE[x.op] !== undefined && ("a" in x ? x.a.dtype === "f32" || x.a.dtype === "f16" : false);
     if (own) {
       used.add(x.op);
-      if (NEEDS_IS_NAN.has(x.op)) used.add("isNan");
+      for (const needed of NEEDS[x.op] ?? []) used.add(needed);
     }
     return `${x.op}${own ? "_" : ""}(${args.join(", ")})`;
   };

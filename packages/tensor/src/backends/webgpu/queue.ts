@@ -30,6 +30,7 @@ export class LaunchQueue {
   #entries: Entry[] = [];
   #running: Promise<void> = Promise.resolve();
   #scheduled = false;
+  #busy = false;
   #uniformBuffer: GPUBuffer | undefined;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #launches = 0;
@@ -67,13 +68,13 @@ export class LaunchQueue {
       this.#submit();
     } else {
       this.#scheduled = true;
-      void this.flush().finally(() => {
+      const done = (): void => {
         this.#scheduled = false;
-      });
+      };
+      // An error stays with the device, which throws it at the next read or sync.
+      void this.flush().then(done, done);
     }
   }
-
-  #busy = false;
 
   /** Submits all that is recorded. Rejects with the first error of the device. */
   flush(): Promise<void> {
