@@ -91,17 +91,19 @@ export class DAT extends Module {
    */
   forward(x: Tensor, { mode = inference, modulator = null }: DATForward = {}): Tensor {
     const size = this.#checkImages(x);
-    const shallow = this.shallow(x); // (b, c, h, w)
-    let tokens = this.beforeGroups.forward(imageToTokens(shallow)); // (b, n, c)
-    for (const [group, layer] of this.layers.entries()) {
-      if (modulator) tokens = replaced(tokens, modulator.modulate(group, tokens));
-      tokens = replaced(
-        tokens,
-        transient(() => layer.forward(tokens, size, mode)),
-      );
-    }
-    const deep = this.convAfterBody.forward(tokensToImage(this.norm.forward(tokens), size));
-    return leave(this.head.forward(add(deep, shallow)), this.mean, this.range);
+    return transient(() => {
+      const shallow = this.shallow(x); // (b, c, h, w)
+      let tokens = this.beforeGroups.forward(imageToTokens(shallow)); // (b, n, c)
+      for (const [group, layer] of this.layers.entries()) {
+        if (modulator) tokens = replaced(tokens, modulator.modulate(group, tokens));
+        tokens = replaced(
+          tokens,
+          transient(() => layer.forward(tokens, size, mode)),
+        );
+      }
+      const deep = this.convAfterBody.forward(tokensToImage(this.norm.forward(tokens), size));
+      return leave(this.head.forward(add(deep, shallow)), this.mean, this.range);
+    });
   }
 
   /** The first convolution of centred images: `(b, inChannels, h, w)` → `(b, c, h, w)`. */

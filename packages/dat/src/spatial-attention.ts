@@ -44,7 +44,9 @@ export class WindowAttention extends Module {
     const shifted = mask ? roll(qkv, [-down, -right], [3, 4]) : qkv;
     const windows = partition(shifted, table.window, this.#heads); // (3, b, windows, g, n, d)
     const bias = this.pos.forward(table);
-    const attended = windowRanges(windows).map(([start, length]) => {
+    const [, b, count, g, n] = windows.shape as [number, number, number, number, number, number];
+    const bytes = b * g * n * n * Float32Array.BYTES_PER_ELEMENT;
+    const attended = windowRanges(count, bytes, windows.device.info.maxTensorBytes).map(([start, length]) => {
       const [q, k, v] = [0, 1, 2].map((i) => narrow(select(windows, 0, i), 1, start, length)) as [
         Tensor,
         Tensor,
@@ -67,18 +69,15 @@ export class WindowAttention extends Module {
 }
 
 /**
- * The windows `(3, b, windows, g, n, d)` in as few pieces [start, length] as keep the attention map of each, (b, length, g, n, n),
- * within the device's largest tensor.
+ * The pieces [start, length] of a row of windows whose attention maps, (b, length, g, n, n), stay within the device's largest
+ * tensor: as few as possible, of equal length but the last.
  */
-function windowRanges({ shape, device }: Tensor): [number, number][] {
-  const [, b, count, g, n] = shape as [number, number, number, number, number, number];
-  const bytesPerWindow = b * g * n * n * Float32Array.BYTES_PER_ELEMENT;
-  const most = Math.max(1, Math.floor(device.info.maxTensorBytes / bytesPerWindow));
-  const pieces = Math.ceil(count / most);
-  const length = Math.ceil(count / pieces);
-  return Array.from({ length: Math.ceil(count / length) }, (_, i) => [
+export function windowRanges(windows: number, bytesPerWindow: number, maxTensorBytes: number): [number, number][] {
+  const most = Math.max(1, Math.floor(maxTensorBytes / bytesPerWindow));
+  const length = Math.ceil(windows / Math.ceil(windows / most));
+  return Array.from({ length: Math.ceil(windows / length) }, (_, i) => [
     i * length,
-    Math.min(length, count - i * length),
+    Math.min(length, windows - i * length),
   ]);
 }
 

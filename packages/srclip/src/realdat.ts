@@ -65,7 +65,8 @@ export class RealDAT extends Module {
    * @throws ShapeError when the images or the prompt do not fit the configuration or each other
    */
   forward(x: Tensor, { mode = inference, prompt = null }: RealDATForward = {}): Tensor {
-    return this.dat.forward(x, { mode, modulator: prompt && this.modulator(x, prompt, mode) });
+    const run = (): Tensor => this.dat.forward(x, { mode, modulator: prompt && this.modulator(x, prompt, mode) });
+    return gradEnabled() ? run() : scope(run);
   }
 
   override loadStateDict(entries: StateDict, options: LoadOptions = {}): LoadReport {

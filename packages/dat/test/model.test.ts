@@ -1,0 +1,187 @@
+import { readFileSync } from "node:fs";
+import { type Mode, StateDictError } from "@deplsr/nn";
+import { backward, Device, mean, noGrad, Rng, readSafetensors, type StoredTensor, scope } from "@deplsr/tensor";
+import { afterAll, describe, expect, it } from "vitest";
+import { checkConfig, type DATConfig } from "../src/config.ts";
+import { configFromReference } from "../src/keys.ts";
+import { DAT } from "../src/model.ts";
+import { windowRanges } from "../src/spatial-attention.ts";
+import { datState } from "../src/state.ts";
+
+const device = await Device.request();
+afterAll(() => device.destroy());
+
+const init = { device, rng: new Rng(7) };
+const TINY: DATConfig = configFromReference({
+  img_size: 16,
+  embed_dim: 32,
+  depth: [3],
+  num_heads: [2],
+  split_size: [2, 4],
+  expansion_factor: 2,
+  drop_path_rate: 0,
+  upscale: 2,
+  upsampler: "pixelshuffledirect",
+});
+
+/** The state of a checkpoint of the reference, with its configuration. */
+function golden(name: string): { config: DATConfig; state: Map<string, StoredTensor> } {
+  const file = new URL(`../../../../shared/golden/dat/${name}.safetensors`, import.meta.url);
+  const { tensors, metadata } = readSafetensors(readFileSync(file));
+  const state = [...tensors].filter(([key]) => key.startsWith("state."));
+  const { args } = JSON.parse(metadata.config ?? "{}") as { args: Record<string, unknown> };
+  return {
+    config: configFromReference(args),
+    state: new Map(state.map(([key, tensor]) => [key.slice("state.".length), tensor])),
+  };
+}
+
+describe("DAT", () => {
+  it.each<[string, Partial<DATConfig>]>([
+    ["1conv, pixelshuffledirect", {}],
+    [
+      "3conv, pixelshuffle x4, no qkv bias",
+      { resiConnection: "3conv", upsampler: "pixelshuffle", upscale: 4, qkvBias: false },
+    ],
+    ["x3, grey, two groups", { upsampler: "pixelshuffle", upscale: 3, inChannels: 1, depth: [1, 1], numHeads: [2, 4] }],
+  ])("has the entries of the reference's checkpoints: %s", (_, change) => {
+    const config = checkConfig({ ...TINY, ...change });
+    const model = new DAT(config, init);
+    const list = (role: string): string[] =>
+      datState(config).flatMap((entry) => (entry.role === role ? [`${entry.name} [${entry.shape}]`] : []));
+    const named = ([name, { shape }]: [string, { shape: readonly number[] }]): string => `${name} [${shape}]`;
+    expect([...model.parameters()].map(named)).toEqual(list("parameter"));
+    expect([...model.buffers()].map(named)).toEqual(list("statistic"));
+    expect([...model.derivedBuffers()].map(named)).toEqual(list("derived"));
+    model.dispose();
+  });
+
+  it("computes the buffers that the reference stores", async () => {
+    const { config, state } = golden("dat_w2x4_d4-2_ps2_1conv");
+    const model = new DAT(config, init);
+    const derived = model.derivedBuffers();
+    expect(derived.size).toBeGreaterThan(0);
+    for (const [name, tensor] of derived) {
+      const stored = state.get(name)!;
+      expect(tensor.shape, name).toEqual(stored.shape);
+      expect([...(await tensor.data())], name).toEqual([...stored.toFloat32()]);
+    }
+    model.dispose();
+  });
+
+  it("loads with and without those buffers, and refuses those of other windows", () => {
+    const { config, state } = golden("dat_w2x4_d4-2_ps2_1conv");
+    const model = new DAT(config, init);
+    const bare = model.withoutDerived(state);
+    expect(bare.size).toBe(model.stateDict().size);
+    expect(model.loadStateDict(state)).toEqual(model.loadStateDict(bare));
+    const prefixed = new Map([...state].map(([name, tensor]) => [`module.${name}`, tensor]));
+    expect(model.loadStateDict(prefixed, { rename: (name) => name.replace(/^module\./, "") }).loaded).toHaveLength(
+      bare.size,
+    );
+    const other = new DAT({ ...config, splitSize: [4, 4] }, init);
+    expect(() => other.loadStateDict(state)).toThrow(StateDictError);
+    expect(() => other.loadStateDict(state)).toThrow("layers.0.blocks.0.attn.attns.0.relative_position_index [8, 8]");
+    model.dispose();
+    other.dispose();
+  });
+
+  it("takes images of any size, grey ones too", async () => {
+    const colour = new DAT(TINY, init);
+    const grey = new DAT({ ...TINY, inChannels: 1, imgRange: 255 }, init);
+    for (const [h, w] of [
+      [1, 1],
+      [4, 8],
+      [5, 13],
+    ] as const) {
+      for (const [model, channels] of [
+        [colour, 3],
+        [grey, 1],
+      ] as const) {
+        const out = scope(() => noGrad(() => model.forward(device.full([2, channels, h, w], 0.5))));
+        expect(out.shape).toEqual([2, channels, 2 * h, 2 * w]);
+        expect((await out.data()).every(Number.isFinite)).toBe(true);
+        out.dispose();
+      }
+    }
+    colour.dispose();
+    grey.dispose();
+  });
+
+  it("refuses what is not an image of its channels", () => {
+    const model = new DAT(TINY, init);
+    expect(() => model.forward(device.zeros([3, 8, 8]))).toThrow("DAT: expected images (b, 3, h, w), got [3, 8, 8]");
+    expect(() => model.forward(device.zeros([1, 1, 8, 8]))).toThrow(
+      "DAT: expected images (b, 3, h, w), got [1, 1, 8, 8]",
+    );
+    expect(() => model.forward(device.zeros([1, 3, 0, 8]))).toThrow("got [1, 3, 0, 8]");
+    model.dispose();
+  });
+
+  it("draws what it leaves out from the generator of the mode", async () => {
+    const model = new DAT({ ...TINY, dropPathRate: 0.5, dropRate: 0.1, attnDropRate: 0.1 }, init);
+    const images = device.full([2, 3, 4, 8], 0.5);
+    const run = async (mode?: Mode): Promise<string> => {
+      const out = noGrad(() => model.forward(images, mode ? { mode } : {}));
+      return String(await out.data());
+    };
+    expect(await run({ training: true, rng: new Rng(3) })).toBe(await run({ training: true, rng: new Rng(3) }));
+    expect(await run({ training: true, rng: new Rng(3) })).not.toBe(await run({ training: true, rng: new Rng(4) }));
+    expect(await run()).toBe(await run());
+    expect(() => model.forward(images, { mode: { training: true } })).toThrow("pass { training: true, rng }");
+    model.dispose();
+  });
+
+  it("keeps as many buffers after every step", () => {
+    const model = new DAT(TINY, init);
+    const images = device.full([2, 3, 5, 9], 0.5);
+    const rng = new Rng(0);
+    const step = (): number => {
+      scope(() => {
+        backward(mean(model.forward(images, { mode: { training: true, rng } })));
+      });
+      return device.memory().liveBuffers;
+    };
+    const first = step();
+    expect(step()).toBe(first);
+    expect(step()).toBe(first);
+    const infer = (): number => {
+      noGrad(() => model.forward(images)).dispose();
+      return device.memory().liveBuffers;
+    };
+    const inferred = infer();
+    expect(infer()).toBe(inferred);
+    model.dispose();
+  });
+
+  it("gives back everything when disposed", () => {
+    const before = device.memory().liveBuffers;
+    const model = new DAT(TINY, init);
+    scope(() => {
+      noGrad(() => model.forward(device.full([1, 3, 5, 9], 0.5)));
+    });
+    expect(device.memory().liveBuffers).toBeGreaterThan(before);
+    model.dispose();
+    expect(device.memory().liveBuffers).toBe(before);
+  });
+});
+
+describe("windowRanges", () => {
+  it("cuts only what does not fit, evenly", () => {
+    expect(windowRanges(16, 100, 1600)).toEqual([[0, 16]]);
+    expect(windowRanges(16, 100, 1599)).toEqual([
+      [0, 8],
+      [8, 8],
+    ]);
+    expect(windowRanges(10, 100, 399)).toEqual([
+      [0, 3],
+      [3, 3],
+      [6, 3],
+      [9, 1],
+    ]);
+    expect(windowRanges(2, 100, 10)).toEqual([
+      [0, 1],
+      [1, 1],
+    ]);
+  });
+});
