@@ -2,7 +2,7 @@ import type { Tensor } from "@deplsr/tensor";
 import { type FieldNames, inference, type Mode, Module } from "./module.ts";
 
 /** What a sequence is made of: a module with one input and one output, or a plain function. */
-export type Layer = (Module & { forward(x: Tensor, mode?: Mode): Tensor }) | ((x: Tensor, mode?: Mode) => Tensor);
+export type Layer = (Module & { forward(x: Tensor, mode?: Mode): Tensor }) | ((x: Tensor) => Tensor);
 
 /** Layers one after the other; functions take part in the numbering of the names, as PyTorch's activation modules do. */
 export class Sequential extends Module {
@@ -19,7 +19,7 @@ export class Sequential extends Module {
 
   forward(x: Tensor, mode: Mode = inference): Tensor {
     return this.layers.reduce(
-      (value, layer) => (typeof layer === "function" ? layer(value, mode) : layer.forward(value, mode)),
+      (value, layer) => (typeof layer === "function" ? layer(value) : layer.forward(value, mode)),
       x,
     );
   }
