@@ -52,11 +52,17 @@ const drawKernel = kernel("random", ({ kind }: { kind: keyof typeof FORMS }) => 
   uniforms: { count: "u32", key0: "u32", key1: "u32", counter0: "u32", counter1: "u32" },
   workgroupSize: WG,
   source: `${PHILOX}
-// Box & Muller 1958: radius from the first word, in (0, 1], angle from the second, in [-pi, pi].
+// Box & Muller 1958: radius from the first word, in (0, 1], angle from the second as a fraction of a turn: the nearest quarter,
+// and the rest in [-pi/4, pi/4] by the polynomials of S. Moshier's Cephes (built-in sines may be off by 5e-4).
 fn boxMuller(words: vec2u) -> vec2f {
   let radius = sqrt(max(0.0, -2.0 * log(fma(f32(words.x), 0x1p-32, 0x1p-33))));
-  let angle = f32(bitcast<i32>(words.y)) * (3.14159265358979 * 0x1p-31);
-  return radius * vec2f(cos(angle), sin(angle));
+  let quarter = (words.y + 0x20000000u) >> 30u;
+  let r = f32(bitcast<i32>(words.y - (quarter << 30u))) * (6.28318530717959 * 0x1p-32);
+  let s = r * r;
+  let sine = fma(r * s, fma(s, fma(s, -1.9515296e-4, 8.3321609e-3), -1.6666655e-1), r);
+  let cosine = fma(s * s, fma(s, fma(s, 2.4433157e-5, -1.3887316e-3), 4.1666646e-2), fma(s, -0.5, 1.0));
+  let turned = select(vec2f(cosine, sine), vec2f(-sine, cosine), (quarter & 1u) == 1u);
+  return select(radius, -radius, quarter >= 2u) * turned;
 }
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
