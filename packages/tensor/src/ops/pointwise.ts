@@ -180,7 +180,9 @@ export function pointwise<Args extends Operand[]>(
   options: PointwiseOptions = {},
 ): (...args: Args) => Tensor {
   const formulas = new Map<string, Formula>();
-  return (...args) => {
+  return (...given) => {
+    // As many arguments as the formula has: `tensors.reduce(add)` passes an index and the array besides.
+    const args = formula.length > 0 ? given.slice(0, formula.length) : given;
     const tensors = args.filter((arg) => arg instanceof Tensor) as Tensor[];
     if (tensors.length === 0) throw new DTypeError(`${name}: at least one operand must be a tensor`);
     const numbers = args.filter((arg) => typeof arg === "number") as number[];

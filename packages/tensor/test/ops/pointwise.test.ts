@@ -208,6 +208,13 @@ describe("fusion", () => {
     expectClose(await total.data(), new Array(5).fill(210));
   });
 
+  it("ignores what reduce and map pass besides", async () => {
+    const parts = [1, 2, 3].map((value) => T.requireGrad(gpu.tensor([value])));
+    const total = parts.reduce(T.add);
+    expectClose(await T.backward(total).get(parts[2]!)!.data(), [1]);
+    expectClose(await total.data(), [6]);
+  });
+
   it("computes what waits for a parameter before the parameter is written", async () => {
     const p = gpu.tensor([1, 2, 3]);
     const before = p.mul(10);
