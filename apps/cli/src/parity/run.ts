@@ -1,5 +1,5 @@
 /** Runs the cases of fixtures on a device and reports them. */
-import { type Device, scope, type Tensor } from "@deplsr/tensor";
+import { type Device, detach, scope, type Tensor } from "@deplsr/tensor";
 import { oneLine } from "../errors.ts";
 import { type Comparison, compareValues, type HostValues, largestMagnitude } from "./compare.ts";
 import {
@@ -30,6 +30,9 @@ export interface Result {
   readonly path: string;
   readonly name: string;
   readonly pass: boolean;
+  /** Largest absolute and relative error over the tensors of the case. */
+  readonly absolute: number;
+  readonly relative: number;
   /** The tensor nearest to its bound, or beyond it; absent when nothing was compared. */
   readonly worst?: { readonly tensor: string; readonly rule: Rule; readonly comparison: Comparison };
   /** How many tensors were compared. */
@@ -42,7 +45,7 @@ export interface Result {
 export async function* runFixture(fixture: Fixture | BrokenFixture, device: Device): AsyncGenerator<Result> {
   const { path } = fixture;
   if ("problem" in fixture) {
-    yield { path, name: "", pass: false, compared: 0, problem: fixture.problem };
+    yield failure(path, "", fixture.problem);
     return;
   }
   const missing = new Set(expectedNames(fixture));
@@ -51,20 +54,22 @@ export async function* runFixture(fixture: Fixture | BrokenFixture, device: Devi
     const load = Object.hasOwn(DRIVERS, fixture.group) ? DRIVERS[fixture.group] : undefined;
     if (!load) throw new Error(`the group "${fixture.group}" is not understood`);
     const { cases } = await load();
-    for (const one of await cases(fixture, device)) {
+    const list = await cases(fixture, device);
+    if (list.length === 0) throw new Error("there is nothing in it to run");
+    for (const one of list) {
       const result = await runCase(fixture, one, missing);
       broken ||= !result.pass;
       yield result;
     }
   } catch (error) {
     broken = true;
-    yield { path, name: "", pass: false, compared: 0, problem: oneLine(error) };
+    yield failure(path, "", oneLine(error));
   }
   // A case that failed has not answered its tensors either; that needs no second line.
   if (missing.size > 0 && !broken) {
     const names = [...missing];
     const problem = `${names.length} tensors were not computed: ${names.slice(0, 4).join(", ")}${names.length > 4 ? ", ..." : ""}`;
-    yield { path, name: "", pass: false, compared: 0, problem };
+    yield failure(path, "", problem);
   }
 }
 
@@ -72,13 +77,10 @@ export async function* runFixture(fixture: Fixture | BrokenFixture, device: Devi
 export function formatResult(result: Result): string {
   const parts = [result.pass ? "pass" : "FAIL", result.name ? `${result.path} ${result.name}` : result.path];
   if (result.worst) {
-    const { tensor, rule, comparison } = result.worst;
-    parts.push(
-      `abs ${formatNumber(comparison.absolute)}`,
-      `rel ${formatNumber(comparison.relative)}`,
-      `(${tensor}, worst of ${result.compared})`,
-      `tolerance ${formatRule(rule)}`,
-    );
+    const { tensor, rule } = result.worst;
+    const which = result.compared > 1 ? `${tensor}, nearest of ${result.compared}` : tensor;
+    parts.push(`abs ${formatNumber(result.absolute)}`, `rel ${formatNumber(result.relative)}`);
+    parts.push(`tolerance ${formatRule(rule)} (${which})`);
   } else if (result.pass) parts.push("as expected");
   if (result.problem) parts.push(result.problem);
   return parts.join("  ");
@@ -89,8 +91,10 @@ async function runCase(fixture: Fixture, one: Case, missing: Set<string>): Promi
   let outputs: Outputs = {};
   let worst: NonNullable<Result["worst"]> | undefined;
   let compared = 0;
+  let absolute = 0;
+  let relative = 0;
   try {
-    outputs = scope(one.run);
+    outputs = scope(() => withoutGraph(one.run()));
     for (const [name, value] of Object.entries(outputs)) {
       const role = fixture.roles.get(name);
       if (role === undefined || role === "input") continue;
@@ -103,15 +107,37 @@ async function runCase(fixture: Fixture, one: Case, missing: Set<string>): Promi
         largestGradient(fixture, name, rule),
       );
       compared++;
+      absolute = Math.max(absolute, comparison.absolute);
+      relative = Math.max(relative, comparison.relative);
       if (!worst || moreStrained(comparison, worst.comparison)) worst = { tensor: name, rule, comparison };
     }
   } catch (error) {
-    return { path, name: one.name, pass: false, compared, problem: oneLine(error) };
+    return failure(path, one.name, oneLine(error));
   } finally {
     for (const value of new Set(Object.values(outputs))) if (isTensor(value)) value.dispose();
   }
   const { pass = true, problem } = worst?.comparison ?? {};
-  return { path, name: one.name, pass, compared, ...(worst && { worst }), ...(problem && { problem }) };
+  return {
+    path,
+    name: one.name,
+    pass,
+    absolute,
+    relative,
+    compared,
+    ...(worst && { worst }),
+    ...(problem && { problem }),
+  };
+}
+
+/** What leaves a scope carries no graph: a gradient has been taken by then, or is not wanted. */
+function withoutGraph(outputs: Outputs): Outputs {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, value]) => [name, isTensor(value) ? detach(value) : value]),
+  );
+}
+
+function failure(path: string, name: string, problem: string): Result {
+  return { path, name, pass: false, absolute: 0, relative: 0, compared: 0, problem };
 }
 
 /** A failure goes before a pass, however far a permitted share of the values strays. */
@@ -134,7 +160,16 @@ function largestGradient(fixture: Fixture, name: string, rule: Rule): number {
   let largest = 0;
   for (const [tensor, role] of fixture.roles) {
     if (role !== "gradient" || (rule.scope === "case" && caseOf(tensor) !== caseOf(name))) continue;
-    largest = Math.max(largest, largestMagnitude(stored(fixture, tensor).toFloat64()));
+    largest = Math.max(largest, magnitude(stored(fixture, tensor)));
   }
   return largest;
+}
+
+const magnitudes = new WeakMap<StoredTensor, number>();
+
+/** `largestMagnitude` of a stored tensor, computed once: G asks for all gradients of a file for each of them. */
+function magnitude(tensor: StoredTensor): number {
+  const known = magnitudes.get(tensor) ?? largestMagnitude(tensor.toFloat64());
+  magnitudes.set(tensor, known);
+  return known;
 }

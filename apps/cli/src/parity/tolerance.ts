@@ -104,9 +104,10 @@ export function formatRule(rule: Rule): string {
   return parts.length > 0 ? parts.join(" ") : "exact";
 }
 
-/** A short number: `0`, `1.2e-7`, `0.05`. */
+/** A short number of two digits: `0`, `1.2e-7`, `0.05`. */
 export function formatNumber(value: number): string {
-  return String(Number(value.toPrecision(2)));
+  const short = Number(value.toPrecision(2));
+  return short !== 0 && Math.abs(short) < 1e-3 ? short.toExponential() : String(short);
 }
 
 function parseRule(value: unknown, where: string): Rule {
