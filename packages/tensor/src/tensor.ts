@@ -1,7 +1,7 @@
 import type { View } from "./backend.ts";
 import type { Device } from "./device.ts";
 import { bytesPerElement, type DType, decode, type HostArray } from "./dtype.ts";
-import { DisposedError, describe } from "./errors.ts";
+import { DeviceError, DisposedError, describe } from "./errors.ts";
 import { denseLayout, isDense, type Layout } from "./layout.ts";
 import type { TensorMethods } from "./methods.ts";
 import { numel, type Shape } from "./shape.ts";
@@ -199,4 +199,17 @@ export function empty(device: Device, shape: Shape, dtype: DType, label: string)
     `${label} ${describe({ dtype, shape })}`,
   );
   return stored(device, { storage, layout: denseLayout(shape) }, dtype, label);
+}
+
+/** The device of several operands. @throws DeviceError when they live on two. */
+export function deviceOf(op: string, ...tensors: readonly Tensor[]): Device {
+  const { device } = tensors[0]!;
+  for (const tensor of tensors) {
+    if (tensor.device !== device) {
+      throw new DeviceError(
+        `${op}: operands are on two devices: ${device.info.adapter} and ${tensor.device.info.adapter}`,
+      );
+    }
+  }
+  return device;
 }

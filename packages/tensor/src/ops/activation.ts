@@ -1,6 +1,6 @@
 import * as E from "../expr/expr.ts";
 import type { Tensor } from "../tensor.ts";
-import { pointwise } from "./pointwise.ts";
+import { pointwise } from "./formula.ts";
 
 type UnaryOp = (x: Tensor) => Tensor;
 

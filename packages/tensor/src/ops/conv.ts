@@ -1,9 +1,9 @@
 import { gradEnabled, record } from "../autograd.ts";
 import type { ConvGeometry } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { deviceOf, empty, type Tensor } from "../tensor.ts";
 import { stack } from "./join.ts";
-import { add, deviceOf, maximum } from "./pointwise.ts";
+import { add, maximum } from "./pointwise.ts";
 import { max } from "./reduce.ts";
 import { reshape, slice } from "./view.ts";
 

@@ -1,8 +1,8 @@
 import { record } from "../autograd.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { normalizeDim, numel, type Shape } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
-import { cast, deviceOf } from "./pointwise.ts";
+import { deviceOf, empty, type Tensor } from "../tensor.ts";
+import { cast } from "./pointwise.ts";
 import { expand, reshape, slice, squeeze } from "./view.ts";
 
 /** Which positions of an index name each row: those of row r are `order[start[r]] … order[start[r + 1] − 1]`, ascending. */

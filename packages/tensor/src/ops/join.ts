@@ -3,8 +3,8 @@ import { promote } from "../dtype.ts";
 import { describe, ShapeError } from "../errors.ts";
 import type { Layout } from "../layout.ts";
 import { normalizeDim, type Shape } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
-import { cast, deviceOf } from "./pointwise.ts";
+import { deviceOf, empty, type Tensor } from "../tensor.ts";
+import { cast } from "./pointwise.ts";
 import { expand, flip, narrow, reshape, slice, unsqueeze } from "./view.ts";
 
 /** Joins tensors along an axis; all other sizes agree. */

@@ -3,8 +3,8 @@ import type { View } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
 import { broadcastShapes, type Shape } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
-import { add, deviceOf } from "./pointwise.ts";
+import { deviceOf, empty, type Tensor } from "../tensor.ts";
+import { add } from "./pointwise.ts";
 import { sumTo } from "./reduction.ts";
 import { reshape, squeeze, transpose, unsqueeze } from "./view.ts";
 

@@ -2,9 +2,9 @@ import { detach, type GradPair, noGrad, record } from "../autograd.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { numel, type Shape, sameShape } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { deviceOf, empty, type Tensor } from "../tensor.ts";
 import { clamp } from "./activation.ts";
-import { add, deviceOf, div, mul, rsqrt, square, sub } from "./pointwise.ts";
+import { add, div, mul, rsqrt, square, sub } from "./pointwise.ts";
 import { l2Norm, mean, sum } from "./reduce.ts";
 import { narrow, reshape } from "./view.ts";
 

@@ -1,7 +1,6 @@
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { deviceOf } from "./pointwise.ts";
+import { deviceOf, type Tensor } from "../tensor.ts";
 
 /** One parameter's update. */
 export interface AdamStep {

@@ -3,8 +3,9 @@ import { describe, ShapeError } from "../errors.ts";
 import * as E from "../expr/expr.ts";
 import { normalizeDim, normalizeDims, numel, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { pointwise } from "./formula.ts";
 import { gather } from "./gather.ts";
-import { add, cast, div, eq, exp, log, mul, pointwise, sqrt, square, sub } from "./pointwise.ts";
+import { add, cast, div, eq, exp, log, mul, sqrt, square, sub } from "./pointwise.ts";
 import { keptShape, reduceAxes } from "./reduction.ts";
 import { expand, reshape, squeeze } from "./view.ts";
 

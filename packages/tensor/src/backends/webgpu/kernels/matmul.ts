@@ -2,7 +2,7 @@ import type { MatmulCall, View } from "../../../backend.ts";
 import { denseLayout, type Layout } from "../../../layout.ts";
 import type { WebGPU } from "../device.ts";
 import { kernel } from "../kernel.ts";
-import { copy } from "./pointwise.ts";
+import { copy } from "./copy.ts";
 
 const UNIFORMS = {
   m: "u32",

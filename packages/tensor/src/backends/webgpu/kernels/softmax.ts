@@ -19,17 +19,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
 /**
  * One workgroup, a subgroup where possible, computes one row at a time: its threads take every WG-th element (or vector of
- * four) for the maximum, the sum of exponentials and the result. The exponentials wait in y. The maximum is taken off first, so
- * that nothing overflows; a row whose maximum is not finite (a NaN, +∞, or nothing but −∞) has no softmax and becomes NaN.
+ * four). The first walk keeps the maximum so far and the sum of exponentials below it, which is scaled when the maximum grows
+ * (Milakov & Gimelshein 2018, "Online normalizer calculation for softmax"); the second writes. A row whose maximum is not finite
+ * (a NaN, +∞, or nothing but −∞) has no softmax and becomes NaN.
  */
 const softmaxKernel = kernel("softmax", ({ dtype, log, wide }: Template, gpu) => {
   const { subgroups, source } = rowReductions(gpu);
   const F = wide ? "vec4f" : "f32";
+  const U = wide ? "vec4u" : "u32";
   const T = elementType(dtype, wide ? 4 : 1);
-  const max4 = wide ? "max4(best)" : "best";
-  const sum4 = wide ? "dot(total, vec4f(1.0))" : "total";
-  // f16 exponentials would lose bits between the passes.
-  const keeps = !log && dtype === "f32";
+  const join = wide ? "nanMax(nanMax(best.x, best.y), nanMax(best.z, best.w))" : "best";
+  const own = "sum * power(best - top)";
   return {
     inputs: { x: T },
     outputs: { y: T },
@@ -37,34 +37,28 @@ const softmaxKernel = kernel("softmax", ({ dtype, log, wide }: Template, gpu) =>
     workgroupSize: rowThreads(gpu),
     subgroups,
     source: `${source}
-${
-  wide
-    ? `fn largest(a: vec4f, b: vec4f) -> vec4f {
-  let nan = ((bitcast<vec4u>(a) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u)) | ((bitcast<vec4u>(b) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
-  return select(max(a, b), a + b, nan);
-}
-fn max4(v: vec4f) -> f32 { return nanMax(nanMax(v.x, v.y), nanMax(v.z, v.w)); }`
-    : "fn largest(a: f32, b: f32) -> f32 { return nanMax(a, b); }"
-}
 // exp(-104) is already 0 in f32; some drivers go wrong far below.
 fn power(x: ${F}) -> ${F} { return exp(max(x, ${F}(-104.0))); }
 ${ROWS}
-    var best = ${F}(x[base]);
-    for (var i = lane; i < u.cols; i += WG) { best = largest(best, ${F}(x[base + i])); }
-    let top = rowMax(${max4}, lane);
-    var total = ${F}(0.0);
+    // Below every number but -inf, so that differences are never inf - inf.
+    var best = ${F}(-3.4028234e38);
+    var sum = ${F}(0.0);
     for (var i = lane; i < u.cols; i += WG) {
-      let e = power(${F}(x[base + i]) - top);
-      ${keeps ? "y[base + i] = e;" : ""}
-      total += e;
+      let v = ${F}(x[base + i]);
+      let e = power(-abs(v - best));
+      let nan = (bitcast<${U}>(v) & ${U}(0x7fffffffu)) > ${U}(0x7f800000u);
+      let grows = v > best;
+      sum = select(sum + e, fma(sum, e, ${F}(1.0)), grows);
+      best = select(best, v, ${wide ? "grows | nan" : "grows || nan"});
     }
-    let sum = rowSum(${sum4}, lane);
-    let finite = (bitcast<u32>(top) & 0x7f800000u) != 0x7f800000u;
+    let top = rowMax(${join}, lane);
+    let total = rowSum(${wide ? `dot(${own}, vec4f(1.0))` : own}, lane);
+    let valid = (bitcast<u32>(top) & 0x7f800000u) != 0x7f800000u && total > 0.0;
     let nan = ${F}(bitcast<f32>(0x7fc00000u + u.zero));
-    ${log ? "let logSum = log(sum);" : "let scale = 1.0 / sum;"}
+    ${log ? "let logTotal = log(total);" : "let scale = 1.0 / total;"}
     for (var i = lane; i < u.cols; i += WG) {
-      let value = ${log ? `(${F}(x[base + i]) - top) - logSum` : keeps ? "y[base + i] * scale" : `power(${F}(x[base + i]) - top) * scale`};
-      y[base + i] = ${T}(select(nan, value, finite));
+      let value = ${log ? `(${F}(x[base + i]) - top) - logTotal` : `power(${F}(x[base + i]) - top) * scale`};
+      y[base + i] = ${T}(select(nan, value, valid));
     }
   }
 }`,

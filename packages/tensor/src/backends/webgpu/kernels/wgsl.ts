@@ -60,3 +60,37 @@ ${tree("rowSum", "shared_[lane] + shared_[lane + half]")}
 ${tree("rowMax", "nanMax(shared_[lane], shared_[lane + half])")}`,
   };
 }
+
+/** Axes that may be left after collapsing. */
+export const MAX_RANK = 8;
+
+/** Two axes, the shape of a bias, get code of their own; more share one variant that loops, so that pipelines stay few. */
+export function unrolled(rank: number): number {
+  return rank <= 2 ? 2 : MAX_RANK;
+}
+
+/**
+ * WGSL for the coordinates of element `i` of a dense array, and with them the position `at0`, `at1` … of each strided operand.
+ * Reads the uniforms `rank`, `shape` and `strides` (two vectors an operand).
+ */
+export function unravel(rank: number, width: number, leaves: readonly number[]): string {
+  const lines = [`var rest = i${width === 4 ? " * 4u" : ""};`];
+  for (const index of leaves) lines.push(`var at${index} = 0u;`);
+  if (rank > 2) {
+    lines.push("for (var axis = u.rank; axis > 0u; axis--) {", "let d = axis - 1u;");
+    lines.push("let size = u.shape[d >> 2u][d & 3u]; let c = rest % size; rest = rest / size;");
+    for (const index of leaves) {
+      lines.push(`at${index} += c * bitcast<u32>(u.strides[${index * 2}u + (d >> 2u)][d & 3u]);`);
+    }
+    lines.push("}");
+    return lines.join("\n");
+  }
+  for (let axis = rank - 1; axis >= 0; axis--) {
+    const size = `u.shape[${axis >> 2}][${axis & 3}]`;
+    lines.push(axis === 0 ? "let c0 = rest;" : `let c${axis} = rest % ${size}; rest = rest / ${size};`);
+    for (const index of leaves) {
+      lines.push(`at${index} += c${axis} * bitcast<u32>(u.strides[${index * 2 + (axis >> 2)}][${axis & 3}]);`);
+    }
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,269 @@
+import { record } from "../autograd.ts";
+import type { View } from "../backend.ts";
+import { type DType, isFloat, promote } from "../dtype.ts";
+import { DTypeError, describe } from "../errors.ts";
+import { derivative } from "../expr/derivative.ts";
+import type { Expr } from "../expr/expr.ts";
+import * as E from "../expr/expr.ts";
+import { expandLayout, type Layout } from "../layout.ts";
+import { broadcastShapes, numel, type Shape, sameShape } from "../shape.ts";
+import { deviceOf, Tensor } from "../tensor.ts";
+import { enterPending, type Pending } from "../value.ts";
+import { sumTo } from "./reduction.ts";
+
+/** What a pointwise op takes: a tensor, or a number that is the same everywhere. */
+export type Operand = Tensor | number;
+
+/** Leaves of one launch: with the result they stay within the 8 storage bindings that every adapter has. */
+const MAX_LEAVES = 6;
+const MAX_NODES = 64;
+const MAX_PARAMS = 16;
+/** A pending tree heavier than this is stored rather than computed a second time. */
+const RECOMPUTE_WEIGHT = 12;
+/** What may be recomputed for every element that it is broadcast to. */
+const BROADCAST_WEIGHT = 3;
+
+/** Pending or stored, as a tree over views of `shape`. */
+interface Part {
+  readonly tree: Expr;
+  readonly leaves: readonly View[];
+  readonly params: readonly number[];
+  readonly nodes: number;
+}
+
+function storedPart(x: Tensor, shape: Shape, op: string): Part {
+  const view = x.view(op);
+  return {
+    tree: E.leaf(0, x.dtype),
+    leaves: [{ ...view, layout: expandLayout(view.layout, shape) }],
+    params: [],
+    nodes: 1,
+  };
+}
+
+function pendingPart(value: Pending, shape: Shape): Part {
+  const leaves = value.leaves.map((view) => ({ ...view, layout: expandLayout(view.layout, shape) }));
+  return { tree: value.tree, leaves, params: value.params, nodes: value.nodes };
+}
+
+/** True when the pending tree of an operand is better taken into its consumer than computed on its own. */
+function absorbs(value: Pending, x: Tensor, shape: Shape): boolean {
+  if (value.consumers > 0 && value.weight > RECOMPUTE_WEIGHT) return false;
+  return value.weight <= BROADCAST_WEIGHT || numel(shape) <= x.size;
+}
+
+/** A pending tensor: `tree` over operands, whose own pending trees are taken in as far as they fit. */
+function evaluate(
+  op: string,
+  tree: Expr,
+  operands: readonly Tensor[],
+  params: readonly number[],
+  shape: Shape,
+): Tensor {
+  const device = deviceOf(op, ...operands);
+  const views: View[] = [];
+  const numbers = [...params];
+  let nodes = E.measure(tree).nodes;
+  const parts = operands.map((x, i) => {
+    const value = x.value(op);
+    const others = operands.length - i - 1;
+    if (value.kind === "pending" && absorbs(value, x, shape)) {
+      const fits =
+        views.length + value.leaves.length + others <= MAX_LEAVES &&
+        nodes + value.nodes <= MAX_NODES &&
+        numbers.length + value.params.length <= MAX_PARAMS;
+      if (fits) {
+        value.consumers++;
+        return merge(pendingPart(value, shape), views, numbers);
+      }
+    }
+    return merge(storedPart(x, shape, op), views, numbers);
+  });
+  const whole = E.substitute(
+    tree,
+    (index, dtype) => E.cast(parts[index]!, dtype),
+    (index, dtype) => E.param(index, dtype),
+  );
+  const { nodes: count, weight } = E.measure(whole);
+  nodes = count;
+  const pending: Pending = {
+    kind: "pending",
+    tree: whole,
+    leaves: views,
+    params: numbers,
+    nodes,
+    weight,
+    consumers: 0,
+    compute: undefined,
+  };
+  enterPending(pending);
+  return new Tensor(device, pending, shape, whole.dtype, op);
+}
+
+/** Enters a part's leaves and params into the common lists (equal leaves once) and renumbers its tree. */
+function merge(part: Part, views: View[], numbers: number[]): Expr {
+  const at = part.leaves.map((view) => {
+    const known = views.findIndex(
+      (other) => other.storage === view.storage && other.dtype === view.dtype && sameLayout(other.layout, view.layout),
+    );
+    return known >= 0 ? known : views.push(view) - 1;
+  });
+  const first = numbers.length;
+  numbers.push(...part.params);
+  return E.substitute(
+    part.tree,
+    (index, dtype) => E.leaf(at[index]!, dtype),
+    (index, dtype) => E.param(first + index, dtype),
+  );
+}
+
+function sameLayout(a: Layout, b: Layout): boolean {
+  return a.offset === b.offset && sameShape(a.shape, b.shape) && sameShape(a.strides, b.strides);
+}
+
+/** A formula for given kinds of arguments, with its derivatives. */
+interface Formula {
+  readonly tree: Expr;
+  /** By each tensor argument, times the incoming gradient (the last leaf). */
+  readonly gradients: readonly Gradient[];
+}
+
+interface Gradient {
+  readonly tree: Expr;
+  /** Which operands (tensor arguments, then dy) the tree reads, in the order of its leaves. */
+  readonly reads: readonly number[];
+}
+
+/** Drops leaves that a tree does not read and renumbers the rest. */
+function prune(tree: Expr): Gradient {
+  const reads: number[] = [];
+  const pruned = E.substitute(
+    tree,
+    (index, dtype) => {
+      let at = reads.indexOf(index);
+      if (at < 0) at = reads.push(index) - 1;
+      return E.leaf(at, dtype);
+    },
+    (index, dtype) => E.param(index, dtype),
+  );
+  return { tree: pruned, reads };
+}
+
+/** Options of `pointwise`. */
+export interface PointwiseOptions {
+  /** Derivatives by each argument where a hand-written one is more accurate than the symbolic one. */
+  readonly derivatives?: (...args: Expr[]) => readonly Expr[];
+}
+
+/**
+ * Makes an op of a formula: broadcasting, type promotion, fusion with its neighbours and the gradient come with it. Arguments
+ * that are numbers become parameters of the kernel, so that a new number needs no new kernel.
+ * @example const swish = pointwise("swish", (x, beta) => E.mul(x, E.sigmoid(E.mul(beta, x))));
+ */
+export function pointwise<Args extends Operand[]>(
+  name: string,
+  formula: (...args: Expr[]) => Expr,
+  options: PointwiseOptions = {},
+): (...args: Args) => Tensor {
+  const formulas = new Map<string, Formula>();
+  return (...given) => {
+    // As many arguments as the formula has: `tensors.reduce(add)` passes an index and the array besides.
+    const args = formula.length > 0 ? given.slice(0, formula.length) : given;
+    const tensors = args.filter((arg) => arg instanceof Tensor) as Tensor[];
+    if (tensors.length === 0) throw new DTypeError(`${name}: at least one operand must be a tensor`);
+    const numbers = args.filter((arg) => typeof arg === "number") as number[];
+    const key = args.map((arg) => (typeof arg === "number" ? "#" : arg.dtype)).join();
+    const common = commonDType(tensors, numbers);
+    const full = `${key}:${common}`;
+    let known = formulas.get(full);
+    if (!known) {
+      known = derive(formula, args, common, options);
+      formulas.set(full, known);
+    }
+    let shape: Shape = tensors[0]!.shape;
+    for (const tensor of tensors.slice(1)) shape = broadcast(name, shape, tensor, tensors);
+    const y = evaluate(name, known.tree, tensors, numbers, shape);
+    if (!isFloat(y.dtype)) return y;
+    const { gradients } = known;
+    return record(
+      y,
+      name,
+      ...tensors.map(
+        (x, i) =>
+          [x, (dy: Tensor) => sumTo(apply(name, gradients[i]!, [...tensors, dy], numbers, shape), x.shape)] as const,
+      ),
+    );
+  };
+}
+
+function broadcast(name: string, shape: Shape, tensor: Tensor, tensors: readonly Tensor[]): Shape {
+  if (sameShape(shape, tensor.shape)) return shape;
+  try {
+    return broadcastShapes(name, shape, tensor.shape);
+  } catch (error) {
+    // The same message with dtypes, for the usual two operands.
+    const [a, b] = tensors as [Tensor, Tensor];
+    if (tensors.length === 2 && error instanceof Error) {
+      error.message = error.message.replace(/a \[.*?\] with b \[.*?\]/, `a ${describe(a)} with b ${describe(b)}`);
+    }
+    throw error;
+  }
+}
+
+/** One gradient: nothing to launch when it is the incoming gradient itself or a constant 0. */
+function apply(
+  name: string,
+  { tree, reads }: Gradient,
+  operands: readonly Tensor[],
+  numbers: readonly number[],
+  shape: Shape,
+): Tensor {
+  if (tree.op === "leaf") {
+    const x = operands[reads[0]!]!;
+    if (sameShape(x.shape, shape) && x.dtype === tree.dtype) return x;
+  }
+  if (reads.length === 0) return operands[0]!.device.full(shape, tree.op === "const" ? tree.value : 0);
+  return evaluate(
+    `${name}.grad`,
+    tree,
+    reads.map((i) => operands[i]!),
+    numbers,
+    shape,
+  );
+}
+
+/** The dtype that arithmetic happens in; a fractional number makes whole-number tensors f32, as in PyTorch. */
+function commonDType(tensors: readonly Tensor[], numbers: readonly number[]): DType {
+  const common = tensors.map((x) => x.dtype).reduce(promote);
+  if (isFloat(common) || numbers.length === 0) return common;
+  if (numbers.every(Number.isInteger)) return common === "bool" ? "i32" : common;
+  return "f32";
+}
+
+function derive(
+  formula: (...args: Expr[]) => Expr,
+  args: readonly Operand[],
+  common: DType,
+  options: PointwiseOptions,
+): Formula {
+  let leaves = 0;
+  let params = 0;
+  const terms = args.map((arg) => {
+    if (typeof arg === "number") return E.param(params++, common);
+    // Conditions stay what they are; everything else meets in the common type.
+    const leaf = E.leaf(leaves++, arg.dtype);
+    return arg.dtype === "bool" ? leaf : E.cast(leaf, common);
+  });
+  const tree = formula(...terms);
+  const byHand = options.derivatives?.(...terms);
+  const dy = E.leaf(leaves, isFloat(tree.dtype) ? tree.dtype : "f32");
+  const gradients: Gradient[] = [];
+  let tensor = 0;
+  args.forEach((arg, i) => {
+    if (typeof arg === "number") return;
+    const slope = byHand ? byHand[i]! : derivative(tree, tensor);
+    tensor++;
+    gradients.push(isFloat(arg.dtype) ? prune(E.mul(dy, slope)) : prune(E.constant(0)));
+  });
+  return { tree, gradients };
+}
