@@ -25,8 +25,12 @@ export interface Plane {
   readonly data: Float64Array;
 }
 
-/** The planes of an image that are compared, cropped: one for `y`, three for `rgb`, in 0 … 255. */
-export function comparedPlanes(image: Image, { channels = "y", cropBorder = 0 }: ComparisonOptions): Plane[] {
+/** The planes of an image that are compared, cropped: one of luma or three, in 0 … 255. */
+export function comparedPlanes(
+  image: Image,
+  channels: Channels | "full range y" = "y",
+  cropBorder: number = 0,
+): Plane[] {
   const width = image.width - 2 * cropBorder;
   const height = image.height - 2 * cropBorder;
   if (image.data.length !== image.width * image.height * 3) {
@@ -35,16 +39,20 @@ export function comparedPlanes(image: Image, { channels = "y", cropBorder = 0 }:
   if (!Number.isInteger(cropBorder) || cropBorder < 0 || width < 1 || height < 1) {
     throw new RangeError(`image: a border of ${cropBorder} pixels leaves nothing of ${image.width} x ${image.height}`);
   }
-  const plane = (value: (pixel: number) => number): Plane => {
+  const plane = (value: PixelValue): Plane => {
     const data = new Float64Array(width * height);
     for (let i = 0; i < data.length; i++) {
-      data[i] = value(3 * ((Math.floor(i / width) + cropBorder) * image.width + (i % width) + cropBorder));
+      const at = 3 * ((Math.floor(i / width) + cropBorder) * image.width + (i % width) + cropBorder);
+      data[i] = value(image.data[at]!, image.data[at + 1]!, image.data[at + 2]!);
     }
     return { width, height, data };
   };
-  if (channels === "y") return [plane((i) => luma(image.data[i]!, image.data[i + 1]!, image.data[i + 2]!))];
-  return [0, 1, 2].map((channel) => plane((i) => image.data[i + channel]!));
+  if (channels === "y") return [plane(luma)];
+  if (channels === "full range y") return [plane(fullRangeLuma)];
+  return [plane((red) => red), plane((_, green) => green), plane((_red, _green, blue) => blue)];
 }
+
+type PixelValue = (red: number, green: number, blue: number) => number;
 
 /** Throws a `RangeError` unless both images have one size. */
 export function checkPair(metric: string, image: Image, reference: Image): void {
@@ -58,4 +66,14 @@ export function checkPair(metric: string, image: Image, reference: Image): void 
 /** Luma of an 8-bit RGB pixel, 16 … 235, not rounded (ITU-R BT.601 in studio range, as MATLAB and BasicSR compute it). White is 235. */
 export function luma(red: number, green: number, blue: number): number {
   return (65.481 * red + 128.553 * green + 24.966 * blue) / 255 + 16;
+}
+
+/**
+ * Luma in 0 … 255, rounded to an integer, ties to even (BT.601 in full range, as pyiqa computes it). The weights have three decimals, so ties
+ * occur; the reference lets the last bit of its f32 arithmetic decide them, which moves scores by about 1e-7.
+ */
+function fullRangeLuma(red: number, green: number, blue: number): number {
+  const value = (299 * red + 587 * green + 114 * blue) / 1000;
+  const nearest = Math.round(value);
+  return nearest - value === 0.5 && nearest % 2 === 1 ? nearest - 1 : nearest;
 }

@@ -6,5 +6,5 @@
 
 export type { Channels, ComparisonOptions, Image } from "./image.ts";
 export { luma } from "./image.ts";
-export { psnr } from "./psnr.ts";
-export { ssim } from "./ssim.ts";
+export { psnr, psnrPyiqa } from "./psnr.ts";
+export { ssim, ssimPyiqa } from "./ssim.ts";

@@ -14,12 +14,26 @@ const C2 = (0.03 * 255) ** 2;
  */
 export function ssim(image: Image, reference: Image, options: ComparisonOptions = {}): number {
   checkPair("ssim", image, reference);
-  const planes = comparedPlanes(reference, options);
-  const scores = comparedPlanes(image, options).map((plane, channel) => planeSsim(plane, planes[channel]!));
+  const { channels, cropBorder } = options;
+  const planes = comparedPlanes(reference, channels, cropBorder);
+  const scores = comparedPlanes(image, channels, cropBorder).map((plane, i) => planeSsim(plane, planes[i]!));
   return scores.reduce((sum, score) => sum + score, 0) / scores.length;
 }
 
-function planeSsim(x: Plane, y: Plane): number {
+/**
+ * Structural similarity in the form of pyiqa: of the rounded full-range luma, and where the structures are opposed (a negative covariance)
+ * the contrast counts as 0.
+ *
+ * @throws RangeError for images of different sizes or smaller than the window
+ */
+export function ssimPyiqa(image: Image, reference: Image): number {
+  checkPair("ssimPyiqa", image, reference);
+  const [x, y] = [image, reference].map((one) => comparedPlanes(one, "full range y")[0]!) as [Plane, Plane];
+  return planeSsim(x, y, 0);
+}
+
+/** `lowest` bounds the factor of contrast and structure from below. */
+function planeSsim(x: Plane, y: Plane, lowest: number = Number.NEGATIVE_INFINITY): number {
   if (x.width < WINDOW || x.height < WINDOW) {
     throw new RangeError(
       `ssim: ${x.width} x ${x.height} pixels are compared, but the window needs ${WINDOW} x ${WINDOW}`,
@@ -37,7 +51,8 @@ function planeSsim(x: Plane, y: Plane): number {
     const b = meanY[i]!;
     const covariance = cross[i]! - a * b;
     const variances = squareX[i]! - a * a + squareY[i]! - b * b;
-    sum += ((2 * a * b + C1) * (2 * covariance + C2)) / ((a * a + b * b + C1) * (variances + C2));
+    const structure = Math.max(lowest, (2 * covariance + C2) / (variances + C2));
+    sum += ((2 * a * b + C1) / (a * a + b * b + C1)) * structure;
   }
   return sum / meanX.length;
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type Image, luma, psnr, ssim } from "../src/index.ts";
+import { type Image, luma, psnr, psnrPyiqa, ssim, ssimPyiqa } from "../src/index.ts";
 import { readPng } from "./png.ts";
 
 /** The synthetic pair of spec/checks.md: waves, 200 x 210 pixels. */
@@ -60,6 +60,24 @@ describe("ssim", () => {
 
   it("is 1 for equal images", () => {
     expect(ssim(a, a, { channels: "rgb" })).toBe(1);
+  });
+});
+
+describe("the forms of pyiqa", () => {
+  it("agree with published values", () => {
+    expect(psnrPyiqa(a, b)).toBeCloseTo(37.641936228, 6);
+    expect(ssimPyiqa(a, b)).toBeCloseTo(0.996737251, 6);
+  });
+
+  it("end at 80 dB and 1 for equal images", () => {
+    expect(psnrPyiqa(a, a)).toBeCloseTo(80, 10);
+    expect(ssimPyiqa(a, a)).toBe(1);
+  });
+
+  it("do not count opposed structures", () => {
+    const inverted: Image = { ...a, data: (a.data as Uint8Array).map((value) => 255 - value) };
+    expect(ssim(inverted, a)).toBeLessThan(0);
+    expect(ssimPyiqa(inverted, a)).toBeGreaterThanOrEqual(0);
   });
 });
 

@@ -97,15 +97,22 @@ const conv2d: Operation = (inputs, attributes) => {
   });
 };
 
+/** Scale and shift of a normalisation, where they are there. */
+function affine(inputs: Arguments): { weight?: Tensor; bias?: Tensor } {
+  const weight = inputs.optional("weight");
+  const bias = inputs.optional("bias");
+  return { ...(weight && { weight }), ...(bias && { bias }) };
+}
+
 /** Normalised values and the running statistics after the call, by the engine's operation and the layer's update. */
 const batchNorm: Operation = (inputs, attributes) => {
   const x = inputs.get("x");
-  const affine = { weight: inputs.get("weight"), bias: inputs.get("bias"), eps: attributes.number("eps") };
+  const options = { ...affine(inputs), eps: attributes.number("eps") };
   const mean = inputs.get("running_mean");
   const variance = inputs.get("running_var");
   const momentum = attributes.number("momentum");
-  if (!attributes.boolean("training")) return [t.batchNorm(x, { ...affine, mean, variance }).y, mean, variance];
-  const batch = t.batchNorm(x, affine);
+  if (!attributes.boolean("training")) return [t.batchNorm(x, { ...options, mean, variance }).y, mean, variance];
+  const batch = t.batchNorm(x, options);
   const count = x.size / mean.size;
   const unbiased = t.mul(batch.variance, count / (count - 1));
   const track = (old: Tensor, now: Tensor): Tensor => t.add(t.mul(old, 1 - momentum), t.mul(now, momentum));
@@ -125,13 +132,13 @@ const multiheadAttention: Operation = (inputs, attributes) => {
   const x = inputs.get("x");
   const heads = attributes.number("num_heads");
   const [b = 0, n = 0, c = 0] = x.shape;
-  const qkv = t.linear(x, inputs.get("in_proj_weight"), inputs.get("in_proj_bias")); // (b, n, 3c)
+  const qkv = t.linear(x, inputs.get("in_proj_weight"), inputs.optional("in_proj_bias")); // (b, n, 3c)
   const [q, k, v] = t
     .chunk(qkv, 3, -1)
     .map((part) => t.permute(t.reshape(part, [b, n, heads, c / heads]), [0, 2, 1, 3])) as [Tensor, Tensor, Tensor];
   const perHead = t.attention(q, k, v, { scale: (c / heads) ** -0.5, ...mask(attributes) }); // (b, heads, n, d)
   const joined = t.reshape(t.permute(perHead, [0, 2, 1, 3]), [b, n, c]);
-  return t.linear(joined, inputs.get("out_weight"), inputs.get("out_bias"));
+  return t.linear(joined, inputs.get("out_weight"), inputs.optional("out_bias"));
 };
 
 const clamp: Operation = (inputs, attributes) => {
@@ -181,8 +188,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   conv2d,
   layer_norm: (inputs, attributes) =>
     t.layerNorm(inputs.get("x"), {
-      weight: inputs.get("weight"),
-      bias: inputs.get("bias"),
+      ...affine(inputs),
       eps: attributes.number("eps"),
       normalizedShape: attributes.numbers("normalized_shape"),
     }),

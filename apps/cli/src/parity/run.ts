@@ -1,5 +1,5 @@
 /** Runs the cases of fixtures on a device and reports them. */
-import { type Device, detach, scope, type Tensor } from "@deplsr/tensor";
+import { type Device, detach, type StoredTensor, scope, type Tensor } from "@deplsr/tensor";
 import { oneLine } from "../errors.ts";
 import { type Comparison, compareValues, type HostValues, largestMagnitude } from "./compare.ts";
 import {
