@@ -1,0 +1,35 @@
+import { Rng, readSafetensors } from "@deplsr/tensor";
+import { testDevice } from "@deplsr/tensor/testing";
+import { describe, expect, it } from "vitest";
+import { BatchNorm2d, Conv2d, encodeCheckpoint, type Init, loadCheckpoint, Sequential } from "../src/index.ts";
+
+const device = await testDevice();
+
+function model(seed: number, channels = 3): Sequential {
+  const init: Init = { device, rng: new Rng(seed) };
+  return new Sequential(new Conv2d(1, channels, 3, {}, init), new BatchNorm2d(channels, {}, init));
+}
+
+describe("checkpoints", () => {
+  it("come back with the same values, names and metadata", async () => {
+    const saved = model(1);
+    saved.forward(device.ones([1, 1, 5, 5]), { training: true });
+    const bytes = await encodeCheckpoint(saved, { epoch: "3" });
+    const { tensors, metadata } = readSafetensors(bytes);
+    expect(metadata).toEqual({ epoch: "3" });
+    expect(tensors.get("1.num_batches_tracked")!.dtype).toBe("I64");
+    const loaded = model(2);
+    const report = loadCheckpoint(loaded, bytes);
+    expect(report.loaded).toEqual([...saved.stateDict().keys()]);
+    for (const [name, tensor] of saved.stateDict()) {
+      expect(await loaded.stateDict().get(name)!.data(), name).toEqual(await tensor.data());
+    }
+  });
+
+  it("of another shape are refused in one message", async () => {
+    const bytes = await encodeCheckpoint(model(1));
+    expect(() => loadCheckpoint(model(1, 4), bytes)).toThrow(
+      "6 of another shape: 0.weight [3, 1, 3, 3] (expected [4, 1, 3, 3]), 0.bias [3] (expected [4]), 1.weight",
+    );
+  });
+});

@@ -1,0 +1,187 @@
+import { backward, Rng, sum, type Tensor } from "@deplsr/tensor";
+import { testDevice } from "@deplsr/tensor/testing";
+import { describe, expect, it } from "vitest";
+import {
+  buffer,
+  constant,
+  type FieldNames,
+  type Init,
+  LayerNorm,
+  Linear,
+  Module,
+  parameter,
+  Sequential,
+  StateDictError,
+  snakeCase,
+} from "../src/index.ts";
+
+const device = await testDevice();
+const init: Init = { device, rng: new Rng(1) };
+
+/** A child's fields stand among its parent's. */
+class Inner extends Module {
+  readonly inProjWeight: Tensor;
+  readonly norm: LayerNorm;
+
+  constructor() {
+    super();
+    this.inProjWeight = parameter(device.ones([3]));
+    this.norm = new LayerNorm(2, {}, init);
+  }
+}
+
+class Outer extends Module {
+  readonly layers: readonly (Linear | null)[];
+  readonly inner: Inner;
+  readonly shared: Linear;
+  readonly runningMean: Tensor;
+  readonly table: Tensor;
+  readonly secret: Linear;
+  readonly scale: Tensor;
+  readonly unmarked: Tensor;
+
+  constructor() {
+    super();
+    const shared = new Linear(2, 2, { bias: false }, init);
+    this.layers = [new Linear(2, 3, {}, init), null, shared];
+    this.inner = new Inner();
+    this.shared = shared;
+    this.runningMean = buffer(device.zeros([2]));
+    this.table = constant(device.zeros([5]));
+    this.secret = new Linear(1, 1, {}, init);
+    this.scale = parameter(device.full([], 2));
+    this.unmarked = device.zeros([1]);
+  }
+
+  override fieldNames(): FieldNames {
+    return { inner: "", secret: null, scale: "logit_scale" };
+  }
+}
+
+describe("Module", () => {
+  it("finds its own tensors first, then its children's, each once, under the reference's names", () => {
+    const model = new Outer();
+    expect([...model.stateDict().keys()]).toEqual([
+      "in_proj_weight",
+      "running_mean",
+      "logit_scale",
+      "layers.0.weight",
+      "layers.0.bias",
+      "layers.2.weight",
+      "norm.weight",
+      "norm.bias",
+    ]);
+    expect([...model.buffers().keys()]).toEqual(["running_mean"]);
+    expect(model.parameters().has("running_mean")).toBe(false);
+    expect(model.parameterCount()).toBe(3 + 1 + 6 + 3 + 4 + 2 + 2);
+  });
+
+  it("numbers functions of a sequence too", () => {
+    const model = new Sequential(new Linear(1, 1, {}, init), (x) => x, new Linear(1, 1, { bias: false }, init));
+    expect([...model.parameters().keys()]).toEqual(["0.weight", "0.bias", "2.weight"]);
+  });
+
+  it("freezes and unfreezes", () => {
+    const model = new Sequential(new Linear(2, 2, {}, init), new Linear(2, 1, {}, init));
+    const [first, second] = model.layers as [Linear, Linear];
+    first.freeze();
+    const gradients = backward(sum(model.forward(device.ones([1, 2]))));
+    expect(gradients.has(second.weight)).toBe(true);
+    expect(gradients.has(first.weight)).toBe(false);
+    first.unfreeze();
+    expect(backward(sum(model.forward(device.ones([1, 2])))).has(first.weight)).toBe(true);
+  });
+
+  it("gives its memory back", async () => {
+    await device.sync();
+    const before = device.memory().liveBuffers;
+    const model = new Linear(8, 8, {}, init);
+    expect(device.memory().liveBuffers).toBe(before + 2);
+    model.dispose();
+    expect(device.memory().liveBuffers).toBe(before);
+  });
+});
+
+describe("loadStateDict", () => {
+  const entries = (weight: readonly number[], shape: readonly number[]): Map<string, Tensor> =>
+    new Map([
+      ["weight", device.tensor(weight, shape)],
+      ["bias", device.tensor([7], [1])],
+    ]);
+
+  it("copies values and says what it did", async () => {
+    const model = new Linear(2, 1, {}, init);
+    const { weight } = model;
+    const report = model.loadStateDict(entries([3, 4], [1, 2]));
+    expect(report).toEqual({ loaded: ["weight", "bias"], missing: [], unexpected: [], mismatched: [] });
+    expect(model.weight).toBe(weight);
+    expect([...(await model.weight.data()), ...(await model.bias!.data())]).toEqual([3, 4, 7]);
+  });
+
+  it("names every difference in one message, and then changes nothing", async () => {
+    const model = new Sequential(new Linear(2, 1, {}, init), new Linear(1, 1, {}, init));
+    const before = [...(await model.parameters().get("0.bias")!.data())];
+    const wrong = new Map([
+      ["0.weight", device.zeros([2, 1])],
+      ["0.bias", device.zeros([1])],
+      ["extra", device.zeros([3])],
+      ["1.bias", device.zeros([])],
+    ]);
+    let error: unknown;
+    try {
+      model.loadStateDict(wrong);
+    } catch (caught) {
+      error = caught;
+    }
+    expect(error).toBeInstanceOf(StateDictError);
+    expect((error as StateDictError).message).toBe(
+      "Sequential.loadStateDict: 1 missing: 1.weight [1, 1]; 1 unexpected: extra [3]; " +
+        "2 of another shape: 0.weight [2, 1] (expected [1, 2]), 1.bias [] (expected [1])",
+    );
+    expect((error as StateDictError).report.missing).toEqual(["1.weight"]);
+    expect([...(await model.parameters().get("0.bias")!.data())]).toEqual(before);
+  });
+
+  it("accepts what it is told to accept", async () => {
+    const model = new Linear(2, 1, {}, init);
+    const some = new Map([
+      ["bias", device.tensor([5], [1])],
+      ["other", device.zeros([1])],
+    ]);
+    expect(() => model.loadStateDict(some, { allowMissing: true })).toThrow("1 unexpected: other [1]");
+    const report = model.loadStateDict(some, {
+      allowMissing: (name) => name === "weight",
+      allowUnexpected: (name) => name === "other",
+    });
+    expect(report.missing).toEqual(["weight"]);
+    expect(await model.bias!.item()).toBe(5);
+    const misshaped = entries([1, 2, 3], [1, 3]);
+    expect(model.loadStateDict(misshaped, { allowMismatched: true }).mismatched).toEqual(["weight"]);
+  });
+
+  it("renames and drops entries, and refuses two of one name", async () => {
+    const model = new Linear(1, 1, { bias: false }, init);
+    const prefixed = new Map([
+      ["module.weight", device.tensor([9], [1, 1])],
+      ["epoch", device.zeros([])],
+    ]);
+    const rename = (name: string): string | null => (name === "epoch" ? null : name.replace("module.", ""));
+    model.loadStateDict(prefixed, { rename });
+    expect(await model.weight.item()).toBe(9);
+    prefixed.set("weight", device.zeros([1, 1]));
+    expect(() => model.loadStateDict(prefixed, { rename })).toThrow(
+      "Linear.loadStateDict: two entries become weight, the second is weight",
+    );
+  });
+});
+
+describe("snakeCase", () => {
+  it("separates words", () => {
+    expect(["weight", "inProjWeight", "conv1", "numBatchesTracked"].map(snakeCase)).toEqual([
+      "weight",
+      "in_proj_weight",
+      "conv1",
+      "num_batches_tracked",
+    ]);
+  });
+});

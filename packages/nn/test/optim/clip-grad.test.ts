@@ -1,0 +1,37 @@
+import { expectClose, testDevice } from "@deplsr/tensor/testing";
+import { describe, expect, it } from "vitest";
+import { clipGradNorm } from "../../src/index.ts";
+
+const device = await testDevice();
+
+describe("clipGradNorm", () => {
+  const [p, q] = [device.zeros([2]), device.zeros([1])];
+  const grads = new Map([
+    [p, device.tensor([3, 0])],
+    [q, device.tensor([-4])],
+  ]);
+
+  it("scales all gradients by one factor", async () => {
+    const { grads: clipped, norm } = clipGradNorm(grads, 1);
+    expect(await norm.item()).toBeCloseTo(5, 6);
+    expect(norm.shape).toEqual([]);
+    expectClose(await clipped.get(p)!.data(), [0.6, 0]);
+    expectClose(await clipped.get(q)!.data(), [-0.8]);
+  });
+
+  it("leaves small gradients alone", async () => {
+    const { grads: same } = clipGradNorm(grads, 100);
+    expect(await same.get(p)!.data()).toEqual(Float32Array.of(3, 0));
+  });
+
+  it("shows a norm that is not finite", async () => {
+    const broken = clipGradNorm(new Map([[p, device.tensor([Number.NaN, 1])]]), 1);
+    expect(await broken.norm.item()).toBeNaN();
+    expect((await broken.grads.get(p)!.data())[1]).toBeNaN();
+  });
+
+  it("refuses a limit of 0 and no gradients", () => {
+    expect(() => clipGradNorm(grads, 0)).toThrow("clipGradNorm: maxNorm 0 must be above 0");
+    expect(() => clipGradNorm(new Map(), 1)).toThrow("clipGradNorm: there are no gradients");
+  });
+});
