@@ -2,37 +2,78 @@ import type { CountDistinctCall, GatherCall, ScatterAddCall, SegmentSumCall, Vie
 import { denseLayout } from "../../../layout.ts";
 import type { WebGPU } from "../device.ts";
 import { kernel } from "../kernel.ts";
-import { elementType, gridStride } from "./wgsl.ts";
+import { elementType, gridStride, rowThreads } from "./wgsl.ts";
 
 const WG = 64;
 /** Comparisons that a scatter may spend on searching; above it the positions are sorted first. */
 const DIRECT_SEARCH = 1 << 20;
 
-/** `main` over `u.count` outputs, one thread each, with `o` the output and the coordinates of `(outer, middle, inner)`. */
-const outputs = (middle: string): string => `
+/** How the outputs `(outer, middle, inner)` of a kernel are shared out. */
+interface Shares {
+  /** A workgroup takes a whole inner row at a time; else a thread takes single outputs. */
+  readonly rowwise: boolean;
+  /** outer is 1. */
+  readonly flat: boolean;
+}
+
+/**
+ * `main` around the computation of output `o` with coordinates `outer`, `j` (of `middle`) and `i`. Divisions by numbers that are
+ * not known beforehand are slow, on software adapters above all: one for each row where rows are long, none that outer = 1 saves.
+ */
+function share({ rowwise, flat }: Shares, middle: string, body: string): string {
+  const split = flat ? "let outer = 0u; let j = row;" : `let outer = row / ${middle}; let j = row - outer * ${middle};`;
+  if (rowwise) {
+    return `
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  for (var row = group.x + group.y * groups.x; row < u.rowsInAll; row += groups.x * groups.y) {
+    ${split}
+    for (var i = lane; i < u.inner; i += WG) {
+      let o = row * u.inner + i;
+      ${body}
+    }
+  }
+}`;
+  }
+  return `
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  for (var o = id.x + id.y * groups.x * WG; o < u.total; o += groups.x * groups.y * WG) {
-    let i = o % u.inner;
-    let j = (o / u.inner) % ${middle};
-    let outer = o / (u.inner * ${middle});`;
+  for (var o = id.x + id.y * groups.x * WG; o < u.rowsInAll * u.inner; o += groups.x * groups.y * WG) {
+    let row = o / u.inner;
+    let i = o - row * u.inner;
+    ${split}
+    ${body}
+  }
+}`;
+}
+
+/** Which of the two ways, and its grid. */
+function shareOut(
+  gpu: WebGPU,
+  rows: number,
+  inner: number,
+): { readonly rowwise: boolean; readonly workgroups: readonly [number, number, number] } {
+  const rowwise = inner >= rowThreads(gpu);
+  return { rowwise, workgroups: rowwise ? gridStride(gpu, rows, 1) : gridStride(gpu, rows * inner, WG) };
+}
 
 /**
  * One thread copies one value (or four) at a time from the row that the index names. What is copied is bits, so all 32-bit
  * types share a variant. A row that does not exist reads as `missing`.
  */
-const gatherKernel = kernel("gather", ({ type, elements }: { type: string; elements: boolean }) => ({
-  inputs: { x: type, index: "i32" },
-  outputs: { y: type },
-  uniforms: { total: "u32", n: "u32", inner: "u32", count: "u32", missing: "u32" },
-  workgroupSize: WG,
-  source: `${outputs("u.count")}
-    let row = bitcast<u32>(index[${elements ? "o" : "j"}]);
-    var value = ${type}(${type.includes("u32") || type.includes("vec4u") ? "u.missing" : "bitcast<f32>(u.missing)"});
-    if (row < u.n) { value = x[(outer * u.n + row) * u.inner + i]; }
-    y[o] = value;
-  }
-}`,
+const gatherKernel = kernel("gather", (t: Shares & { type: string; elements: boolean }, gpu) => ({
+  inputs: { x: t.type, index: "i32" },
+  outputs: { y: t.type },
+  uniforms: { rowsInAll: "u32", n: "u32", inner: "u32", count: "u32", missing: "u32" },
+  workgroupSize: t.rowwise ? rowThreads(gpu) : WG,
+  source: share(
+    t,
+    "u.count",
+    `let taken = bitcast<u32>(index[${t.elements ? "o" : "j"}]);
+    var value = ${t.type}(${t.type.endsWith("u") || t.type === "u32" ? "u.missing" : "bitcast<f32>(u.missing)"});
+    if (taken < u.n) { value = x[(outer * u.n + taken) * u.inner + i]; }
+    y[o] = value;`,
+  ),
 }));
 
 function gatherWith(gpu: WebGPU, { outer, n, inner, count, x, index, out }: GatherCall, elements: boolean): void {
@@ -41,18 +82,20 @@ function gatherWith(gpu: WebGPU, { outer, n, inner, count, x, index, out }: Gath
   const half = x.dtype === "f16";
   const wide = !elements && inner % 4 === 0;
   const width = wide ? 4 : 1;
+  const rowsInAll = outer * count;
+  const { rowwise, workgroups } = shareOut(gpu, rowsInAll, inner / width);
   gatherKernel.run(gpu, {
-    template: { type: elementType(half ? "f16" : "u32", width), elements },
+    template: { type: elementType(half ? "f16" : "u32", width), elements, rowwise, flat: outer === 1 },
     operands: { x, index, y: out },
     uniforms: {
-      total: size / width,
+      rowsInAll,
       n,
       inner: inner / width,
       count,
       // NaN shows up; whole numbers have none.
       missing: half || x.dtype === "f32" ? 0x7fc00000 : 0,
     },
-    workgroups: gridStride(gpu, size / width, WG),
+    workgroups,
   });
 }
 
@@ -67,20 +110,21 @@ export function gatherElements(gpu: WebGPU, call: GatherCall): void {
 }
 
 /** One thread adds up one output (or four), in the order in which the positions are listed; sums are f32. */
-const segmentSumKernel = kernel("segment-sum", ({ type, wide }: { type: string; wide: boolean }) => {
-  const F = wide ? "vec4f" : "f32";
+const segmentSumKernel = kernel("segment-sum", (t: Shares & { type: string; wide: boolean }, gpu) => {
+  const F = t.wide ? "vec4f" : "f32";
   return {
-    inputs: { x: type, order: "i32", start: "i32" },
-    outputs: { y: type },
-    uniforms: { total: "u32", rows: "u32", inner: "u32", count: "u32" },
-    workgroupSize: WG,
-    source: `${outputs("u.rows")}
-    var sum = ${F}(0.0);
+    inputs: { x: t.type, order: "i32", start: "i32" },
+    outputs: { y: t.type },
+    uniforms: { rowsInAll: "u32", rows: "u32", inner: "u32", count: "u32" },
+    workgroupSize: t.rowwise ? rowThreads(gpu) : WG,
+    source: share(
+      t,
+      "u.rows",
+      `var sum = ${F}(0.0);
     let end = start[j + 1u];
     for (var k = start[j]; k < end; k++) { sum += ${F}(x[(outer * u.count + u32(order[k])) * u.inner + i]); }
-    y[o] = ${type}(sum);
-  }
-}`,
+    y[o] = ${t.type}(sum);`,
+    ),
   };
 });
 
@@ -90,11 +134,13 @@ export function segmentSum(gpu: WebGPU, { outer, rows, inner, count, x, order, s
   if (size === 0) return;
   const wide = inner % 4 === 0;
   const width = wide ? 4 : 1;
+  const rowsInAll = outer * rows;
+  const { rowwise, workgroups } = shareOut(gpu, rowsInAll, inner / width);
   segmentSumKernel.run(gpu, {
-    template: { type: elementType(x.dtype, width), wide },
+    template: { type: elementType(x.dtype, width), wide, rowwise, flat: outer === 1 },
     operands: { x, order, start, y: out },
-    uniforms: { total: size / width, rows, inner: inner / width, count },
-    workgroups: gridStride(gpu, size / width, WG),
+    uniforms: { rowsInAll, rows, inner: inner / width, count },
+    workgroups,
   });
 }
 
@@ -102,22 +148,23 @@ export function segmentSum(gpu: WebGPU, { outer, rows, inner, count, x, order, s
  * One thread adds up one output (or four): it walks over all positions and takes those whose index is its own row. No atomics,
  * so the order of the sum, and with it the result, is the same every time.
  */
-const scatterKernel = kernel("scatter-add", (t: { type: string; wide: boolean; elements: boolean }) => {
+const scatterKernel = kernel("scatter-add", (t: Shares & { type: string; wide: boolean; elements: boolean }, gpu) => {
   const F = t.wide ? "vec4f" : "f32";
   return {
     inputs: { x: t.type, index: "i32" },
     outputs: { y: t.type },
-    uniforms: { total: "u32", rows: "u32", inner: "u32", count: "u32" },
-    workgroupSize: WG,
-    source: `${outputs("u.rows")}
-    var sum = ${F}(0.0);
+    uniforms: { rowsInAll: "u32", rows: "u32", inner: "u32", count: "u32" },
+    workgroupSize: t.rowwise ? rowThreads(gpu) : WG,
+    source: share(
+      t,
+      "u.rows",
+      `var sum = ${F}(0.0);
     for (var k = 0u; k < u.count; k++) {
       let at = (outer * u.count + k) * u.inner + i;
       if (bitcast<u32>(index[${t.elements ? "at" : "k"}]) == j) { sum += ${F}(x[at]); }
     }
-    y[o] = ${t.type}(sum);
-  }
-}`,
+    y[o] = ${t.type}(sum);`,
+    ),
   };
 });
 
@@ -203,11 +250,13 @@ export function scatterAdd(gpu: WebGPU, call: ScatterAddCall): void {
     order.storage.release();
     return;
   }
+  const rowsInAll = outer * rows;
+  const { rowwise, workgroups } = shareOut(gpu, rowsInAll, inner / width);
   scatterKernel.run(gpu, {
-    template: { type: elementType(x.dtype, width), wide, elements },
+    template: { type: elementType(x.dtype, width), wide, elements, rowwise, flat: outer === 1 },
     operands: { x, index, y: out },
-    uniforms: { total: size / width, rows, inner: inner / width, count },
-    workgroups: gridStride(gpu, size / width, WG),
+    uniforms: { rowsInAll, rows, inner: inner / width, count },
+    workgroups,
   });
 }
 
