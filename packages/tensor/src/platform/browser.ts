@@ -8,6 +8,16 @@ export function environment(_name: string): string | undefined {
   return undefined;
 }
 
+/** Runs `work` when the page goes away. */
+export function onExit(work: () => void): void {
+  globalThis.addEventListener?.("pagehide", work, { once: true });
+}
+
+/** A browser has no files to write to: tells so once on the console. */
+export function writeText(file: string, _text: string): void {
+  console.warn(`deplsr: ${file} is not written: a browser has no file system`);
+}
+
 /**
  * The adapter of the browser. Which one that is, hardware or software, is the browser's decision: `choice` only asks for a software
  * one where it is `system` or `swiftshader`.

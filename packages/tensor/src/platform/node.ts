@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,16 @@ export const platform: "node" | "browser" = "node";
 /** An environment variable; one that is empty counts as not set. */
 export function environment(name: string): string | undefined {
   return process.env[name] || undefined;
+}
+
+/** Runs `work` when the process ends by itself or by `process.exit`. */
+export function onExit(work: () => void): void {
+  process.once("exit", work);
+}
+
+/** Writes a file at once. */
+export function writeText(file: string, text: string): void {
+  writeFileSync(file, text);
 }
 
 /** What the `webgpu` package exports. */

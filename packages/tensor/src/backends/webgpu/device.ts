@@ -1,3 +1,4 @@
+import { onExit, writeText } from "#platform";
 import type { BackendInfo } from "../../backend.ts";
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
@@ -65,7 +66,13 @@ export class WebGPU {
       if (!this.#destroyed)
         this.fail(new DeviceError(`the device ${this.info.adapter} was lost (${lost.reason}): ${lost.message}`));
     });
-    if (env().debug >= 1) console.error(`deplsr: ${this.info.adapter} (${found.kind}): ${found.reason}`);
+    if (env().debug >= 1) {
+      console.error(`deplsr: ${this.info.adapter} (${found.kind}): ${found.reason}`);
+      console.error(`deplsr: ${JSON.stringify(this.info.limits)} ${this.info.features.join(" ")}`);
+      onExit(() => this.#reportAtExit());
+    } else if (env().trace) {
+      onExit(() => this.#reportAtExit());
+    }
   }
 
   /** Asks the adapter for its full limits and the features that kernels can use. */
@@ -75,6 +82,20 @@ export class WebGPU {
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
     const device = await adapter.requestDevice({ label: "deplsr", requiredFeatures, requiredLimits });
     return new WebGPU(found, device);
+  }
+
+  /** What `DEPLSR_DEBUG` and `DEPLSR_TRACE` promise for the end: memory, buffers that are still held, the timeline. */
+  #reportAtExit(): void {
+    if (env().debug >= 1) {
+      const { liveBuffers, liveBytes, pooledBytes, peakBytes, createdBuffers } = this.pool.report();
+      console.error(
+        `deplsr: ${this.queue.launches} launches of ${this.#kernelIds} kernels; ${createdBuffers} buffers made, peak ${peakBytes} bytes, ` +
+          `${pooledBytes} bytes pooled; ${liveBuffers} buffers with ${liveBytes} bytes were never given back`,
+      );
+    }
+    const { trace } = env();
+    if (trace && this.profiler) writeText(trace, this.profiler.trace());
+    else if (trace) console.error(`deplsr: ${trace} is not written: ${this.info.adapter} has no timestamps`);
   }
 
   nextKernelId(): number {
@@ -125,15 +146,15 @@ export class WebGPU {
     }
   }
 
-  /** Runs something that talks to the driver with its errors caught; `settled` reports them. */
-  guarded(work: () => void): void {
+  /** Runs something that talks to the driver with its errors caught; `settled` reports them, with `what` it was. */
+  guarded(work: () => void, what = ""): void {
     this.device.pushErrorScope("validation");
     this.device.pushErrorScope("out-of-memory");
     work();
     for (let scopes = 0; scopes < 2; scopes++) {
       const check = this.device.popErrorScope().then(
         (error) => {
-          if (error) this.fail(new DeviceError(`${this.info.adapter}: ${error.message}`));
+          if (error) this.fail(new DeviceError(`${what && `${what} on `}${this.info.adapter}: ${error.message}`));
         },
         () => {},
       );

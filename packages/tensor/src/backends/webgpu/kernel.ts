@@ -1,4 +1,6 @@
 import type { View } from "../../backend.ts";
+import { env } from "../../env.ts";
+import { describe } from "../../errors.ts";
 import type { WebGPU } from "./device.ts";
 import type { BufferStorage } from "./storage.ts";
 
@@ -95,6 +97,7 @@ export function kernel<Params extends object, Operands extends string, Uniforms 
         compiled = compile(gpu, key ? `${name}<${key}>` : name, specialise(launch.template, gpu));
         variants.set(key, compiled);
       }
+      if (env().debug >= 3) traceLaunch(compiled.name, launch.operands);
       gpu.queue.launch(
         compiled,
         buffers(compiled, launch.operands),
@@ -103,6 +106,16 @@ export function kernel<Params extends object, Operands extends string, Uniforms 
       );
     },
   };
+}
+
+/** A launch with its operands and the first line of the caller's own code. */
+function traceLaunch(name: string, operands: Readonly<Partial<Record<string, View>>>): void {
+  const shapes = Object.entries(operands).map(
+    ([operand, view]) => view && `${operand} ${describe({ dtype: view.dtype, shape: view.layout.shape })}`,
+  );
+  const engine = new URL("../..", import.meta.url).href;
+  const caller = new Error().stack?.split("\n").find((line) => line.includes("://") && !line.includes(engine));
+  console.error(`deplsr: ${name} (${shapes.join(", ")})${caller ? ` ${caller.trim()}` : ""}`);
 }
 
 function buffers(compiled: Compiled, operands: Readonly<Partial<Record<string, View>>>): BufferStorage[] {

@@ -3,6 +3,8 @@ import { env } from "../../env.ts";
 interface Sample {
   readonly name: string;
   readonly grid: readonly [number, number, number];
+  /** Of all operands, as allocated: what the launch reads and writes at least once. */
+  readonly bytes: number;
 }
 
 interface Batch {
@@ -42,10 +44,10 @@ export class Profiler {
   }
 
   /** The descriptor of the pass that one launch runs in. */
-  pass(name: string, grid: readonly [number, number, number]): GPUComputePassDescriptor {
+  pass(name: string, grid: readonly [number, number, number], bytes: number): GPUComputePassDescriptor {
     const first = this.#samples.length * 2;
     if (first + 2 > CAPACITY) return { label: name };
-    this.#samples.push({ name, grid });
+    this.#samples.push({ name, grid, bytes });
     return {
       label: name,
       timestampWrites: { querySet: this.#querySet, beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 },
@@ -79,7 +81,8 @@ export class Profiler {
       const duration = Number(times[2 * i + 1]! - times[2 * i]!) / 1000;
       this.events.push({ name: sample.name, start, duration });
       if (env().debug >= 2) {
-        console.error(`deplsr: ${sample.name} [${sample.grid.join(", ")}] ${duration.toFixed(1)} us`);
+        const rate = (sample.bytes / 1e3 / duration).toFixed(2);
+        console.error(`deplsr: ${sample.name} [${sample.grid.join(", ")}] ${duration.toFixed(1)} us, ${rate} GB/s`);
       }
     });
     readback.destroy();

@@ -1,3 +1,4 @@
+import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import type { WebGPU } from "./device.ts";
 import type { Compiled } from "./kernel.ts";
@@ -117,13 +118,15 @@ export class LaunchQueue {
     let pass: GPUComputePassEncoder | undefined;
     const finish = (): void => {
       pass?.end();
-      if (encoder) device.queue.submit([encoder.finish()]);
+      const commands = encoder;
       encoder = undefined;
       pass = undefined;
+      if (commands) device.queue.submit([commands.finish()]);
     };
     let slot = 0;
     let lastKernel: Compiled | undefined;
     const profiler = this.#gpu.profiler;
+    const careful = env().debug >= 1 && !profiler;
     for (let i = 0; i < count; i++) {
       const entry = entries[i]!;
       if (entry.kind === "upload") {
@@ -136,7 +139,8 @@ export class LaunchQueue {
       if (profiler) {
         // Timestamps are written by passes, so a profiled launch has a pass of its own.
         pass?.end();
-        pass = encoder.beginComputePass(profiler.pass(entry.kernel.name, entry.grid));
+        const bytes = entry.buffers.reduce((sum, storage) => sum + storage.bytes, 0);
+        pass = encoder.beginComputePass(profiler.pass(entry.kernel.name, entry.grid, bytes));
         lastKernel = undefined;
       }
       pass ??= encoder.beginComputePass();
@@ -147,6 +151,8 @@ export class LaunchQueue {
       if (entry.uniforms.length > 0)
         slot += Math.ceil(entry.uniforms.byteLength / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
       pass.dispatchWorkgroups(entry.grid[0], entry.grid[1], entry.grid[2]);
+      // Each launch by itself, so that a validation error names its kernel instead of the submission.
+      if (careful) this.#gpu.guarded(finish, entry.kernel.name);
     }
     if (profiler) {
       pass?.end();

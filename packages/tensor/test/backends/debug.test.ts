@@ -1,0 +1,42 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const program = `
+import { Device, gelu, keep } from "@deplsr/tensor";
+const device = await Device.request();
+keep(device.tensor([1, 2, 3]));
+await gelu(device.tensor([4, 5, 6, 7])).data();
+await device.sync();
+`;
+
+/** Runs the program in a process of its own, since the variables are read once. */
+async function stderrWith(variables: Record<string, string>): Promise<string> {
+  const args = ["--import", "tsx", "--conditions", "@deplsr/source", "--input-type=module", "--eval", program];
+  const { stderr } = await run(process.execPath, args, { cwd: root, env: { ...process.env, ...variables } });
+  return stderr;
+}
+
+it("tells the adapter, each launch with its operands, the WGSL, and what was never given back", async () => {
+  const text = await stderrWith({ DEPLSR_DEBUG: "4" });
+  expect(text).toContain("maxStorageBufferBindingSize");
+  expect(text).toMatch(/deplsr: pointwise<.*\(y f32\[4\], x0 f32\[4\]\) at /);
+  expect(text).toContain("@compute @workgroup_size(WG)");
+  expect(text).toMatch(/\d+ launches of \d+ kernels; \d+ buffers made/);
+  expect(text).toMatch(/[1-9]\d* buffers with \d+ bytes were never given back/);
+});
+
+it("writes a timeline for a trace viewer", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "trace-"));
+  const file = join(folder, "trace.json");
+  await stderrWith({ DEPLSR_TRACE: file });
+  const { traceEvents } = JSON.parse(await readFile(file, "utf8")) as { traceEvents: { name: string; dur: number }[] };
+  expect(traceEvents.some(({ name, dur }) => name.startsWith("pointwise") && dur > 0)).toBe(true);
+  await rm(folder, { recursive: true });
+});
