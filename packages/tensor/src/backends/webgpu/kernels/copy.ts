@@ -100,7 +100,7 @@ function move(
 /** The axis that lies side by side in the input while the last one does in the output, where moving tiles pays. */
 function transposedAxis(shape: readonly number[], from: readonly number[], to: readonly number[]): number | undefined {
   const last = shape.length - 1;
-  if (last < 1 || last > 5 || to[last] !== 1 || from[last]! <= 1 || shape[last]! < 4) return undefined;
+  if (last < 1 || to[last] !== 1 || from[last]! <= 1 || shape[last]! < 4) return undefined;
   const axis = from.findIndex((stride, i) => stride === 1 && i !== last && shape[i]! >= 4);
   return axis < 0 || [...from, ...to].some((stride) => stride < 0) ? undefined : axis;
 }
@@ -122,9 +122,10 @@ const transposeKernel = kernel("transpose", ({ wideIn, wideOut }: { wideIn: bool
     rowStep: "u32",
     first: "u32",
     to: "u32",
-    batch: "vec4u",
-    batchIn: "vec4u",
-    batchOut: "vec4u",
+    batchAxes: "u32",
+    batch: "array<vec4u, 2>",
+    batchIn: "array<vec4u, 2>",
+    batchOut: "array<vec4u, 2>",
   },
   workgroupSize: WG,
   source: `
@@ -138,14 +139,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     rest = rest / u.tilesY;
     var source = u.first + row;
     var target_ = u.to + col + row * u.rowStep;
-    for (var axis = 3u; axis > 0u; axis--) {
-      let c = rest % u.batch[axis];
-      rest = rest / u.batch[axis];
-      source += c * u.batchIn[axis];
-      target_ += c * u.batchOut[axis];
+    for (var axis = 0u; axis < u.batchAxes; axis++) {
+      let size = u.batch[axis >> 2u][axis & 3u];
+      let c = rest % size;
+      rest = rest / size;
+      source += c * u.batchIn[axis >> 2u][axis & 3u];
+      target_ += c * u.batchOut[axis >> 2u][axis & 3u];
     }
-    source += rest * u.batchIn[0];
-    target_ += rest * u.batchOut[0];
     var m: mat4x4f;
     for (var c = 0u; c < 4u; c++) {
       let at = source + min(col + c, u.cols - 1u) * u.colStep;
@@ -174,23 +174,11 @@ function transpose(
   rowAxis: number,
 ): void {
   const last = shape.length - 1;
-  const batch = shape.flatMap((_, axis) => (axis === rowAxis || axis === last ? [] : [axis]));
-  const pad = (values: readonly number[], fill: number): number[] => [
-    ...new Array(4 - values.length).fill(fill),
-    ...values,
-  ];
-  const batchIn = pad(
-    batch.map((axis) => from[axis]!),
-    0,
-  );
-  const batchOut = pad(
-    batch.map((axis) => to[axis]!),
-    0,
-  );
-  const sizes = pad(
-    batch.map((axis) => shape[axis]!),
-    1,
-  );
+  // Innermost first: the order in which the kernel peels coordinates off.
+  const batch = shape.flatMap((_, axis) => (axis === rowAxis || axis === last ? [] : [axis])).reverse();
+  const batchIn = batch.map((axis) => from[axis]!);
+  const batchOut = batch.map((axis) => to[axis]!);
+  const sizes = batch.map((axis) => shape[axis]!);
   const rows = shape[rowAxis]!;
   const cols = shape[last]!;
   const [colStep, rowStep] = [from[last]!, to[rowAxis]!];
@@ -213,6 +201,7 @@ function transpose(
       rowStep,
       first,
       to: target,
+      batchAxes: batch.length,
       batch: sizes,
       batchIn,
       batchOut,
