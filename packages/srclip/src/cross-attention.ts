@@ -1,16 +1,6 @@
 import { makeLinear } from "@deplsr/dat";
 import { Dropout, type Init, inference, type Linear, type Mode, Module } from "@deplsr/nn";
-import {
-  attentionWeights,
-  cat,
-  expand,
-  matmul,
-  permute,
-  reshape,
-  select,
-  type Tensor,
-  unsqueeze,
-} from "@deplsr/tensor";
+import { attentionWeights, cat, chunk, expand, matmul, permute, reshape, type Tensor, unsqueeze } from "@deplsr/tensor";
 
 /** Features and the softmax map that made them, `(b, heads, queries, keys)`. */
 export interface Attended {
@@ -70,12 +60,12 @@ export class CrossAttention extends Module {
 
   /** Queries `(b, n, c)`, keys and values from `context (b, m, c)` → x `(b, n, c)`. */
   forward(queries: Tensor, context: Tensor, mode: Mode = inference): Attended {
-    const [b, m, c] = context.shape as [number, number, number];
     const heads = this.#heads;
     const q = splitHeads(this.q.forward(queries), heads); // (b, heads, n, d)
-    const kv = permute(reshape(this.kv.forward(context), [b, m, 2, heads, c / heads]), [2, 0, 3, 1, 4]);
-    const attn = attentionWeights(q, select(kv, 0, 0), { scale: (c / heads) ** -0.5 });
-    const attended = joinHeads(matmul(this.#attnDrop.forward(attn, mode), select(kv, 0, 1)));
+    const kv = chunk(this.kv.forward(context), 2, 2).map((part) => splitHeads(part, heads)); // (b, heads, m, d)
+    const [k, v] = kv as [Tensor, Tensor];
+    const attn = attentionWeights(q, k, { scale: q.shape[3]! ** -0.5 });
+    const attended = joinHeads(matmul(this.#attnDrop.forward(attn, mode), v));
     return { x: this.#drop.forward(this.proj.forward(attended), mode), attn };
   }
 }
