@@ -4,6 +4,7 @@ import { assign, backward, detach, noGrad, Rng, scope, type Tensor } from "@depl
 import { testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
+  countFinetuneCLIPParameters,
   countSrCLIPParameters,
   FinetuneCLIP,
   loadSrCLIP,
@@ -266,10 +267,9 @@ describe("loadSrCLIP", () => {
 describe("FinetuneCLIP", () => {
   it("loads a CLIP, and reads degradations through its layers", async () => {
     const model = new FinetuneCLIP(TINY, init);
-    const e = 16;
-    const head = 6 * e * e + 6 * e + (18 * e * e + 3 * e) + (18 * e * e + 6 * e) + (6 * e * e + e) + 5 * (e * e + e);
     const source = new SrCLIPV2(TINY, init).clip;
-    expect(model.parameterCount()).toBe(source.parameterCount() + head);
+    expect(model.parameterCount()).toBe(countFinetuneCLIPParameters(TINY));
+    expect(countFinetuneCLIPParameters(srclipPreset("ViT-B-32"))).toBe(165_181_697);
     const report = model.loadStateDict(source.stateDict(), { allowMissing: true });
     expect(report.missing.every((name) => /^(fine\d?|out)_linear\./.test(name))).toBe(true);
     expect(report.missing.length).toBe(10);
