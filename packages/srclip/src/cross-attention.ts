@@ -59,7 +59,7 @@ function weightByHeads(weight: Tensor, heads: number): Tensor {
 
 /**
  * Multi-head attention of a few queries to a long sequence of the same width. Products are grouped so that the long sequence
- * meets the few queries and not the weights: q·(x·Wk)ᵀ is (q·Wkᵀ)·xᵀ, and A·(x·Wv) is (A·x)·Wv. The bias of the keys adds
+ * x meets the few queries and not the weights: q·(x·Wkᵀ)ᵀ is (q·Wk)·xᵀ, and A·(x·Wvᵀ) is (A·x)·Wvᵀ. The bias of the keys adds
  * the same to all logits of a query, which the softmax does not see; that of the values passes through, as rows of A sum to 1.
  */
 export class CrossAttention extends Module {
@@ -123,7 +123,7 @@ export interface Fused extends Attended {
 /**
  * Content and degradation features attend to the image, then the image attends to all their pairs.
  * `CrossAttention_Fusion` of the reference. As in {@link CrossAttention}, the weights meet the few pairs and not the image:
- * (x·Wq)·kᵀ is x·(k·Wq)ᵀ, and (A·v)·Wproj is A·(v·Wproj).
+ * (x·Wqᵀ)·kᵀ is x·(k·Wq)ᵀ, and (A·v)·Wprojᵀ is A·(v·Wprojᵀ).
  */
 export class CrossAttentionFusion extends Module {
   readonly attnI: CrossAttention;
