@@ -144,6 +144,11 @@ describe("conv2d", () => {
 
   it("works in parts over the images of a batch", () => checkConv([17, 1, 512, 512], [1, 1, 2, 1], {}));
 
+  it("covers an image with more vectors than one grid axis holds", async () => {
+    const y = await conv2d(device.ones([1, 1, 1500, 1500]), device.tensor([3], [1, 1, 1, 1])).data();
+    expect(y.every((value) => value === 3)).toBe(true);
+  });
+
   it("takes an empty batch", async () => {
     const weight = requireGrad(device.ones([4, 3, 3, 3]));
     const y = conv2d(device.zeros([0, 3, 8, 8]), weight, { padding: 1 });
