@@ -2,7 +2,7 @@ import type { WebGPU } from "../device.ts";
 
 /** Rows of the product that one thread holds; few different numbers, since each is a kernel to compile. */
 export function rowsFor(m: number): number {
-  return m <= 4 ? m : 8;
+  return m <= 4 ? 4 : 8;
 }
 
 export function each(count: number, text: (index: number) => string): string {

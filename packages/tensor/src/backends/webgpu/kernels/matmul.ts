@@ -117,7 +117,7 @@ export function matmul(gpu: WebGPU, { a, b, out }: MatmulCall): void {
   const right = ready ? b : alignColumns(gpu, b);
   const [aOuter, aInner, aRow, aCol] = a.layout.strides as [number, number, number, number];
   const [bOuter, bInner, bRow] = right.layout.strides as [number, number, number, number];
-  const rows = m === 1 ? 1 : m <= 4 ? 4 : 8;
+  const rows = tileRows(gpu, m);
   const lanes = gpu.subgroupSize || 32;
   const template = { rows, wide: n % 4 === 0 };
   const variant = gpu.subgroupSize > 0 ? broadcastKernel : plainKernel;
@@ -146,6 +146,11 @@ export function matmul(gpu: WebGPU, { a, b, out }: MatmulCall): void {
     });
   }
   if (!ready) right.storage.release();
+}
+
+/** Rows of a tile. Where a variant takes seconds to compile, as software adapters do, short matrices share the tall one. */
+export function tileRows(gpu: WebGPU, m: number): number {
+  return gpu.software || m > 4 ? 8 : m === 1 ? 1 : 4;
 }
 
 /** A grid cut so that no dimension exceeds the 65,535 workgroups of a launch. */
