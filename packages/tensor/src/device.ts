@@ -1,5 +1,6 @@
 import { findAdapter } from "#platform";
 import type { Backend, BackendInfo, MemoryReport } from "./backend.ts";
+import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
 import { bytesPerElement, type Data, type DType, defaultDType, encode } from "./dtype.ts";
 import { env } from "./env.ts";
@@ -14,6 +15,8 @@ import { empty, Tensor } from "./tensor.ts";
 export interface DeviceOptions {
   readonly backend?: "auto" | "webgpu" | "cpu";
   readonly adapter?: AdapterChoice;
+  /** Threads of the CPU backend; default `DEPLSR_THREADS`, else one for each core. */
+  readonly threads?: number;
 }
 
 /** What a tensor is made with besides its data. */
@@ -44,7 +47,7 @@ export class Device {
     const adapter = options.adapter ?? env().adapter;
     if (!BACKENDS.includes(backend)) throw new DeviceError(`backend "${backend}" is none of ${BACKENDS.join(", ")}`);
     if (!ADAPTERS.includes(adapter)) throw new DeviceError(`adapter "${adapter}" is none of ${ADAPTERS.join(", ")}`);
-    if (backend === "cpu") throw new DeviceError('backend "cpu" is not part of this version; use "webgpu" or "auto"');
+    if (backend === "cpu") return new Device(CpuBackend.create(options.threads ? { threads: options.threads } : {}));
     return new Device(await WebGPUBackend.create(await findAdapter(adapter as AdapterChoice)));
   }
 
