@@ -72,6 +72,7 @@ export class CpuBackend implements Calls.Backend {
   }
 
   allocate(bytes: number, label: string): Calls.Storage {
+    this.engine.throwIfDestroyed();
     return this.engine.pool.take(bytes, label);
   }
 

@@ -94,7 +94,7 @@ export class CpuEngine {
    */
   launch<S extends Spec>(kernel: Kernel<S>, args: Numbers<S>, units: number, cost: number): void {
     if (units <= 0) return;
-    if (this.#destroyed) throw new DeviceError(`${kernel.name}: the CPU device was destroyed`);
+    this.throwIfDestroyed();
     if (this.#launches.length === BATCH) this.run();
     if (4 * kernel.words > ARGUMENT_BYTES) throw new Error(`internal: ${kernel.name} has too many arguments`);
     if (this.#words.byteLength === 0) this.#refresh();
@@ -107,6 +107,10 @@ export class CpuEngine {
     this.#launches.push({ name: kernel.name, kernel: id, units, cost: units * cost });
     this.#cost += units * cost;
     if (this.#cost >= BATCH_COST) this.run();
+  }
+
+  throwIfDestroyed(): void {
+    if (this.#destroyed) throw new DeviceError("the CPU device was destroyed");
   }
 
   /** A view goes dead when a memory that is not shared grows. */
@@ -140,7 +144,7 @@ export class CpuEngine {
     if (this.#words.byteLength === 0) this.#refresh();
     const together = this.options.threads > 1 && cost >= WAKE_COST && launches.some(isParallel);
     if (together && env().debug < 2) this.#runTogether(launches);
-    else launches.forEach((launch, i) => this.#runAlone(launch, ARGUMENTS + i * ARGUMENT_BYTES));
+    else for (const [i, launch] of launches.entries()) this.#runAlone(launch, ARGUMENTS + i * ARGUMENT_BYTES);
   }
 
   #runAlone({ name, kernel, units }: Launch, args: number): void {
@@ -204,11 +208,13 @@ export class CpuEngine {
   }
 
   write(block: Block, bytes: Uint8Array): void {
+    this.throwIfDestroyed();
     this.run();
     new Uint8Array(this.#memory.buffer, block.address, bytes.byteLength).set(bytes);
   }
 
   read(block: Block, offset: number, bytes: number): ArrayBuffer {
+    this.throwIfDestroyed();
     this.run();
     const copy = new Uint8Array(bytes);
     copy.set(new Uint8Array(this.#memory.buffer, block.address + offset, bytes));

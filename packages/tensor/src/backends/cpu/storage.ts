@@ -74,7 +74,13 @@ export class BlockPool {
 
   /** @throws DeviceError when there is no room, naming what the block was for. */
   take(bytes: number, label: string): Block {
-    const size = Math.min(sizeClass(bytes), Math.max(bytes, this.largest));
+    if (bytes > this.largest) {
+      throw new DeviceError(
+        `${label}: a tensor of ${bytes} bytes is over this adapter's limit of ${this.largest} bytes: WebAssembly addresses 4 GiB; ` +
+          "use a smaller batch or tile, or a GPU",
+      );
+    }
+    const size = Math.min(sizeClass(bytes), this.largest);
     const pooled = this.#free.get(size)?.pop();
     if (pooled) this.#pooledBytes -= size;
     const block = pooled ?? this.#create(size, bytes, label);

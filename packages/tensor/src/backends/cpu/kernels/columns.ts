@@ -1,5 +1,5 @@
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
-import type { I32 } from "../wasm/values.ts";
+import { type I32, i32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
 import { COLS, DEPTH, multiplyTile, ROWS } from "./gemm.ts";
 
@@ -160,6 +160,28 @@ function packPixels(
   );
 }
 
+/** Bytes of scratch that one thread needs for the gradient of weights. */
+export function weightScratch(outputs: number): number {
+  return 4 * COLS * (DEPTH + 3 * ROWS * Math.ceil(outputs / ROWS));
+}
+
+/**
+ * Adds `bytes` of partial sums to the running ones behind them, with Kahan's compensation, which lies behind those: a batch may be
+ * millions of pixels, and their plain sum would lose digits.
+ */
+function addExactly(f: KernelBuilder, part: I32, bytes: I32): void {
+  f.range(0, bytes, 16, (at) => {
+    const from = f.let(part.add(at));
+    const to = f.let(from.add(bytes));
+    const lost = f.let(to.add(bytes));
+    const sum = f.let(to.f32x4());
+    const term = f.let(from.f32x4().sub(lost.f32x4()));
+    const total = f.let(sum.add(term));
+    f.store(lost, total.sub(sum).sub(term));
+    f.store(to, total);
+  });
+}
+
 /**
  * A unit computes the gradient of eight taps' weights for all output channels of one group: the pixels of the batch, in order, are
  * the inner axis.
@@ -167,8 +189,10 @@ function packPixels(
 export const weightProductKernel = variants((sideBySide: boolean) =>
   kernel("conv-weight-grad", { ...SPEC, batch: "i32" }, (f, s) => {
     const rowStride = f.let(s.taps.shl(2));
-    const b = f.let(s.scratch.add(f.thread.mul(4 * DEPTH * COLS)));
     const panels = f.let(s.outputs.add(ROWS - 1).divU(ROWS));
+    const bytes = f.let(panels.mul(4 * ROWS * COLS));
+    const b = f.let(s.scratch.add(f.thread.mul(bytes.mul(3).add(4 * DEPTH * COLS))));
+    const part = f.let(b.add(4 * DEPTH * COLS));
     f.units((unit) => {
       const group = f.let(unit.divU(s.blocks));
       const tap = f.let(unit.remU(s.blocks).mul(COLS));
@@ -177,6 +201,7 @@ export const weightProductKernel = variants((sideBySide: boolean) =>
         f.let(s.offsets.add(tap.add(j).minU(s.taps.sub(1)).shl(2)).i32()),
       );
       const target = f.let(s.y.add(group.mul(s.outputs).mul(rowStride)).add(tap.shl(2)));
+      f.fillBytes(part.add(bytes), 0, bytes.shl(1));
       f.range(0, s.batch, 1, (image) => {
         const plane = f.let(image.mul(s.groups).add(group));
         const base = f.let(s.x.add(plane.mul(s.groupBytes)));

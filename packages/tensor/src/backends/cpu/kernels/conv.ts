@@ -4,7 +4,7 @@ import type { CpuEngine } from "../engine.ts";
 import { kernel, variants } from "../kernel.ts";
 import type { Block } from "../storage.ts";
 import { i32 } from "../wasm/values.ts";
-import { columnProductKernel, offsetsKernel, weightProductKernel } from "./columns.ts";
+import { columnProductKernel, offsetsKernel, weightProductKernel, weightScratch } from "./columns.ts";
 import { copy } from "./copy.ts";
 import { depthwise, depthwiseWeightGrad, MAX_TAPS, type PaddedImage } from "./depthwise.ts";
 import { COLS, DEPTH, packedSize, packKernel, ROWS } from "./gemm.ts";
@@ -242,7 +242,7 @@ function weightProduct(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, dWei
   const area = g.outHeight * g.outWidth;
   const panels = packed(cpu, dy, g.batch * g.groups, outputs, area);
   const offsets = tapOffsets(cpu, g, image);
-  const scratch = cpu.temporary(cpu.options.threads * DEPTH * COLS * 4, "convolution scratch");
+  const scratch = cpu.temporary(cpu.options.threads * weightScratch(outputs), "convolution scratch");
   const blocks = Math.ceil(taps / COLS);
   const args = {
     a: panels.address,

@@ -77,29 +77,35 @@ const weightGradKernel = variants(({ stride }: { stride: number }) =>
       const channel = f.let(unit.divU(a.taps));
       const tap = f.let(unit.remU(a.taps));
       const shift = f.let(tap.divU(a.kernelWidth).mul(a.tapRow).add(tap.remU(a.kernelWidth).mul(a.tapCol)));
-      const sum = f.let(f32x4(0));
+      // Rows are summed plainly, their sums with Kahan's compensation: a batch may be millions of pixels.
+      const total = f.let(f32x4(0));
+      const lost = f.let(f32x4(0));
       const whole = f.let(a.outWidth.and(-4));
-      const rest = f.let(f32x4(0));
       f.range(0, a.batch, 1, (b) => {
         const plane = f.let(b.mul(a.channels).add(channel));
         const line = f.let(a.x.add(plane.divU(a.multiplier).mul(a.plane)).add(shift));
         const dy = f.let(a.y.add(plane.mul(a.outHeight).mul(a.outWidth).shl(2)));
         f.range(0, a.outHeight, 1, () => {
           const at = f.let(line);
+          const sum = f.let(f32x4(0));
           f.range(0, whole, 4, () => {
             f.set(sum, f.fma(dy.f32x4(), inputs(f, at, stride, a.stepCol), sum));
             f.advance(dy, 16);
             f.advance(at, a.stepCol.shl(2));
           });
           f.range(whole, a.outWidth, 1, () => {
-            f.set(rest, f.fma(dy.loadF32(), at.loadF32(), rest));
+            f.set(sum, f.fma(dy.loadF32(), at.loadF32(), sum));
             f.advance(dy, 4);
             f.advance(at, a.stepCol);
           });
           f.advance(line, a.stepRow);
+          const term = f.let(sum.sub(lost));
+          const next = f.let(total.add(term));
+          f.set(lost, next.sub(total).sub(term));
+          f.set(total, next);
         });
       });
-      f.store(f.let(a.weight.add(unit.shl(2))), f.sumLanes(sum.add(rest)));
+      f.store(f.let(a.weight.add(unit.shl(2))), f.sumLanes(total));
     });
   }),
 );
