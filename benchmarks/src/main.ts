@@ -1,1 +1,63 @@
-export {};
+/** `npm run bench`: measures the rows and prints the table; see README.md. Exit 0 done, 1 ours failed somewhere, 2 wrong usage. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type ContenderName, contenders, peerNames } from "./contender.ts";
+import { Harness, type Measured } from "./harness.ts";
+import { installPeers } from "./install.ts";
+import { jobName, planJobs } from "./jobs.ts";
+import { describeMachine } from "./machine.ts";
+import { type Options, parseOptions, UsageError, usage } from "./options.ts";
+import { formatTable, makeReport, type Report } from "./report.ts";
+import { loadRows } from "./rows.ts";
+
+async function main(options: Options): Promise<number> {
+  const jobs = planJobs(await loadRows(), options);
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  if (options.peers?.length !== 0) installPeers(say);
+  const harness = new Harness({ device: options.device, rounds: options.rounds, say });
+  const stop = (): void => {
+    harness.close();
+    process.exit(130);
+  };
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  try {
+    const ours = await harness.openOurs();
+    const comparable = peerNames.filter((name) => contenders[name].on === (ours.backend === "cpu" ? "cpu" : "webgpu"));
+    const names: ContenderName[] = ["ours", ...(options.peers ?? comparable)];
+    const machine = describeMachine();
+    say(`${ours.backend} on ${ours.adapter}; ${jobs.length} rows; load ${machine.load} on ${machine.cores} cores`);
+    const ceilings = options.cold ? {} : await harness.ceilings();
+    const measured: Measured[] = [];
+    for (const job of jobs) measured.push(await harness.measure(job, names));
+    const report = makeReport({ about: harness.about, machine, ceilings, measured, comparable });
+    const file = save(report);
+    if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    else process.stdout.write(`${formatTable(report, measured, names).join("\n")}\n`);
+    say(`written to ${file}`);
+    const lost = jobs.filter((_, index) => measured[index]!.cells.get("ours")?.kind !== "times");
+    if (lost.length > 0) say(`ours has no time for ${lost.map(jobName).join(", ")}`);
+    return lost.length > 0 ? 1 : 0;
+  } finally {
+    harness.close();
+  }
+}
+
+/** Every run has a file of its own, so that two can be compared. */
+function save(report: Report): string {
+  const folder = new URL("../results/", import.meta.url);
+  mkdirSync(folder, { recursive: true });
+  const date = report.machine.date.slice(0, 19).replaceAll(":", "-");
+  const file = new URL(`${date}-${report.kind}-${report.machine.commit.replace("+", "-changed")}.json`, folder);
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  return fileURLToPath(file);
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) process.stdout.write(`${usage}\n`);
+  else process.exitCode = await main(options);
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`bench: ${message}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

@@ -2,12 +2,15 @@
 
 /** Something in the user's files, data or machine is wrong. The message says what, where and what to do; the command ends with exit code 1. */
 export class UserError extends Error {
-  override readonly name = "UserError";
+  override readonly name: string = "UserError";
 }
+
+/** A file could not be written: no space, no permission. Unlike a bad input it ends everything, because the next file would fare the same. */
+export class WriteError extends UserError {}
 
 /** The command line itself is wrong (unknown flag, missing argument). The command ends with exit code 2. */
 export class UsageError extends Error {
-  override readonly name = "UsageError";
+  override readonly name: string = "UsageError";
 }
 
 /**

@@ -5,7 +5,7 @@
 import { rmSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { systemCode, UserError } from "./errors.ts";
+import { systemCode, UserError, WriteError } from "./errors.ts";
 
 /** Opens the temporary file for writing; replaced in tests by one whose disk is full. */
 export type OpenFile = (path: string) => Promise<Pick<FileHandle, "writeFile" | "sync" | "close">>;
@@ -25,7 +25,7 @@ process.on("exit", () => {
  *
  * @param path where the file shall stand; an existing file is replaced
  * @param content bytes, or text written as UTF-8
- * @throws UserError when the disk is full, the folder cannot be written, or the path is a folder
+ * @throws WriteError when the disk is full, the folder cannot be written, or the path is a folder
  */
 export async function writeFileAtomic(
   path: string,
@@ -56,7 +56,7 @@ export async function writeFileAtomic(
  *
  * @param path the folder's final name; an existing one is replaced
  * @param fill writes the contents into the folder it is given
- * @throws UserError as `writeFileAtomic`; the old folder stays in that case
+ * @throws WriteError as `writeFileAtomic`; the old folder stays in that case
  */
 export async function writeFolderAtomic(path: string, fill: (folder: string) => Promise<void>): Promise<void> {
   const temporary = temporaryName(path);
@@ -130,19 +130,19 @@ function explain(error: unknown, path: string, bytes: number | undefined): Error
   switch (systemCode(error)) {
     case "ENOSPC":
     case "EDQUOT":
-      return new UserError(
+      return new WriteError(
         `write: no space left on the disk for ${path}${size}: free some space or choose another folder`,
       );
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return new UserError(`write: ${path} may not be written: check the folder's permissions or choose another one`);
+      return new WriteError(`write: ${path} may not be written: check the folder's permissions or choose another one`);
     case "EISDIR":
     case "ENOTEMPTY":
-      return new UserError(`write: ${path} is a folder: give a file name`);
+      return new WriteError(`write: ${path} is a folder: give a file name`);
     case "ENOTDIR":
     case "EEXIST":
-      return new UserError(`write: a part of ${path} is a file, not a folder: choose another path`);
+      return new WriteError(`write: a part of ${path} is a file, not a folder: choose another path`);
     default:
       return error instanceof Error ? error : new Error(String(error));
   }

@@ -17,7 +17,7 @@ const PLAIN_MS = 10_000;
 export class Progress {
   readonly #stream: ProgressStream;
   readonly #name: string;
-  readonly #total: number;
+  #total: number;
   readonly #unit: string;
   readonly #started = performance.now();
   #first = 0;
@@ -39,6 +39,12 @@ export class Progress {
   startAt(done: number): this {
     this.#first = done;
     this.#done = done;
+    return this;
+  }
+
+  /** Sets how many units there are, where that was not known at the start. */
+  retarget(total: number): this {
+    this.#total = total;
     return this;
   }
 

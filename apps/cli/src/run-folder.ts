@@ -5,7 +5,7 @@
 import { appendFileSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { oneLine, systemCode, UserError } from "./errors.ts";
+import { oneLine, systemCode, UserError, WriteError } from "./errors.ts";
 import { exists, sortedNames, writeFileAtomic, writeFolderAtomic } from "./files.ts";
 
 /** The files of a checkpoint by name: bytes or text. */
@@ -64,7 +64,7 @@ export class RunFolder {
       appendFileSync(join(this.path, name), text);
     } catch (error) {
       if (systemCode(error) === "ENOSPC") {
-        throw new UserError(
+        throw new WriteError(
           `write: no space left on the disk for ${join(this.path, name)}: free some space and run again`,
         );
       }
@@ -91,6 +91,11 @@ export async function latestCheckpoint(path: string): Promise<string> {
   const steps = names.flatMap((name) => STEP.exec(name)?.[1] ?? []).map(Number);
   if (steps.length === 0) throw new UserError(`checkpoint: ${folder} holds no step-N folder: train first`);
   return join(folder, `step-${Math.max(...steps)}`);
+}
+
+/** The run folder that a checkpoint folder belongs to. */
+export function runFolderOf(checkpoint: string): string {
+  return join(checkpoint, "..", "..");
 }
 
 /** `20250131_235959`, in UTC. */

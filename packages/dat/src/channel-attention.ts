@@ -1,5 +1,5 @@
 import { Dropout, type Init, inference, type Linear, type Mode, Module, parameter } from "@deplsr/nn";
-import { l2Normalize, matmul, mul, reshape, select, softmax, type Tensor, transpose } from "@deplsr/tensor";
+import { chunk, l2Normalize, matmul, mul, reshape, softmax, squeeze, type Tensor, transpose } from "@deplsr/tensor";
 import type { DATConfig } from "./config.ts";
 import { blend, ChannelInteraction, DepthwiseBranch, SpatialInteraction } from "./interaction.ts";
 import { makeLinear, toChannels, toTokens } from "./linear.ts";
@@ -39,10 +39,9 @@ export class ChannelAttention extends Module {
     const [b, n, c] = tokens.shape as [number, number, number];
     const heads = this.temperature.size;
     const qkv = reshape(toChannels(this.qkv, tokens), [b, 3, heads, c / heads, n]);
-    const q = l2Normalize(select(qkv, 1, 0), { dim: -1 }); // (b, heads, d, n)
-    const k = l2Normalize(select(qkv, 1, 1), { dim: -1 });
-    const v = select(qkv, 1, 2);
-    const weights = softmax(mul(matmul(q, transpose(k, -1, -2)), this.temperature), -1); // (b, heads, d, d)
+    const [q, k, v] = chunk(qkv, 3, 1).map((part) => squeeze(part, 1)) as [Tensor, Tensor, Tensor]; // (b, heads, d, n)
+    const cosines = matmul(l2Normalize(q, { dim: -1 }), transpose(l2Normalize(k, { dim: -1 }), -1, -2));
+    const weights = softmax(mul(cosines, this.temperature), -1); // (b, heads, d, d)
     const attended = reshape(matmul(this.#attnDrop.forward(weights, mode), v), [b, c, n]);
     const convolved = this.dwconv.forward(reshape(v, [b, c, ...size]), mode); // (b, c, n)
     // The reverse of the spatial block: here the attention knows the channels and the convolution the positions.

@@ -9,7 +9,7 @@ import {
   type Mode,
   Module,
 } from "@deplsr/nn";
-import { gelu, mul, narrow, permute, reshape, type Tensor } from "@deplsr/tensor";
+import { chunk, gelu, mul, permute, reshape, type Tensor } from "@deplsr/tensor";
 import { type DATConfig, hiddenWidth } from "./config.ts";
 import { GATE_NAMES } from "./keys.ts";
 import { makeLinear } from "./linear.ts";
@@ -59,10 +59,9 @@ export class SpatialGateFeedForward extends Module {
 
   /** Tokens `(b, n, c)` of an image of `size` → the same shape. */
   forward(tokens: Tensor, size: Size, mode: Mode = inference): Tensor {
-    const hidden = this.#drop.forward(gelu(this.fc1.forward(tokens)), mode); // (b, n, 2 half)
-    const half = hidden.shape[2]! / 2;
-    const gate = this.sg.forward(narrow(hidden, 2, half, half), size);
-    const gated = this.#drop.forward(mul(narrow(hidden, 2, 0, half), gate), mode);
+    const hidden = this.#drop.forward(gelu(this.fc1.forward(tokens)), mode); // (b, n, 2·half)
+    const [kept, gate] = chunk(hidden, 2, 2) as [Tensor, Tensor]; // (b, n, half)
+    const gated = this.#drop.forward(mul(kept, this.sg.forward(gate, size)), mode);
     return this.#drop.forward(this.fc2.forward(gated), mode);
   }
 }

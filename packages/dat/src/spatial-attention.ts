@@ -4,13 +4,14 @@ import {
   attention,
   attentionWeights,
   cat,
+  chunk,
   matmul,
   narrow,
   pad,
   reshape,
   roll,
-  select,
   slice,
+  split,
   type Tensor,
 } from "@deplsr/tensor";
 import type { DATConfig } from "./config.ts";
@@ -22,7 +23,10 @@ import { transient } from "./transient.ts";
 import { paddedSize, type Size } from "./window.ts";
 import type { WindowTable, WindowTables } from "./window-tables.ts";
 
-/** Attention inside the windows of one shape, for half of the channels. g heads of size d; k is the three of q, k, v. */
+/** Queries, keys and values: three tensors of one shape. */
+export type Qkv = readonly [q: Tensor, k: Tensor, v: Tensor];
+
+/** Attention inside the windows of one shape, for half of the channels. g heads of size d. */
 export class WindowAttention extends Module {
   readonly pos: PositionBias;
   readonly #heads: number;
@@ -37,32 +41,31 @@ export class WindowAttention extends Module {
     this.#drop = new Dropout(config.attnDropRate);
   }
 
-  /** `qkv (b, 3, g·d, h, w)` of a padded size → `(b, g·d, h, w)`. With `mask (windows, 1, n, n)` the windows are shifted. */
-  forward(qkv: Tensor, table: WindowTable, mask: Tensor | null, mode: Mode = inference): Tensor {
-    const size: Size = [qkv.shape[3]!, qkv.shape[4]!];
+  /** `q, k, v (b, g·d, h, w)` of a padded size → the same shape. With `mask (windows, 1, n, n)` the windows are shifted. */
+  forward(qkv: Qkv, table: WindowTable, mask: Tensor | null, mode: Mode = inference): Tensor {
+    const [b, , h, w] = qkv[0].shape as [number, number, number, number];
+    const [hs, ws] = table.window;
     const [down, right] = table.shift;
-    const shifted = mask ? roll(qkv, [-down, -right], [3, 4]) : qkv;
-    const windows = partition(shifted, table.window, this.#heads); // (3, b, windows, g, n, d)
+    const n = hs * ws;
+    const [qw, kw, vw] = qkv.map((image) => {
+      const shifted = mask ? roll(image, [-down, -right], [2, 3]) : image;
+      return partition(shifted, table.window, this.#heads);
+    }) as [Tensor, Tensor, Tensor]; // (b, windows, g, n, d)
     const bias = this.pos.forward(table);
-    const [, b, count, g, n] = windows.shape as [number, number, number, number, number, number];
-    const bytes = b * g * n * n * Float32Array.BYTES_PER_ELEMENT;
-    const attended = windowRanges(count, bytes, windows.device.info.maxTensorBytes).map(([start, length]) => {
-      const [q, k, v] = [0, 1, 2].map((i) => narrow(select(windows, 0, i), 1, start, length)) as [
-        Tensor,
-        Tensor,
-        Tensor,
-      ];
+    const bytes = b * this.#heads * n * n * Float32Array.BYTES_PER_ELEMENT;
+    const ranges = windowRanges((h * w) / n, bytes, qkv[0].device.info.maxTensorBytes);
+    const attended = ranges.map(([start, length]) => {
       const part = mask && narrow(mask, 0, start, length);
-      return transient(() =>
-        this.#attend(q, k, v, { scale: this.#scale, ...(bias && { bias }), ...(part && { mask: part }) }, mode),
-      );
+      const options = { scale: this.#scale, ...(bias && { bias }), ...(part && { mask: part }) };
+      const of = (x: Tensor): Tensor => narrow(x, 1, start, length);
+      return transient(() => this.#attend([of(qw), of(kw), of(vw)], options, mode));
     });
-    const image = merge(cat(attended, 1), table.window, size);
+    const image = merge(cat(attended, 1), table.window, [h, w]);
     return mask ? roll(image, [down, right], [2, 3]) : image;
   }
 
   /** q, k, v `(b, windows, g, n, d)` → the same shape. */
-  #attend(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions, mode: Mode): Tensor {
+  #attend([q, k, v]: Qkv, options: AttentionOptions, mode: Mode): Tensor {
     if (!mode.training || this.#drop.p === 0) return attention(q, k, v, options);
     return matmul(this.#drop.forward(attentionWeights(q, k, options), mode), v);
   }
@@ -115,38 +118,43 @@ export class SpatialAttention extends Module {
   /** Tokens `(b, n, c)` of an image of `size` → the same shape. */
   forward(tokens: Tensor, size: Size, mode: Mode = inference): Tensor {
     const [b, n, c] = tokens.shape as [number, number, number];
-    const [h, w] = size;
-    const qkv = reshape(toChannels(this.qkv, tokens), [b, 3, c, h, w]);
-    const attended = reshape(this.#windows(qkv, size, mode), [b, c, n]);
-    const convolved = this.dwconv.forward(select(qkv, 1, 2), mode); // (b, c, n)
+    const qkv = reshape(toChannels(this.qkv, tokens), [b, 3 * c, ...size]);
+    const [queriesAndKeys, values] = split(qkv, [2 * c, c], 1) as [Tensor, Tensor];
+    const attended = reshape(this.#windows(queriesAndKeys, values, size, mode), [b, c, n]);
+    const convolved = this.dwconv.forward(values, mode); // (b, c, n)
     const channelMap = this.channelInteraction.forward(convolved, mode); // (b, c, 1)
     const spatialMap = this.spatialInteraction.forward(attended, size, mode); // (b, 1, n)
     const mixed = blend(attended, channelMap, convolved, spatialMap);
     return this.#drop.forward(toTokens(this.proj, mixed), mode);
   }
 
-  /** `qkv (b, 3, c, h, w)` → both branches side by side, `(b, c, h, w)`. */
-  #windows(qkv: Tensor, size: Size, mode: Mode): Tensor {
-    const c = qkv.shape[2]!;
+  /** Queries and keys `(b, 2c, h, w)`, values `(b, c, h, w)` → both branches side by side, `(b, c, h, w)`. */
+  #windows(queriesAndKeys: Tensor, values: Tensor, size: Size, mode: Mode): Tensor {
     const padded = paddedSize(size, this.#tables.split);
     const [below, right] = [padded[0] - size[0], padded[1] - size[1]];
+    const exact = below + right === 0;
     const masks = this.shifted ? this.#tables.masks(padded) : null;
     // Zeros after the projection: padded tokens are zero keys that take part unmasked, as in the reference.
-    const images =
-      below + right > 0
-        ? pad(qkv, [
-            [0, 0],
+    const grow = (x: Tensor): Tensor =>
+      exact
+        ? x
+        : pad(x, [
             [0, 0],
             [0, 0],
             [0, below],
             [0, right],
-          ])
-        : qkv;
-    const branches = this.attns.map((branch, i) => {
-      const half = narrow(images, 2, (i * c) / 2, c / 2);
-      return branch.forward(half, this.#tables.branches[i]!, masks?.[i] ?? null, mode);
-    });
-    const whole = cat(branches, 1);
-    return below + right > 0 ? slice(whole, [null, null, [0, size[0]], [0, size[1]]]) : whole;
+          ]);
+    const [q0, q1, k0, k1] = chunk(grow(queriesAndKeys), 4, 1) as [Tensor, Tensor, Tensor, Tensor];
+    const [v0, v1] = chunk(grow(values), 2, 1) as [Tensor, Tensor];
+    const [first, second] = this.attns;
+    const [table0, table1] = this.#tables.branches;
+    const whole = cat(
+      [
+        first.forward([q0, k0, v0], table0, masks ? masks[0] : null, mode),
+        second.forward([q1, k1, v1], table1, masks ? masks[1] : null, mode),
+      ],
+      1,
+    );
+    return exact ? whole : slice(whole, [null, null, [0, size[0]], [0, size[1]]]);
   }
 }

@@ -1,14 +1,19 @@
 import { makeLinear } from "@deplsr/dat";
 import { Dropout, type Init, inference, type Linear, type Mode, Module } from "@deplsr/nn";
 import {
-  attentionWeights,
+  add,
   cat,
+  chunk,
   expand,
   matmul,
+  mul,
+  narrow,
   permute,
   reshape,
-  select,
+  softmax,
+  sum,
   type Tensor,
+  transpose,
   unsqueeze,
 } from "@deplsr/tensor";
 
@@ -46,7 +51,17 @@ function joinHeads(x: Tensor): Tensor {
   return reshape(permute(x, [0, 2, 1, 3]), [b, n, heads * d]);
 }
 
-/** Multi-head attention of one sequence to another of the same width. */
+/** A linear layer's weight `(heads·d, c)` by heads, `(heads, d, c)`, a view. */
+function weightByHeads(weight: Tensor, heads: number): Tensor {
+  const [width, c] = weight.shape as [number, number];
+  return reshape(weight, [heads, width / heads, c]);
+}
+
+/**
+ * Multi-head attention of a few queries to a long sequence of the same width. Products are grouped so that the long sequence
+ * x meets the few queries and not the weights: q·(x·Wkᵀ)ᵀ is (q·Wk)·xᵀ, and A·(x·Wvᵀ) is (A·x)·Wvᵀ. The bias of the keys adds
+ * the same to all logits of a query, which the softmax does not see; that of the values passes through, as rows of A sum to 1.
+ */
 export class CrossAttention extends Module {
   readonly q: Linear;
   readonly kv: Linear;
@@ -70,13 +85,30 @@ export class CrossAttention extends Module {
 
   /** Queries `(b, n, c)`, keys and values from `context (b, m, c)` → x `(b, n, c)`. */
   forward(queries: Tensor, context: Tensor, mode: Mode = inference): Attended {
-    const [b, m, c] = context.shape as [number, number, number];
+    const [b, n, c] = queries.shape as [number, number, number];
     const heads = this.#heads;
-    const q = splitHeads(this.q.forward(queries), heads); // (b, heads, n, d)
-    const kv = permute(reshape(this.kv.forward(context), [b, m, 2, heads, c / heads]), [2, 0, 3, 1, 4]);
-    const attn = attentionWeights(q, select(kv, 0, 0), { scale: (c / heads) ** -0.5 });
-    const attended = joinHeads(matmul(this.#attnDrop.forward(attn, mode), select(kv, 0, 1)));
-    return { x: this.#drop.forward(this.proj.forward(attended), mode), attn };
+    const m = context.shape[1]!;
+    const [weightK, weightV] = chunk(this.kv.weight, 2, 0).map((half) => weightByHeads(half, heads)) as [
+      Tensor,
+      Tensor,
+    ];
+    const asked = matmul(splitHeads(this.q.forward(queries), heads), weightK); // (b, heads, n, c)
+    const scores = matmul(reshape(asked, [b, heads * n, c]), transpose(context, 1, 2));
+    const attn = softmax(mul(reshape(scores, [b, heads, n, m]), (c / heads) ** -0.5), -1);
+    const kept = this.#attnDrop.forward(attn, mode);
+    const gathered = reshape(matmul(reshape(kept, [b, heads * n, m]), context), [b, heads, n, c]);
+    const values = joinHeads(matmul(gathered, transpose(weightV, -1, -2))); // (b, n, c)
+    const x = this.proj.forward(this.#withValueBias(values, kept === attn ? null : kept));
+    return { x: this.#drop.forward(x, mode), attn };
+  }
+
+  /** Adds the bias of the values, as often as the rows of a map with dropped entries, `(b, heads, n, m)`, sum to. */
+  #withValueBias(values: Tensor, dropped: Tensor | null): Tensor {
+    if (!this.kv.bias) return values;
+    const bias = narrow(this.kv.bias, 0, values.shape[2]!, values.shape[2]!);
+    if (!dropped) return add(values, bias);
+    const share = sum(dropped, { dim: -1, keepDim: true }); // (b, heads, n, 1)
+    return add(values, joinHeads(mul(share, reshape(bias, [this.#heads, 1, -1]))));
   }
 }
 
@@ -90,7 +122,8 @@ export interface Fused extends Attended {
 
 /**
  * Content and degradation features attend to the image, then the image attends to all their pairs.
- * `CrossAttention_Fusion` of the reference.
+ * `CrossAttention_Fusion` of the reference. As in {@link CrossAttention}, the weights meet the few pairs and not the image:
+ * (x·Wqᵀ)·kᵀ is x·(k·Wq)ᵀ, and (A·v)·Wprojᵀ is A·(v·Wprojᵀ).
  */
 export class CrossAttentionFusion extends Module {
   readonly attnI: CrossAttention;
@@ -130,13 +163,25 @@ export class CrossAttentionFusion extends Module {
   forward(x: Tensor, xi: Tensor, xd: Tensor, mode: Mode = inference): Fused {
     const content = this.attnI.forward(xi, x, mode).x;
     const degradation = this.attnD.forward(xd, x, mode).x;
-    const pairs = pairsOf(content, degradation); // (b, ni·nd, 2c)
-    const q = splitHeads(this.q.forward(x), this.#heads);
-    const k = splitHeads(this.k.forward(pairs), this.#heads);
-    const v = splitHeads(this.v.forward(pairs), this.#heads);
-    const attn = attentionWeights(q, k, { scale: this.#scale }); // (b, heads, n, ni·nd)
-    const attended = joinHeads(matmul(this.#attnDrop.forward(attn, mode), v));
-    return { x: this.#drop.forward(this.proj.forward(attended), mode), xi: content, xd: degradation, attn };
+    const pairs = pairsOf(content, degradation); // (b, p, 2c), p = ni·nd
+    const [b, n, c] = x.shape as [number, number, number];
+    const [heads, p] = [this.#heads, pairs.shape[1]!];
+    const k = splitHeads(this.k.forward(pairs), heads); // (b, heads, p, d)
+    const keys = reshape(matmul(k, weightByHeads(this.q.weight, heads)), [b, heads * p, c]);
+    const scores = this.#withQueryBias(matmul(x, transpose(keys, 1, 2)), k); // (b, n, heads·p)
+    const attn = softmax(mul(reshape(scores, [b, n, heads, p]), this.#scale), -1);
+    const kept = reshape(this.#attnDrop.forward(attn, mode), [b, n, heads * p]);
+    const weightProj = permute(reshape(this.proj.weight, [c, heads, c / heads]), [1, 2, 0]); // (heads, d, c)
+    const values = reshape(matmul(splitHeads(this.v.forward(pairs), heads), weightProj), [b, heads * p, c]);
+    const fused = add(matmul(kept, values), this.proj.bias!); // (b, n, c)
+    return { x: this.#drop.forward(fused, mode), xi: content, xd: degradation, attn: permute(attn, [0, 2, 1, 3]) };
+  }
+
+  /** Adds the product of the queries' bias and the keys `(b, heads, p, d)` to the scores `(b, n, heads·p)`. */
+  #withQueryBias(scores: Tensor, k: Tensor): Tensor {
+    if (!this.q.bias) return scores;
+    const [b, heads, p, d] = k.shape as [number, number, number, number];
+    return add(scores, reshape(matmul(k, reshape(this.q.bias, [heads, d, 1])), [b, 1, heads * p]));
   }
 }
 

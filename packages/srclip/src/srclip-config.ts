@@ -70,6 +70,20 @@ export function countSrCLIPParameters({ clip, loss, fineDegradations }: SrCLIPV2
   return { visualControl, taps, v1, v2: v1 + head, v2Trainable: visualControl + head + scalars };
 }
 
+/** Counts the parameters of a `FinetuneCLIP` without making it. */
+export function countFinetuneCLIPParameters({ clip, fineDegradations }: Omit<SrCLIPV2Config, "loss">): number {
+  const { embedDim: e } = clip;
+  const layers: readonly (readonly [number, number])[] = [
+    [e, 6 * e],
+    [6 * e, 3 * e],
+    [3 * e, 6 * e],
+    [6 * e, e],
+    [e, fineDegradations * e],
+  ];
+  const heads = layers.reduce((sum, [input, output]) => sum + (input + 1) * output, 0);
+  return countCLIPParameters(clip).total + heads;
+}
+
 function countTaps({ width, layers }: VisionConfig): number {
   return layers * (width * width + width);
 }

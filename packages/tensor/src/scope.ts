@@ -31,6 +31,7 @@ export function scope<T>(work: () => T): T {
   } finally {
     tracking.frame = undefined;
     for (const tensor of frame) {
+      if (tensor.disposed) continue;
       if (done && kept.has(tensor)) {
         tensor.view("keep");
         tensor.watch();

@@ -41,6 +41,7 @@ export class Tensor {
   /** How it was computed, when a gradient may be asked for; undefined for leaves. */
   gradNode: GradNode | undefined;
   #leaf = false;
+  #cleanups: (() => void)[] | undefined;
   readonly #holder: { value: Stored | Pending | undefined };
 
   constructor(
@@ -154,6 +155,14 @@ export class Tensor {
     this.gradNode = undefined;
     tracking.frame?.delete(this);
     releaseValue(value);
+    for (const work of this.#cleanups ?? []) work();
+    this.#cleanups = undefined;
+  }
+
+  /** Runs `work` once this tensor is disposed: for what is kept beside it, such as the plan of a gather. */
+  whenDisposed(work: () => void): void {
+    this.#cleanups ??= [];
+    this.#cleanups.push(work);
   }
 
   [Symbol.dispose](): void {

@@ -41,7 +41,7 @@ const synthesis = z.strictObject({
 });
 
 /** The schema of a synthesis run. */
-export const degradeConfig = z.strictObject({
+export const degradeRun = z.strictObject({
   name: z.string().default("degrade"),
   model_type: z.string().default("RealESRGANModel"),
   scale: count.default(1),
@@ -51,6 +51,6 @@ export const degradeConfig = z.strictObject({
 });
 
 /** A synthesis run with every default filled in. */
-export type DegradeConfig = z.output<typeof degradeConfig>;
+export type DegradeRunConfig = z.output<typeof degradeRun>;
 /** How images are degraded, the part of the file that `deplsr degrade` uses. */
 export type SynthesisConfig = z.output<typeof synthesis>;

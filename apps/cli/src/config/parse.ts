@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { parseDocument, type Tags } from "yaml";
 import { z } from "zod";
 import { nearest, oneLine, systemCode, UserError } from "../errors.ts";
+import { withSettings } from "./set.ts";
 
 /** A configuration with its defaults filled in, and what deserves a warning. */
 export interface Parsed<T> {
@@ -10,8 +11,12 @@ export interface Parsed<T> {
   readonly warnings: readonly string[];
 }
 
-/** Reads and checks a configuration file. @throws UserError as `parseConfig`, and when the file cannot be read */
-export async function readConfig<S extends z.ZodType>(file: string, schema: S): Promise<Parsed<z.output<S>>> {
+/** Reads and checks a configuration file. @param settings see `withSettings` @throws UserError as `parseConfig`, and when the file cannot be read */
+export async function readConfig<S extends z.ZodType>(
+  file: string,
+  schema: S,
+  settings: readonly string[] = [],
+): Promise<Parsed<z.output<S>>> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -19,7 +24,7 @@ export async function readConfig<S extends z.ZodType>(file: string, schema: S): 
     if (systemCode(error) === "ENOENT") throw new UserError(`config: ${file} does not exist: check the path`);
     throw new UserError(`config: ${file} cannot be read: ${oneLine(error)}`);
   }
-  return parseConfig(text, file, schema);
+  return parseConfig(text, file, schema, settings);
 }
 
 /** `!!float 5` stands for 5 as well: the library takes the tag only on numbers with a point or an exponent. */
@@ -41,9 +46,15 @@ const withIntegerFloat = (tags: Tags): Tags => [
  * @param text YAML 1.2; `!!float 2e-4` and `~` are understood
  * @param file its name, for messages
  * @param schema what is expected, made of strict objects so that unknown keys are found
+ * @param settings values that replace the file's, see `withSettings`
  * @throws UserError naming every wrong key at once, with what was expected and the nearest known key
  */
-export function parseConfig<S extends z.ZodType>(text: string, file: string, schema: S): Parsed<z.output<S>> {
+export function parseConfig<S extends z.ZodType>(
+  text: string,
+  file: string,
+  schema: S,
+  settings: readonly string[] = [],
+): Parsed<z.output<S>> {
   const document = parseDocument(text, { customTags: withIntegerFloat });
   const duplicates = document.errors.filter((error) => error.code === "DUPLICATE_KEY");
   const broken = document.errors.find((error) => error.code !== "DUPLICATE_KEY") ?? document.warnings[0];
@@ -52,7 +63,7 @@ export function parseConfig<S extends z.ZodType>(text: string, file: string, sch
   }
   const value: unknown = parseDocument(text, { customTags: withIntegerFloat, uniqueKeys: false }).toJS() ?? {};
   return {
-    config: checkConfig(value, file, schema),
+    config: checkConfig(withSettings(value, settings), file, schema),
     warnings: duplicates.map((error) => {
       const line = error.linePos?.[0].line;
       return `config: ${file} line ${line ?? "?"} repeats a key: its last value counts`;

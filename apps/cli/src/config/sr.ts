@@ -1,7 +1,7 @@
 /**
  * The configuration of `deplsr train sr`: the fields of the reference's `options/Train/*.yml` (spec/training.md, 3), all of them accepted,
  * so that its files load unchanged. Keys that only concern the reference's machinery (worker processes, TensorBoard, NCCL) are read and unused.
- * Ours are `network_clip.clip_input`, `datasets.*.crop_lq`, and `~` wherever the reference needs a file that is not there.
+ * Ours are `network_clip.clip_input` and `network_clip.clip_fit`.
  */
 import { z } from "zod";
 import { count, countOrZero, optionalPath, probability } from "./fields.ts";
@@ -61,9 +61,9 @@ const network = z.strictObject({
   fusion_num_heads: count.default(6),
   fusion_mlp_ratio: z.number().positive().default(1),
   fusion_attn_ratio: z.number().positive().default(1),
+  fusion_qkv_bias: z.boolean().default(true),
   fusion_drop_rate: probability.default(0),
   fusion_attn_drop_rate: probability.default(0),
-  fusion_drop_path_rate: probability.default(0),
 });
 
 const metric = z.strictObject({
@@ -74,7 +74,7 @@ const metric = z.strictObject({
 });
 
 /** The schema of a super-resolution run. */
-export const srConfig = z.strictObject({
+export const srRun = z.strictObject({
   name: z.string().min(1),
   model_type: z.enum(["RealDATModel", "DATModel", "RealESRGANModel"]).default("RealDATModel"),
   scale: count,
@@ -87,6 +87,8 @@ export const srConfig = z.strictObject({
       type: z.string(),
       /** Whether the image that SRCLIP sees is normalised by CLIP's mean and deviation, or as in the reference raw. */
       clip_input: z.enum(["normalized", "raw"]).default("normalized"),
+      /** Whether SRCLIP sees the whole image squashed to its square, as in the original, or the middle at native resolution. */
+      clip_fit: z.enum(["squash", "crop"]).default("squash"),
     })
     .optional(),
   path: z
@@ -156,4 +158,4 @@ export const srConfig = z.strictObject({
 });
 
 /** A super-resolution run with every default filled in. */
-export type SrConfig = z.output<typeof srConfig>;
+export type SrRunConfig = z.output<typeof srRun>;

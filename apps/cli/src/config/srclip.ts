@@ -5,19 +5,19 @@
 import { z } from "zod";
 import { count, countOrZero, optionalPath, probability } from "./fields.ts";
 
-/** The sizes of a CLIP that is none of the presets. */
+/** The sizes of a CLIP that is none of the presets, in open_clip's form. */
 const clipSizes = z.strictObject({
   embed_dim: count,
   quick_gelu: z.boolean().default(false),
-  vision: z.strictObject({
+  vision_cfg: z.strictObject({
     image_size: count,
     patch_size: count,
     width: count,
     layers: count,
-    head_width: count,
+    head_width: count.default(64),
     mlp_ratio: z.number().positive().default(4),
   }),
-  text: z.strictObject({
+  text_cfg: z.strictObject({
     context_length: count.default(77),
     vocab_size: count.default(49408),
     width: count,
@@ -27,14 +27,11 @@ const clipSizes = z.strictObject({
   }),
 });
 
-/** Sizes of a CLIP as a configuration file gives them. */
-export type ClipSizes = z.output<typeof clipSizes>;
-
 /** The schema of an SRCLIP run. */
-export const srclipConfig = z
+export const srclipRun = z
   .strictObject({
     name: z.string().min(1),
-    /** A preset (`ViT-B-32`, `ViT-B-16`, `ViT-L-14`, `ViT-H-14`) or sizes. */
+    /** A preset of open_clip (`ViT-B-32`, `ViT-B-16`, `ViT-L-14`, `ViT-H-14`) or sizes. */
     model: z.union([z.string().min(1), clipSizes]),
     /** CLIP weights to start from (safetensors); without them everything is random and everything trains. */
     pretrained: optionalPath,
@@ -74,4 +71,4 @@ export const srclipConfig = z
   });
 
 /** An SRCLIP run with every default filled in. */
-export type SrclipRunConfig = z.output<typeof srclipConfig>;
+export type SrclipRunConfig = z.output<typeof srclipRun>;

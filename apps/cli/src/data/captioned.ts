@@ -1,5 +1,6 @@
 /** The data set that SRCLIP learns from: degraded images with a caption and six texts that say how they were degraded. */
 import { dirname, isAbsolute, join } from "node:path";
+import type { FINE_FEATURES } from "@deplsr/degradation";
 import { UserError } from "../errors.ts";
 import { type BadRow, readTable } from "./tsv.ts";
 
@@ -15,17 +16,14 @@ export const CAPTIONED_COLUMNS = [
   "title7",
 ] as const;
 
-/** The five degradations in the order of the fine texts. */
-export const DEGRADATIONS = ["blur", "gaussian", "poisson", "jpeg", "ringing"] as const;
-
-/** One of `DEGRADATIONS`. */
-export type DegradationName = (typeof DEGRADATIONS)[number];
+/** One of the five degradations. */
+export type DegradationName = (typeof FINE_FEATURES)[number];
 
 /** One degraded image. */
 export interface CaptionedItem {
   /** Where the image is. */
   readonly path: string;
-  /** Caption, whole degradation, and one text for each of `DEGRADATIONS`: seven. */
+  /** Caption, whole degradation, and one text for each of `FINE_FEATURES`: seven. */
   readonly texts: readonly string[];
 }
 

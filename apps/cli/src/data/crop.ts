@@ -55,7 +55,7 @@ export function toPlanes(images: readonly Image[]): Float32Array {
  *
  * @throws RangeError naming the first value that is not finite
  */
-export function fromPlanes(planes: Float32Array, width: number, height: number): Image[] {
+export function fromPlanes(planes: ArrayLike<number>, width: number, height: number): Image[] {
   const area = width * height;
   const images: Image[] = [];
   for (let b = 0; b * 3 * area < planes.length; b++) {

@@ -4,8 +4,8 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Adam, encodeTensors, loadTensors } from "@deplsr/nn";
-import { readSafetensors, type Tensor, writeSafetensors } from "@deplsr/tensor";
+import { type Adam, encodeTensors, type LoadOptions, type LoadReport, type StateDict } from "@deplsr/nn";
+import { readSafetensors, type StoredEntry, storedEntry, type Tensor, writeSafetensors } from "@deplsr/tensor";
 import { oneLine, systemCode, UserError } from "../errors.ts";
 import type { CheckpointFiles } from "../run-folder.ts";
 
@@ -70,24 +70,27 @@ export async function readDescription(folder: string, kind: ModelKind): Promise<
 /**
  * Loads a checkpoint folder's weights.
  *
- * @param targets the network's state dict
+ * @param load puts tensors into the network: its `loadStateDict`, or a loader that knows other names too
+ * @param options `strict: false` leaves alone what does not fit, as when a x4 network starts from a x2 one
  * @throws UserError naming the file and every missing, unexpected and mis-shaped tensor at once
  */
-export async function loadWeights(folder: string, targets: ReadonlyMap<string, Tensor>): Promise<void> {
+export async function loadWeights(
+  folder: string,
+  load: (entries: StateDict, options: LoadOptions) => LoadReport,
+  { strict = true }: { readonly strict?: boolean } = {},
+): Promise<LoadReport> {
   const path = join(folder, MODEL);
   const bytes = await readBytes(path);
   try {
-    loadTensors("checkpoint", targets, readSafetensors(bytes).tensors);
+    const lenient = { allowMissing: !strict, allowUnexpected: !strict, allowMismatched: !strict };
+    return load(readSafetensors(bytes).tensors, lenient);
   } catch (error) {
     throw new UserError(`checkpoint: ${path} does not fit the network: ${oneLine(error)}`);
   }
 }
 
-async function readAll(
-  tensors: ReadonlyMap<string, Tensor>,
-  step: number,
-): Promise<Map<string, { shape: readonly number[]; data: Float32Array | Int32Array | Uint32Array }>> {
-  const entries = new Map<string, { shape: readonly number[]; data: Float32Array | Int32Array | Uint32Array }>();
+async function readAll(tensors: ReadonlyMap<string, Tensor>, step: number): Promise<Map<string, StoredEntry>> {
+  const entries = new Map<string, StoredEntry>();
   for (const [name, tensor] of tensors) {
     const data = await tensor.data();
     if (!data.every((value) => Number.isFinite(value))) {
@@ -95,7 +98,7 @@ async function readAll(
         `train: ${name} holds a value that is no number after step ${step}: nothing is saved, lower the learning rate`,
       );
     }
-    entries.set(name, { shape: tensor.shape, data });
+    entries.set(name, storedEntry(data, tensor.shape));
   }
   return entries;
 }

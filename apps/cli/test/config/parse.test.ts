@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { degradeConfig } from "../../src/config/degrade.ts";
+import { degradeRun } from "../../src/config/degrade.ts";
 import { parseConfig, readConfig } from "../../src/config/parse.ts";
-import { srConfig } from "../../src/config/sr.ts";
-import { srclipConfig } from "../../src/config/srclip.ts";
+import { srRun } from "../../src/config/sr.ts";
+import { srclipRun } from "../../src/config/srclip.ts";
 
 const OPTIONS = fileURLToPath(new URL("../../../../options/", import.meta.url));
 
@@ -16,20 +16,20 @@ describe("parseConfig", () => {
     const { config, warnings } = parseConfig(
       `${SRCLIP}lr: !!float 2e-4\nwd: !!float 5\npretrained: ~\n`,
       "a.yml",
-      srclipConfig,
+      srclipRun,
     );
     expect(config).toMatchObject({ lr: 2e-4, wd: 5, pretrained: null, siglip: true, loss_weight: [0.2, 0.3, 0.5] });
     expect(warnings).toEqual([]);
   });
 
   test("an unknown key is named with the nearest known one, or with all of them", () => {
-    expect(() => parseConfig(`${SRCLIP}bach_size: 4\n`, "a.yml", srclipConfig)).toThrow(
+    expect(() => parseConfig(`${SRCLIP}bach_size: 4\n`, "a.yml", srclipRun)).toThrow(
       'config: a.yml: unknown key "bach_size": did you mean "batch_size"?',
     );
-    expect(() => parseConfig("datasets: {train: {jpeg_rang: [1, 2]}}", "d.yml", degradeConfig)).toThrow(
+    expect(() => parseConfig("datasets: {train: {jpeg_rang: [1, 2]}}", "d.yml", degradeRun)).toThrow(
       'config: d.yml: unknown key "datasets.train.jpeg_rang": did you mean "jpeg_range"?',
     );
-    expect(() => parseConfig(`${SRCLIP}model2: {}\ncolour: red\n`, "a.yml", srclipConfig)).toThrow(
+    expect(() => parseConfig(`${SRCLIP}model2: {}\ncolour: red\n`, "a.yml", srclipRun)).toThrow(
       /unknown key "colour": known keys here: name, model, pretrained, /,
     );
   });
@@ -43,7 +43,7 @@ train: {optim_g: {lr: -1}, scheduler: {type: Foo}, total_iter: 2.5}
 `;
     const message = (() => {
       try {
-        parseConfig(text, "s.yml", srConfig);
+        parseConfig(text, "s.yml", srRun);
         return "";
       } catch (error) {
         return (error as Error).message;
@@ -61,32 +61,34 @@ train: {optim_g: {lr: -1}, scheduler: {type: Foo}, total_iter: 2.5}
   });
 
   test("inside an alternative, the alternative's own keys are named", () => {
-    const text = "name: a\nmodel: {embed_dim: 3, vison: 3}\ntrain_data: a.tsv\nsteps: 1\n";
-    expect(() => parseConfig(text, "a.yml", srclipConfig)).toThrow('unknown key "model.vison": did you mean "vision"?');
+    const text = "name: a\nmodel: {embed_dim: 3, vison_cfg: 3}\ntrain_data: a.tsv\nsteps: 1\n";
+    expect(() => parseConfig(text, "a.yml", srclipRun)).toThrow(
+      'unknown key "model.vison_cfg": did you mean "vision_cfg"?',
+    );
   });
 
   test("a missing key, a file that is no group of keys, and broken YAML say so", () => {
-    expect(() => parseConfig("name: a\nmodel: V\nsteps: 1\n", "a.yml", srclipConfig)).toThrow(
+    expect(() => parseConfig("name: a\nmodel: V\nsteps: 1\n", "a.yml", srclipRun)).toThrow(
       'config: a.yml: key "train_data" is missing: expected text',
     );
-    expect(() => parseConfig("- 1", "a.yml", srclipConfig)).toThrow("the file is [1]: expected a group of keys");
-    expect(() => parseConfig("name: a\n  model: V\n", "a.yml", srclipConfig)).toThrow(
+    expect(() => parseConfig("- 1", "a.yml", srclipRun)).toThrow("the file is [1]: expected a group of keys");
+    expect(() => parseConfig("name: a\n  model: V\n", "a.yml", srclipRun)).toThrow(
       /^config: a.yml is not valid YAML: [^\n]+line 1/,
     );
   });
 
   test("epochs and steps exclude each other", () => {
-    expect(() => parseConfig(`${SRCLIP}epochs: 2\n`, "a.yml", srclipConfig)).toThrow("either epochs or steps");
+    expect(() => parseConfig(`${SRCLIP}epochs: 2\n`, "a.yml", srclipRun)).toThrow("either epochs or steps");
   });
 
   test("a repeated key counts with its last value and gives a warning", () => {
-    const { config, warnings } = parseConfig(`${SRCLIP}seed: 1\nseed: 2\n`, "a.yml", srclipConfig);
+    const { config, warnings } = parseConfig(`${SRCLIP}seed: 1\nseed: 2\n`, "a.yml", srclipRun);
     expect(config.seed).toBe(2);
     expect(warnings).toEqual(["config: a.yml line 6 repeats a key: its last value counts"]);
   });
 
   test("a file that is not there is named", async () => {
-    await expect(readConfig("none.yml", srConfig)).rejects.toThrow("config: none.yml does not exist: check the path");
+    await expect(readConfig("none.yml", srRun)).rejects.toThrow("config: none.yml does not exist: check the path");
   });
 });
 
@@ -96,21 +98,21 @@ describe("the files under options/", () => {
     const recipes = files.filter((name) => name.startsWith("realdat"));
     expect(recipes).toHaveLength(6);
     for (const name of recipes) {
-      const { config, warnings } = await readConfig(join(OPTIONS, "train", name), srConfig);
+      const { config, warnings } = await readConfig(join(OPTIONS, "train", name), srRun);
       expect(warnings).toEqual([]);
       expect(name.endsWith(`x${config.scale}.yml`)).toBe(true);
       expect(config.network_g.upscale).toBe(config.scale);
       expect(config.datasets.train.gt_size).toBe(64 * config.scale);
       expect(readFileSync(join(OPTIONS, "train", name), "utf8")).toContain(`options/train/${name}`);
     }
-    const { config } = await readConfig(join(OPTIONS, "train", "srclip-vit-b-32.yml"), srclipConfig);
+    const { config } = await readConfig(join(OPTIONS, "train", "srclip-vit-b-32.yml"), srclipRun);
     expect(config.batch_size).toBe(512);
     expect(config).toMatchObject({ lr: 2e-5, eps: 1e-6, epochs: 30 });
   });
 
   test("degrade.yml holds the values of the paper's data set, which are the defaults too", async () => {
-    const { config } = await readConfig(join(OPTIONS, "degrade.yml"), degradeConfig);
-    expect(config).toEqual(parseConfig("", "empty.yml", degradeConfig).config);
+    const { config } = await readConfig(join(OPTIONS, "degrade.yml"), degradeRun);
+    expect(config).toEqual(parseConfig("", "empty.yml", degradeRun).config);
     expect(config.datasets.train).toMatchObject({
       blur_sigma: [0, 3, 0.1],
       noise_range: [0, 30],

@@ -1,5 +1,6 @@
 import { record } from "../autograd.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { keep } from "../scope.ts";
 import { normalizeDim, numel, type Shape } from "../shape.ts";
 import { deviceOf, empty, type Tensor } from "../tensor.ts";
 import { cast } from "./pointwise.ts";
@@ -7,8 +8,8 @@ import { expand, reshape, slice, squeeze } from "./view.ts";
 
 /** Which positions of an index name each row: those of row r are `order[start[r]] … order[start[r + 1] − 1]`, ascending. */
 interface Plan {
-  readonly start: Int32Array;
-  readonly order: Int32Array;
+  readonly start: Tensor;
+  readonly order: Tensor;
 }
 
 const extents = new WeakMap<Tensor, readonly [smallest: number, largest: number]>();
@@ -38,12 +39,19 @@ function checkIndex(op: string, x: Tensor, index: Tensor, rows: number): void {
   }
 }
 
-/** A counting sort, done once for an index and a number of rows. */
+/** A counting sort, done once for an index and a number of rows; it stays on the device as long as the index does. */
 function planOf(index: Tensor, host: Int32Array | Uint32Array, rows: number): Plan {
   let known = plans.get(index);
   if (!known) {
-    known = new Map();
-    plans.set(index, known);
+    const made = new Map<number, Plan>();
+    index.whenDisposed(() => {
+      for (const { start, order } of made.values()) {
+        start.dispose();
+        order.dispose();
+      }
+    });
+    plans.set(index, made);
+    known = made;
   }
   let plan = known.get(rows);
   if (!plan) {
@@ -55,7 +63,7 @@ function planOf(index: Tensor, host: Int32Array | Uint32Array, rows: number): Pl
     host.forEach((row, position) => {
       order[next[row]!++] = position;
     });
-    plan = { start, order };
+    plan = { start: keep(index.device.tensor(start)), order: keep(index.device.tensor(order)) };
     known.set(rows, plan);
   }
   return plan;
@@ -77,11 +85,8 @@ function takeRows(op: string, x: Tensor, axis: number, index: Tensor, shape: Sha
       const dx = empty(x.device, x.shape, x.dtype, `${op}.grad`);
       const sizes = { outer, rows, inner, count, x: dy.dense(op), out: dx.view() };
       if (index.host) {
-        const plan = planOf(index, index.host, rows);
-        const [start, order] = [x.device.tensor(plan.start), x.device.tensor(plan.order)];
+        const { start, order } = planOf(index, index.host, rows);
         backend.segmentSum({ ...sizes, start: start.view(), order: order.view() });
-        start.dispose();
-        order.dispose();
       } else {
         backend.scatterAdd({ ...sizes, elements: false, index: index.dense(op) });
       }

@@ -4,7 +4,7 @@ import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { numel, type Shape, sameShape } from "../shape.ts";
 import { deviceOf, empty, type Tensor } from "../tensor.ts";
 import { clamp } from "./activation.ts";
-import { add, div, mul, rsqrt, square, sub } from "./pointwise.ts";
+import { add, cast, div, mul, rsqrt, square, sub } from "./pointwise.ts";
 import { l2Norm, mean, sum } from "./reduce.ts";
 import { narrow, reshape } from "./view.ts";
 
@@ -64,11 +64,11 @@ export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape
       weight,
       (dy) => {
         const normal = mul(sub(flat(x), narrow(stats, 1, 0, 1)), narrow(stats, 1, 1, 1));
-        return reshape(sum(mul(flat(dy), normal), { dim: 0 }), tail);
+        return cast(reshape(sum(mul(flat(dy), normal), { dim: 0 }), tail), weight.dtype);
       },
     ]);
   }
-  if (bias) pairs.push([bias, (dy) => reshape(sum(flat(dy), { dim: 0 }), tail)]);
+  if (bias) pairs.push([bias, (dy) => cast(reshape(sum(flat(dy), { dim: 0 }), tail), bias.dtype)]);
   return record(y, "layerNorm", ...pairs);
 }
 
@@ -95,10 +95,12 @@ export interface BatchNormResult {
 /**
  * Batch normalisation `(x − mean) / √(variance + eps) · weight + bias` of each channel (axis 1): with the given statistics, or
  * with the batch's own, through which the gradient then flows. `x (b, c, …)`.
- * @throws ShapeError when an option is not of shape (c) or only one statistic is given. @see https://arxiv.org/abs/1502.03167
+ * @throws ShapeError when an option is not of shape (c) or only one statistic is given; DTypeError unless x is f32.
+ * @see https://arxiv.org/abs/1502.03167
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormResult {
   const { weight, bias, eps = 1e-5 } = options;
+  if (x.dtype !== "f32") throw new DTypeError(`batchNorm: takes f32, got x ${describe(x)}`);
   const channels = x.shape[1];
   if (channels === undefined) throw new ShapeError(`batchNorm: x ${describe(x)} has no axis of channels`);
   for (const [name, t] of Object.entries({ weight, bias, mean: options.mean, variance: options.variance })) {

@@ -124,6 +124,32 @@ describe("embedding", () => {
     expect(Array.from(await rows.data())).toEqual([7, 8, -1, 2 ** 30 + 1, 7, 8]);
   });
 
+  it("copies and adds up f16 where the adapter has it", async () => {
+    for (const cols of [3, 4]) {
+      const table = gpu.tensor(
+        Array.from({ length: 3 * cols }, (_, i) => i / 4),
+        [3, cols],
+      );
+      if (!gpu.info.features.includes("shader-f16")) {
+        expect(() => T.cast(table, "f16")).toThrow("has no f16");
+        continue;
+      }
+      const weight = T.requireGrad(T.cast(table, "f16"));
+      const index = gpu.tensor(Int32Array.of(2, 0, 2, 2));
+      const y = T.embedding(weight, index);
+      expect(y.dtype).toBe("f16");
+      expectClose(await y.data(), await T.embedding(table, index).data(), { rel: 0, abs: 0 });
+      expect(Array.from(await T.embedding(weight, onDevice(gpu.tensor(Int32Array.of(5)))).data())).toEqual(
+        new Array(cols).fill(Number.NaN),
+      );
+      const dWeight = T.backward(y, { grad: T.cast(gpu.ones([4, cols]), "f16") }).get(weight)!;
+      expectClose(
+        await dWeight.data(),
+        [1, 0, 3].flatMap((times) => new Array<number>(cols).fill(times)),
+      );
+    }
+  });
+
   it("takes an index and tables without elements", async () => {
     const weight = T.requireGrad(gpu.ones([3, 2]));
     const y = T.embedding(weight, gpu.tensor(new Int32Array(0)));

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import * as T from "../../src/index.ts";
 import { checkOp, expectClose, expectNoLeak, type NdArray, ndarray, testDevice } from "../../src/testing.ts";
 import { alongAxes, normalizeRow, unitRow } from "../reference/rows.ts";
+import { deviceWithoutSubgroups } from "../without-subgroups.ts";
 
 const gpu = await testDevice();
 
@@ -72,6 +73,43 @@ describe("layerNorm", () => {
   it("keeps a NaN in its row", async () => {
     const y = await T.layerNorm(gpu.tensor([1, Number.NaN, 3, 4, 1, 2, 3, 4], [2, 4])).data();
     expectClose(y, [...new Array<number>(4).fill(Number.NaN), ...normalizeRow([1, 2, 3, 4])]);
+  });
+
+  it("works in f16 where the adapter has it, with sums in f32", async () => {
+    for (const cols of [5, 2048]) {
+      // The sum of the squares is beyond f16.
+      const values = Array.from({ length: 2 * cols }, (_, i) => 20 + 60 * Math.sin(i * 1.7));
+      const x = gpu.tensor(values, [2, cols]);
+      if (!gpu.info.features.includes("shader-f16")) {
+        expect(() => T.cast(x, "f16")).toThrow("has no f16");
+        continue;
+      }
+      const weight = T.requireGrad(T.cast(gpu.full([cols], 2), "f16"));
+      const y = T.layerNorm(T.cast(x, "f16"), { weight });
+      const expected = await T.mul(T.layerNorm(x), 2).data();
+      expectClose(await y.data(), expected, { rel: 2e-3 });
+      const dWeight = T.backward(y, { grad: T.cast(gpu.ones([2, cols]), "f16") }).get(weight)!;
+      expect(dWeight.dtype).toBe("f16");
+      const sums = Array.from({ length: cols }, (_, i) => (expected[i]! + expected[i + cols]!) / 2);
+      expectClose(await dWeight.data(), sums, { rel: 3e-3 });
+    }
+  });
+
+  it("gives the same without subgroups", async () => {
+    const other = await deviceWithoutSubgroups();
+    for (const [rows, cols] of [
+      [3, 5],
+      [70, 8],
+      [4, 1300],
+    ] as const) {
+      const values = Float32Array.from({ length: rows * cols }, (_, i) => 5 * Math.sin(i * 12.9898));
+      const [a, b] = [gpu, other].map((device) => T.requireGrad(device.tensor(values, [rows, cols])));
+      const [ya, yb] = [T.layerNorm(a!), T.layerNorm(b!)];
+      expectClose(await yb.data(), await ya.data(), { rel: 1e-6, abs: 1e-6 });
+      const [da, db] = [T.backward(ya, { grad: a! }).get(a!)!, T.backward(yb, { grad: b! }).get(b!)!];
+      expectClose(await db.data(), await da.data(), { rel: 1e-5, abs: 1e-5 });
+    }
+    other.destroy();
   });
 
   it("takes tensors without elements, and gives back its memory", async () => {
@@ -172,6 +210,7 @@ describe("batchNorm", () => {
     const x = gpu.zeros([2, 3, 4]);
     expect(() => T.batchNorm(gpu.zeros([2]))).toThrow("batchNorm: x f32[2] has no axis of channels");
     expect(() => T.batchNorm(x, { weight: gpu.zeros([4]) })).toThrow("batchNorm: weight f32[4] is not of shape [3]");
+    expect(() => T.batchNorm(gpu.zeros([2, 3], { dtype: "i32" }))).toThrow("batchNorm: takes f32, got x i32[2, 3]");
     expect(() => T.batchNorm(x, { mean: gpu.zeros([3]) })).toThrow("mean and variance go together");
   });
 });

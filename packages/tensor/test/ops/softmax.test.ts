@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import * as T from "../../src/index.ts";
 import { checkOp, expectClose, expectNoLeak, type NdArray, testDevice } from "../../src/testing.ts";
 import { alongAxes, logSoftmaxRow, softmaxRow } from "../reference/rows.ts";
+import { deviceWithoutSubgroups } from "../without-subgroups.ts";
 
 const gpu = await testDevice();
 const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
@@ -107,4 +108,46 @@ describe("extremes", () => {
     ).get(z)!;
     expectClose(await dz.data(), [1 - 5, 2, 3, 4 - 5]);
   });
+});
+
+it("works in f16 where the adapter has it", async () => {
+  for (const length of [5, 8, 200]) {
+    const values = Array.from({ length: 3 * length }, (_, i) => 4 * Math.sin(i * 1.7));
+    const x = gpu.tensor(values, [3, length]);
+    if (!gpu.info.features.includes("shader-f16")) {
+      expect(() => T.cast(x, "f16")).toThrow("has no f16");
+      continue;
+    }
+    const half = T.requireGrad(T.cast(x, "f16"));
+    const y = T.softmax(half, -1);
+    expect(y.dtype).toBe("f16");
+    expectClose(await y.data(), await T.softmax(x, -1).data(), { rel: 2e-3, abs: 1e-4 });
+    expectClose(await T.logSoftmax(half, -1).data(), await T.logSoftmax(x, -1).data(), { rel: 1e-3 });
+    const dx = T.backward(y, { grad: T.cast(x, "f16") }).get(half)!;
+    const full = T.requireGrad(gpu.tensor(values, [3, length]));
+    expectClose(await dx.data(), await T.backward(T.softmax(full, -1), { grad: x }).get(full)!.data(), {
+      rel: 5e-3,
+      abs: 1e-4,
+    });
+  }
+});
+
+it("gives the same without subgroups", async () => {
+  const other = await deviceWithoutSubgroups();
+  for (const [rows, cols] of [
+    [3, 5],
+    [70, 8],
+    [5, 197],
+    [4, 1300],
+  ] as const) {
+    const values = Float32Array.from({ length: rows * cols }, (_, i) => 5 * Math.sin(i * 12.9898));
+    for (const op of [T.softmax, T.logSoftmax]) {
+      const [a, b] = [gpu, other].map((device) => T.requireGrad(device.tensor(values, [rows, cols])));
+      const [ya, yb] = [op(a!, -1), op(b!, -1)];
+      expectClose(await yb.data(), await ya.data(), { rel: 1e-6, abs: 1e-6 });
+      const [da, db] = [T.backward(ya, { grad: a! }).get(a!)!, T.backward(yb, { grad: b! }).get(b!)!];
+      expectClose(await db.data(), await da.data(), { rel: 1e-5, abs: 1e-5 });
+    }
+  }
+  other.destroy();
 });

@@ -48,6 +48,59 @@ describe("views", () => {
     }
   });
 
+  it("permutes any number of axes", async () => {
+    const cases = [
+      [
+        [2, 6, 8, 5],
+        [0, 3, 1, 2],
+      ],
+      [
+        [2, 6, 8, 12],
+        [0, 2, 3, 1],
+      ],
+      [
+        [3, 4, 8, 2, 16],
+        [3, 1, 4, 0, 2],
+      ],
+      [
+        [2, 3, 4, 5, 6, 7],
+        [5, 0, 4, 1, 3, 2],
+      ],
+      [
+        [2, 2, 4, 2, 4, 4, 8],
+        [0, 2, 4, 1, 5, 3, 6],
+      ],
+      [
+        [4, 9, 7],
+        [2, 1, 0],
+      ],
+    ] as const;
+    for (const [shape, dims] of cases) {
+      const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce<number>((a, b) => a * b, 1));
+      const out = dims.map((axis) => shape[axis]!);
+      const expected = Array.from({ length: out.reduce((a, b) => a * b, 1) }, (_, i) => {
+        let rest = i;
+        let at = 0;
+        for (let axis = out.length - 1; axis >= 0; axis--) {
+          at += (rest % out[axis]!) * strides[dims[axis]!]!;
+          rest = Math.floor(rest / out[axis]!);
+        }
+        return at;
+      });
+      const what = `[${shape}] by [${dims}]`;
+      expectClose(await T.permute(ramp(shape), dims).data(), expected, { rel: 0, abs: 0 }, what);
+      expectClose(
+        await T.permute(ramp(shape), dims).mul(2).data(),
+        expected.map((v) => 2 * v),
+        { rel: 0, abs: 0 },
+        what,
+      );
+      // Into a part of something larger, which is what joining does.
+      const joined = T.cat([T.permute(ramp(shape), dims), T.permute(ramp(shape), dims)], 1);
+      expectClose(await T.narrow(joined, 1, out[1]!, out[1]!).data(), expected, { rel: 0, abs: 0 }, what);
+    }
+  });
+
   it("gradients go back through views", async () => {
     await checkOp("views", {
       op: (x) => T.flip(T.slice(T.permute(x!, [1, 0, 2]), [[1, 3], null, [0, 4, 3]]), 0).reshape([-1]),

@@ -194,9 +194,12 @@ export class WebGPU {
   }
 }
 
-function describeAdapter(about: GPUAdapterInfo): string {
-  const parts = [about.vendor, about.architecture, about.device, about.description].filter((part) => part !== "");
-  return [...new Set(parts)].join(" ") || "unnamed adapter";
+/** The driver's own words where there are any: `llvmpipe: Mesa 25.0.7 (LLVM 15.0.6)`, `NVIDIA H100 (driver 550.54)`. */
+function describeAdapter({ vendor, architecture, device, description }: GPUAdapterInfo): string {
+  const plain = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, "");
+  const named = device !== "" && !plain(device).startsWith(plain(description).slice(0, 6)) ? device : "";
+  if (description !== "") return named ? `${named} (${description})` : description;
+  return device || [vendor, architecture].filter((part) => part !== "").join(" ") || "unnamed adapter";
 }
 
 function numbered(code: string): string {

@@ -15,6 +15,7 @@ interface Batch {
 /** What the device did in one launch; times in microseconds of the device's clock. */
 export interface TimelineEvent {
   readonly name: string;
+  readonly grid: readonly [number, number, number];
   readonly start: number;
   readonly duration: number;
 }
@@ -79,7 +80,7 @@ export class Profiler {
     samples.forEach((sample, i) => {
       const start = Number(times[2 * i]!) / 1000;
       const duration = Number(times[2 * i + 1]! - times[2 * i]!) / 1000;
-      this.events.push({ name: sample.name, start, duration });
+      this.events.push({ name: sample.name, grid: sample.grid, start, duration });
       if (env().debug >= 2) {
         const rate = (sample.bytes / 1e3 / duration).toFixed(2);
         console.error(`deplsr: ${sample.name} [${sample.grid.join(", ")}] ${duration.toFixed(1)} us, ${rate} GB/s`);
@@ -90,13 +91,14 @@ export class Profiler {
 
   /** The launches so far in the Trace Event Format, which Perfetto opens. */
   trace(): string {
-    const traceEvents = this.events.map(({ name, start, duration }) => ({
+    const traceEvents = this.events.map(({ name, grid, start, duration }) => ({
       name,
       ph: "X",
       pid: 1,
       tid: 1,
       ts: start,
       dur: duration,
+      args: { grid },
     }));
     return JSON.stringify({ traceEvents });
   }

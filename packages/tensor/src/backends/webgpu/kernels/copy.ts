@@ -1,128 +1,154 @@
 import type { CopyCall, View } from "../../../backend.ts";
-import type { DType } from "../../../dtype.ts";
-import { type Expr, leaf } from "../../../expr/expr.ts";
 import { collapse } from "../../../layout.ts";
 import { numel } from "../../../shape.ts";
 import type { WebGPU } from "../device.ts";
 import { kernel } from "../kernel.ts";
-import { pointwise } from "./pointwise.ts";
 import { elementType, gridStride, MAX_RANK, unravel, unrolled } from "./wgsl.ts";
 
 const WG = 64;
 
-interface CopyTemplate {
-  readonly type: string;
-  readonly rank: number;
+/** Copies between any two layouts of one shape. */
+export function copy(gpu: WebGPU, { out, input }: CopyCall): void {
+  if (numel(out.layout.shape) === 0) return;
+  const { shape, strides } = collapse(out.layout.shape, [input.layout.strides, out.layout.strides]);
+  if (shape.length > MAX_RANK) {
+    throw new Error(`internal: copy over ${shape.length} axes that do not merge (at most ${MAX_RANK})`);
+  }
+  const [from, to] = strides as [number[], number[]];
+  const rows = out.dtype === "f32" ? transposedAxis(shape, from, to) : undefined;
+  if (rows === undefined) move(gpu, input, out, shape, from, to);
+  else transpose(gpu, input, out, shape, from, to, rows);
 }
 
-/** One thread copies one element at a time between two strided layouts. */
-const copyKernel = kernel("copy", ({ type, rank }: CopyTemplate) => ({
-  inputs: { x: type },
-  outputs: { y: type },
+/** `wide` moves vectors of four, `splat` repeats one value four times, `single` moves values. */
+type Mode = "wide" | "splat" | "single";
+
+/** One thread copies one element (or vector) at a time between two strided layouts. */
+const moveKernel = kernel(
+  "copy",
+  ({ type, vector, mode, rank }: { type: string; vector: string; mode: Mode; rank: number }) => ({
+    inputs: { x: mode === "wide" ? vector : type },
+    outputs: { y: mode === "single" ? type : vector },
+    uniforms: {
+      count: "u32",
+      rank: "u32",
+      first: "u32",
+      to: "u32",
+      shape: "array<vec4u, 2>",
+      strides: "array<vec4i, 4>",
+    },
+    workgroupSize: WG,
+    source: `
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
+    ${unravel(rank, 1, [0, 1])}
+    y[at1 + u.to] = ${mode === "splat" ? vector : ""}(x[at0 + u.first]);
+  }
+}`,
+  }),
+);
+
+function move(
+  gpu: WebGPU,
+  input: View,
+  out: View,
+  shape: readonly number[],
+  from: readonly number[],
+  to: readonly number[],
+): void {
+  const last = shape.length - 1;
+  const aligned = (offset: number, strides: readonly number[]): boolean =>
+    offset % 4 === 0 && strides.every((stride, axis) => axis === last || stride % 4 === 0);
+  const vectorOut = shape[last]! % 4 === 0 && to[last] === 1 && aligned(out.layout.offset, to);
+  let mode: Mode = "single";
+  if (vectorOut && from[last] === 1 && aligned(input.layout.offset, from)) mode = "wide";
+  else if (vectorOut && from[last] === 0) mode = "splat";
+  // The innermost axis counts vectors where vectors move; other strides then count vectors too, on the side that has them.
+  const quarter = (values: readonly number[], vectors: boolean): number[] =>
+    values.map((value, axis) => (vectors && axis !== last ? value / 4 : value));
+  const lead = shape.length === 1 ? [0] : [];
+  const sizes = [
+    ...lead.map(() => 1),
+    ...shape.map((size, axis) => (mode !== "single" && axis === last ? size / 4 : size)),
+  ];
+  const steps = [
+    [...lead, ...quarter(from, mode === "wide")],
+    [...lead, ...quarter(to, mode !== "single")],
+  ];
+  const count = numel(sizes);
+  moveKernel.run(gpu, {
+    template: {
+      type: elementType(out.dtype, 1),
+      vector: elementType(out.dtype, 4),
+      mode,
+      rank: unrolled(sizes.length),
+    },
+    operands: { x: input, y: out },
+    uniforms: {
+      count,
+      rank: sizes.length,
+      first: input.layout.offset / (mode === "wide" ? 4 : 1),
+      to: out.layout.offset / (mode === "single" ? 1 : 4),
+      shape: sizes,
+      strides: steps.flatMap((own) => Array.from({ length: 8 }, (_, axis) => own[axis] ?? 0)),
+    },
+    workgroups: gridStride(gpu, count, WG),
+  });
+}
+
+/** The axis that lies side by side in the input while the last one does in the output, where moving tiles pays. */
+function transposedAxis(shape: readonly number[], from: readonly number[], to: readonly number[]): number | undefined {
+  const last = shape.length - 1;
+  if (last < 1 || to[last] !== 1 || from[last]! <= 1 || shape[last]! < 4) return undefined;
+  const axis = from.findIndex((stride, i) => stride === 1 && i !== last && shape[i]! >= 4);
+  return axis < 0 || [...from, ...to].some((stride) => stride < 0) ? undefined : axis;
+}
+
+/**
+ * Swaps two axes of a batch. One thread moves a 4 x 4 tile: four vectors in where the input's rows are aligned, else sixteen
+ * values, and four vectors out where the output's rows are.
+ */
+const transposeKernel = kernel("transpose", ({ wideIn, wideOut }: { wideIn: boolean; wideOut: boolean }) => ({
+  inputs: { x: wideIn ? "vec4f" : "f32" },
+  outputs: { y: wideOut ? "vec4f" : "f32" },
   uniforms: {
-    count: "u32",
-    rank: "u32",
+    rows: "u32",
+    cols: "u32",
+    tilesX: "u32",
+    tilesY: "u32",
+    tiles: "u32",
+    colStep: "u32",
+    rowStep: "u32",
     first: "u32",
     to: "u32",
-    shape: "array<vec4u, 2>",
-    strides: "array<vec4i, 4>",
+    batchAxes: "u32",
+    batch: "array<vec4u, 2>",
+    batchIn: "array<vec4u, 2>",
+    batchOut: "array<vec4u, 2>",
   },
   workgroupSize: WG,
   source: `
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
-    ${unravel(rank, 1, [0, 1])}
-    y[at1 + u.to] = x[at0 + u.first];
-  }
-}`,
-}));
-
-const identity: Record<DType, Expr> = {
-  f32: leaf(0, "f32"),
-  f16: leaf(0, "f16"),
-  i32: leaf(0, "i32"),
-  u32: leaf(0, "u32"),
-  bool: leaf(0, "bool"),
-};
-
-/** Copies between layouts; into a dense whole buffer it is the identity tree, which vectorises. */
-export function copy(gpu: WebGPU, { out, input }: CopyCall): void {
-  const count = numel(out.layout.shape);
-  if (count === 0) return;
-  const { shape, strides } = collapse(out.layout.shape, [input.layout.strides, out.layout.strides]);
-  if (shape.length > 8) throw new Error("internal: copy over more than 8 axes that do not merge");
-  const alone = collapse(out.layout.shape, [out.layout.strides]);
-  if (out.layout.offset === 0 && alone.shape.length === 1 && alone.strides[0]![0] === 1 && shape.length <= MAX_RANK) {
-    const swap = transposed(shape, strides[0]!);
-    if (swap && out.dtype === "f32") {
-      transpose(gpu, input, out, shape, strides[0]!);
-      return;
-    }
-    pointwise(gpu, { out, tree: identity[out.dtype], leaves: [input], params: [] });
-    return;
-  }
-  // Whole vectors move where both sides have them side by side.
-  const last = shape.length - 1;
-  const wide =
-    out.dtype !== "f16" &&
-    shape[last]! % 4 === 0 &&
-    [input, out].every(
-      (view, i) =>
-        view.layout.offset % 4 === 0 &&
-        strides[i]![last] === 1 &&
-        strides[i]!.every((stride, axis) => axis === last || stride % 4 === 0),
-    );
-  const quarter = (values: readonly number[]): number[] => values.map((v, axis) => (axis === last ? v : v / 4));
-  const lead = shape.length === 1 ? [1] : [];
-  const sizes = [...lead, ...(wide ? shape.map((size, axis) => (axis === last ? size / 4 : size)) : shape)];
-  const steps = (wide ? strides.map(quarter) : strides).map((own) => [...lead.map(() => 0), ...own]);
-  const divisor = wide ? 4 : 1;
-  copyKernel.run(gpu, {
-    template: { type: elementType(out.dtype, wide ? 4 : 1), rank: unrolled(shape.length) },
-    operands: { x: input, y: out },
-    uniforms: {
-      count: count / divisor,
-      rank: sizes.length,
-      first: input.layout.offset / divisor,
-      to: out.layout.offset / divisor,
-      shape: sizes,
-      strides: [0, 1].flatMap((i) => Array.from({ length: 8 }, (_, axis) => steps[i]![axis] ?? 0)),
-    },
-    workgroups: gridStride(gpu, count / divisor, WG),
-  });
-}
-
-/** True when the last two axes of a dense output are read the other way round: a batch of matrix transposes. */
-function transposed(shape: readonly number[], strides: readonly number[]): boolean {
-  const rank = shape.length;
-  if (rank < 2 || rank > 3) return false;
-  return strides[rank - 2] === 1 && strides[rank - 1]! > 1 && shape[rank - 2]! >= 8 && shape[rank - 1]! >= 8;
-}
-
-/**
- * One thread moves a 4 x 4 tile: four vectors in where rows of the input are aligned, else sixteen values, and four vectors
- * out where rows of the output are.
- */
-const transposeKernel = kernel("transpose", ({ wideIn, wideOut }: { wideIn: boolean; wideOut: boolean }) => ({
-  inputs: { x: wideIn ? "vec4f" : "f32" },
-  outputs: { y: wideOut ? "vec4f" : "f32" },
-  uniforms: { rows: "u32", cols: "u32", tilesX: "u32", tiles: "u32", stride: "u32", batchStride: "u32", first: "u32" },
-  workgroupSize: WG,
-  source: `
-@compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  // y[batch, row, col] = x[batch * batchStride + col * stride + row]
+  // y[batch, row, col] lies at row * rowStep + col, x[batch, row, col] at col * colStep + row.
   for (var i = id.x + id.y * groups.x * WG; i < u.tiles; i += groups.x * groups.y * WG) {
-    let tilesY = (u.rows + 3u) / 4u;
     let col = (i % u.tilesX) * 4u;
-    let rest = i / u.tilesX;
-    let row = (rest % tilesY) * 4u;
-    let batch = rest / tilesY;
-    let base = u.first + batch * u.batchStride + row;
+    var rest = i / u.tilesX;
+    let row = (rest % u.tilesY) * 4u;
+    rest = rest / u.tilesY;
+    var source = u.first + row;
+    var target_ = u.to + col + row * u.rowStep;
+    for (var axis = 0u; axis < u.batchAxes; axis++) {
+      let size = u.batch[axis >> 2u][axis & 3u];
+      let c = rest % size;
+      rest = rest / size;
+      source += c * u.batchIn[axis >> 2u][axis & 3u];
+      target_ += c * u.batchOut[axis >> 2u][axis & 3u];
+    }
     var m: mat4x4f;
     for (var c = 0u; c < 4u; c++) {
-      let at = base + min(col + c, u.cols - 1u) * u.stride;
+      let at = source + min(col + c, u.cols - 1u) * u.colStep;
       ${
         wideIn
           ? "m[c] = x[at / 4u];"
@@ -130,33 +156,56 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       }
     }
     let t = transpose(m);
-    for (var r = 0u; r < 4u; r++) {
-      if (row + r < u.rows) {
-        let to = (batch * u.rows + row + r) * u.cols + col;
-        ${wideOut ? "y[to / 4u] = t[r];" : "for (var c = 0u; c < min(4u, u.cols - col); c++) { y[to + c] = t[r][c]; }"}
-      }
+    for (var r = 0u; r < min(4u, u.rows - row); r++) {
+      let at = target_ + r * u.rowStep;
+      ${wideOut ? "y[at / 4u] = t[r];" : "for (var c = 0u; c < min(4u, u.cols - col); c++) { y[at + c] = t[r][c]; }"}
     }
   }
 }`,
 }));
 
-function transpose(gpu: WebGPU, input: View, out: View, shape: readonly number[], strides: readonly number[]): void {
-  const rank = shape.length;
-  const rows = shape[rank - 2]!;
-  const cols = shape[rank - 1]!;
-  const batch = rank === 3 ? shape[0]! : 1;
-  const stride = strides[rank - 1]!;
-  const batchStride = rank === 3 ? strides[0]! : 0;
-  const offset = input.layout.offset;
+function transpose(
+  gpu: WebGPU,
+  input: View,
+  out: View,
+  shape: readonly number[],
+  from: readonly number[],
+  to: readonly number[],
+  rowAxis: number,
+): void {
+  const last = shape.length - 1;
+  // Innermost first: the order in which the kernel peels coordinates off.
+  const batch = shape.flatMap((_, axis) => (axis === rowAxis || axis === last ? [] : [axis])).reverse();
+  const batchIn = batch.map((axis) => from[axis]!);
+  const batchOut = batch.map((axis) => to[axis]!);
+  const sizes = batch.map((axis) => shape[axis]!);
+  const rows = shape[rowAxis]!;
+  const cols = shape[last]!;
+  const [colStep, rowStep] = [from[last]!, to[rowAxis]!];
+  const [first, target] = [input.layout.offset, out.layout.offset];
   const tilesX = Math.ceil(cols / 4);
-  const tiles = tilesX * Math.ceil(rows / 4) * batch;
+  const tilesY = Math.ceil(rows / 4);
+  const tiles = tilesX * tilesY * numel(sizes);
+  const whole = (values: readonly number[]): boolean => values.every((value) => value % 4 === 0);
   transposeKernel.run(gpu, {
-    template: {
-      wideIn: [rows, stride, batchStride, offset].every((value) => value % 4 === 0),
-      wideOut: cols % 4 === 0,
-    },
+    // A last vector may read past its row, never past the rows of its tile that are stored.
+    template: { wideIn: whole([first, colStep, ...batchIn]), wideOut: whole([target, cols, rowStep, ...batchOut]) },
     operands: { x: input, y: out },
-    uniforms: { rows, cols, tilesX, tiles, stride, batchStride, first: offset },
+    uniforms: {
+      rows,
+      cols,
+      tilesX,
+      tilesY,
+      tiles,
+      colStep,
+      rowStep,
+      first,
+      to: target,
+      batchAxes: batch.length,
+      batch: sizes,
+      batchIn,
+      batchOut,
+    },
     workgroups: gridStride(gpu, tiles, WG),
   });
 }

@@ -61,7 +61,7 @@ function shareOut(
  * One thread copies one value (or four) at a time from the row that the index names. What is copied is bits, so all 32-bit
  * types share a variant. A row that does not exist reads as `missing`.
  */
-const gatherKernel = kernel("gather", (t: Shares & { type: string; elements: boolean }, gpu) => ({
+const gatherKernel = kernel("gather", (t: Shares & { type: string; half: boolean; elements: boolean }, gpu) => ({
   inputs: { x: t.type, index: "i32" },
   outputs: { y: t.type },
   uniforms: { rowsInAll: "u32", n: "u32", inner: "u32", count: "u32", missing: "u32" },
@@ -70,7 +70,7 @@ const gatherKernel = kernel("gather", (t: Shares & { type: string; elements: boo
     t,
     "u.count",
     `let taken = bitcast<u32>(index[${t.elements ? "o" : "j"}]);
-    var value = ${t.type}(${t.type.endsWith("u") || t.type === "u32" ? "u.missing" : "bitcast<f32>(u.missing)"});
+    var value = ${t.type}(${t.half ? "f16(bitcast<f32>(u.missing))" : "u.missing"});
     if (taken < u.n) { value = x[(outer * u.n + taken) * u.inner + i]; }
     y[o] = value;`,
   ),
@@ -85,7 +85,7 @@ function gatherWith(gpu: WebGPU, { outer, n, inner, count, x, index, out }: Gath
   const rowsInAll = outer * count;
   const { rowwise, workgroups } = shareOut(gpu, rowsInAll, inner / width);
   gatherKernel.run(gpu, {
-    template: { type: elementType(half ? "f16" : "u32", width), elements, rowwise, flat: outer === 1 },
+    template: { type: elementType(half ? "f16" : "u32", width), half, elements, rowwise, flat: outer === 1 },
     operands: { x, index, y: out },
     uniforms: {
       rowsInAll,

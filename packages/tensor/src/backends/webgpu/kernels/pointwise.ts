@@ -1,11 +1,12 @@
 import type { PointwiseCall, View } from "../../../backend.ts";
-import type { DType } from "../../../dtype.ts";
+import { bytesPerElement, type DType } from "../../../dtype.ts";
 import { type Expr, keyOf } from "../../../expr/expr.ts";
-import { type Collapsed, collapse } from "../../../layout.ts";
+import { type Collapsed, collapse, denseLayout } from "../../../layout.ts";
 import { numel } from "../../../shape.ts";
 import type { WebGPU } from "../device.ts";
 import { kernel } from "../kernel.ts";
 import { aliases, aliasOf, printWgsl } from "../print-wgsl.ts";
+import { copy } from "./copy.ts";
 import { elementType, gridStride, MAX_RANK, unravel, unrolled } from "./wgsl.ts";
 
 const WG = 64;
@@ -88,10 +89,37 @@ function treeKey(tree: Expr): string {
   return key;
 }
 
+/** A leaf of at least so many elements that is read across its rows is transposed first. */
+const WORTH_A_COPY = 4096;
+
 /** Evaluates a tree over views of one shape into a dense result. */
-export function pointwise(gpu: WebGPU, { out, tree, leaves, params }: PointwiseCall): void {
+export function pointwise(gpu: WebGPU, call: PointwiseCall): void {
+  if (numel(call.out.layout.shape) === 0) return;
+  const copies: View[] = [];
+  const leaves = call.leaves.map((view) => {
+    if (!readAcross(view)) return view;
+    const layout = denseLayout(view.layout.shape);
+    const storage = gpu.pool.take(numel(layout.shape) * bytesPerElement(view.dtype), "transposed operand");
+    const dense: View = { storage, layout, dtype: view.dtype };
+    copy(gpu, { out: dense, input: view });
+    copies.push(dense);
+    return dense;
+  });
+  evaluate(gpu, { ...call, leaves });
+  for (const { storage } of copies) storage.release();
+}
+
+/** True for a view whose neighbours along the last axis lie apart, while those along another axis lie side by side. */
+function readAcross({ layout, dtype }: View): boolean {
+  if (dtype !== "f32" || numel(layout.shape) < WORTH_A_COPY) return false;
+  const { shape, strides } = collapse(layout.shape, [layout.strides]);
+  const own = strides[0]!;
+  const last = own.at(-1)!;
+  return last > 1 && own.includes(1) && !own.some((stride) => stride <= 0) && shape.at(-1)! >= 4;
+}
+
+function evaluate(gpu: WebGPU, { out, tree, leaves, params }: PointwiseCall): void {
   const count = numel(out.layout.shape);
-  if (count === 0) return;
   const collapsed = collapse(out.layout.shape, [out.layout.strides, ...leaves.map((view) => view.layout.strides)]);
   const rank = collapsed.shape.length;
   if (rank > MAX_RANK) throw new Error(`internal: pointwise over ${rank} axes that do not merge (at most ${MAX_RANK})`);

@@ -64,9 +64,9 @@ ${tree("rowMax", "nanMax(shared_[lane], shared_[lane + half])")}`,
 /** Axes that may be left after collapsing. */
 export const MAX_RANK = 8;
 
-/** Two axes, the shape of a bias, get code of their own; more share one variant that loops, so that pipelines stay few. */
+/** Up to four axes get code of their own; more share one variant that loops, so that pipelines stay few. */
 export function unrolled(rank: number): number {
-  return rank <= 2 ? 2 : MAX_RANK;
+  return rank <= 2 ? 2 : rank <= 4 ? rank : MAX_RANK;
 }
 
 /**
@@ -76,7 +76,7 @@ export function unrolled(rank: number): number {
 export function unravel(rank: number, width: number, leaves: readonly number[]): string {
   const lines = [`var rest = i${width === 4 ? " * 4u" : ""};`];
   for (const index of leaves) lines.push(`var at${index} = 0u;`);
-  if (rank > 2) {
+  if (rank > 4) {
     lines.push("for (var axis = u.rank; axis > 0u; axis--) {", "let d = axis - 1u;");
     lines.push("let size = u.shape[d >> 2u][d & 3u]; let c = rest % size; rest = rest / size;");
     for (const index of leaves) {

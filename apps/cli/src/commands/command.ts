@@ -1,0 +1,65 @@
+/** What every command is made of. */
+import type { Device } from "@deplsr/tensor";
+import type { Argv, CommandModule } from "yargs";
+import { openDevice } from "../device.ts";
+import type { Output } from "../output.ts";
+
+/** What a command gets besides its arguments. */
+export interface Context {
+  readonly output: Output;
+}
+
+/** A command before it is bound to a context. */
+export interface Command<Options> {
+  /** Name and positional arguments, `degrade <images..>`. */
+  readonly command: string;
+  readonly describe: string;
+  readonly options: (yargs: Argv) => Argv<Options>;
+  /** Does the work; an error it throws becomes the command's failure. */
+  readonly run: (args: Options, context: Context) => Promise<void>;
+}
+
+/** A command as yargs wants it. */
+export function bind<Options>(command: Command<Options>, context: Context): CommandModule<object, Options> {
+  return {
+    command: command.command,
+    describe: command.describe,
+    builder: (yargs) => command.options(yargs),
+    // yargs adds `_` and `$0` and camelCase spellings to what was declared; the declared part is what a command sees.
+    handler: (args) => command.run(args as unknown as Options, context),
+  };
+}
+
+/** The flags of commands that compute. */
+export interface DeviceFlags {
+  readonly backend: "auto" | "webgpu" | "cpu" | undefined;
+  readonly adapter: "auto" | "hardware" | "system" | "swiftshader" | undefined;
+}
+
+/** Adds `--backend` and `--adapter`. */
+export function deviceFlags<T>(yargs: Argv<T>): Argv<T & DeviceFlags> {
+  return yargs
+    .option("backend", {
+      choices: ["auto", "webgpu", "cpu"] as const,
+      describe: "What computes (also DEPLSR_BACKEND)",
+    })
+    .option("adapter", {
+      choices: ["auto", "hardware", "system", "swiftshader"] as const,
+      describe: "Which WebGPU adapter (also DEPLSR_ADAPTER)",
+    });
+}
+
+/** Opens the device that the flags ask for, says which one it is, and gives it back when `work` is done. */
+export async function withDevice<T>(
+  flags: DeviceFlags,
+  { output }: Context,
+  work: (device: Device) => Promise<T>,
+): Promise<T> {
+  const device = await openDevice(flags);
+  output.line(`adapter: ${device.info.adapter} (${device.info.backend}; ${device.info.reason})`);
+  try {
+    return await work(device);
+  } finally {
+    device.destroy();
+  }
+}

@@ -1,0 +1,18 @@
+import type { CommandModule } from "yargs";
+import { bind, type Context } from "./command.ts";
+import { trainSr } from "./train-sr.ts";
+import { trainSrclip } from "./train-srclip.ts";
+
+/** `deplsr train`: the group of the two trainings. */
+export function train(context: Context): CommandModule {
+  return {
+    command: "train",
+    describe: "Train one of the two networks: srclip or sr",
+    builder: (yargs) =>
+      yargs
+        .command(bind(trainSrclip, context))
+        .command(bind(trainSr, context))
+        .demandCommand(1, "say what to train: srclip or sr"),
+    handler: () => undefined,
+  };
+}

@@ -1,0 +1,105 @@
+/** The demo's data: degraded squares with captions for SRCLIP, and pairs for super-resolution. */
+import { join } from "node:path";
+import { drawSemantic } from "@deplsr/degradation";
+import { type Device, interpolate, noGrad, Rng, scope } from "@deplsr/tensor";
+import { fromPlanes, toPlanes } from "../data/crop.ts";
+import { type Image, readImage, writeImage } from "../data/image.ts";
+import { degradeImages, randomCrop, type SynthesisResult, synthesize } from "../degrade/synthesize.ts";
+import type { Output } from "../output.ts";
+import type { DemoPhoto } from "./photos.ts";
+import {
+  COMPARISON_SIDE,
+  PAIR_DAMAGE,
+  PAIR_SIDE,
+  PAIRS_PER_PHOTO,
+  PLACES,
+  roundLevels,
+  SCALE,
+  SQUARE_DAMAGE,
+  SQUARES_PER_HELD_OUT,
+  SQUARES_PER_PHOTO,
+} from "./recipe.ts";
+
+/** What was made. */
+export interface DemoData {
+  readonly training: SynthesisResult;
+  readonly heldOut: SynthesisResult;
+  readonly pairs: number;
+}
+
+/** An original and its damaged version, `SCALE` times smaller. */
+export interface DamagedPair {
+  readonly gt: Image;
+  readonly lq: Image;
+}
+
+/** Makes everything below the demo's folder. */
+export async function makeData(
+  device: Device,
+  photos: readonly DemoPhoto[],
+  { folder, seed, output }: { folder: string; seed: number; output: Output },
+): Promise<DemoData> {
+  const squares = (heldOut: boolean): Promise<SynthesisResult> =>
+    synthesize(
+      device,
+      {
+        sources: photos.filter((photo) => photo.heldOut === heldOut).map(({ path, title }) => ({ path, title })),
+        names: photos.filter((photo) => photo.heldOut === heldOut).map(({ name }) => name),
+        count: heldOut ? SQUARES_PER_HELD_OUT : SQUARES_PER_PHOTO,
+        fit: "crop",
+        options: SQUARE_DAMAGE,
+        chain: "reference",
+        seed,
+        adjust: roundLevels,
+        folder: join(folder, PLACES.degraded),
+        table: join(folder, heldOut ? PLACES.heldOut : PLACES.training),
+        batchSize: 48,
+      },
+      output,
+    );
+  const training = await squares(false);
+  const heldOut = await squares(true);
+  const seen = photos.filter((photo) => !photo.heldOut);
+  for (const [index, photo] of seen.entries()) {
+    const rng = new Rng(seed).fork("pairs").fork(index);
+    const made = await damagedPairs(device, await readImage(photo.path), PAIR_SIDE, PAIRS_PER_PHOTO, rng);
+    await Promise.all(
+      made.flatMap(({ gt, lq }, i) => [
+        writeImage(join(folder, PLACES.gt, `${photo.name}_${i + 1}.png`), gt),
+        writeImage(join(folder, PLACES.lq, `${photo.name}_${i + 1}.png`), lq),
+      ]),
+    );
+  }
+  return { training, heldOut, pairs: seen.length * PAIRS_PER_PHOTO };
+}
+
+/** The pair of the comparison: the same square of a photograph at every run with one seed. */
+export async function comparisonPair(device: Device, photo: DemoPhoto, seed: number): Promise<DamagedPair> {
+  const rng = new Rng(seed).fork("comparison");
+  return (await damagedPairs(device, await readImage(photo.path), COMPARISON_SIDE, 1, rng))[0]!;
+}
+
+/** Random squares of a photograph, each made smaller and then damaged. */
+async function damagedPairs(
+  device: Device,
+  photo: Image,
+  side: number,
+  count: number,
+  rng: Rng,
+): Promise<DamagedPair[]> {
+  const originals = Array.from({ length: count }, (_, i) => randomCrop(photo, side, rng.fork(i).fork("crop")));
+  const small = side / SCALE;
+  using smaller = scope(() =>
+    noGrad(() =>
+      interpolate(device.tensor(toPlanes(originals), [count, 3, side, side]), {
+        mode: "bicubic",
+        size: [small, small],
+        antialias: true,
+        cubicA: -0.5,
+      }),
+    ),
+  );
+  const draws = originals.map((_, i) => drawSemantic(rng.fork(i).integer(2 ** 31), { ...PAIR_DAMAGE, lqSize: small }));
+  const damaged = await degradeImages(device, fromPlanes(await smaller.data(), small, small), draws, "reference");
+  return originals.map((gt, i) => ({ gt, lq: damaged[i]! }));
+}

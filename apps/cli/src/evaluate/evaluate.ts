@@ -1,0 +1,119 @@
+/** How well an SRCLIP recognises each of the five degradations on a captioned data set (spec/srclip.md, 9). */
+import { Tokenizer } from "@deplsr/clip";
+import { degradationProbabilities, encodePrompts, type SrCLIPV2, scoreDegradation } from "@deplsr/srclip";
+import { noGrad, scope } from "@deplsr/tensor";
+import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
+import { toPlanes } from "../data/crop.ts";
+import { type Image, readImage } from "../data/image.ts";
+import { oneLine, UserError } from "../errors.ts";
+import { normalized } from "../networks/prompt.ts";
+import type { Output } from "../output.ts";
+import { fitImage } from "../train/srclip.ts";
+import { bestConstant, type PromptStyle, styledKinds, templateOf } from "./protocol.ts";
+
+/** Shares by the names of the degradations. */
+export type Shares = Readonly<Record<string, number>>;
+
+/** What an evaluation found. */
+export interface Evaluation {
+  readonly accuracy: Shares;
+  /** What guessing reaches. */
+  readonly chance: Shares;
+  /** What the best single answer reaches. */
+  readonly constant: Shares;
+  readonly images: number;
+  readonly skipped: number;
+}
+
+/** What is evaluated and how. */
+export interface EvaluationOptions {
+  /** The data set's TSV. */
+  readonly data: string;
+  readonly style: PromptStyle;
+  readonly imageFit: "squash" | "crop";
+  readonly batchSize: number;
+  readonly output: Output;
+}
+
+/** Runs the evaluation. @throws UserError when the data set cannot be read or holds no good image */
+export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions): Promise<Evaluation> {
+  const { data, style, batchSize, output } = options;
+  const { items, bad } = await readCaptioned(data);
+  for (const { line, reason } of bad) output.warn(`tsv: ${data} line ${line} is left out: ${reason}`);
+  const kinds = styledKinds(style);
+  const { contextLength } = model.config.clip.text;
+  const prompts = encodePrompts(model, model.logitScale.device, new Tokenizer(), kinds, {
+    template: templateOf(style),
+    contextLength,
+  });
+  const probabilities: number[][] = kinds.map(() => []);
+  const used: CaptionedItem[] = [];
+  const bar = output.progress("evaluate", items.length, "image");
+  try {
+    for (let at = 0; at < items.length; at += batchSize) {
+      const batch = await readBatch(items.slice(at, at + batchSize), model, options);
+      if (batch.length === 0) continue;
+      const found = await probabilitiesOf(
+        model,
+        batch.map(({ image }) => image),
+        prompts,
+      );
+      for (const [kind, values] of found.entries()) probabilities[kind]!.push(...values);
+      used.push(...batch.map(({ item }) => item));
+      bar.update(Math.min(items.length, at + batchSize));
+    }
+  } finally {
+    bar.finish();
+    for (const tensor of prompts) tensor.dispose();
+  }
+  if (used.length === 0) throw new UserError(`evaluate: none of the ${items.length} images of ${data} can be read`);
+  const labels = (kind: number): string[] => used.map(({ texts }) => texts[2 + kind]!);
+  const scores = kinds.map((kind, i) => scoreDegradation(kind, probabilities[i]!, labels(i)));
+  const shares = (value: (i: number) => number): Shares =>
+    Object.fromEntries(kinds.map(({ name }, i) => [name, value(i)]));
+  return {
+    accuracy: shares((i) => scores[i]!.accuracy),
+    chance: shares((i) => scores[i]!.chance),
+    constant: shares((i) => bestConstant(kinds[i]!, labels(i))),
+    images: used.length,
+    skipped: items.length - used.length + bad.length,
+  };
+}
+
+async function readBatch(
+  items: readonly CaptionedItem[],
+  model: SrCLIPV2,
+  { imageFit, output }: EvaluationOptions,
+): Promise<{ item: CaptionedItem; image: Image }[]> {
+  const { imageSize } = model.config.clip.vision;
+  const read = items.map(async (item) => {
+    try {
+      return [{ item, image: fitImage(await readImage(item.path), imageSize, imageFit) }];
+    } catch (error) {
+      output.warn(`data: ${item.path} is left out: ${oneLine(error)}`);
+      return [];
+    }
+  });
+  return (await Promise.all(read)).flat();
+}
+
+/** For each kind the probabilities of its prompts, image after image. */
+async function probabilitiesOf(
+  model: SrCLIPV2,
+  images: readonly Image[],
+  prompts: Parameters<typeof degradationProbabilities>[2],
+): Promise<number[][]> {
+  const { imageSize } = model.config.clip.vision;
+  const { device } = model.logitScale;
+  const found = scope(() =>
+    noGrad(() => {
+      const planes = device.tensor(toPlanes(images), [images.length, 3, imageSize, imageSize]);
+      return degradationProbabilities(model, normalized(planes), prompts);
+    }),
+  );
+  try {
+    return await Promise.all(found.map(async (tensor) => Array.from(await tensor.data())));
+  } finally {
+    for (const tensor of found) tensor.dispose();
+  }
+}

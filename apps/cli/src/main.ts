@@ -1,0 +1,66 @@
+/** The `deplsr` command. */
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
+import { bind, type Context } from "./commands/command.ts";
+import { degrade } from "./commands/degrade.ts";
+import { demo } from "./commands/demo.ts";
+import { doctor } from "./commands/doctor.ts";
+import { evaluate } from "./commands/evaluate.ts";
+import { train } from "./commands/train.ts";
+import { upscale } from "./commands/upscale.ts";
+import { exitCode, oneLine, UsageError } from "./errors.ts";
+import { Output } from "./output.ts";
+
+const DESCRIPTION = "Restores and upscales photographs, and trains the networks that do it.";
+
+async function main(argv: readonly string[]): Promise<number> {
+  const output = new Output(argv.includes("--json"));
+  const context: Context = { output };
+  try {
+    await yargs([...argv])
+      .scriptName("deplsr")
+      .usage(`${DESCRIPTION}\n\nUsage: $0 <command> [options]`)
+      .command(bind(doctor, context))
+      .command(bind(degrade, context))
+      .command(train(context))
+      .command(bind(evaluate, context))
+      .command(bind(upscale, context))
+      .command(bind(demo, context))
+      .option("json", { type: "boolean", default: false, describe: "One JSON object on stdout, logs on stderr" })
+      .demandCommand(1, "say what to do: one of the commands that `deplsr --help` lists")
+      .strict()
+      .wrap(Math.min(110, process.stdout.columns ?? 110))
+      .exitProcess(false)
+      .showHelpOnFail(false)
+      .fail((message, error) => {
+        throw error ?? new UsageError(`${oneLine(message)} (see deplsr --help)`);
+      })
+      .parseAsync();
+    return 0;
+  } catch (error) {
+    if (process.env.DEPLSR_DEBUG !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    output.failure(oneLine(error));
+    return exitCode(error);
+  }
+}
+
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // The reader of a pipe (`deplsr ... | head`) has seen enough.
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+for (const [signal, number] of [
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+  ["SIGHUP", 1],
+] as const) {
+  // A training listens for itself; everything else leaves at once, by `exit`, so that temporary files are removed.
+  process.on(signal, () => {
+    if (process.listenerCount(signal) === 1) process.exit(128 + number);
+  });
+}
+
+const code = await main(hideBin(process.argv));
+// What was printed must reach its reader before the process ends; a driver's threads would otherwise keep it alive.
+process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

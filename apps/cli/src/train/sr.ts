@@ -1,0 +1,191 @@
+/** Training super-resolution on pairs of images (spec/training.md, 1 and 2). */
+import { relative } from "node:path";
+import {
+  Adam,
+  AdamW,
+  charbonnierLoss,
+  cosineRestartSchedule,
+  l1Loss,
+  linearWarmup,
+  mseLoss,
+  multiStepRestartSchedule,
+  type Schedule,
+} from "@deplsr/nn";
+import type { SrCLIPV2 } from "@deplsr/srclip";
+import { backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
+import type { SrRunConfig } from "../config/sr.ts";
+import { toPlanes } from "../data/crop.ts";
+import { Loader } from "../data/loader.ts";
+import { listPairs, type Pair, randomPatch, readPair } from "../data/paired.ts";
+import { UserError } from "../errors.ts";
+import { imagePrompt, type PromptOptions } from "../networks/prompt.ts";
+import { makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
+import { loadSrclip } from "../networks/srclip.ts";
+import type { Output } from "../output.ts";
+import { latestCheckpoint } from "../run-folder.ts";
+import { loadWeights } from "./checkpoint.ts";
+import { stackValues } from "./loop.ts";
+import type { Training } from "./session.ts";
+
+/** A training and what it trains. */
+export interface SrTraining {
+  readonly training: Training;
+  readonly network: SrNetwork;
+  readonly srclip: SrCLIPV2 | null;
+  /** Items of the data set that could not be used so far. */
+  readonly skipped: () => number;
+}
+
+/** Pairs are kept in memory when there are at most this many. */
+const CACHED_PAIRS = 200;
+
+/**
+ * Gets everything ready.
+ *
+ * @param folder where the run folder shall stand; the checkpoint names its SRCLIP from there
+ * @throws UserError when configuration, data or weights do not fit
+ */
+export async function prepareSr(device: Device, run: SrRunConfig, folder: string, output: Output): Promise<SrTraining> {
+  checkScales(run);
+  const srclip = await srclipOf(device, run);
+  const clipDim = srclip?.config.clip.embedDim ?? null;
+  const prompt: PromptOptions = {
+    clipInput: run.network_clip?.clip_input ?? "normalized",
+    clipFit: run.network_clip?.clip_fit ?? "squash",
+  };
+  const description: SrDescription = {
+    network: { type: run.network_g.type, ...networkArguments(run.network_g, clipDim) },
+    prompt: srclip === null ? null : { ...prompt, srclip: relative(folder, run.path.srclip_pretrain_network!) },
+  };
+  const network = makeSr(device, description.network, run.manual_seed);
+  await startFrom(network, run, output);
+  const source = run.datasets.train;
+  const pairs = await listPairs(source, run.scale, "datasets.train");
+  const loader = new Loader<Pair>({
+    names: pairs.flatMap((pair) => Array<string>(source.dataset_enlarge_ratio).fill(pair.lq)),
+    batchSize: source.batch_size_per_gpu,
+    seed: run.manual_seed,
+    shuffle: source.use_shuffle,
+    cacheItems: CACHED_PAIRS,
+    load: (index) => readPair(pairs[Math.floor(index / source.dataset_enlarge_ratio)]!, run.scale),
+    onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
+  });
+  const rate = scheduleOf(run);
+  const { type, lr, betas, weight_decay } = run.train.optim_g;
+  const Optimizer = type === "AdamW" ? AdamW : Adam;
+  const optimizer = new Optimizer([{ params: network.module.parameters(), lr, betas, weightDecay: weight_decay }]);
+  const patches = new Rng(run.manual_seed).fork("patches");
+  const drops = new Rng(run.manual_seed).fork("dropout");
+  const training: Training = {
+    title: "train sr",
+    names: ["l_pix"],
+    total: run.train.total_iter,
+    seed: run.manual_seed,
+    saveEvery: run.logger.save_checkpoint_freq,
+    logEvery: run.logger.print_freq,
+    learningRate: (step) => rate(step - 1),
+    state: () => ({
+      description: { kind: "sr", config: { ...description } },
+      model: network.module.stateDict(),
+      optimizer,
+    }),
+    step: async (step) => {
+      const batch = await loader.batch(step);
+      const augmentation = { flip: source.use_hflip, rotate: source.use_rot };
+      const cuts = batch.map(({ item, index }, i) =>
+        randomPatch(item, source.gt_size / run.scale, augmentation, patches.fork(step).fork(i), pairs[index]?.lq ?? ""),
+      );
+      optimizer.setLearningRate(rate(step - 1));
+      return trainStep(device, run, { network, srclip, prompt, optimizer }, cuts, drops.fork(step));
+    },
+  };
+  return { training, network, srclip, skipped: () => loader.skipped.length };
+}
+
+interface Parts {
+  readonly network: SrNetwork;
+  readonly srclip: SrCLIPV2 | null;
+  readonly prompt: PromptOptions;
+  readonly optimizer: Adam;
+}
+
+/** One step: forward, loss, backward, update. → the loss, (1,) */
+function trainStep(device: Device, run: SrRunConfig, parts: Parts, cuts: readonly Pair[], rng: Rng): Tensor {
+  const { network, srclip, prompt, optimizer } = parts;
+  return scope(() => {
+    const images = (side: "lq" | "gt"): Tensor => {
+      const list = cuts.map((cut) => cut[side]);
+      return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
+    };
+    const lq = images("lq");
+    const output = network.forward(lq, srclip && imagePrompt(srclip, lq, prompt), { training: true, rng });
+    const loss = mul(LOSSES[run.train.pixel_opt.type](output, images("gt")), run.train.pixel_opt.loss_weight);
+    optimizer.step(backward(loss));
+    return stackValues([loss]);
+  });
+}
+
+/** The reference's Charbonnier loss is √(d² + 1e-12). */
+const LOSSES: Readonly<Record<SrRunConfig["train"]["pixel_opt"]["type"], (output: Tensor, target: Tensor) => Tensor>> =
+  {
+    L1Loss: (output, target) => l1Loss(output, target),
+    MSELoss: (output, target) => mseLoss(output, target),
+    CharbonnierLoss: (output, target) => charbonnierLoss(output, target),
+  };
+
+function scheduleOf({ train: { optim_g, scheduler, warmup_iter } }: SrRunConfig): Schedule {
+  const schedule =
+    scheduler.type === "CosineAnnealingRestartLR"
+      ? cosineRestartSchedule({
+          baseLr: optim_g.lr,
+          periods: scheduler.periods,
+          etaMin: scheduler.eta_min,
+          ...(scheduler.restart_weights ? { restartWeights: scheduler.restart_weights } : {}),
+        })
+      : multiStepRestartSchedule({ baseLr: optim_g.lr, milestones: scheduler.milestones, gamma: scheduler.gamma });
+  return warmup_iter > 0 ? linearWarmup(schedule, warmup_iter) : schedule;
+}
+
+function checkScales(run: SrRunConfig): void {
+  const { gt_size, batch_size_per_gpu } = run.datasets.train;
+  if (run.network_g.upscale !== run.scale) {
+    throw new UserError(
+      `config: key "network_g.upscale" is ${run.network_g.upscale}: expected ${run.scale}, the value of "scale"`,
+    );
+  }
+  if (gt_size % run.scale !== 0) {
+    throw new UserError(
+      `config: key "datasets.train.gt_size" is ${gt_size}: expected a multiple of "scale", ${run.scale}`,
+    );
+  }
+  if (batch_size_per_gpu < 2) {
+    // Batch normalisation over single values has no variance (the reference raises as well).
+    throw new UserError(
+      `config: key "datasets.train.batch_size_per_gpu" is ${batch_size_per_gpu}: expected at least 2`,
+    );
+  }
+}
+
+async function srclipOf(device: Device, run: SrRunConfig): Promise<SrCLIPV2 | null> {
+  if (run.network_g.type === "DAT") return null;
+  const path = run.path.srclip_pretrain_network;
+  if (path === null) {
+    throw new UserError(
+      'config: key "path.srclip_pretrain_network" is missing: RealDAT needs the folder of an SRCLIP run (or take network_g.type: DAT)',
+    );
+  }
+  return loadSrclip(device, path);
+}
+
+async function startFrom(network: SrNetwork, run: SrRunConfig, output: Output): Promise<void> {
+  if (run.path.pretrain_network_g === null) return;
+  const folder = await latestCheckpoint(run.path.pretrain_network_g);
+  const report = await loadWeights(folder, network.load, { strict: run.path.strict_load_g });
+  const { missing, unexpected, mismatched } = report;
+  const count = missing.length + unexpected.length + mismatched.length;
+  if (count > 0) {
+    output.warn(
+      `${folder}: ${mismatched.length} tensors of another shape and ${unexpected.length} unknown ones are left out, ${missing.length} start anew`,
+    );
+  }
+}

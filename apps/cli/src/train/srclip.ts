@@ -1,0 +1,112 @@
+/** Training SRCLIP on degraded images and the texts that describe them (spec/srclip.md, 5 to 7). */
+import { clampLogitScale, resizeToFit, Tokenizer } from "@deplsr/clip";
+import { AdamW, clipGradNorm, constantSchedule, cosineSchedule } from "@deplsr/nn";
+import { parameterGroups, type SrCLIPV2, srclipLoss, textMatches } from "@deplsr/srclip";
+import { backward, type Device, Rng, scope, type Tensor } from "@deplsr/tensor";
+import type { SrclipRunConfig } from "../config/srclip.ts";
+import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
+import { crop, toPlanes } from "../data/crop.ts";
+import { type Image, readImage } from "../data/image.ts";
+import { type Loaded, Loader } from "../data/loader.ts";
+import { normalized } from "../networks/prompt.ts";
+import { describeSrclip, makeSrclip } from "../networks/srclip.ts";
+import type { Output } from "../output.ts";
+import { stackValues } from "./loop.ts";
+import type { Training } from "./session.ts";
+
+/** Names of the losses, the total first. */
+export const SRCLIP_LOSSES = ["loss", "contrastive_loss", "degra_loss", "fine_degra_loss"] as const;
+
+/** A training and what it trains. */
+export interface SrclipTraining {
+  readonly training: Training;
+  readonly model: SrCLIPV2;
+  /** Items of the data set that could not be read so far. */
+  readonly skipped: () => number;
+}
+
+/** Gets everything ready. @throws UserError when configuration, data or weights do not fit */
+export async function prepareSrclip(device: Device, run: SrclipRunConfig, output: Output): Promise<SrclipTraining> {
+  const { items, bad } = await readCaptioned(run.train_data);
+  for (const { line, reason } of bad) output.warn(`tsv: ${run.train_data} line ${line} is left out: ${reason}`);
+  const model = await makeSrclip(device, run);
+  const { imageSize } = model.config.clip.vision;
+  const loader = new Loader<Image>({
+    names: items.map((item) => item.path),
+    batchSize: run.batch_size,
+    seed: run.seed,
+    cacheItems: run.cache_images,
+    load: (index) => readImage(items[index]!.path),
+    onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
+  });
+  const total = run.steps ?? run.epochs! * loader.batchesPerEpoch;
+  const schedule = { baseLr: run.lr, warmup: run.warmup, total };
+  const rate = run.lr_scheduler === "cosine" ? cosineSchedule(schedule) : constantSchedule(schedule);
+  const settings = { lr: run.lr, betas: [run.beta1, run.beta2] as const, eps: run.eps, weightDecay: run.wd };
+  const optimizer = new AdamW(parameterGroups(model, settings));
+  const tokenizer = new Tokenizer();
+  const order = new Rng(run.seed).fork("crops");
+  const training: Training = {
+    title: "train srclip",
+    names: SRCLIP_LOSSES,
+    total,
+    seed: run.seed,
+    saveEvery: run.save_frequency,
+    logEvery: run.log_every_n_steps,
+    learningRate: (step) => rate(step - 1),
+    state: () => ({ description: describeSrclip(model.config), model: model.stateDict(), optimizer }),
+    step: async (step) => {
+      const batch = await loader.batch(step);
+      const rng = order.fork(step);
+      const images = batch.map(({ item }) => fitImage(item, imageSize, run.image_fit, rng));
+      const ids = tokenizer.tokenize(
+        batch.flatMap((one) => textsOf(items, one)),
+        model.config.clip.text.contextLength,
+      );
+      optimizer.setLearningRate(rate(step - 1));
+      return trainStep(model, optimizer, run, { images, ids, imageSize });
+    },
+  };
+  return { training, model, skipped: () => loader.skipped.length + bad.length };
+}
+
+/** One step: forward, losses, backward, update. → the four losses, (4,) */
+function trainStep(
+  model: SrCLIPV2,
+  optimizer: AdamW,
+  run: SrclipRunConfig,
+  { images, ids, imageSize }: { images: readonly Image[]; ids: Int32Array; imageSize: number },
+): Tensor {
+  const { device } = model.logitScale;
+  return scope(() => {
+    const planes = device.tensor(toPlanes(images), [images.length, 3, imageSize, imageSize]);
+    const output = model.forward({ image: normalized(planes), ids });
+    const { contextLength } = model.config.clip.text;
+    const matches = run.multi_positive ? { matches: textMatches(device, ids, model.textRows, contextLength) } : {};
+    const loss = srclipLoss(output, { kind: model.config.loss, weights: run.loss_weight, ...matches });
+    const gradients = backward(loss.total);
+    const clipped = run.grad_clip_norm === null ? gradients : clipGradNorm(gradients, run.grad_clip_norm).grads;
+    optimizer.step(clipped);
+    clampLogitScale(model.logitScale);
+    return stackValues([loss.total, loss.contrastive, loss.degradation, loss.fine!]);
+  });
+}
+
+/**
+ * An image as the square that SRCLIP sees.
+ *
+ * @param fit `squash` resizes all of it; `crop` takes a square at native resolution: a random one with `rng`, the middle without
+ */
+export function fitImage(image: Image, size: number, fit: "squash" | "crop", rng?: Rng): Image {
+  if (image.width === size && image.height === size) return image;
+  if (fit === "squash" || image.width < size || image.height < size) {
+    const { width, height, data } = resizeToFit({ ...image, channels: 3 }, size, "squash");
+    return { width, height, data: Uint8Array.from(data) };
+  }
+  const place = (room: number): number => (rng ? rng.integer(room + 1) : Math.floor(room / 2));
+  return crop(image, { left: place(image.width - size), top: place(image.height - size), width: size, height: size });
+}
+
+function textsOf(items: readonly CaptionedItem[], { index }: Loaded<Image>): readonly string[] {
+  return items[index]!.texts;
+}

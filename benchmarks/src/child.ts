@@ -1,0 +1,93 @@
+/** The process of one contender: opens it and answers its parent's requests, one at a time. */
+import { readFileSync } from "node:fs";
+import type { DeviceOptions } from "@deplsr/tensor";
+import { type Contender, type ContenderName, contenders } from "./contender.ts";
+import { roofs } from "./roof.ts";
+import type { Row } from "./row.ts";
+import { loadRows } from "./rows.ts";
+import { chooseBatch } from "./statistics.ts";
+import type { Task } from "./task.ts";
+import type { Answer, Request } from "./wire.ts";
+
+const [name, options] = process.argv.slice(2);
+const rows: readonly Row[] = [...(await loadRows()), ...Object.values(roofs).map(({ row }) => row)];
+
+let contender: Contender | undefined;
+let task: Task | undefined;
+
+async function handle(request: Request): Promise<Answer> {
+  switch (request.do) {
+    case "open": {
+      const start = performance.now();
+      contender = await contenders[name as ContenderName].open(JSON.parse(options ?? "{}") as DeviceOptions);
+      return { about: contender.about, libraries: loadedLibraries(), ms: performance.now() - start };
+    }
+    case "prepare": {
+      const start = performance.now();
+      task?.dispose();
+      const preparing = contender?.prepare(find(request.row).tasks);
+      if (!preparing) return { can: false, ms: 0 };
+      task = await preparing;
+      if (request.firstRun) await task.run(1);
+      return { can: true, ms: performance.now() - start };
+    }
+    case "result":
+      return { result: await current().result() };
+    case "warm up":
+      return { batch: await warmUp(current(), request.target) };
+    case "run": {
+      const start = performance.now();
+      for (let i = 0; i < request.batch.repeats; i++) await current().run(request.batch.count);
+      return { ms: (performance.now() - start) / (request.batch.count * request.batch.repeats) };
+    }
+    case "dispose":
+      task?.dispose();
+      task = undefined;
+      return {};
+  }
+}
+
+/** Runs until caches are filled, and finds out how this contender is best waited for. */
+async function warmUp(task: Task, target: number): Promise<ReturnType<typeof chooseBatch>> {
+  const timed = async (count: number, repeats: number): Promise<number> => {
+    const start = performance.now();
+    for (let i = 0; i < repeats; i++) await task.run(count);
+    return (performance.now() - start) / (count * repeats);
+  };
+  await timed(1, 1);
+  const first = await timed(1, 1);
+  const count = Math.max(2, Math.min(8, Math.round(target / 2 / first)));
+  await timed(count, 1);
+  return chooseBatch(await timed(count, 1), await timed(1, count), target);
+}
+
+function find(name: string): Row {
+  const row = rows.find((each) => each.name === name);
+  if (!row) throw new Error(`no row is named "${name}"`);
+  return row;
+}
+
+function current(): Task {
+  if (!task) throw new Error("nothing is prepared");
+  return task;
+}
+
+/** The Vulkan loader and the drivers in this process, by their paths; none on systems that do not tell. */
+function loadedLibraries(): string[] {
+  if (process.platform !== "linux") return [];
+  const maps = readFileSync("/proc/self/maps", "utf8");
+  return [...new Set(maps.match(/\/\S*\/lib(?:vulkan|vk_)\S*/g))];
+}
+
+let queue = Promise.resolve();
+process.on("message", (request: Request) => {
+  queue = queue.then(async () => {
+    try {
+      process.send?.({ id: request.id, ...(await handle(request)) });
+    } catch (error) {
+      process.send?.({ id: request.id, error: error instanceof Error ? error.message : String(error) });
+    }
+  });
+});
+// Without the parent there is nobody to answer; native threads of a peer would keep the process alive.
+process.on("disconnect", () => process.exit(0));

@@ -1,0 +1,38 @@
+import { spawnSync } from "node:child_process";
+import { cpus, loadavg } from "node:os";
+import { fileURLToPath } from "node:url";
+
+/** Where and of what a measurement is: without it a time means nothing. */
+export interface Machine {
+  readonly date: string;
+  /** Short hash of the checkout, with `+` when files differ from it; "unknown" outside a repository. */
+  readonly commit: string;
+  readonly node: string;
+  readonly cpu: string;
+  readonly cores: number;
+  /** Processes that wanted to run in the last minute. Above the number of cores, something else takes part of them. */
+  readonly load: number;
+}
+
+/** The machine as it is now. */
+export function describeMachine(): Machine {
+  const processors = cpus();
+  return {
+    date: new Date().toISOString(),
+    commit: commit(),
+    node: process.versions.node,
+    cpu: processors[0]?.model.trim() ?? "unknown",
+    cores: processors.length,
+    load: Math.round(loadavg()[0]! * 100) / 100,
+  };
+}
+
+function commit(): string {
+  const git = (...args: string[]): string => {
+    const { status, stdout } = spawnSync("git", args, { cwd: fileURLToPath(new URL("../", import.meta.url)) });
+    return status === 0 ? stdout.toString().trim() : "";
+  };
+  const hash = git("rev-parse", "--short", "HEAD");
+  if (!hash) return "unknown";
+  return git("status", "--porcelain", "--untracked-files=no") ? `${hash}+` : hash;
+}

@@ -1,0 +1,41 @@
+import { attention } from "@deplsr/tensor";
+import { attention as reference } from "../reference.ts";
+import { operation } from "../row.ts";
+
+const HEADS = 12;
+const TOKENS = 197;
+const DIM = 64;
+const SHAPE = [HEADS, TOKENS, DIM];
+const PACKED = { permute: [1, 0, 2], shape: [1, TOKENS, HEADS * DIM] };
+
+/** One image through one layer of ViT-B/16. */
+export default [
+  operation({
+    name: "attention 12x197x64",
+    inputs: { q: SHAPE, k: SHAPE, v: SHAPE },
+    output: SHAPE,
+    flops: 4 * HEADS * TOKENS * TOKENS * DIM,
+    reference: ({ q, k, v }) => reference(q, k, v, { heads: HEADS, tokens: TOKENS, dim: DIM }),
+    ours: ({ q, k, v }) => attention(q, k, v),
+    jax: {
+      // Its dotProductAttention needs iterator helpers, which Node 20 lacks.
+      run: ({ numpy, nn }, { q, k, v }) =>
+        numpy.matmul(nn.softmax(numpy.matmul(q, k.transpose([0, 2, 1])).mul(1 / Math.sqrt(DIM)), -1), v),
+    },
+    tfjs: {
+      run: (tf, { q, k, v }) => tf.matMul(tf.softmax(tf.matMul(q, k, false, true).mul(1 / Math.sqrt(DIM)), -1), v),
+    },
+    ort: {
+      layouts: { q: PACKED, k: PACKED, v: PACKED, output: PACKED },
+      run: [
+        {
+          op: "MultiHeadAttention",
+          domain: "com.microsoft",
+          inputs: ["q", "k", "v"],
+          outputs: ["output"],
+          attributes: { num_heads: HEADS },
+        },
+      ],
+    },
+  }),
+];

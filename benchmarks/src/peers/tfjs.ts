@@ -1,0 +1,95 @@
+import type { Shape } from "@deplsr/tensor";
+import type { Contender } from "../contender.ts";
+import type { Feeds, Task } from "../task.ts";
+import { requirePeer, shimNavigator, versionOf } from "./gpu.ts";
+
+/** A tensor of TensorFlow.js, as much of it as the rows use. */
+export interface TfTensor {
+  readonly shape: Shape;
+  add(other: TfTensor | number): TfTensor;
+  sub(other: TfTensor | number): TfTensor;
+  mul(other: TfTensor | number): TfTensor;
+  data(): Promise<Float32Array>;
+  dispose(): void;
+}
+
+/** `@tensorflow/tfjs-core`, as much of it as the rows use. */
+export interface Tf {
+  setBackend(name: string): Promise<boolean>;
+  ready(): Promise<void>;
+  tidy<T>(work: () => T): T;
+  keep(x: TfTensor): TfTensor;
+  tensor(values: Float32Array, shape: Shape): TfTensor;
+  variable(initial: TfTensor): TfTensor;
+  scalar(value: number): TfTensor;
+  reshape(x: TfTensor, shape: Shape): TfTensor;
+  slice(x: TfTensor, begin: number, size: number): TfTensor;
+  matMul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
+  conv2d(x: TfTensor, filter: TfTensor, strides: number, padding: "same"): TfTensor;
+  softmax(x: TfTensor, dim: number): TfTensor;
+  logSoftmax(x: TfTensor, axis: number): TfTensor;
+  moments(x: TfTensor, axis: number, keepDims: boolean): { readonly mean: TfTensor; readonly variance: TfTensor };
+  rsqrt(x: TfTensor): TfTensor;
+  erf(x: TfTensor): TfTensor;
+  relu(x: TfTensor): TfTensor;
+  neg(x: TfTensor): TfTensor;
+  sum(x: TfTensor, axis?: number): TfTensor;
+  mean(x: TfTensor): TfTensor;
+  readonly train: {
+    adam(lr: number, beta1: number, beta2: number, epsilon: number): TfOptimizer;
+  };
+}
+
+export interface TfOptimizer {
+  minimize(loss: () => TfTensor, returnCost: true): TfTensor;
+  dispose(): void;
+}
+
+/** Opens TensorFlow.js on WebGPU (unsupported in Node by its makers, but it runs with a `navigator`) or on WASM. */
+export async function openTf(backend: "webgpu" | "wasm"): Promise<Contender> {
+  const adapter = backend === "webgpu" ? await shimNavigator() : "CPU";
+  const tf = requirePeer("@tensorflow/tfjs-core") as Tf;
+  requirePeer(`@tensorflow/tfjs-backend-${backend}`);
+  if (!(await tf.setBackend(backend))) throw new Error(`tfjs does not start its ${backend} backend`);
+  await tf.ready();
+  const about = { version: versionOf("@tensorflow/tfjs-core"), backend, adapter };
+  return { about, prepare: ({ tfjs }) => tfjs?.(tf) };
+}
+
+/** Waits for the device by reading one number of the last result. */
+export async function waitForTf(tf: Tf, last: TfTensor): Promise<void> {
+  const one = tf.tidy(() => tf.slice(tf.reshape(last, [-1]), 0, 1));
+  await one.data();
+  one.dispose();
+}
+
+/** An operation of TensorFlow.js, each run in a `tidy`. */
+export async function operationOfTf(
+  tf: Tf,
+  feeds: Feeds,
+  work: (inputs: Readonly<Record<string, TfTensor>>) => TfTensor,
+): Promise<Task> {
+  const entries = Object.entries(feeds.inputs);
+  const inputs = Object.fromEntries(entries.map(([key, { data, shape }]) => [key, tf.tensor(data, shape)]));
+  return {
+    async result() {
+      const output = tf.tidy(() => work(inputs));
+      const data = await output.data();
+      output.dispose();
+      return feeds.read(data);
+    },
+    async run(count) {
+      let last: TfTensor | undefined;
+      for (let i = 0; i < count; i++) {
+        last?.dispose();
+        last = tf.tidy(() => work(inputs));
+      }
+      if (!last) return;
+      await waitForTf(tf, last);
+      last.dispose();
+    },
+    dispose() {
+      for (const tensor of Object.values(inputs)) tensor.dispose();
+    },
+  };
+}

@@ -1,0 +1,19 @@
+import type { Shape } from "@deplsr/tensor";
+
+/** Work that is ready to run on one contender, its inputs on the device. */
+export interface Task {
+  /** The numbers to check, computed the way `run` computes them. */
+  result(): Promise<Float32Array>;
+  /** Does the work `count` times and waits until the device is done with it. */
+  run(count: number): Promise<void>;
+  dispose(): void;
+}
+
+/** An operation's inputs in the order of axes that a contender wants, and how its output is read. */
+export interface Feeds {
+  readonly inputs: Readonly<Record<string, { readonly shape: Shape; readonly data: Float32Array }>>;
+  /** Shape of what the contender makes. */
+  readonly output: Shape;
+  /** The contender's output in the row's order of axes. */
+  readonly read: (output: Float32Array) => Float32Array;
+}

@@ -1,0 +1,28 @@
+/** What the parent asks a contender's process, and what comes back. */
+import type { About } from "./contender.ts";
+import type { Batch } from "./statistics.ts";
+
+export type Request = { readonly id: number } & (
+  | { readonly do: "open" }
+  /** `firstRun`: the time includes one run. */
+  | { readonly do: "prepare"; readonly row: string; readonly firstRun: boolean }
+  | { readonly do: "result" }
+  /** `target`: ms that a sample should take. */
+  | { readonly do: "warm up"; readonly target: number }
+  | { readonly do: "run"; readonly batch: Batch }
+  | { readonly do: "dispose" }
+);
+
+export interface Answers {
+  readonly open: { readonly about: About; readonly libraries: readonly string[]; readonly ms: number };
+  readonly prepare: { readonly can: boolean; readonly ms: number };
+  readonly result: { readonly result: Float32Array };
+  readonly "warm up": { readonly batch: Batch };
+  /** ms of one run. */
+  readonly run: { readonly ms: number };
+  readonly dispose: Record<string, never>;
+}
+
+export type Answer = Answers[keyof Answers];
+
+export type Reply = { readonly id: number } & (Answer | { readonly error: string });
