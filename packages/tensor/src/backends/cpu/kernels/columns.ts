@@ -3,6 +3,9 @@ import { type I32, i32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
 import { COLS, DEPTH, multiplyTile, ROWS } from "./gemm.ts";
 
+/** Bytes of one step of a panel of A. */
+const PANEL_STEP = 4 * ROWS;
+
 /** A unit writes the offset of one tap (channel, row, column of the window). */
 export const offsetsKernel = kernel(
   "conv-offsets",
@@ -206,35 +209,30 @@ export const weightProductKernel = variants((sideBySide: boolean) =>
         const plane = f.let(image.mul(s.groups).add(group));
         const base = f.let(s.x.add(plane.mul(s.groupBytes)));
         const taps = offsets.map((offset) => f.let(base.add(offset)));
-        const dy = f.let(
-          s.a.add(
-            plane
-              .mul(panels)
-              .mul(s.area)
-              .mul(4 * ROWS),
-          ),
-        );
+        const dy = f.let(s.a.add(plane.mul(panels).mul(s.area).mul(PANEL_STEP)));
         f.range(0, s.area, DEPTH, (from) => {
           const depth = f.let(from.add(DEPTH).minU(s.area).sub(from));
           packPixels(f, s, { taps, from, depth, to: f.let(b), sideBySide });
           f.range(0, panels, 1, (i) => {
             multiplyTile(f, {
-              a: dy.add(
-                i
-                  .mul(s.area)
-                  .add(from)
-                  .mul(4 * ROWS),
-              ),
+              a: dy.add(i.mul(s.area).add(from).mul(PANEL_STEP)),
               b,
               depth,
-              c: target.add(i.mul(ROWS).mul(rowStride)),
-              rowStride,
-              rows: f.let(s.outputs.sub(i.mul(ROWS))),
-              cols,
-              fresh: f.let(from.eqz().and(image.eqz())),
+              c: part.add(i.mul(4 * ROWS * COLS)),
+              rowStride: i32(4 * COLS),
+              rows: i32(ROWS),
+              cols: i32(COLS),
+              fresh: i32(1),
             });
           });
+          addExactly(f, part, bytes);
         });
+      });
+      f.range(0, s.outputs, 1, (o) => {
+        const sum = f.let(part.add(bytes).add(o.mul(4 * COLS)));
+        const to = f.let(target.add(o.mul(rowStride)));
+        f.storeSome(to, sum.f32x4(), cols);
+        f.if(cols.gtU(4), () => f.storeSome(to, sum.f32x4(16), f.let(cols.sub(4)), 16));
       });
     });
   }),
