@@ -33,6 +33,8 @@ const BATCH_COST = 300_000;
 const CHUNK_COST = 20_000;
 /** Batches cheaper than this are not worth waking anybody for. */
 const WAKE_COST = 60_000;
+/** What one thread runs in one call. */
+const PIECE_COST = 500_000;
 const MAX_CHUNKS = 4000;
 
 interface Launch {
@@ -147,9 +149,13 @@ export class CpuEngine {
     else for (const [i, launch] of launches.entries()) this.#runAlone(launch, ARGUMENTS + i * ARGUMENT_BYTES);
   }
 
-  #runAlone({ name, kernel, units }: Launch, args: number): void {
+  #runAlone({ name, kernel, units, cost }: Launch, args: number): void {
     const start = performance.now();
-    this.#runner.call(kernel, args, 0, units);
+    // In pieces, since optimised code takes over between calls only.
+    const grain = Math.max(1, Math.ceil((units * PIECE_COST) / (cost + 1)));
+    for (let begin = 0; begin < units; begin += grain) {
+      this.#runner.call(kernel, args, begin, Math.min(units, begin + grain));
+    }
     if (env().debug >= 2) {
       console.error(`deplsr: ${name} [${units}] ${((performance.now() - start) * 1000).toFixed(1)} us`);
     }

@@ -38,6 +38,7 @@ const SPEC = {
   stepRow: "i32",
   stepCol: "i32",
   groupBytes: "i32",
+  stretch: "i32",
 } as const;
 
 /** The address of the first tap of output pixel `p`. */
@@ -74,8 +75,8 @@ export const columnProductKernel = variants((sideBySide: boolean) =>
         ),
       );
       const target = f.let(s.y.add(group.mul(s.outputs).mul(rowStride)).add(pixel.shl(2)));
-      f.range(0, s.taps, DEPTH, (from) => {
-        const depth = f.let(from.add(DEPTH).minU(s.taps).sub(from));
+      f.range(0, s.taps, s.stretch, (from) => {
+        const depth = f.let(from.add(s.stretch).minU(s.taps).sub(from));
         const first = f.let(s.offsets.add(from.shl(2)));
         const end = f.let(first.add(depth.shl(2)));
         const to = f.let(b);
@@ -210,8 +211,8 @@ export const weightProductKernel = variants((sideBySide: boolean) =>
         const base = f.let(s.x.add(plane.mul(s.groupBytes)));
         const taps = offsets.map((offset) => f.let(base.add(offset)));
         const dy = f.let(s.a.add(plane.mul(panels).mul(s.area).mul(PANEL_STEP)));
-        f.range(0, s.area, DEPTH, (from) => {
-          const depth = f.let(from.add(DEPTH).minU(s.area).sub(from));
+        f.range(0, s.area, s.stretch, (from) => {
+          const depth = f.let(from.add(s.stretch).minU(s.area).sub(from));
           packPixels(f, s, { taps, from, depth, to: f.let(b), sideBySide });
           f.range(0, panels, 1, (i) => {
             multiplyTile(f, {

@@ -7,7 +7,7 @@ import { i32 } from "../wasm/values.ts";
 import { columnProductKernel, offsetsKernel, weightProductKernel, weightScratch } from "./columns.ts";
 import { copy } from "./copy.ts";
 import { depthwise, depthwiseWeightGrad, MAX_TAPS, type PaddedImage } from "./depthwise.ts";
-import { COLS, DEPTH, packedSize, packKernel, ROWS } from "./gemm.ts";
+import { COLS, DEPTH, packedSize, packKernel, ROWS, stretchOf } from "./gemm.ts";
 
 /*
  * Letters: o output channels of a group, k = c·kh·kw taps of a group, n output pixels. A convolution is the product weight (o, k) ·
@@ -167,6 +167,7 @@ function product(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, weight: nu
     stepRow: g.stride[0] * image.rowBytes,
     stepCol: g.stride[1] * 4,
     groupBytes: (g.channels / g.groups) * image.planeBytes,
+    stretch: stretchOf(taps),
   };
   const form = columnProductKernel(g.stride[1] === 1);
   cpu.launch(form, args, g.batch * g.groups * blocks, 20 + (2 * COLS * outputs * taps) / SPEED + taps * COLS * 0.3);
@@ -260,6 +261,7 @@ function weightProduct(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, dWei
     stepRow: g.stride[0] * image.rowBytes,
     stepCol: g.stride[1] * 4,
     groupBytes: (g.channels / g.groups) * image.planeBytes,
+    stretch: stretchOf(area),
   };
   const cost = (2 * g.batch * COLS * outputs * area) / SPEED + g.batch * area * COLS * 0.3;
   cpu.launch(weightProductKernel(g.stride[1] === 1), args, g.groups * blocks, 20 + cost);

@@ -2,10 +2,10 @@ import type { MatmulCall, View } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { kernel } from "../kernel.ts";
 import type { Block } from "../storage.ts";
-import { COLS, DEPTH, multiplyTile, type Order, packedSize, packKernel, ROWS } from "./gemm.ts";
+import { COLS, multiplyTile, type Order, packedSize, packKernel, ROWS, stretchOf } from "./gemm.ts";
 
 /** Panels of A, and panels of B, that one unit multiplies. */
-const BLOCK_ROWS = 8;
+const BLOCK_ROWS = 12;
 const BLOCK_COLS = 32;
 /** Estimated floating-point operations a nanosecond. */
 const SPEED = 25;
@@ -30,6 +30,7 @@ const productKernel = kernel(
     sizeA: "i32",
     batchA: "i32",
     batchB: "i32",
+    stretch: "i32",
   },
   (f, s) => {
     const rowStride = f.let(s.n.shl(2));
@@ -45,8 +46,8 @@ const productKernel = kernel(
       const baseA = f.let(s.a.add(batch.mul(s.batchA)));
       const baseB = f.let(s.b.add(batch.mul(s.batchB)));
       const baseC = f.let(s.c.add(batch.mul(s.m).mul(rowStride)));
-      f.range(0, s.k, DEPTH, (from) => {
-        const depth = f.let(from.add(DEPTH).minU(s.k).sub(from));
+      f.range(0, s.k, s.stretch, (from) => {
+        const depth = f.let(from.add(s.stretch).minU(s.k).sub(from));
         f.range(firstB, endB, 1, (j) => {
           const b = f.let(
             baseB.add(
@@ -138,6 +139,7 @@ export function matmul(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
     blocksA: Math.ceil(panelsA / sizeA),
     blocksB,
     sizeA,
+    stretch: stretchOf(k),
   };
   const units = p * q * args.blocksA * blocksB;
   cpu.launch(productKernel, args, units, 20 + (2 * p * q * m * n * k) / SPEED / units);
