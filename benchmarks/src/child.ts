@@ -25,7 +25,7 @@ async function handle(request: Request): Promise<Answer> {
     case "prepare": {
       const start = performance.now();
       task?.dispose();
-      const preparing = contender?.prepare(find(request.row).tasks);
+      const preparing = contender?.prepare(find(request.row).tasks, request.way);
       if (!preparing) return { can: false, ms: 0 };
       task = await preparing;
       if (request.firstRun) await task.run(1);

@@ -20,8 +20,8 @@ export interface About {
 /** A library that is open in this process. */
 export interface Contender {
   readonly about: About;
-  /** The row's work, ready to run; undefined where this library cannot do it. */
-  prepare(tasks: Tasks): Promise<Task> | undefined;
+  /** The row's work, ready to run, in this one of the library's ways; undefined where it has no such way. */
+  prepare(tasks: Tasks, way: number): Promise<Task> | undefined;
 }
 
 /** Everyone who can be measured: how to open them, and what they compute on. */

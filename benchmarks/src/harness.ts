@@ -19,7 +19,15 @@ export interface Job {
 
 /** A contender's part of a row: times of one run in ms, one a round; or why there are none; or that it cannot do the work at all. */
 export type Cell =
-  | { readonly kind: "times"; readonly rounds: readonly number[]; readonly error: number; readonly batch?: Batch }
+  | {
+      readonly kind: "times";
+      readonly rounds: readonly number[];
+      /** Of the result, as a fraction of the largest number of the reference. */
+      readonly error: number;
+      /** What else there is to say, such as a quicker way that gave a wrong result. */
+      readonly notes: readonly string[];
+      readonly batch?: Batch;
+    }
   | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "cannot" };
 
@@ -38,11 +46,14 @@ export interface HarnessOptions {
   readonly rounds: number;
   /** Told what is going on, a line at a time. */
   readonly say: (line: string) => void;
+  /** ms for one answer; default 5 minutes, since the first runs of some peers take half a minute on a quiet software adapter. */
+  readonly timeout?: number;
+  /** What a contender's process runs; default child.ts. */
+  readonly script?: URL;
 }
 
 /** ms that a sample of a warm row should take: many launches to a wait, so that waiting does not count. */
 const SAMPLE = 200;
-/** ms for one answer; the slowest first runs of peers take half a minute on a quiet software adapter. */
 const TIMEOUT = 300_000;
 /** A cold round of a peer may take half a minute. */
 const MAX_COLD_ROUNDS = 3;
@@ -105,72 +116,93 @@ export class Harness {
 
   async #warm(row: Row, names: readonly ContenderName[], expected: Float64Array): Promise<Map<ContenderName, Cell>> {
     const cells = new Map<ContenderName, Cell>();
-    const running: { name: ContenderName; process: ContenderProcess; batch: Batch; error: number; rounds: number[] }[] =
-      [];
+    const running: { name: ContenderName; way: Way; batch: Batch; rounds: number[] }[] = [];
     for (const name of names) {
       this.#options.say(`${row.name}: ${name} warms up`);
       try {
-        const contender = await this.#get(name);
-        const { can } = await contender.ask("prepare", { row: row.name, firstRun: false });
-        if (!can) {
-          cells.set(name, { kind: "cannot" });
-          continue;
-        }
-        const error = await checked(contender, row, expected);
-        const { batch } = await contender.ask("warm up", { target: SAMPLE });
-        running.push({ name, process: contender, batch, error, rounds: [] });
+        const way = await this.#firstRight(row, expected, () => this.#get(name), false);
+        if (way)
+          running.push({ name, way, batch: (await way.process.ask("warm up", { target: SAMPLE })).batch, rounds: [] });
+        else cells.set(name, { kind: "cannot" });
       } catch (error) {
         cells.set(name, failed(error));
       }
     }
     for (let round = 0; round < this.#options.rounds; round++) {
       this.#options.say(`${row.name}: round ${round + 1} of ${this.#options.rounds}`);
-      for (const { name, process, batch, rounds } of rotate(running, round)) {
+      for (const { name, way, batch, rounds } of rotate(running, round)) {
         if (cells.has(name)) continue;
         try {
-          rounds.push((await process.ask("run", { batch })).ms);
+          rounds.push((await way.process.ask("run", { batch })).ms);
         } catch (error) {
           cells.set(name, failed(error));
         }
       }
     }
-    for (const { name, process, batch, error, rounds } of running) {
-      if (!cells.has(name)) cells.set(name, { kind: "times", rounds, error, batch });
-      if (!process.ended) await process.ask("dispose", {}).catch(() => process.stop());
+    for (const { name, way, batch, rounds } of running) {
+      if (!cells.has(name)) cells.set(name, { kind: "times", rounds, error: way.error, notes: way.notes, batch });
+      if (!way.process.ended) await way.process.ask("dispose", {}).catch(() => way.process.stop());
     }
     return cells;
   }
 
   async #cold(row: Row, names: readonly ContenderName[], expected: Float64Array): Promise<Map<ContenderName, Cell>> {
     const cells = new Map<ContenderName, Cell>();
-    const times = new Map<ContenderName, { rounds: number[]; error: number }>();
+    const times = new Map<ContenderName, { rounds: number[]; way: Way }>();
     const count = Math.min(this.#options.rounds, MAX_COLD_ROUNDS);
     for (let round = 0; round < count; round++) {
       for (const name of rotate(names, round)) {
         if (cells.has(name)) continue;
         this.#options.say(`${row.name}, first run: ${name}, round ${round + 1} of ${count}`);
-        const contender = this.#start(name, withoutShaderCache);
+        let fresh: ContenderProcess | undefined;
+        const start = async (): Promise<ContenderProcess> => {
+          fresh?.stop();
+          fresh = this.#start(name, withoutShaderCache);
+          await this.#opened(fresh);
+          return fresh;
+        };
         try {
-          await this.#opened(contender);
-          const { can, ms } = await contender.ask("prepare", { row: row.name, firstRun: true });
-          if (!can) {
-            cells.set(name, { kind: "cannot" });
-            continue;
-          }
-          const before = times.get(name);
-          const error = before?.error ?? (await checked(contender, row, expected));
-          times.set(name, { rounds: [...(before?.rounds ?? []), ms], error });
+          const way = await this.#firstRight(row, expected, start, true);
+          if (way) times.set(name, { way, rounds: [...(times.get(name)?.rounds ?? []), way.ms] });
+          else cells.set(name, { kind: "cannot" });
         } catch (error) {
           cells.set(name, failed(error));
         } finally {
-          contender.stop();
+          fresh?.stop();
         }
       }
     }
-    for (const [name, { rounds, error }] of times) {
-      if (!cells.has(name)) cells.set(name, { kind: "times", rounds, error });
+    for (const [name, { rounds, way }] of times) {
+      if (!cells.has(name)) cells.set(name, { kind: "times", rounds, error: way.error, notes: way.notes });
     }
     return cells;
+  }
+
+  /** Prepares the first of a contender's ways whose result is right; undefined where it has none at all. @throws Error when all are wrong. */
+  async #firstRight(
+    row: Row,
+    expected: Float64Array,
+    open: () => Promise<ContenderProcess>,
+    firstRun: boolean,
+  ): Promise<Way | undefined> {
+    const notes: string[] = [];
+    for (let way = 0; ; way++) {
+      const process = await open();
+      try {
+        const { can, ms } = await process.ask("prepare", { row: row.name, way, firstRun });
+        if (!can) break;
+        const { result } = await process.ask("result", {});
+        const error = largestError(result, expected);
+        if (error <= row.tolerance) return { process, ms, error, notes };
+        notes.push(`wrong result, ${describeError(error)}`);
+      } catch (error) {
+        // What it refuses may work another way; a process that has ended is a failure.
+        if (process.ended) throw error;
+        notes.push(messageOf(error));
+      }
+    }
+    if (notes.length > 0) throw new Error(notes.join("; "));
+    return undefined;
   }
 
   /** The contender's process; one that has ended is started again. */
@@ -200,21 +232,23 @@ export class Harness {
   #start(name: ContenderName, extra: Readonly<Record<string, string>>): ContenderProcess {
     // Ours finds its driver by itself.
     const environment = name === "ours" ? extra : { ...this.#environment, ...extra };
-    return new ContenderProcess(name, { device: this.#options.device, environment, timeout: TIMEOUT });
+    const { device, timeout = TIMEOUT, script } = this.#options;
+    return new ContenderProcess(name, { device, environment, timeout, ...(script && { script }) });
   }
 }
 
-/** The error of the contender's result. @throws Error when it is over the row's tolerance. */
-async function checked(contender: ContenderProcess, row: Row, expected: Float64Array): Promise<number> {
-  const { result } = await contender.ask("result", {});
-  const error = largestError(result, expected);
-  if (!(error <= row.tolerance)) {
-    const wrong = Number.isFinite(error)
-      ? `off by ${error.toExponential(1)} of the largest`
-      : "NaN, or of another shape";
-    throw new Error(`wrong result: ${wrong} (tolerance ${row.tolerance})`);
-  }
-  return error;
+/** A contender that is ready to do a row's work, and does it right. */
+interface Way {
+  readonly process: ContenderProcess;
+  /** Time of the preparation, a first run included where it was asked for. */
+  readonly ms: number;
+  readonly error: number;
+  /** What was wrong with quicker ways. */
+  readonly notes: readonly string[];
+}
+
+function describeError(error: number): string {
+  return Number.isFinite(error) ? `off by ${error.toExponential(1)} of the largest number` : "NaN or of another shape";
 }
 
 function failed(error: unknown): Cell {

@@ -24,7 +24,7 @@ export async function openOurs(options: DeviceOptions): Promise<Contender> {
   const api: Ours = { device, wait };
   return {
     about: { version: "this checkout", backend, adapter, kind },
-    prepare: (tasks) => tasks.ours?.(api),
+    prepare: ({ ours }, way) => ours?.[way]?.(api),
   };
 }
 

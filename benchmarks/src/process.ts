@@ -13,6 +13,8 @@ export interface ProcessOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** ms that an answer may take. */
   readonly timeout: number;
+  /** What the process runs; default child.ts. */
+  readonly script?: URL;
 }
 
 interface Waiting {
@@ -20,6 +22,8 @@ interface Waiting {
   resolve(reply: Reply): void;
   reject(error: Error): void;
 }
+
+const CHILD = new URL("./child.ts", import.meta.url);
 
 /** How much of what a process prints is kept for the message about its end. */
 const KEPT = 4000;
@@ -36,10 +40,10 @@ export class ContenderProcess {
   #requests = 0;
   #ended: Error | undefined;
 
-  constructor(name: ContenderName, { device, environment, timeout }: ProcessOptions) {
+  constructor(name: ContenderName, { device, environment, timeout, script = CHILD }: ProcessOptions) {
     this.name = name;
     this.#timeout = timeout;
-    this.#child = fork(fileURLToPath(new URL("./child.ts", import.meta.url)), [name, JSON.stringify(device)], {
+    this.#child = fork(fileURLToPath(script), [name, JSON.stringify(device)], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...process.env, ...environment },

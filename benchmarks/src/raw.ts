@@ -27,7 +27,7 @@ export async function openRaw(): Promise<Contender> {
   const software = /llvmpipe|swiftshader|basic render/i.test(`${adapterName} ${adapter.info.architecture}`);
   const about = { version: "WGSL", backend: "webgpu", adapter: adapterName };
   const api: Raw = { device, software };
-  return { about, prepare: ({ raw }) => raw?.(api) };
+  return { about, prepare: ({ raw }, way) => raw?.[way]?.(api) };
 }
 
 /** A kernel that is launched once for each run. */

@@ -20,6 +20,8 @@ export interface ReportRow {
   readonly others?: Readonly<Record<string, number>>;
   /** Why cells are missing. */
   readonly failures?: Readonly<Record<string, string>>;
+  /** What was wrong with a quicker way of a contender that has a slower one. */
+  readonly notes?: Readonly<Record<string, string>>;
   /** Ours, where the row counts them: GFLOP/s or GB/s, and the fraction of what the adapter reached in this run. */
   readonly gflops?: number;
   readonly gbs?: number;
@@ -82,6 +84,7 @@ function reportRow({ job, cells }: Measured, ceilings: Ceilings, comparable: rea
   const peers = medians((name) => comparable.includes(name));
   const others = medians((name) => name !== "ours" && !comparable.includes(name));
   const failures = Array.from(cells).flatMap(([name, cell]) => (cell.kind === "failed" ? [[name, cell.reason]] : []));
+  const notes = timed.flatMap((cell) => (cell.notes.length > 0 ? [[cell.name, cell.notes.join("; ")]] : []));
   const faster = ratio(ours, peers);
   return {
     name: jobName(job),
@@ -92,6 +95,7 @@ function reportRow({ job, cells }: Measured, ceilings: Ceilings, comparable: rea
     ratio: faster === null ? null : round(faster),
     ...(Object.keys(others).length > 0 && { others }),
     ...(failures.length > 0 && { failures: Object.fromEntries(failures) as Record<string, string> }),
+    ...(notes.length > 0 && { notes: Object.fromEntries(notes) as Record<string, string> }),
     ...(own && !cold && rates(row, median(own.rounds), ceilings)),
     rounds: Object.fromEntries(timed.map(({ name, rounds }) => [name, rounds.map(round)])),
     errors: Object.fromEntries(timed.map(({ name, error }) => [name, round(error)])),
@@ -141,9 +145,10 @@ export function formatTable(report: Report, measured: readonly Measured[], names
     ...(ceilings.length > 0 ? [`roof: ${ceilings.join(", ")}`] : []),
     "",
     ...align([head, ...lines]),
-    ...report.rows.flatMap(({ name, failures = {} }) =>
-      Object.entries(failures).map(([who, why]) => `${name}: ${who} fails: ${why}`),
-    ),
+    ...report.rows.flatMap(({ name, failures = {}, notes = {} }) => [
+      ...Object.entries(failures).map(([who, why]) => `${name}: ${who} fails: ${why}`),
+      ...Object.entries(notes).map(([who, what]) => `${name}: ${who}, its quicker way: ${what}`),
+    ]),
   ];
 }
 

@@ -31,16 +31,17 @@ const copy: Roof = {
     tolerance: 0,
     reference: () => Float64Array.from(uniform(CHECKED, 0)),
     tasks: {
-      raw: (raw: Raw) => {
-        const count = copyCount(raw.software);
-        const groups = copyGroups(raw.software);
-        const [columns, rows] = [Math.min(groups, 1 << 14), Math.ceil(groups / (1 << 14))];
-        const source = new Float32Array(count);
-        source.set(uniform(CHECKED, 0));
-        return rawTask(raw, {
-          buffers: [source, new Float32Array(count)],
-          grid: [columns, rows],
-          code: `
+      raw: [
+        (raw: Raw) => {
+          const count = copyCount(raw.software);
+          const groups = copyGroups(raw.software);
+          const [columns, rows] = [Math.min(groups, 1 << 14), Math.ceil(groups / (1 << 14))];
+          const source = new Float32Array(count);
+          source.set(uniform(CHECKED, 0));
+          return rawTask(raw, {
+            buffers: [source, new Float32Array(count)],
+            grid: [columns, rows],
+            code: `
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
 @compute @workgroup_size(${GROUP})
@@ -48,8 +49,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let first = (group.y * ${columns}u + group.x) * ${4 * GROUP}u + lane;
   for (var i = 0u; i < 4u; i++) { y[first + i * ${GROUP}u] = x[first + i * ${GROUP}u]; }
 }`,
-        });
-      },
+          });
+        },
+      ],
     },
   },
 };
@@ -68,13 +70,14 @@ const multiplyAdd: Roof = {
       return new Float64Array(4 * GROUP * 64).fill(p + q + r + s);
     },
     tasks: {
-      raw: (raw: Raw) => {
-        const groups = chainGroups(raw.software);
-        return rawTask(raw, {
-          // The factors come from memory, so that no compiler can know them.
-          buffers: [Float32Array.of(0.75, 0.75, 0.75, 0.75, 0.5, 0.5, 0.5, 0.5), new Float32Array(4 * GROUP * 64)],
-          grid: [groups, 1],
-          code: `
+      raw: [
+        (raw: Raw) => {
+          const groups = chainGroups(raw.software);
+          return rawTask(raw, {
+            // The factors come from memory, so that no compiler can know them.
+            buffers: [Float32Array.of(0.75, 0.75, 0.75, 0.75, 0.5, 0.5, 0.5, 0.5), new Float32Array(4 * GROUP * 64)],
+            grid: [groups, 1],
+            code: `
 @group(0) @binding(0) var<storage, read> factors: array<vec4f, 2>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
 @compute @workgroup_size(${GROUP})
@@ -85,8 +88,9 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
   for (var i = 0u; i < ${STEPS}u; i++) { p = fma(p, a, b); q = fma(q, a, b); r = fma(r, a, b); s = fma(s, a, b); }
   y[at.x % ${GROUP * 64}u] = p + q + r + s;
 }`,
-        });
-      },
+          });
+        },
+      ],
     },
   },
 };

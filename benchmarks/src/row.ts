@@ -9,13 +9,16 @@ import { operationOfTf, type Tf, type TfTensor } from "./peers/tfjs.ts";
 import type { Raw } from "./raw.ts";
 import type { Feeds, Task } from "./task.ts";
 
-/** Who can do the work of a row, by the library that does it. Who cannot is left out. */
+/** Prepares a row's work with an open library. */
+export type Prepare<A> = (api: A) => Promise<Task>;
+
+/** Who can do the work of a row, by the library that does it. Who cannot is left out; who has several ways names the quickest first. */
 export interface Tasks {
-  readonly ours?: (ours: Ours) => Promise<Task>;
-  readonly jax?: (jax: Jax) => Promise<Task>;
-  readonly tfjs?: (tf: Tf) => Promise<Task>;
-  readonly ort?: (ort: Ort) => Promise<Task>;
-  readonly raw?: (raw: Raw) => Promise<Task>;
+  readonly ours?: readonly Prepare<Ours>[];
+  readonly jax?: readonly Prepare<Jax>[];
+  readonly tfjs?: readonly Prepare<Tf>[];
+  readonly ort?: readonly Prepare<Ort>[];
+  readonly raw?: readonly Prepare<Raw>[];
 }
 
 /** One row of the table. */
@@ -61,8 +64,8 @@ export interface Operation<K extends string> extends Omit<Row, "shape" | "refere
   /** Consumes its arguments, as all functions of jax-js do. */
   readonly jax?: Way<(jax: Jax, inputs: Readonly<Record<K, JaxArray>>) => JaxArray>;
   readonly tfjs?: Way<(tf: Tf, inputs: Readonly<Record<K, TfTensor>>) => TfTensor>;
-  /** A graph from the inputs, by their names, to `output`. */
-  readonly ort?: Way<readonly OnnxNode[]>;
+  /** Graphs from the inputs, by their names, to `output`: the first that gives the right result on this adapter is measured. */
+  readonly ort?: readonly Way<readonly OnnxNode[]>[];
 }
 
 /** Makes a row of an operation. */
@@ -100,14 +103,20 @@ export function operation<K extends string>(definition: Operation<K>): Row {
     tolerance,
     reference: () => reference(values()),
     tasks: {
-      ours: (api) => operationOfOurs(api, feeds(), (tensors) => ours(tensors as Record<K, Tensor>)),
+      ours: [(api) => operationOfOurs(api, feeds(), (tensors) => ours(tensors as Record<K, Tensor>))],
       ...(jax && {
-        jax: (api) => operationOfJax(api, feeds(jax.layouts), (x) => jax.run(api, x as Record<K, JaxArray>)),
+        jax: [(api: Jax) => operationOfJax(api, feeds(jax.layouts), (x) => jax.run(api, x as Record<K, JaxArray>))],
       }),
       ...(tfjs && {
-        tfjs: (api) => operationOfTf(api, feeds(tfjs.layouts), (x) => tfjs.run(api, x as Record<K, TfTensor>)),
+        tfjs: [(api: Tf) => operationOfTf(api, feeds(tfjs.layouts), (x) => tfjs.run(api, x as Record<K, TfTensor>))],
       }),
-      ...(ort && { ort: (api) => operationOfOrt(api, feeds(ort.layouts), ort.run) }),
+      ...(ort && {
+        ort: ort.map(
+          ({ layouts, run }) =>
+            (api: Ort) =>
+              operationOfOrt(api, feeds(layouts), run),
+        ),
+      }),
     },
   };
 }

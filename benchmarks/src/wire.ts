@@ -4,8 +4,8 @@ import type { Batch } from "./statistics.ts";
 
 export type Request = { readonly id: number } & (
   | { readonly do: "open" }
-  /** `firstRun`: the time includes one run. */
-  | { readonly do: "prepare"; readonly row: string; readonly firstRun: boolean }
+  /** `way`: which of the library's ways; `firstRun`: the time includes one run. */
+  | { readonly do: "prepare"; readonly row: string; readonly way: number; readonly firstRun: boolean }
   | { readonly do: "result" }
   /** `target`: ms that a sample should take. */
   | { readonly do: "warm up"; readonly target: number }
@@ -15,6 +15,7 @@ export type Request = { readonly id: number } & (
 
 export interface Answers {
   readonly open: { readonly about: About; readonly libraries: readonly string[]; readonly ms: number };
+  /** `can`: there is such a way. */
   readonly prepare: { readonly can: boolean; readonly ms: number };
   readonly result: { readonly result: Float32Array };
   readonly "warm up": { readonly batch: Batch };

@@ -126,10 +126,10 @@ async function tfjs(tf: Tf): Promise<Task> {
   const optimizer = tf.train.adam(ADAM.lr, ADAM.beta1, ADAM.beta2, ADAM.eps);
   const loss = (): TfTensor => {
     const logits = params.reduce(
-      (h, { weight, bias }, index) => tf.matMul(index === 0 ? h : tf.relu(h), weight).add(bias),
+      (h, { weight, bias }, index) => tf.add(tf.matMul(index === 0 ? h : tf.relu(h), weight), bias),
       x,
     );
-    return tf.neg(tf.mean(tf.sum(tf.logSoftmax(logits, -1).mul(target), -1)));
+    return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits, -1), target), -1)));
   };
   const step = (): TfTensor => tf.tidy(() => optimizer.minimize(loss, true));
   // Parameters are updated after the loss is computed: waiting for it alone would leave the end of a step out.
@@ -158,7 +158,7 @@ const step: Row = {
   reference,
   // Losses; Adam's first steps are ±lr by the sign of a gradient that may be near 0.
   tolerance: 1e-3,
-  tasks: { ours, jax, tfjs },
+  tasks: { ours: [ours], jax: [jax], tfjs: [tfjs] },
   alsoCold: true,
 };
 

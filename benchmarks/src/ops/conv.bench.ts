@@ -16,15 +16,17 @@ export default [
       layouts: { x: { permute: [0, 2, 3, 1] }, weight: { permute: [2, 3, 1, 0] }, output: { permute: [0, 2, 3, 1] } },
       run: (tf, { x, weight }) => tf.conv2d(x, weight, 1, "same"),
     },
-    ort: {
-      run: [
-        {
-          op: "Conv",
-          inputs: ["x", "weight"],
-          outputs: ["output"],
-          attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] },
-        },
-      ],
-    },
+    ort: [
+      {
+        run: [
+          {
+            op: "Conv",
+            inputs: ["x", "weight"],
+            outputs: ["output"],
+            attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] },
+          },
+        ],
+      },
+    ],
   }),
 ];

@@ -19,22 +19,21 @@ export default [
       // The core has no layer norm of its own.
       run: (tf, { x, weight, bias }) => {
         const { mean, variance } = tf.moments(x, -1, true);
-        return x
-          .sub(mean)
-          .mul(tf.rsqrt(variance.add(1e-5)))
-          .mul(weight)
-          .add(bias);
+        const normal = tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, 1e-5)));
+        return tf.add(tf.mul(normal, weight), bias);
       },
     },
-    ort: {
-      run: [
-        {
-          op: "LayerNormalization",
-          inputs: ["x", "weight", "bias"],
-          outputs: ["output"],
-          attributes: { axis: -1, epsilon: { float: 1e-5 } },
-        },
-      ],
-    },
+    ort: [
+      {
+        run: [
+          {
+            op: "LayerNormalization",
+            inputs: ["x", "weight", "bias"],
+            outputs: ["output"],
+            attributes: { axis: -1, epsilon: { float: 1e-5 } },
+          },
+        ],
+      },
+    ],
   }),
 ];

@@ -13,6 +13,6 @@ export default [
     ours: ({ a, b }) => matmul(a, b),
     jax: { run: ({ numpy }, { a, b }) => numpy.matmul(a, b) },
     tfjs: { run: (tf, { a, b }) => tf.matMul(a, b) },
-    ort: { run: [{ op: "MatMul", inputs: ["a", "b"], outputs: ["output"] }] },
+    ort: [{ run: [{ op: "MatMul", inputs: ["a", "b"], outputs: ["output"] }] }],
   }),
 ];

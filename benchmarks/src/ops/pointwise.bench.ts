@@ -16,16 +16,18 @@ export default [
     jax: { run: ({ nn }, { x, a, b }) => nn.gelu(x.mul(a).add(b), { approximate: false }) },
     tfjs: {
       run: (tf, { x, a, b }) => {
-        const y = x.mul(a).add(b);
-        return y.mul(0.5).mul(tf.erf(y.mul(Math.SQRT1_2)).add(1));
+        const y = tf.add(tf.mul(x, a), b);
+        return tf.mul(tf.mul(y, 0.5), tf.add(tf.erf(tf.mul(y, Math.SQRT1_2)), 1));
       },
     },
-    ort: {
-      run: [
-        { op: "Mul", inputs: ["x", "a"], outputs: ["scaled"] },
-        { op: "Add", inputs: ["scaled", "b"], outputs: ["shifted"] },
-        { op: "Gelu", inputs: ["shifted"], outputs: ["output"] },
-      ],
-    },
+    ort: [
+      {
+        run: [
+          { op: "Mul", inputs: ["x", "a"], outputs: ["scaled"] },
+          { op: "Add", inputs: ["scaled", "b"], outputs: ["shifted"] },
+          { op: "Gelu", inputs: ["shifted"], outputs: ["output"] },
+        ],
+      },
+    ],
   }),
 ];

@@ -16,6 +16,6 @@ export default [
     ours: ({ x }) => softmax(x, -1),
     jax: { run: ({ nn }, { x }) => nn.softmax(x, -1) },
     tfjs: { run: (tf, { x }) => tf.softmax(x, -1) },
-    ort: { run: [{ op: "Softmax", inputs: ["x"], outputs: ["output"], attributes: { axis: -1 } }] },
+    ort: [{ run: [{ op: "Softmax", inputs: ["x"], outputs: ["output"], attributes: { axis: -1 } }] }],
   }),
 ];

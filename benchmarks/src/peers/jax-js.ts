@@ -51,7 +51,7 @@ export async function openJax(device: "webgpu" | "wasm"): Promise<Contender> {
   if (!(await api.init(device)).includes(device)) throw new Error(`jax-js does not start its ${device} backend`);
   api.defaultDevice(device);
   const about = { version: versionOf("@jax-js/jax"), backend: device, adapter: device === "webgpu" ? adapter : "CPU" };
-  return { about, prepare: ({ jax }) => jax?.(api) };
+  return { about, prepare: ({ jax }, way) => jax?.[way]?.(api) };
 }
 
 /** Outputs that may wait to be computed: they are all in memory at once. */

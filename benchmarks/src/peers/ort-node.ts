@@ -57,7 +57,7 @@ export async function openOrt(provider: "webgpu" | "cpu"): Promise<Contender> {
     backend: provider,
     adapter: provider === "cpu" ? "CPU" : "its own choice",
   };
-  return { about, prepare: ({ ort: task }) => task?.(api) };
+  return { about, prepare: ({ ort: ways }, way) => ways?.[way]?.(api) };
 }
 
 /** An operation as a model of a few nodes; inputs are uploaded once and outputs stay on the device. */

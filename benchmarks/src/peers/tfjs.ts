@@ -6,22 +6,20 @@ import { requirePeer, shimNavigator, versionOf } from "./gpu.ts";
 /** A tensor of TensorFlow.js, as much of it as the rows use. */
 export interface TfTensor {
   readonly shape: Shape;
-  add(other: TfTensor | number): TfTensor;
-  sub(other: TfTensor | number): TfTensor;
-  mul(other: TfTensor | number): TfTensor;
   data(): Promise<Float32Array>;
   dispose(): void;
 }
 
-/** `@tensorflow/tfjs-core`, as much of it as the rows use. */
+/** `@tensorflow/tfjs`, as much of it as the rows use. */
 export interface Tf {
   setBackend(name: string): Promise<boolean>;
   ready(): Promise<void>;
   tidy<T>(work: () => T): T;
-  keep(x: TfTensor): TfTensor;
   tensor(values: Float32Array, shape: Shape): TfTensor;
   variable(initial: TfTensor): TfTensor;
-  scalar(value: number): TfTensor;
+  add(a: TfTensor, b: TfTensor | number): TfTensor;
+  sub(a: TfTensor, b: TfTensor | number): TfTensor;
+  mul(a: TfTensor, b: TfTensor | number): TfTensor;
   reshape(x: TfTensor, shape: Shape): TfTensor;
   slice(x: TfTensor, begin: number, size: number): TfTensor;
   matMul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
@@ -48,12 +46,12 @@ export interface TfOptimizer {
 /** Opens TensorFlow.js on WebGPU (unsupported in Node by its makers, but it runs with a `navigator`) or on WASM. */
 export async function openTf(backend: "webgpu" | "wasm"): Promise<Contender> {
   const adapter = backend === "webgpu" ? await shimNavigator() : "CPU";
-  const tf = requirePeer("@tensorflow/tfjs-core") as Tf;
+  const tf = requirePeer("@tensorflow/tfjs") as Tf;
   requirePeer(`@tensorflow/tfjs-backend-${backend}`);
   if (!(await tf.setBackend(backend))) throw new Error(`tfjs does not start its ${backend} backend`);
   await tf.ready();
-  const about = { version: versionOf("@tensorflow/tfjs-core"), backend, adapter };
-  return { about, prepare: ({ tfjs }) => tfjs?.(tf) };
+  const about = { version: versionOf("@tensorflow/tfjs"), backend, adapter };
+  return { about, prepare: ({ tfjs }, way) => tfjs?.[way]?.(tf) };
 }
 
 /** Waits for the device by reading one number of the last result. */

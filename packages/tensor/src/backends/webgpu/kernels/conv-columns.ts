@@ -134,6 +134,14 @@ export function shiftedRows(gpu: WebGPU, x: View, geometry: ConvGeometry, part: 
   return { view, rows, cols, release: () => storage.release() };
 }
 
+/** Images `image … image + images − 1` with their rows padded to whole vectors. */
+export function paddedRows(gpu: WebGPU, x: View, geometry: ConvGeometry, image: number, images: number): Shifted {
+  const { height, width } = geometry;
+  const asTheyAre = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] } as const;
+  const part = { image, images, row: 0, rows: height };
+  return shiftedRows(gpu, x, { ...geometry, ...asTheyAre, outHeight: height, outWidth: width }, part);
+}
+
 /** One thread writes four channels of one pixel: `t[plane, row, col, c]` from `x`, zero outside the image and past the last channel. */
 const channelsLastKernel = kernel("conv-channels-last", () => ({
   inputs: { x: "f32" },

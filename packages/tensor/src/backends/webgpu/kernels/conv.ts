@@ -16,50 +16,82 @@ import { reduce } from "./reduce.ts";
  * product would read x straight into workgroup memory (implicit GEMM); `forwardKernel` is the place.
  */
 
-/** Rows of the product that one thread holds. */
-const ROWS = 8;
+/** Rows of the product that one thread holds; few different numbers, since each is a kernel to compile. */
+function rowsFor(m: number): number {
+  return m <= 4 ? m : 8;
+}
 
 function each(count: number, text: (index: number) => string): string {
   return Array.from({ length: count }, (_, index) => text(index)).join("\n      ");
 }
 
-/**
- * The inner loop of both products here, as in the matmul kernel: R rows of `a` times vectors of `b`, `count` steps from
- * `a[from_r + i·aStep]` and `b[at + i·bStep]`. With subgroups each lane loads one value of a row and the others get it by
- * broadcast.
- */
-function multiplyLoop(rows: number, lanes: number, count: string, aStep: string, bStep: string): string {
-  if (lanes === 0) {
-    return `for (var i = 0u; i < ${count}; i++) {
-      let v = b[at]; at += ${bStep};
-      ${each(rows, (r) => `acc${r} = fma(vec4f(a[from${r} + i * ${aStep}]), v, acc${r});`)}
-    }`;
-  }
-  const multiply = (lane: number): string =>
-    each(rows, (r) => `acc${r} = fma(vec4f(subgroupBroadcast(a${r}, ${lane}u)), v, acc${r});`);
-  return `let full = ${count} - ${count} % WG;
-    for (var i = 0u; i < full; i += WG) {
-      ${each(rows, (r) => `let a${r} = a[from${r} + (i + lane) * ${aStep}];`)}
-      ${each(lanes, (lane) => `{ let v = b[at]; at += ${bStep};\n      ${multiply(lane)} }`)}
-    }
-    if (full < ${count}) {
-      ${each(rows, (r) => `let a${r} = a[from${r} + min(full + lane, ${count} - 1u) * ${aStep}];`)}
-      ${each(lanes, (lane) => `if (full + ${lane}u < ${count}) { let v = b[at]; at += ${bStep};\n      ${multiply(lane)} }`)}
-    }`;
+/** How the inner loop of a product finds the numbers of step `k`. */
+interface Walk {
+  /** WGSL for the number of steps. */
+  readonly count: string;
+  /** WGSL that places step `k`: `aAt`, and `bAt` where `next` asks for it. */
+  readonly locate: string;
+  /** WGSL that loads `v` of the next step from b; `value` gives what the lane of that step has located. */
+  readonly next: (value: (name: string) => string) => string;
+}
+
+/** Both operands advance by the same distance at every step. */
+function evenly(count: string, aStep: string, bStep: string): Walk {
+  return { count, locate: `let aAt = k * ${aStep};`, next: () => `let v = b[at]; at += ${bStep};` };
+}
+
+/** Every step is placed on its own, which costs divisions, once for each lane's steps. */
+function freely(count: string, locate: string): Walk {
+  return { count, locate, next: (value) => `let v = b[at + ${value("bAt")}];` };
 }
 
 /**
- * One thread computes four neighbouring output pixels of R output channels; a workgroup is one subgroup. It runs over the taps,
- * and for each over the input channels.
+ * The inner loop of both products here, as in the matmul kernel: R rows of `a` times vectors of `b`. Each lane loads the
+ * values of one step for every row, and the others get them by broadcast, so that a step is one vector load and R
+ * multiply-adds. The steps that do not fill a subgroup are not worth unrolled code, which drivers take long to compile.
  */
-const forwardKernel = kernel("conv", ({ rows, wide }: { rows: number; wide: boolean }, gpu) => ({
+function productLoop(rows: number, lanes: number, { count, locate, next }: Walk): string {
+  const load = `${locate}
+      ${each(rows, (r) => `let a${r} = a[from${r} + aAt];`)}`;
+  const multiply = (value: (name: string) => string): string =>
+    `${next(value)}
+      ${each(rows, (r) => `acc${r} = fma(vec4f(${value(`a${r}`)}), v, acc${r});`)}`;
+  if (lanes === 0) {
+    return `for (var k = 0u; k < ${count}; k++) {
+      ${load}
+      ${multiply((name) => name)}
+    }`;
+  }
+  return `let full = ${count} - ${count} % WG;
+    for (var i = 0u; i < full; i += WG) {
+      let k = i + lane;
+      ${load}
+      ${each(lanes, (lane) => `{ ${multiply((name) => `subgroupBroadcast(${name}, ${lane}u)`)} }`)}
+    }
+    if (full < ${count}) {
+      let k = min(full + lane, ${count} - 1u);
+      ${load}
+      for (var j = 0u; j < ${count} - full; j++) { ${multiply((name) => `subgroupShuffle(${name}, j)`)} }
+    }`;
+}
+
+/** Whether a loop of `count` steps inside another would leave too much of a subgroup idle in its last round. */
+function ragged(gpu: WebGPU, count: number): boolean {
+  return gpu.subgroupSize > 0 && count % gpu.subgroupSize !== 0 && count < 4 * gpu.subgroupSize;
+}
+
+/**
+ * One thread computes four neighbouring output pixels of R output channels; a workgroup is one subgroup. It takes the channels
+ * of one tap after the other, or, with few channels, all of k as it lies in memory.
+ */
+const forwardKernel = kernel("conv", ({ rows, wide, flat }: { rows: number; wide: boolean; flat: boolean }, gpu) => ({
   inputs: { a: "f32", b: "vec4f" },
   outputs: { y: wide ? "vec4f" : "f32" },
   uniforms: {
     m: "u32",
     channels: "u32",
     groups: "u32",
-    kh: "u32",
+    taps: "u32",
     kw: "u32",
     cols: "u32",
     vectors: "u32",
@@ -89,11 +121,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let aBase = u.aFrom + (z % u.groups) * u.aGroup;
   let bBase = z * u.channels * u.bPlane + (vector / u.cols) * u.bStrideRow + vector % u.cols;
   ${each(rows, (r) => `let row${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f();`)}
-  for (var tap = 0u; tap < u.kh * u.kw; tap++) {
-    ${each(rows, (r) => `let from${r} = row${r} + tap * u.aTap;`)}
-    var at = bBase + (tap / u.kw) * u.bDown + (tap % u.kw) * u.bTap;
-    ${multiplyLoop(rows, gpu.subgroupSize, "u.channels", "u.aChannel", "u.bPlane")}
-  }
+  ${flat ? flatTaps(rows, gpu.subgroupSize) : tapByTap(rows, gpu.subgroupSize)}
   if (pixels < u.vectors) {
     let col = (vector % u.cols) * 4u;
     let to = z * u.m * u.outArea + u.outFrom + (vector / u.cols) * u.outWidth + col;
@@ -101,6 +129,25 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   }
 }`,
 }));
+
+function tapByTap(rows: number, lanes: number): string {
+  return `for (var tap = 0u; tap < u.taps; tap++) {
+    ${each(rows, (r) => `let from${r} = row${r} + tap * u.aTap;`)}
+    var at = bBase + (tap / u.kw) * u.bDown + (tap % u.kw) * u.bTap;
+    ${productLoop(rows, lanes, evenly("u.channels", "u.aChannel", "u.bPlane"))}
+  }`;
+}
+
+function flatTaps(rows: number, lanes: number): string {
+  const locate = `let c = k / u.taps;
+      let tap = k - c * u.taps;
+      let ky = tap / u.kw;
+      let aAt = c * u.aChannel + tap * u.aTap;
+      let bAt = c * u.bPlane + ky * u.bDown + (tap - ky * u.kw) * u.bTap;`;
+  return `let at = bBase;
+  ${each(rows, (r) => `let from${r} = row${r};`)}
+  ${productLoop(rows, lanes, freely("(u.channels * u.taps)", locate))}`;
+}
 
 function storePixels(wide: boolean, r: number): string {
   const at = `to + (row + ${r}u) * u.outArea`;
@@ -136,17 +183,17 @@ function convolve(gpu: WebGPU, shape: ConvGeometry, x: View, weight: View, y: Vi
       ? { view: x, rows: geometry.height, cols: width / 4, release: () => {} }
       : shiftedRows(gpu, x, geometry, part);
     const vectors = part.rows * columns.cols;
-    const rows = Math.min(m, ROWS);
+    const rows = rowsFor(m);
     const depth = part.images * groups;
     for (let zFirst = 0; zFirst < depth; zFirst += 65535) {
       forwardKernel.run(gpu, {
-        template: { rows, wide: outWidth % 4 === 0 },
+        template: { rows, wide: outWidth % 4 === 0, flat: area > 1 && ragged(gpu, channels) },
         operands: { a: weight, b: columns.view, y },
         uniforms: {
           m,
           channels,
           groups,
-          kh: taps[0],
+          taps: area,
           kw: taps[1],
           cols: columns.cols,
           vectors,
@@ -265,7 +312,7 @@ function gatheredInputGrad(gpu: WebGPU, geometry: ConvGeometry, dx: View, weight
  * One thread computes four neighbouring input channels of one tap, for R output channels, over the output rows of its slice:
  * dWeight (o, k) = dy (o, n) · columns (n, k), where a row of columns is a pixel with its channels side by side.
  */
-const weightGradKernel = kernel("conv-weight-grad", ({ rows }: { rows: number }, gpu) => ({
+const weightGradKernel = kernel("conv-weight-grad", ({ rows, flat }: { rows: number; flat: boolean }, gpu) => ({
   inputs: { a: "f32", b: "vec4f" },
   outputs: { dw: "f32" },
   uniforms: {
@@ -300,16 +347,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let row = workgroup.y * ${rows}u;
   let slice = workgroup.z / u.groups;
   let group = workgroup.z % u.groups;
-  let own = (tap / u.kw) * u.down + (tap % u.kw) * u.right + vector;
-  ${each(rows, (r) => `var acc${r} = vec4f();`)}
-  for (var line = slice * u.slice; line < min(u.lines, (slice + 1u) * u.slice); line++) {
-    let plane = (line / u.linesPerImage) * u.groups + group;
-    let oy = line % u.linesPerImage;
-    let aBase = plane * u.m * u.outArea + u.outFrom + oy * u.outWidth;
-    var at = plane * u.bPlane + oy * u.strideRow + own;
-    ${each(rows, (r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.outArea;`)}
-    ${multiplyLoop(rows, gpu.subgroupSize, "u.outWidth", "1u", "u.strideCol")}
-  }
+  let bBase = group * u.bPlane + (tap / u.kw) * u.down + (tap % u.kw) * u.right + vector;
+  let aBase = group * u.m * u.outArea + u.outFrom;
+  ${each(rows, (r) => `let row${r} = aBase + min(row + ${r}u, u.m - 1u) * u.outArea; var acc${r} = vec4f();`)}
+  let first = slice * u.slice;
+  let end = min(u.lines, first + u.slice);
+  ${flat ? flatLines(rows, gpu.subgroupSize) : lineByLine(rows, gpu.subgroupSize)}
   if (item < u.taps * u.vectors) {
     let to = ((slice + u.sliceFrom) * u.groups + group) * u.m;
     for (var j = 0u; j < min(4u, u.channels - vector * 4u); j++) {
@@ -319,6 +362,29 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   }
 }`,
 }));
+
+function lineByLine(rows: number, lanes: number): string {
+  return `for (var line = first; line < end; line++) {
+    let image = line / u.linesPerImage;
+    let oy = line % u.linesPerImage;
+    let line0 = image * u.groups * u.m * u.outArea + oy * u.outWidth;
+    ${each(rows, (r) => `let from${r} = row${r} + line0;`)}
+    var at = bBase + image * u.groups * u.bPlane + oy * u.strideRow;
+    ${productLoop(rows, lanes, evenly("u.outWidth", "1u", "u.strideCol"))}
+  }`;
+}
+
+function flatLines(rows: number, lanes: number): string {
+  const locate = `let down = k / u.outWidth;
+      let ox = k - down * u.outWidth;
+      let image = (first + down) / u.linesPerImage;
+      let oy = first + down - image * u.linesPerImage;
+      let aAt = image * u.groups * u.m * u.outArea + oy * u.outWidth + ox;
+      let bAt = image * u.groups * u.bPlane + oy * u.strideRow + ox * u.strideCol;`;
+  return `let at = bBase;
+  ${each(rows, (r) => `let from${r} = row${r};`)}
+  ${productLoop(rows, lanes, freely("((end - first) * u.outWidth)", locate))}`;
+}
 
 /** Pixels that one slice sums in a row; more would let rounding errors grow. */
 const SLICE_PIXELS = 8192;
@@ -336,7 +402,7 @@ export function conv2dWeightGrad(gpu: WebGPU, call: ConvCall): void {
   const channels = geometry.channels / groups;
   const m = geometry.outChannels / groups;
   const lanes = gpu.subgroupSize || 32;
-  const rows = Math.min(m, ROWS);
+  const rows = rowsFor(m);
   const vectors = Math.ceil(channels / 4);
   const tiles = [Math.ceil((area * vectors) / lanes), Math.ceil(m / rows)] as const;
   const size = geometry.outChannels * channels * area;
@@ -356,7 +422,7 @@ export function conv2dWeightGrad(gpu: WebGPU, call: ConvCall): void {
   for (const { part, lines, slice, slices } of planned) {
     const pixels = channelsLast(gpu, x, geometry, part);
     weightGradKernel.run(gpu, {
-      template: { rows },
+      template: { rows, flat: ragged(gpu, outWidth) },
       operands: { a: y, b: pixels.view, dw: partial },
       uniforms: {
         m,

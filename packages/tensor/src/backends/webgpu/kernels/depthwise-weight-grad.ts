@@ -1,7 +1,8 @@
 import type { ConvGeometry, View } from "../../../backend.ts";
 import type { WebGPU } from "../device.ts";
 import { foldGrid, kernel } from "../kernel.ts";
-import { loadRow, type NearWindow, nearWindow, shifted } from "./depthwise.ts";
+import { paddedRows, WORKSPACE_BYTES } from "./conv-columns.ts";
+import { loadRow, type NearWindow, nearWindow, shifted } from "./depthwise-window.ts";
 import { rowReductions, rowThreads } from "./wgsl.ts";
 
 /** Rows that one thread of the fast kernel walks down. */
@@ -11,7 +12,7 @@ const STRIP = 16;
  * One workgroup computes all taps of one output channel. A thread walks down strips of one vector of columns, keeping the last
  * kh rows of dy, so that each row of x and dy is read once; the threads' sums are joined at the end.
  */
-const fastWeightGradKernel = kernel("depthwise-weight-grad", ({ kh, kw, left }: NearWindow, gpu) => {
+const nearWeightGradKernel = kernel("depthwise-weight-grad", ({ kh, kw, left }: NearWindow, gpu) => {
   const { subgroups, source } = rowReductions(gpu);
   const taps = Array.from({ length: kh * kw }, (_, tap) => tap);
   // Row iy of x meets row iy + padding − ky of dy under tap ky: d0 is the newest of them.
@@ -114,30 +115,57 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   };
 });
 
+/** Rows of both operands in whole vectors, padded where they are not; undefined where that takes too much memory. */
+function wholeRows(
+  gpu: WebGPU,
+  geometry: ConvGeometry,
+  x: View,
+  dy: View,
+): { x: View; dy: View; release: () => void } | undefined {
+  const { batch, channels, height, width, outChannels, outHeight, outWidth } = geometry;
+  const bytes = (planes: number, rows: number, size: number): number => planes * rows * Math.ceil(size / 4) * 16;
+  const side = { ...geometry, channels: outChannels, height: outHeight, width: outWidth };
+  const [padX, padDy] = [width % 4 !== 0, outWidth % 4 !== 0];
+  if (padX && bytes(batch * channels, height, width) > WORKSPACE_BYTES) return undefined;
+  if (padDy && bytes(batch * outChannels, outHeight, outWidth) > WORKSPACE_BYTES) return undefined;
+  const copies = [
+    padX ? paddedRows(gpu, x, geometry, 0, batch) : undefined,
+    padDy ? paddedRows(gpu, dy, side, 0, batch) : undefined,
+  ];
+  const release = (): void => {
+    for (const copy of copies) copy?.release();
+  };
+  return { x: copies[0]?.view ?? x, dy: copies[1]?.view ?? dy, release };
+}
+
+/** `dw` of a depthwise convolution; multiplications with the zeros of padded rows add nothing. */
 export function depthwiseWeightGrad(gpu: WebGPU, geometry: ConvGeometry, x: View, dw: View, dy: View): void {
   const { batch, channels, height, width, outChannels, outHeight, outWidth, kernel: taps, padding } = geometry;
   const divide = outChannels / channels;
   const window = nearWindow(geometry);
-  if (window) {
+  const rows = window && wholeRows(gpu, geometry, x, dy);
+  if (window && rows) {
     const strips = Math.ceil(outHeight / STRIP);
-    fastWeightGradKernel.run(gpu, {
+    const outCols = Math.ceil(outWidth / 4);
+    nearWeightGradKernel.run(gpu, {
       template: window,
-      operands: { x, dy, dw },
+      operands: { x: rows.x, dy: rows.dy, dw },
       uniforms: {
         outChannels,
         divide,
         channels,
-        items: batch * strips * (outWidth / 4),
+        items: batch * strips * outCols,
         strips,
         height,
-        cols: width / 4,
+        cols: Math.ceil(width / 4),
         outHeight,
-        outCols: outWidth / 4,
+        outCols,
         padding: padding[0],
         zero: 0,
       },
       workgroups: foldGrid(outChannels),
     });
+    rows.release();
     return;
   }
   const outputs = outChannels * taps[0] * taps[1];

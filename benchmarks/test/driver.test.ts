@@ -1,0 +1,22 @@
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { driverEnvironment } from "../src/driver.ts";
+
+it("points other processes at the driver and the loader of ours", () => {
+  const environment = driverEnvironment("swiftshader", [
+    "/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so",
+    "/home/me/.cache/deplsr/libvk_swiftshader.so",
+    "/home/me/.cache/deplsr/libvulkan.so.1",
+  ]);
+  const file = environment.VK_DRIVER_FILES!;
+  expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({
+    ICD: { library_path: "/home/me/.cache/deplsr/libvk_swiftshader.so" },
+  });
+  expect(environment.VK_ICD_FILENAMES).toBe(file);
+  expect(environment.LD_LIBRARY_PATH?.split(":")[0]).toBe("/home/me/.cache/deplsr");
+});
+
+it("leaves a GPU, which every library takes by itself, and the loader of the system alone", () => {
+  const libraries = ["/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so", "/usr/lib/x86_64-linux-gnu/libvulkan.so.1.3.239"];
+  expect(driverEnvironment("hardware", libraries)).toEqual({});
+});

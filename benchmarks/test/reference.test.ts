@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { uniform } from "../src/arrays.ts";
+import { type ReferenceLayer, trainReference } from "../src/models/mlp-reference.ts";
+import { attention, convolution, erf, gelu, layerNorm, matmul, softmax } from "../src/reference.ts";
+
+describe("references", () => {
+  it("matmul multiplies every batch", () => {
+    const y = matmul([1, 2, 3, 4, 1, 0, 0, 2], [5, 6, 7, 8, 1, 2, 3, 4], { batch: 2, rows: 2, inner: 2, cols: 2 });
+    expect(Array.from(y)).toEqual([19, 22, 43, 50, 1, 2, 6, 8]);
+  });
+
+  it("convolution sees zeros beyond the edge", () => {
+    const sizes = { channels: 1, outChannels: 2, size: 3, kernel: 3 };
+    const ones = Array(9).fill(1);
+    const right = [0, 0, 0, 0, 0, 1, 0, 0, 0];
+    const y = convolution([1, 2, 3, 4, 5, 6, 7, 8, 9], [...ones, ...right], sizes);
+    expect(Array.from(y.slice(0, 9))).toEqual([12, 21, 16, 27, 45, 33, 24, 39, 28]);
+    expect(Array.from(y.slice(9))).toEqual([2, 3, 0, 5, 6, 0, 8, 9, 0]);
+  });
+
+  it("erf and gelu agree with tables", () => {
+    expect(erf(0)).toBe(0);
+    expect(erf(0.5)).toBeCloseTo(0.5204998778130465, 14);
+    expect(erf(-2)).toBeCloseTo(-0.9953222650189527, 14);
+    expect(erf(5)).toBeCloseTo(0.9999999999984626, 13);
+    expect(erf(7)).toBe(1);
+    expect(gelu(1)).toBeCloseTo(0.8413447460685429, 14);
+  });
+
+  it("softmax and layerNorm work on rows", () => {
+    const y = softmax([0, Math.log(3), 1000, 1000], 2);
+    for (const [i, value] of [0.25, 0.75, 0.5, 0.5].entries()) expect(y[i]).toBeCloseTo(value, 14);
+    const normal = layerNorm([1, 3, -5, 5], [2, 1], [0, 10]);
+    const [first, second] = [1 / Math.sqrt(1 + 1e-5), 5 / Math.sqrt(25 + 1e-5)];
+    for (const [i, value] of [-2 * first, first + 10, -2 * second, second + 10].entries()) {
+      expect(normal[i]).toBeCloseTo(value, 14);
+    }
+  });
+
+  it("attention weighs values by the softmax of scaled products", () => {
+    const y = attention([2, 0, 0, 0], [1, 0, -1, 0], [1, 10, 3, 30], { heads: 1, tokens: 2, dim: 2 });
+    const weight = 1 / (1 + Math.exp(-4 / Math.SQRT2));
+    for (const [i, value] of [3 - 2 * weight, 30 - 20 * weight, 2, 20].entries()) expect(y[i]).toBeCloseTo(value, 12);
+  });
+});
+
+describe("trainReference", () => {
+  const sizes = [
+    [3, 4],
+    [4, 2],
+  ] as const;
+  const layers = (): ReferenceLayer[] =>
+    sizes.map(([inputs, outputs], index) => ({
+      weight: Float64Array.from(uniform(inputs * outputs, 1 + index)),
+      bias: Float64Array.from(uniform(outputs, 11 + index)),
+    }));
+  const x = uniform(6, 0);
+  const labels = [1, 0];
+  const loss = (net: readonly ReferenceLayer[]): number => {
+    // A step of size 0 only evaluates.
+    return trainReference(x, labels, net, 1, { lr: 0, beta1: 0.9, beta2: 0.999, eps: 1e-8 })[0]!;
+  };
+
+  it("follows the gradient of the loss", () => {
+    const trained = layers();
+    // With a huge eps and no memory, Adam's step is lr / eps times the gradient.
+    trainReference(x, labels, trained, 1, { lr: 1, beta1: 0, beta2: 0, eps: 1e9 });
+    const before = layers();
+    for (const [index, layer] of trained.entries()) {
+      for (const key of ["weight", "bias"] as const) {
+        for (let i = 0; i < layer[key].length; i++) {
+          const [up, down] = [layers(), layers()];
+          up[index]![key][i]! += 1e-5;
+          down[index]![key][i]! -= 1e-5;
+          const slope = (loss(up) - loss(down)) / 2e-5;
+          const step = (before[index]![key][i]! - layer[key][i]!) * 1e9;
+          expect(Math.abs(step - slope)).toBeLessThan(1e-5);
+        }
+      }
+    }
+  });
+
+  it("takes steps of lr at first, and lowers the loss", () => {
+    const trained = layers();
+    const losses = trainReference(x, labels, trained, 20, { lr: 0.05, beta1: 0.9, beta2: 0.999, eps: 1e-8 });
+    expect(losses[19]).toBeLessThan(0.5 * losses[0]!);
+    const once = layers();
+    trainReference(x, labels, once, 1, { lr: 0.05, beta1: 0.9, beta2: 0.999, eps: 1e-8 });
+    const moved = layers()
+      .at(-1)!
+      .bias.map((value, i) => Math.abs(value - once.at(-1)!.bias[i]!));
+    for (const distance of moved) expect(distance).toBeCloseTo(0.05, 6);
+  });
+});

@@ -1,0 +1,177 @@
+import { describe, expect, it } from "vitest";
+import type { About, ContenderName } from "../src/contender.ts";
+import type { Cell, Measured } from "../src/harness.ts";
+import { jobName, planJobs } from "../src/jobs.ts";
+import { parseOptions } from "../src/options.ts";
+import { formatTable, makeReport } from "../src/report.ts";
+import type { Row } from "../src/row.ts";
+
+const machine = {
+  date: "2026-01-01T00:00:00.000Z",
+  commit: "abc1234",
+  node: "20.0.0",
+  cpu: "CPU",
+  cores: 2,
+  load: 0.1,
+};
+const about = new Map<ContenderName, About>([
+  ["ours", { version: "this checkout", backend: "webgpu", adapter: "llvmpipe", kind: "system" }],
+  ["jax-js", { version: "0.1.25", backend: "webgpu", adapter: "llvmpipe" }],
+]);
+const times = (...rounds: number[]): Cell => ({ kind: "times", rounds, error: 1e-7, notes: [] });
+const makeRow = (name: string, rest: Partial<Row> = {}): Row => ({
+  name,
+  shape: "[2]",
+  reference: () => Float64Array.of(0),
+  tolerance: 0,
+  tasks: {},
+  ...rest,
+});
+
+const measured: Measured[] = [
+  {
+    job: { row: makeRow("product", { flops: 4e6 }), cold: false },
+    cells: new Map<ContenderName, Cell>([
+      ["ours", times(10, 20, 30)],
+      ["jax-js", times(40, 44, 42)],
+      ["ort-webgpu", { ...times(30), notes: ["wrong result, NaN"] } as Cell],
+      ["tfjs-wasm", times(5)],
+    ]),
+  },
+  {
+    job: { row: makeRow("step", { bytes: 1e6 }), cold: true },
+    cells: new Map<ContenderName, Cell>([
+      ["ours", times(1234.5678)],
+      ["jax-js", { kind: "failed", reason: "out of luck" }],
+      ["ort-webgpu", { kind: "cannot" }],
+    ]),
+  },
+];
+const report = makeReport({
+  about,
+  machine,
+  ceilings: { flops: 1e9, bytes: 2e9 },
+  measured,
+  comparable: ["jax-js", "ort-webgpu"],
+});
+
+describe("makeReport", () => {
+  it("has the medians, the ratio to the fastest peer on the same adapter, and the rate beside the roof", () => {
+    expect(report).toMatchObject({ adapter: "llvmpipe", backend: "webgpu", kind: "system", machine });
+    expect(report.roof).toEqual({ gflops: 1, gbs: 2 });
+    expect(report.rows[0]).toEqual({
+      name: "product",
+      shape: "[2]",
+      dtype: "f32",
+      ours: 20,
+      peers: { "jax-js": 42, "ort-webgpu": 30 },
+      ratio: 1.5,
+      others: { "tfjs-wasm": 5 },
+      notes: { "ort-webgpu": "wrong result, NaN" },
+      gflops: 0.2,
+      ofRoof: 0.2,
+      rounds: { ours: [10, 20, 30], "jax-js": [40, 44, 42], "ort-webgpu": [30], "tfjs-wasm": [5] },
+      errors: { ours: 1e-7, "jax-js": 1e-7, "ort-webgpu": 1e-7, "tfjs-wasm": 1e-7 },
+    });
+  });
+
+  it("has no ratio without a peer, no rate for a first run, and the reason of a failure", () => {
+    expect(report.rows[1]).toEqual({
+      name: "first step (cold)",
+      shape: "[2]",
+      dtype: "f32",
+      ours: 1235,
+      peers: {},
+      ratio: null,
+      failures: { "jax-js": "out of luck" },
+      rounds: { ours: [1235] },
+      errors: { ours: 1e-7 },
+    });
+  });
+
+  it("says so when ours failed", () => {
+    const cells = new Map<ContenderName, Cell>([
+      ["ours", { kind: "failed", reason: "no" }],
+      ["jax-js", times(3)],
+    ]);
+    const lost = makeReport({
+      about,
+      machine,
+      ceilings: {},
+      measured: [{ ...measured[0]!, cells }],
+      comparable: ["jax-js"],
+    });
+    expect(lost.rows[0]).toMatchObject({ ours: null, ratio: null, peers: { "jax-js": 3 }, failures: { ours: "no" } });
+  });
+});
+
+describe("formatTable", () => {
+  it("aligns a line for each row and explains what is missing", () => {
+    expect(formatTable(report, measured, ["ours", "jax-js", "ort-webgpu"])).toEqual([
+      "webgpu on llvmpipe (system); f32; commit abc1234; node 20.0.0; CPU, 2 cores, load 0.1",
+      "roof: copy 2.00 GB/s, multiply-add 1.00 GFLOP/s",
+      "",
+      "ms                      ours    jax-js  ort-webgpu  ratio           rate  of roof",
+      "product            20.0 ±50%  42.0 ±5%        30.0  1.50x  0.200 GFLOP/s      20%",
+      "first step (cold)       1235     fails           -",
+      "product: ort-webgpu, its quicker way: wrong result, NaN",
+      "first step (cold): jax-js fails: out of luck",
+    ]);
+  });
+});
+
+describe("planJobs", () => {
+  const rows = [makeRow("matmul"), makeRow("MLP step", { alsoCold: true })];
+  const names = (only: string[], cold = false): string[] => planJobs(rows, { only, cold }).map(jobName);
+
+  it("takes rows by parts of their names", () => {
+    expect(names([])).toEqual(["matmul", "MLP step", "first MLP step (cold)"]);
+    expect(names(["mlp"])).toEqual(["MLP step", "first MLP step (cold)"]);
+    expect(names(["(cold)", "MAT"])).toEqual(["matmul", "first MLP step (cold)"]);
+    expect(names([], true)).toEqual(["first matmul (cold)", "first MLP step (cold)"]);
+  });
+
+  it("names what there is when nothing matches", () => {
+    expect(() => names(["conv"])).toThrow('no row\'s name contains "conv"; there are matmul, MLP step');
+  });
+});
+
+describe("parseOptions", () => {
+  it("reads what it is told", () => {
+    expect(parseOptions([])).toMatchObject({
+      only: [],
+      rounds: 5,
+      json: false,
+      cold: false,
+      peers: undefined,
+      device: {},
+    });
+    const args = [
+      "--only",
+      "matmul, softmax",
+      "--rounds",
+      "2",
+      "--peers",
+      "none",
+      "--adapter",
+      "swiftshader",
+      "--json",
+    ];
+    expect(parseOptions(args)).toMatchObject({
+      only: ["matmul", "softmax"],
+      rounds: 2,
+      peers: [],
+      device: { adapter: "swiftshader" },
+      json: true,
+    });
+  });
+
+  it("refuses the rest", () => {
+    expect(() => parseOptions(["--rounds", "0"])).toThrow("--rounds takes a whole number from 1 on, got 0");
+    expect(() => parseOptions(["--adapter", "cuda"])).toThrow(
+      "--adapter takes auto, hardware, system, swiftshader, got cuda",
+    );
+    expect(() => parseOptions(["--peers", "torch"])).toThrow('"torch" is none of jax-js');
+    expect(() => parseOptions(["--fast"])).toThrow("--fast");
+  });
+});
