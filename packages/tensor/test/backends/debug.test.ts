@@ -10,7 +10,7 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const program = `
 import { Device, gelu, keep } from "@deplsr/tensor";
-const device = await Device.request();
+const device = await Device.request({ backend: "webgpu" });
 keep(device.tensor([1, 2, 3]));
 await gelu(device.tensor([4, 5, 6, 7])).data();
 await device.sync();

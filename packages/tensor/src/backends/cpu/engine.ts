@@ -9,6 +9,11 @@ import { createRunner, type MemoryMap, type Runner } from "./runner.ts";
 import { type Block, BlockPool } from "./storage.ts";
 import { MAX_PAGES } from "./wasm/module.ts";
 
+const MAX_KERNELS = 4096;
+const KERNELS = 131072;
+/** Code of all kernels. */
+const CODE = KERNELS + 16 * MAX_KERNELS;
+const CODE_END = 8 * 2 ** 20;
 const MAP: MemoryMap = {
   epoch: 1024,
   stop: 1088,
@@ -16,17 +21,13 @@ const MAP: MemoryMap = {
   groupCount: 1096,
   groups: 4096,
   entries: 16384,
-  kernels: 131072,
+  kernels: KERNELS,
+  end: CODE,
 };
-const MAX_KERNELS = 8192;
 /** Launches that one batch holds; its arguments have a fixed place each. */
 const BATCH = 96;
 const ARGUMENTS = 32768;
 const ARGUMENT_BYTES = 1024;
-/** Code of all kernels. */
-const CODE = MAP.kernels + 8 * MAX_KERNELS;
-const CODE_END = 8 * 2 ** 20;
-
 /** Estimated nanoseconds after which recorded launches run without being asked. */
 const BATCH_COST = 300_000;
 /** A chunk of work that is worth handing to another thread, in nanoseconds. */
@@ -69,6 +70,7 @@ export class CpuEngine {
   #cost = 0;
   #epoch = 0;
   #codeEnd = CODE;
+  #serial = 0;
   #destroyed = false;
 
   constructor(options: EngineOptions) {
@@ -122,15 +124,17 @@ export class CpuEngine {
   }
 
   #compile(kernel: Kernel): number {
-    const id = this.#ids.size;
     const code = kernel.encode(this.options.relaxed, this.options.shared);
-    if (id >= MAX_KERNELS || this.#codeEnd + code.length > CODE_END) {
-      throw new DeviceError(`${kernel.name}: more than ${id} kernels; their code has no room left`);
+    if (this.#ids.size === MAX_KERNELS || this.#codeEnd + code.length > CODE_END) {
+      // Full: everything starts over. Each kernel that is needed again is compiled again.
+      this.run();
+      this.#ids.clear();
+      this.#codeEnd = CODE;
     }
+    const id = this.#ids.size;
     if (env().debug >= 4) console.error(`deplsr: kernel ${kernel.name} ${code.length} bytes`);
     new Uint8Array(this.#memory.buffer).set(code, this.#codeEnd);
-    this.#words[MAP.kernels / 4 + 2 * id] = this.#codeEnd;
-    this.#words[MAP.kernels / 4 + 2 * id + 1] = code.length;
+    this.#words.set([this.#codeEnd, code.length, ++this.#serial], MAP.kernels / 4 + 4 * id);
     this.#codeEnd += Math.ceil(code.length / 8) * 8;
     this.#ids.set(kernel, id);
     return id;

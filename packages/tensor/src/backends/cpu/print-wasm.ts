@@ -67,6 +67,8 @@ function print(
     case "const":
       return constantOf(x.value, x.dtype);
     case "cast":
+      // Rounded here too, so that a value that passes through f16 is the same whether or not it was stored in between.
+      if (x.dtype === "f16") return M.fromHalf(f, M.toHalf(f, castTo(a!, kindOf(x.a.dtype), "F") as F32x4));
       return castTo(a!, kindOf(x.a.dtype), kindOf(x.dtype));
     case "select":
       return b instanceof F32x4 ? (a as I32x4).select(b, c as F32x4) : (a as I32x4).select(b as I32x4, c as I32x4);

@@ -12,8 +12,10 @@ export interface MemoryMap {
   readonly groups: number;
   /** Entries of 4 words: kernel, arguments, units. */
   readonly entries: number;
-  /** For each kernel the address and the length of its code. */
+  /** For each kernel 4 words: the address and the length of its code, and a serial number, since places are used again. */
   readonly kernels: number;
+  /** Where all this ends. */
+  readonly end: number;
 }
 
 /** What runs the groups of a batch together with the runners of the other threads. */
@@ -34,20 +36,23 @@ export interface Runner {
  * Workers run this function out of its own text: it must not refer to anything outside of itself.
  */
 export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread: number, mayWait: boolean): Runner {
-  // A view of shared memory stays valid when that grows. Where it is not shared there are no batches.
-  const words = new Int32Array(memory.buffer, 0, map.kernels / 4);
+  // A view of shared memory stays valid when that grows; another one has to be made anew.
+  let words = new Int32Array(memory.buffer, 0, map.end / 4);
   const functions: ((args: number, begin: number, end: number, thread: number) => void)[] = [];
+  const serials: number[] = [];
 
   const call = (kernel: number, args: number, begin: number, end: number): void => {
     let run = functions[kernel];
-    if (!run) {
-      const [at, length] = new Int32Array(memory.buffer, map.kernels + 8 * kernel, 2);
+    if (words.byteLength === 0) words = new Int32Array(memory.buffer, 0, map.end / 4);
+    const entry = map.kernels / 4 + 4 * kernel;
+    if (!run || serials[kernel] !== words[entry + 2]) {
       // A copy in memory of its own, since code cannot be compiled out of shared memory.
-      const own = new Uint8Array(length!);
-      own.set(new Uint8Array(memory.buffer, at!, length!));
-      const instance = new WebAssembly.Instance(new WebAssembly.Module(own), { env: { memory } });
+      const code = new Uint8Array(words[entry + 1]!);
+      code.set(new Uint8Array(memory.buffer, words[entry]!, code.length));
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
       run = instance.exports.run as (args: number, begin: number, end: number, thread: number) => void;
       functions[kernel] = run;
+      serials[kernel] = words[entry + 2]!;
     }
     run(args, begin, end, thread);
   };
