@@ -13,17 +13,21 @@ function polynomial(f: FunctionBuilder, x: F32x4, coefficients: readonly number[
 
 /** 2ⁿ for whole n in −126 … 127, from the exponent's bits. */
 function powerOfTwo(n: I32x4): F32x4 {
-  return n.add(127).shl(23).float();
+  return n.shl(23).add(0x3f800000).float();
 }
+
+/** 1.5 · 2²³: added to a float below 2²², it rounds that to a whole number, which stands in the low bits of the sum. */
+const ROUNDER = 12582912;
 
 /** eˣ; down to subnormal results. */
 export function exp(f: FunctionBuilder, value: F32x4): F32x4 {
-  const x = f.let(value.max(-104).min(89));
-  const n = f.let(x.mul(Math.LOG2E).nearest());
+  const x = f.let(value.notBelow(-104).notAbove(89));
+  const rounded = f.let(f.fma(x, Math.LOG2E, ROUNDER));
+  const n = f.let(rounded.sub(ROUNDER));
   const r = f.let(f.fma(n, 2.1219444e-4, f.fma(n, -0.693359375, x)));
   const p = polynomial(f, r, [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5]);
   const y = f.let(f.fma(f.let(p), r.mul(r), r.add(1)));
-  const whole = f.let(n.toI32());
+  const whole = f.let(rounded.bits().sub(0x4b400000));
   // In two steps: 2⁻¹⁵⁰ and 2¹²⁸ are no normal floats.
   const half = f.let(whole.shrS(1));
   return f.let(y.mul(powerOfTwo(half)).mul(powerOfTwo(whole.sub(half))));

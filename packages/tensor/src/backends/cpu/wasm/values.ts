@@ -391,6 +391,16 @@ export class F32x4 extends Value {
     return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xe9)]);
   }
 
+  /** `this > b ? b : this`: one instruction, where `min` is nine. A NaN on the left stays, one on the right does not count. */
+  notAbove(b: F32x4Term): F32x4 {
+    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xea)]);
+  }
+
+  /** `this < b ? b : this`, as `notAbove`. */
+  notBelow(b: F32x4Term): F32x4 {
+    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xeb)]);
+  }
+
   eq(b: F32x4Term): I32x4 {
     return new I32x4([...this.code, ...f32x4(b).code, ...simd(0x41)]);
   }
