@@ -2,6 +2,8 @@ import type { MatmulCall, View } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { kernel } from "../kernel.ts";
 import type { Block } from "../storage.ts";
+import { f32x4 } from "../wasm/values.ts";
+import { transpose4 } from "./copy.ts";
 import { COLS, multiplyTile, type Order, packedSize, packKernel, ROWS, stretchOf } from "./gemm.ts";
 
 /** Panels of A, and panels of B, that one unit multiplies. */
@@ -80,6 +82,76 @@ const productKernel = kernel(
   },
 );
 
+/** Panels of weights that one unit of the thin product multiplies. */
+const THIN_BLOCK = 16;
+/** Above so many rows packing the other operand costs less than it saves. */
+const THIN_ROWS = 256;
+const THIN_DEPTH = 4096;
+
+/**
+ * The product of few rows with a matrix that lies along the inner axis, as the weights of a linear layer do: cᵀ = bᵀ·aᵀ. The matrix
+ * is read where it lies, once, four lines at a time; the few rows are packed as panels of eight. A unit computes a block of columns
+ * of c.
+ */
+const thinKernel = kernel(
+  "matmul-thin",
+  { a: "i32", b: "i32", c: "i32", m: "i32", n: "i32", k: "i32", lineBytes: "i32" },
+  (f, s) => {
+    const rowStride = f.let(s.n.shl(2));
+    const panels = f.let(s.m.add(COLS - 1).divU(COLS));
+    const lines = f.let(s.n.add(ROWS - 1).divU(ROWS));
+    f.units((unit) => {
+      f.range(unit.mul(THIN_BLOCK), f.let(unit.add(1).mul(THIN_BLOCK).minU(lines)), 1, (j) => {
+        const column = f.let(j.mul(ROWS));
+        const starts = Array.from({ length: ROWS }, (_, r) =>
+          f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
+        );
+        const left = f.let(s.n.sub(column));
+        f.range(0, panels, 1, (i) => {
+          const sums = Array.from({ length: 2 * ROWS }, () => f.let(f32x4(0)));
+          const at = f.let(s.a.add(i.mul(s.k).mul(4 * COLS)));
+          const end = f.let(at.add(s.k.mul(4 * COLS)));
+          const from = starts.map((start) => f.let(start));
+          f.while(
+            () => at.ltU(end),
+            () => {
+              const values = [f.let(at.f32x4()), f.let(at.f32x4(16))];
+              from.forEach((line, r) => {
+                const weight = f.let(line.splatF32());
+                values.forEach((value, h) => {
+                  f.set(sums[2 * r + h]!, f.fma(weight, value, sums[2 * r + h]!));
+                });
+                f.advance(line, 4);
+              });
+              f.advance(at, 4 * COLS);
+            },
+          );
+          const row = f.let(i.mul(COLS));
+          const to = f.let(s.c.add(row.mul(rowStride)).add(column.shl(2)));
+          for (let h = 0; h < 2; h++) {
+            transpose4(f, [sums[h]!, sums[2 + h]!, sums[4 + h]!, sums[6 + h]!]).forEach((line) => {
+              f.if(row.ltU(s.m), () => f.storeSome(to, line, left));
+              f.advance(row, 1);
+              f.advance(to, rowStride);
+            });
+          }
+        });
+      });
+    });
+  },
+);
+
+function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
+  const [, , m, n] = out.layout.shape as [number, number, number, number];
+  const k = a.layout.shape[3]!;
+  const packed = pack(cpu, a, 2, COLS, [1, 1]).block;
+  const lineBytes = 4 * b.layout.strides[3]!;
+  const args = { a: packed.address, b: cpu.address(b), c: cpu.address(out), m, n, k, lineBytes };
+  const units = Math.ceil(n / ROWS / THIN_BLOCK);
+  cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / SPEED / units);
+  packed.release();
+}
+
 interface Packed {
   readonly block: Block;
   /** From one matrix of the batch to the next. */
@@ -118,6 +190,11 @@ export function matmul(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   const [p, q, m, n] = out.layout.shape as [number, number, number, number];
   const k = a.layout.shape[3]!;
   if (p * q * m * n === 0) return;
+  const lies = b.layout.strides[2] === 1 || k === 1;
+  if (p * q === 1 && m <= THIN_ROWS && k <= THIN_DEPTH && lies) {
+    thin(cpu, { a, b, out });
+    return;
+  }
   const packedA = pack(cpu, a, 2, ROWS, [p, q]);
   const packedB = pack(cpu, b, 3, COLS, [p, q]);
   const panelsA = Math.ceil(m / ROWS);

@@ -42,8 +42,8 @@ function total(f: KernelBuilder, v: F32x4): F32x4 {
 }
 
 /**
- * A unit is a row: maximum, then exponentials (kept in y) and their sum, then the scaling. A row whose maximum is not finite (a NaN,
- * +∞, or nothing but −∞) has no softmax and becomes NaN, which ∞ − ∞ gives by itself.
+ * A unit is a row: maximum, then exponentials (kept in y) and their sum, then the scaling. A row that holds a NaN or +∞, or
+ * nothing but −∞, has no softmax and becomes NaN, which the sum and ∞ − ∞ give by themselves.
  */
 const softmaxKernel = variants((form: "softmax" | "log") =>
   kernel("softmax", { x: "i32", y: "i32", cols: "i32" }, (f, { x, y, cols }) => {
@@ -53,7 +53,8 @@ const softmaxKernel = variants((form: "softmax" | "log") =>
       const to = f.let(y.add(offset));
       const best = f.let(f32x4(Number.NEGATIVE_INFINITY));
       overRow(f, cols, (at, rest) => {
-        f.set(best, best.max(masked(rest, from.add(at).f32x4(), Number.NEGATIVE_INFINITY)));
+        // A NaN does not count here: it comes back in the sum.
+        f.set(best, best.notBelow(masked(rest, from.add(at).f32x4(), Number.NEGATIVE_INFINITY)));
       });
       const top = largest(f, best);
       const sum = f.local(F32x4);
