@@ -32,6 +32,16 @@ export function driverEnvironment(kind: string | undefined, libraries: readonly 
   return environment;
 }
 
+/**
+ * Whether a process that has opened WebGPU uses the kind of adapter that ours uses. A software driver shows among its libraries, which is
+ * all that ONNX Runtime lets us see; a GPU by not being called by a software driver's name.
+ */
+export function sharesAdapter(kind: string | undefined, adapter: string, libraries: readonly string[]): boolean {
+  const pattern = DRIVERS[kind ?? ""];
+  if (!pattern) return !/llvmpipe|swiftshader|basic render/i.test(adapter);
+  return libraries.length === 0 || libraries.some((path) => pattern.test(path));
+}
+
 /** Switches off the caches in which drivers keep compiled shaders between processes (Mesa's and NVIDIA's). */
 export const withoutShaderCache: Readonly<Record<string, string>> = {
   MESA_SHADER_CACHE_DISABLE: "true",

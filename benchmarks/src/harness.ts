@@ -4,7 +4,7 @@
  */
 import type { DeviceOptions } from "@deplsr/tensor";
 import type { About, ContenderName } from "./contender.ts";
-import { driverEnvironment, withoutShaderCache } from "./driver.ts";
+import { driverEnvironment, sharesAdapter, withoutShaderCache } from "./driver.ts";
 import { ContenderProcess } from "./process.ts";
 import { type Roof, roofs } from "./roof.ts";
 import type { Row } from "./row.ts";
@@ -225,6 +225,10 @@ export class Harness {
 
   async #opened(contender: ContenderProcess): Promise<Answers["open"]> {
     const answer = await contender.ask("open", {});
+    const { adapter, backend } = answer.about;
+    if (backend === "webgpu" && !sharesAdapter(this.#about.get("ours")?.kind, adapter, answer.libraries)) {
+      throw new Error(`it runs on ${adapter}, not on the adapter of ours`);
+    }
     this.#about.set(contender.name, answer.about);
     return answer;
   }

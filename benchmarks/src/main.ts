@@ -1,5 +1,6 @@
 /** `npm run bench`: measures the rows and prints the table; see README.md. Exit 0 done, 1 ours failed somewhere, 2 wrong usage. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ContenderName, contenders, peerNames } from "./contender.ts";
 import { Harness, type Measured } from "./harness.ts";
@@ -28,11 +29,15 @@ async function main(options: Options): Promise<number> {
     say(`${ours.backend} on ${ours.adapter}; ${jobs.length} rows; load ${machine.load} on ${machine.cores} cores`);
     const ceilings = options.cold ? {} : await harness.ceilings();
     const measured: Measured[] = [];
-    for (const job of jobs) measured.push(await harness.measure(job, names));
-    const report = makeReport({ about: harness.about, machine, ceilings, measured, comparable });
-    const file = save(report);
-    if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-    else process.stdout.write(`${formatTable(report, measured, names).join("\n")}\n`);
+    const report = (): Report => makeReport({ about: harness.about, machine, ceilings, measured, comparable });
+    const file = resultFile(report());
+    for (const job of jobs) {
+      measured.push(await harness.measure(job, names));
+      // After every row, so that an interrupted run leaves what it has.
+      save(report(), file);
+    }
+    if (options.json) process.stdout.write(`${JSON.stringify(report(), null, 2)}\n`);
+    else process.stdout.write(`${formatTable(report(), measured, names).join("\n")}\n`);
     say(`written to ${file}`);
     const lost = jobs.filter((_, index) => measured[index]!.cells.get("ours")?.kind !== "times");
     if (lost.length > 0) say(`ours has no time for ${lost.map(jobName).join(", ")}`);
@@ -43,13 +48,17 @@ async function main(options: Options): Promise<number> {
 }
 
 /** Every run has a file of its own, so that two can be compared. */
-function save(report: Report): string {
-  const folder = new URL("../results/", import.meta.url);
+function resultFile({ machine, kind }: Report): string {
+  const folder = fileURLToPath(new URL("../results/", import.meta.url));
   mkdirSync(folder, { recursive: true });
-  const date = report.machine.date.slice(0, 19).replaceAll(":", "-");
-  const file = new URL(`${date}-${report.kind}-${report.machine.commit.replace("+", "-changed")}.json`, folder);
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-  return fileURLToPath(file);
+  const date = machine.date.slice(0, 19).replaceAll(":", "-");
+  return join(folder, `${date}-${kind}-${machine.commit.replace("+", "-changed")}.json`);
+}
+
+function save(report: Report, file: string): void {
+  const unfinished = `${file}.part`;
+  writeFileSync(unfinished, `${JSON.stringify(report, null, 2)}\n`);
+  renameSync(unfinished, file);
 }
 
 try {

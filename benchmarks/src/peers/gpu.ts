@@ -33,7 +33,8 @@ export async function shimNavigator(): Promise<string> {
   });
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new Error("Dawn finds no adapter");
-  return adapter.info.description || adapter.info.device;
+  const { description, device, vendor, architecture } = adapter.info;
+  return description || device || `${vendor} ${architecture}`.trim();
 }
 
 const peers = createRequire(new URL("../../peers/package.json", import.meta.url));

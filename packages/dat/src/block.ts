@@ -4,6 +4,7 @@ import { ChannelAttention } from "./channel-attention.ts";
 import { type DATConfig, isShifted } from "./config.ts";
 import { SpatialGateFeedForward } from "./ffn.ts";
 import { SpatialAttention } from "./spatial-attention.ts";
+import { transient } from "./transient.ts";
 import type { Size } from "./window.ts";
 import type { WindowTables } from "./window-tables.ts";
 
@@ -38,8 +39,10 @@ export class DATBlock extends Module {
 
   /** Tokens `(b, n, c)` of an image of `size` → the same shape. */
   forward(tokens: Tensor, size: Size, mode: Mode = inference): Tensor {
-    const attended = this.attn.forward(this.norm1.forward(tokens), size, mode);
-    const x = add(tokens, this.#dropPath.forward(attended, mode));
+    const x = transient(() => {
+      const attended = this.attn.forward(this.norm1.forward(tokens), size, mode);
+      return add(tokens, this.#dropPath.forward(attended, mode));
+    });
     const fed = this.ffn.forward(this.norm2.forward(x), size, mode);
     return add(x, this.#dropPath.forward(fed, mode));
   }

@@ -101,8 +101,11 @@ export class DAT extends Module {
           transient(() => layer.forward(tokens, size, mode)),
         );
       }
-      const deep = this.convAfterBody.forward(tokensToImage(this.norm.forward(tokens), size));
-      return leave(this.head.forward(add(deep, shallow)), this.mean, this.range);
+      const deep = transient(() => {
+        const image = tokensToImage(this.norm.forward(tokens), size);
+        return add(this.convAfterBody.forward(image), shallow);
+      });
+      return leave(this.head.forward(deep), this.mean, this.range);
     });
   }
 

@@ -148,10 +148,11 @@ export class SpatialAttention extends Module {
     const [v0, v1] = chunk(grow(values), 2, 1) as [Tensor, Tensor];
     const [first, second] = this.attns;
     const [table0, table1] = this.#tables.branches;
+    const [mask0, mask1] = masks ?? [null, null];
     const whole = cat(
       [
-        first.forward([q0, k0, v0], table0, masks ? masks[0] : null, mode),
-        second.forward([q1, k1, v1], table1, masks ? masks[1] : null, mode),
+        transient(() => first.forward([q0, k0, v0], table0, mask0, mode)),
+        transient(() => second.forward([q1, k1, v1], table1, mask1, mode)),
       ],
       1,
     );

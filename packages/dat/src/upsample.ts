@@ -2,6 +2,7 @@ import { Conv2d, type FieldNames, type Init, Module } from "@deplsr/nn";
 import { leakyRelu, pixelShuffle, type Tensor } from "@deplsr/tensor";
 import { type DATConfig, upsampleSteps } from "./config.ts";
 import { UPSAMPLE_NAMES } from "./keys.ts";
+import { replaced, transient } from "./transient.ts";
 
 /** Features `(b, c, h, w)` → image `(b, inChannels, s·h, s·w)`, s the scale of the configuration. */
 export type Head = Module & { forward(features: Tensor): Tensor };
@@ -48,8 +49,11 @@ class SteppedHead extends Module {
   }
 
   forward(features: Tensor): Tensor {
-    let y = leakyRelu(this.convBeforeUpsample[0].forward(features), 0.01);
-    for (const [i, factor] of this.#factors.entries()) y = pixelShuffle(this.steps[2 * i]!.forward(y), factor);
+    let y = transient(() => leakyRelu(this.convBeforeUpsample[0].forward(features), 0.01));
+    for (const [i, factor] of this.#factors.entries()) {
+      const enlarge = (): Tensor => pixelShuffle(this.steps[2 * i]!.forward(y), factor);
+      y = replaced(y, transient(enlarge));
+    }
     return this.convLast.forward(y);
   }
 }

@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 
-export { filter2d, kernelTensor } from "./blur.ts";
+export { blurImages, filter2d, kernelTensor } from "./blur.ts";
 export { type BlurKernel, type BlurKernelSpec, blurKernel, covariance, padKernel } from "./blur-kernel.ts";
 export {
   captionParts,

@@ -12,7 +12,7 @@ import {
   type Tensor,
   transpose,
 } from "@deplsr/tensor";
-import { filter2d, kernelTensor } from "./blur.ts";
+import { blurImages } from "./blur.ts";
 import { type BlurKernelSpec, blurKernel } from "./blur-kernel.ts";
 import type { SemanticDraw } from "./draw.ts";
 import { diffJpeg } from "./jpeg.ts";
@@ -107,7 +107,7 @@ function stage(images: Tensor, draws: readonly SemanticDraw[], index: 0 | 1): Te
 }
 
 function blur(images: Tensor, kernels: readonly BlurKernelSpec[]): Tensor {
-  return filter2d(images, kernelTensor(images.device, kernels.map(blurKernel)));
+  return blurImages(images, kernels.map(blurKernel));
 }
 
 /** Flips and transposes the images whose draws say so. */

@@ -1,6 +1,6 @@
 import { backward, Device, requireGrad, scope, sum } from "@deplsr/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { filter2d, kernelTensor } from "../src/blur.ts";
+import { blurImages, filter2d, kernelTensor } from "../src/blur.ts";
 import { blurKernel } from "../src/blur-kernel.ts";
 import { expectWithin, probe, waves, waveTensor } from "./waves.ts";
 
@@ -85,7 +85,36 @@ describe("filter2d", () => {
       const image = device.zeros([2, 3, 8, 4]);
       expect(() => filter2d(image, device.zeros([3, 5, 5]))).toThrow("kernel [3, 5, 5]");
       expect(() => filter2d(image, device.zeros([4, 4]))).toThrow("with k odd");
-      expect(() => filter2d(image, device.zeros([9, 9]))).toThrow("4 x 8 pixels are too small for a kernel of 9 x 9");
+      expect(() => filter2d(image, device.zeros([9, 9]))).toThrow(
+        "4 x 8 pixels are too small for a kernel of 9 pixels",
+      );
+      return null;
+    });
+  });
+});
+
+describe("blurImages", () => {
+  const iso = blurKernel({ type: "iso", size: 5, sigma: 1.2 });
+  const round = blurKernel({ type: "aniso", size: 9, sigmaX: 2, sigmaY: 2, theta: 0.3 });
+  const sinc = blurKernel({ type: "sinc", size: 7, cutoff: 2 });
+
+  it.each([
+    ["of rows and columns", [iso, round]],
+    ["of other kernels, too", [iso, sinc]],
+    ["that turn", [skewed, iso]],
+  ])("is filter2d for batches %s", async (_, kernels) => {
+    using image = waveTensor(device, 2, 32, 40);
+    using fast = scope(() => blurImages(image, kernels));
+    using plain = scope(() => filter2d(image, kernelTensor(device, kernels)));
+    const [a, b] = [await fast.data(), await plain.data()];
+    for (let i = 0; i < a.length; i++) expect(Math.abs(a[i]! - b[i]!)).toBeLessThan(2e-6);
+  });
+
+  it("leaves images alone that are not blurred, and wants a kernel for each", () => {
+    scope(() => {
+      const image = waveTensor(device, 1, 8, 8);
+      expect(blurImages(image, [blurKernel({ type: "iso", size: 1, sigma: 0 })])).toBe(image);
+      expect(() => blurImages(image, [iso, iso])).toThrow("2 kernels for images [1, 3, 8, 8]");
       return null;
     });
   });

@@ -3,12 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   addGaussianNoise,
   addPoissonNoise,
+  blurImages,
   blurKernel,
   degradeSemantic,
   diffJpeg,
   drawSemantic,
-  filter2d,
-  kernelTensor,
   resize,
   SEMANTIC_OPTIONS,
   type SemanticDraw,
@@ -81,14 +80,13 @@ describe("degradeSemantic", () => {
     ]) {
       using expected = scope(() => {
         const rng = new Rng(draw.seed).fork("noise of stage 2");
-        const kernel = kernelTensor(device, [blurKernel(draw.kernels[1])]);
-        let x = filter2d(waveTensor(device, 1, 32, 24), kernel);
+        let x = blurImages(waveTensor(device, 1, 32, 24), [blurKernel(draw.kernels[1])]);
         x =
           draw.noise.type === "gaussian"
             ? addGaussianNoise(x, { sigma: draw.noise.sigma, draw: (shape) => randn(device, shape, rng) })
             : addPoissonNoise(x, { scale: draw.noise.scale, draw: (rate) => poisson(rate, rng) });
         x = diffJpeg(x, { quality: draw.quality });
-        if (draw.sinc) x = filter2d(x, kernelTensor(device, [blurKernel(draw.sinc)]));
+        if (draw.sinc) x = blurImages(x, [blurKernel(draw.sinc)]);
         return resize(x, "bicubic", { size: [draw.lqSize, draw.lqSize] });
       });
       expect(distance(await degrade([draw]), [...(await expected.data())])).toBe(0);
@@ -145,7 +143,9 @@ describe("degradeSemantic", () => {
       expect(() => degradeSemantic(images, [clean, { ...clean, lqSize: 8 }])).toThrow("must share lqSize");
       expect(() => degradeSemantic(device.zeros([1, 1, 32, 24]), [clean])).toThrow("images [1, 1, 32, 24]");
       const wide = { ...clean, kernels: [clean.kernels[0], { type: "iso", size: 19, sigma: 2.9 }] } as const;
-      expect(() => degradeSemantic(device.zeros([1, 3, 9, 32]), [wide])).toThrow("32 x 9 pixels are too small");
+      expect(() => degradeSemantic(device.zeros([1, 3, 9, 32]), [wide])).toThrow(
+        "32 x 9 pixels are too small for a kernel of 19 pixels",
+      );
       return null;
     });
   });

@@ -116,14 +116,12 @@ describe("RealDAT tiny A", () => {
     model.dispose();
   });
 
-  it("gives the published output, and the plain DAT's without a prompt", async () => {
+  it("gives the published output, and so does the plain DAT", async () => {
     const model = realDAT(TINY_A);
     const out = noGrad(() => model.forward(images, { prompt }));
     expect(out.shape).toEqual([2, 3, 72, 80]);
     await expectPublished(out, 12900.544333, 19753.593, [0.2222946, 0.2751676, -0.1207835, 0.2971473]);
     expect(Math.abs((await digest(out)).last - 0.3614232)).toBeLessThan(2e-4);
-    const unprompted = await noGrad(() => model.forward(images)).data();
-    expect(unprompted).toEqual(await noGrad(() => model.dat.forward(images)).data());
     model.dispose();
 
     const dat = plainDAT(TINY_A);
@@ -156,30 +154,6 @@ describe("RealDAT tiny A", () => {
     expect((await digest(runningVar)).sum).toBeCloseTo(92.679815, 2);
     model.dispose();
   });
-
-  it("has gradients that foretell the loss", async () => {
-    const model = realDAT(TINY_A);
-    const target = waves(device, [2, 3, 72, 80]);
-    const lossOf = (): Tensor =>
-      l1Loss(model.forward(images, { prompt, mode: { training: true, rng: new Rng(0) } }), target);
-    const gradients = backward(lossOf());
-    const parameters = model.parameters();
-    for (const name of ["layers.0.blocks.0.attn.qkv.weight", "fusion_blocks.1.attn.attn_d.kv.weight"]) {
-      const parameter = parameters.get(name)!;
-      const gradient = gradients.get(parameter)!;
-      const { norm } = await digest(gradient);
-      const start = clone(parameter);
-      const length = 2e-3;
-      const at = async (step: number): Promise<number> => {
-        assign(parameter, add(start, mul(gradient, (step * length) / norm)));
-        return await noGrad(lossOf).item();
-      };
-      const slope = ((await at(1)) - (await at(-1))) / (2 * length);
-      expect(Math.abs(slope / norm - 1), name).toBeLessThan(3e-3);
-      assign(parameter, start);
-    }
-    model.dispose();
-  });
 });
 
 describe("RealDAT tiny B", () => {
@@ -209,6 +183,37 @@ describe("RealDAT tiny B", () => {
 });
 
 describe("RealDAT", () => {
+  it("is a plain DAT without a prompt", async () => {
+    const model = realDAT(TINY_B);
+    const unprompted = await noGrad(() => model.forward(images)).data();
+    expect(unprompted).toEqual(await noGrad(() => model.dat.forward(images)).data());
+    model.dispose();
+  });
+
+  it("has gradients that foretell the loss", async () => {
+    const model = realDAT(TINY_B);
+    const target = waves(device, [2, 3, 36, 40]);
+    const lossOf = (): Tensor =>
+      l1Loss(model.forward(images, { prompt, mode: { training: true, rng: new Rng(0) } }), target);
+    const gradients = backward(lossOf());
+    const parameters = model.parameters();
+    for (const name of ["conv_first.weight", "layers.1.blocks.1.ffn.fc1.weight"]) {
+      const parameter = parameters.get(name)!;
+      const gradient = gradients.get(parameter)!;
+      const { norm } = await digest(gradient);
+      const start = clone(parameter);
+      const length = 1e-3; // the loss is strongly curved: two images a batch normalisation
+      const at = async (step: number): Promise<number> => {
+        assign(parameter, add(start, mul(gradient, (step * length) / norm)));
+        return await noGrad(lossOf).item();
+      };
+      const slope = ((await at(1)) - (await at(-1))) / (2 * length);
+      expect(Math.abs(slope / norm - 1), name).toBeLessThan(3e-3);
+      assign(parameter, start);
+    }
+    model.dispose();
+  });
+
   it("refuses a prompt that does not fit", () => {
     const model = new RealDAT(TINY_B, init);
     const content = device.zeros([2, 1, 256]);

@@ -2,10 +2,10 @@ import { findAdapter } from "#platform";
 import type { Backend, BackendInfo, MemoryReport } from "./backend.ts";
 import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
-import { bytesPerElement, type Data, type DType, defaultDType, encode } from "./dtype.ts";
+import { bytesPerElement, type Data, type DType, defaultDType, encode, isFloat } from "./dtype.ts";
 import { env } from "./env.ts";
 import { DeviceError, describe, ShapeError } from "./errors.ts";
-import { constant } from "./expr/expr.ts";
+import { constant, param } from "./expr/expr.ts";
 import { denseLayout } from "./layout.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
@@ -92,7 +92,10 @@ export class Device {
     checkShape("full", shape);
     const dtype = options.dtype ?? "f32";
     const out = empty(this, shape, dtype, options.label ?? "full");
-    this.backend.pointwise({ out: out.view(), tree: constant(value, dtype), leaves: [], params: [] });
+    // A param, so that every number shares one kernel; whole numbers beyond 2^24 would not survive as the f32 it travels in.
+    const exact = isFloat(dtype) || Math.abs(value) < 2 ** 24;
+    const tree = exact ? param(0, dtype) : constant(value, dtype);
+    this.backend.pointwise({ out: out.view(), tree, leaves: [], params: exact ? [value] : [] });
     return out;
   }
 

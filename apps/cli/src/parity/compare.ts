@@ -13,7 +13,10 @@ export interface Comparison {
   readonly pass: boolean;
   /** Largest |a − b|. */
   readonly absolute: number;
-  /** `absolute` relative to max|b|; 0 where that is 0. */
+  /**
+   * `absolute` relative to what the rule's `rel` is relative to: max|b| and its constants, so that gradients which are zero but for
+   * rounding are measured by the floor. Without `rel`: to max|b|; 0 where that is 0.
+   */
   readonly relative: number;
   /** `absolute` relative to the bound of the rule; above 1 needs a `fraction`. Orders the tensors of a case. */
   readonly strain: number;
@@ -55,7 +58,8 @@ export function compareValues(
     ? 0
     : (rule.rel ?? 0) * largest + (rule.abs ?? 0) + (rule.floor ?? 0) * largestGradient;
   const limit = isInteger(expected) ? rule.level : rule.step;
-  const numbers = { absolute, relative: largest === 0 ? 0 : absolute / largest, strain: absolute / bound || 0 };
+  const scale = rule.rel && bound > 0 ? bound / rule.rel : largest;
+  const numbers = { absolute, relative: scale === 0 ? 0 : absolute / scale, strain: absolute / bound || 0 };
   if (absolute <= bound) return { pass: true, ...numbers };
   const exceeding = countExceeding(data, stored, bound);
   const share = exceeding / stored.length;

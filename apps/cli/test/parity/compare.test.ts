@@ -28,6 +28,9 @@ describe("compareValues", () => {
     expect([absolute, relative, strain]).toEqual([0.5, 0.125, 2]);
     expect(problem).toBe("1.5 at 0 instead of 1; 1 of 3 values differ too much");
     expect(compare([1], floats(0), { abs: 2 }).relative).toBe(0);
+    // A gradient that is zero but for rounding: relative to the floor of 0.5 · 8 at rel 0.25.
+    expect(compare([1], floats(0), { rel: 0.25, floor: 0.5 }, 8).relative).toBe(0.0625);
+    expect(compare([1.5], floats(1), { rel: 0.25 }).relative).toBe(0.5);
   });
 
   it("lets a share of the values exceed the bound, by a step at most", () => {

@@ -192,8 +192,12 @@ const COSTLY: ReadonlySet<string> = new Set([
   "sqrt",
 ]);
 
-/** Distinct nodes, and a weight in which a transcendental function counts as six additions. */
-export function measure(tree: Expr): { nodes: number; weight: number } {
+const sizes = new WeakMap<Expr, { readonly nodes: number; readonly weight: number }>();
+
+/** Distinct nodes, and a weight in which a transcendental function counts as six additions. Kept beside the tree. */
+export function measure(tree: Expr): { readonly nodes: number; readonly weight: number } {
+  const known = sizes.get(tree);
+  if (known) return known;
   const seen = new Set<Expr>();
   let weight = 0;
   const walk = (x: Expr): void => {
@@ -203,7 +207,9 @@ export function measure(tree: Expr): { nodes: number; weight: number } {
     for (const child of children(x)) walk(child);
   };
   walk(tree);
-  return { nodes: seen.size, weight };
+  const size = { nodes: seen.size, weight };
+  sizes.set(tree, size);
+  return size;
 }
 
 /** A text that is equal for trees that compute the same thing the same way: the key of a compiled kernel. */

@@ -2,6 +2,7 @@ import { record } from "../autograd.ts";
 import type { View } from "../backend.ts";
 import { type DType, isFloat, promote } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
+import { compose, OPERAND, type Part } from "../expr/compose.ts";
 import { derivative } from "../expr/derivative.ts";
 import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
@@ -23,29 +24,6 @@ const RECOMPUTE_WEIGHT = 12;
 /** What may be recomputed for every element that it is broadcast to. */
 const BROADCAST_WEIGHT = 3;
 
-/** Pending or stored, as a tree over views of `shape`. */
-interface Part {
-  readonly tree: Expr;
-  readonly leaves: readonly View[];
-  readonly params: readonly number[];
-  readonly nodes: number;
-}
-
-function storedPart(x: Tensor, shape: Shape, op: string): Part {
-  const view = x.view(op);
-  return {
-    tree: E.leaf(0, x.dtype),
-    leaves: [{ ...view, layout: expandLayout(view.layout, shape) }],
-    params: [],
-    nodes: 1,
-  };
-}
-
-function pendingPart(value: Pending, shape: Shape): Part {
-  const leaves = value.leaves.map((view) => ({ ...view, layout: expandLayout(view.layout, shape) }));
-  return { tree: value.tree, leaves, params: value.params, nodes: value.nodes };
-}
-
 /** True when the pending tree of an operand is better taken into its consumer than computed on its own. */
 function absorbs(value: Pending, x: Tensor, shape: Shape): boolean {
   if (value.consumers > 0 && value.weight > RECOMPUTE_WEIGHT) return false;
@@ -61,38 +39,34 @@ function evaluate(
   shape: Shape,
 ): Tensor {
   const device = deviceOf(op, ...operands);
-  const views: View[] = [];
+  const leaves: View[] = [];
   const numbers = [...params];
-  let nodes = E.measure(tree).nodes;
-  const parts = operands.map((x, i) => {
+  let { nodes } = E.measure(tree);
+  const parts = operands.map((x, i): Part => {
     const value = x.value(op);
     const others = operands.length - i - 1;
-    if (value.kind === "pending" && absorbs(value, x, shape)) {
-      const fits =
-        views.length + value.leaves.length + others <= MAX_LEAVES &&
-        nodes + value.nodes <= MAX_NODES &&
-        numbers.length + value.params.length <= MAX_PARAMS;
-      if (fits) {
-        value.consumers++;
-        return merge(pendingPart(value, shape), views, numbers);
-      }
-    }
-    return merge(storedPart(x, shape, op), views, numbers);
+    const fits =
+      value.kind === "pending" &&
+      absorbs(value, x, shape) &&
+      leaves.length + value.leaves.length + others <= MAX_LEAVES &&
+      nodes + value.nodes <= MAX_NODES &&
+      numbers.length + value.params.length <= MAX_PARAMS;
+    if (!fits) return { tree: OPERAND[x.dtype], leaves: [enter(x.view(op), shape, leaves)], firstParam: 0 };
+    value.consumers++;
+    nodes += value.nodes;
+    const firstParam = numbers.length;
+    numbers.push(...value.params);
+    return { tree: value.tree, leaves: value.leaves.map((view) => enter(view, shape, leaves)), firstParam };
   });
-  const whole = E.substitute(
-    tree,
-    (index, dtype) => E.cast(parts[index]!, dtype),
-    (index, dtype) => E.param(index, dtype),
-  );
-  const { nodes: count, weight } = E.measure(whole);
-  nodes = count;
+  const whole = compose(tree, parts);
+  const size = E.measure(whole);
   const pending: Pending = {
     kind: "pending",
     tree: whole,
-    leaves: views,
+    leaves,
     params: numbers,
-    nodes,
-    weight,
+    nodes: size.nodes,
+    weight: size.weight,
     consumers: 0,
     compute: undefined,
   };
@@ -100,21 +74,13 @@ function evaluate(
   return new Tensor(device, pending, shape, whole.dtype, op);
 }
 
-/** Enters a part's leaves and params into the common lists (equal leaves once) and renumbers its tree. */
-function merge(part: Part, views: View[], numbers: number[]): Expr {
-  const at = part.leaves.map((view) => {
-    const known = views.findIndex(
-      (other) => other.storage === view.storage && other.dtype === view.dtype && sameLayout(other.layout, view.layout),
-    );
-    return known >= 0 ? known : views.push(view) - 1;
-  });
-  const first = numbers.length;
-  numbers.push(...part.params);
-  return E.substitute(
-    part.tree,
-    (index, dtype) => E.leaf(at[index]!, dtype),
-    (index, dtype) => E.param(first + index, dtype),
+/** Adds a view, broadcast to `shape`, to the leaves, or finds it there. Returns its number. */
+function enter(view: View, shape: Shape, leaves: View[]): number {
+  const layout = expandLayout(view.layout, shape);
+  const known = leaves.findIndex(
+    (other) => other.storage === view.storage && other.dtype === view.dtype && sameLayout(other.layout, layout),
   );
+  return known >= 0 ? known : leaves.push({ ...view, layout }) - 1;
 }
 
 function sameLayout(a: Layout, b: Layout): boolean {

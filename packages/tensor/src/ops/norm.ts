@@ -165,8 +165,8 @@ function withBatchStatistics(
 }
 
 /**
- * `x / max(‖x‖, eps)` along axes, Euclidean length. Shape kept; the gradient at the zero vector is `dy / eps`.
- * @param options.dim one axis or several, default the last; eps defaults to 1e-12
+ * `x / max(‖x‖, eps)` along one axis or several (`dim`, default the last), Euclidean length; `eps` defaults to 1e-12. Shape kept;
+ * the gradient at the zero vector is `dy / eps`.
  */
 export function l2Normalize(
   x: Tensor,

@@ -17,8 +17,8 @@ await device.sync();
 `;
 
 /** Runs the program in a process of its own, since the variables are read once. */
-async function stderrWith(variables: Record<string, string>): Promise<string> {
-  const args = ["--import", "tsx", "--conditions", "@deplsr/source", "--input-type=module", "--eval", program];
+async function stderrWith(variables: Record<string, string>, code = program): Promise<string> {
+  const args = ["--import", "tsx", "--conditions", "@deplsr/source", "--input-type=module", "--eval", code];
   const { stderr } = await run(process.execPath, args, { cwd: root, env: { ...process.env, ...variables } });
   return stderr;
 }
@@ -30,6 +30,17 @@ it("tells the adapter, each launch with its operands, the WGSL, and what was nev
   expect(text).toContain("@compute @workgroup_size(WG)");
   expect(text).toMatch(/\d+ launches of \d+ kernels; \d+ buffers made/);
   expect(text).toMatch(/[1-9]\d* buffers with \d+ bytes were never given back/);
+});
+
+it("submits launch by launch, to name the one that fails, with the same results", async () => {
+  const code = `
+import { Device } from "@deplsr/tensor";
+const device = await Device.request();
+let x = device.tensor([1, 2, 3]);
+for (let i = 0; i < 5; i++) { x = x.add(1); x.dense(); }
+console.error("result", await x.data());
+`;
+  expect(await stderrWith({ DEPLSR_DEBUG: "1" }, code)).toMatch(/result Float32Array\(3\) \[ 6, 7, 8 \]/);
 });
 
 it("writes a timeline for a trace viewer", async () => {

@@ -1,9 +1,10 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import type { WebGPUBackend } from "../../src/backends/webgpu/backend.ts";
 import {
   avgPool2d,
   backward,
   conv2d,
-  type Device,
+  Device,
   maxPool2d,
   mul,
   requireGrad,
@@ -28,25 +29,26 @@ function random(shape: readonly number[], seed: number): NdArray {
   );
 }
 
-const tensor = ({ data, shape }: NdArray): Tensor => device.tensor(data, shape);
+const tensor = ({ data, shape }: NdArray, on = device): Tensor => on.tensor(data, shape);
 
 /** Result and both gradients against the definition. */
 async function checkConv(
   xShape: readonly number[],
   weightShape: readonly number[],
   options: ReferenceConv,
+  on = device,
 ): Promise<void> {
   const x = random(xShape, 1);
   const weight = random(weightShape, 2);
   const expected = conv2dReference(x, weight, undefined, options);
   const dy = random(expected.shape, 3);
   const { dx, dWeight } = conv2dGradients(x, weight, dy, options);
-  const [xs, ws] = [requireGrad(tensor(x)), requireGrad(tensor(weight))];
+  const [xs, ws] = [requireGrad(tensor(x, on)), requireGrad(tensor(weight, on))];
   const y = conv2d(xs, ws, options);
   expect(y.shape).toEqual(expected.shape);
   const what = `[${xShape.join()}] * [${weightShape.join()}] ${JSON.stringify(options)}`;
   expectClose(await y.data(), expected.data, { rel: 2e-6 }, what);
-  const gradients = backward(y, { grad: tensor(dy) });
+  const gradients = backward(y, { grad: tensor(dy, on) });
   expectClose(await gradients.get(xs)!.data(), dx, { rel: 2e-6 }, `${what} dx`);
   expectClose(await gradients.get(ws)!.data(), dWeight, { rel: 5e-6 }, `${what} dWeight`);
 }
@@ -99,6 +101,19 @@ describe("conv2d", () => {
     it(`agrees with its definition: ${name}`, () => checkConv(x, weight, options));
   }
 
+  it.each([
+    ["subgroups of a known size", { subgroupSize: 0 }],
+    ["the cores of a software adapter", { software: false }],
+  ])("agrees with its definition without %s", async (_, facts) => {
+    // What the device says of itself, before its first kernel is made.
+    const other = await Device.request();
+    Object.assign((other.backend as WebGPUBackend).gpu, facts);
+    for (const name of ["3x3 same", "groups with stride", "depthwise 3x3 in odd sizes", "depthwise with stride"]) {
+      await checkConv(...cases[name]!, other);
+    }
+    other.destroy();
+  });
+
   it("sums a long batch in slices", () => checkConv([3, 2, 64, 96], [3, 2, 3, 3], { padding: [1, 1] }));
 
   it("works in parts where the columns are larger than the workspace", async () => {
@@ -128,6 +143,11 @@ describe("conv2d", () => {
     checkConv([1, 70, 256, 256], [1, 70, 4, 4], { stride: [2, 2], padding: [1, 1] }));
 
   it("works in parts over the images of a batch", () => checkConv([17, 1, 512, 512], [1, 1, 2, 1], {}));
+
+  it("covers an image with more vectors than one grid axis holds", async () => {
+    const y = await conv2d(device.ones([1, 1, 1500, 1500]), device.tensor([3], [1, 1, 1, 1])).data();
+    expect(y.every((value) => value === 3)).toBe(true);
+  });
 
   it("takes an empty batch", async () => {
     const weight = requireGrad(device.ones([4, 3, 3, 3]));

@@ -30,6 +30,16 @@ describe("matmul", () => {
     });
   });
 
+  it("takes more rows than one launch has workgroups for", async () => {
+    const rows = 65_535 * 8 + 9;
+    const y = T.matmul(gpu.arange(rows).reshape([rows, 1]), gpu.tensor([1, 2, 0, -1], [1, 4]));
+    expectClose(
+      await T.narrow(y, 0, rows - 2, 2).data(),
+      [rows - 2, 2 * rows - 4, 0, 2 - rows, rows - 1, 2 * rows - 2, 0, 1 - rows],
+      { rel: 0, abs: 0 },
+    );
+  });
+
   it("broadcasts batches, and sums the gradient of what was broadcast", async () => {
     const spread = (count: number) => (a: never, b: never) => {
       const one = b as ReturnType<typeof ndarray>;

@@ -152,7 +152,10 @@ export class LaunchQueue {
         slot += Math.ceil(entry.uniforms.byteLength / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
       pass.dispatchWorkgroups(entry.grid[0], entry.grid[1], entry.grid[2]);
       // Each launch by itself, so that a validation error names its kernel instead of the submission.
-      if (careful) this.#gpu.guarded(finish, entry.kernel.name);
+      if (careful) {
+        this.#gpu.guarded(finish, entry.kernel.name);
+        lastKernel = undefined;
+      }
     }
     if (profiler) {
       pass?.end();

@@ -43,6 +43,14 @@ export function partsOf(geometry: ConvGeometry, bytesPerInputRow: number): Part[
   return parts;
 }
 
+/** A convolution whose window does not look around: pixels need no rows, so the image is one long one. */
+export function flattened(geometry: ConvGeometry): ConvGeometry {
+  const { kernel: k, stride, padding, height, width } = geometry;
+  const pointwise = [...k, ...stride].every((size) => size === 1) && padding.every((size) => size === 0);
+  if (!pointwise) return geometry;
+  return { ...geometry, height: 1, width: height * width, outHeight: 1, outWidth: height * width };
+}
+
 /**
  * One thread reads around one vector of columns in one row of one channel, and writes it once for each horizontal tap:
  * `s[plane, kx, row, ox] = x[plane, top + row, ox·stride + kx·dilation − left]`, zero outside the image.
@@ -140,86 +148,6 @@ export function paddedRows(gpu: WebGPU, x: View, geometry: ConvGeometry, image: 
   const asTheyAre = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] } as const;
   const part = { image, images, row: 0, rows: height };
   return shiftedRows(gpu, x, { ...geometry, ...asTheyAre, outHeight: height, outWidth: width }, part);
-}
-
-/** One thread writes four channels of one pixel: `t[plane, row, col, c]` from `x`, zero outside the image and past the last channel. */
-const channelsLastKernel = kernel("conv-channels-last", () => ({
-  inputs: { x: "f32" },
-  outputs: { t: "vec4f" },
-  uniforms: {
-    count: "u32",
-    planeFrom: "u32",
-    channels: "u32",
-    vectors: "u32",
-    height: "u32",
-    width: "u32",
-    rows: "u32",
-    cols: "u32",
-    top: "i32",
-    left: "i32",
-  },
-  workgroupSize: WG,
-  source: `
-@compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
-    let col = i % u.cols;
-    let row = (i / u.cols) % u.rows;
-    let rest = i / (u.cols * u.rows);
-    let vector = rest % u.vectors;
-    let plane = rest / u.vectors;
-    let iy = i32(row) + u.top;
-    let ix = i32(col) - u.left;
-    var v = vec4f();
-    if (iy >= 0 && iy < i32(u.height) && ix >= 0 && ix < i32(u.width)) {
-      let area = u.height * u.width;
-      let c = vector * 4u + vec4u(0u, 1u, 2u, 3u);
-      let at = (plane + u.planeFrom) * u.channels * area + u32(iy) * u.width + u32(ix) + min(c, vec4u(u.channels - 1u)) * area;
-      v = select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), c < vec4u(u.channels));
-    }
-    t[((plane * u.rows + row) * u.cols + col) * u.vectors + vector] = v;
-  }
-}`,
-}));
-
-/** Pixel by pixel, the channels of a group side by side in whole vectors; padding included. */
-export interface ChannelsLast {
-  readonly view: View;
-  readonly rows: number;
-  readonly cols: number;
-  /** Vectors of a pixel. */
-  readonly vectors: number;
-  readonly release: () => void;
-}
-
-/** The part of `x (b, c, h, w)` that a convolution looks at, as (b, groups, rows, cols, c / groups). */
-export function channelsLast(gpu: WebGPU, x: View, geometry: ConvGeometry, part: Part): ChannelsLast {
-  const { height, width, outWidth, kernel: taps, stride, padding, dilation, groups } = geometry;
-  const channels = geometry.channels / groups;
-  const vectors = Math.ceil(channels / 4);
-  const rows = inputRows(geometry, part.rows);
-  const cols = (outWidth - 1) * stride[1] + (taps[1] - 1) * dilation[1] + 1;
-  const count = part.images * groups * vectors * rows * cols;
-  const storage = gpu.pool.take(count * 16, "convolution pixels");
-  const view: View = { storage, layout: denseLayout([count * 4]), dtype: "f32" };
-  channelsLastKernel.run(gpu, {
-    template: {},
-    operands: { x, t: view },
-    uniforms: {
-      count,
-      planeFrom: part.image * groups,
-      channels,
-      vectors,
-      height,
-      width,
-      rows,
-      cols,
-      top: part.row * stride[0] - padding[0],
-      left: padding[1],
-    },
-    workgroups: gridStride(gpu, count, WG),
-  });
-  return { view, rows, cols, vectors, release: () => storage.release() };
 }
 
 /**

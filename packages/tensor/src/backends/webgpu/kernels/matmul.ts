@@ -4,6 +4,8 @@ import type { WebGPU } from "../device.ts";
 import { kernel } from "../kernel.ts";
 import { copy } from "./copy.ts";
 
+type Grid = readonly [x: number, y: number, z: number];
+
 const UNIFORMS = {
   m: "u32",
   n: "u32",
@@ -18,7 +20,7 @@ const UNIFORMS = {
   bOuter: "u32",
   bInner: "u32",
   bFrom: "u32",
-  zFirst: "u32",
+  firstGroup: "vec4u",
 } as const;
 
 /** Stores one row's four columns: as a vector where rows of the output are aligned, else one by one inside the matrix. */
@@ -50,10 +52,10 @@ const broadcastKernel = kernel("matmul", ({ rows, wide }: { rows: number; wide: 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let cols = (u.n + 3u) / 4u;
-  let col = group.x * WG + lane;
+  let col = (group.x + u.firstGroup.x) * WG + lane;
   let at = min(col, cols - 1u);
-  let row = group.y * ${rows}u;
-  let batch = group.z + u.zFirst;
+  let row = (group.y + u.firstGroup.y) * ${rows}u;
+  let batch = group.z + u.firstGroup.z;
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
   let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner + at;
   ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f();`)}
@@ -65,7 +67,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   if (full < u.k) {
     ${each((r) => `let a${r} = a[from${r} + min(full + lane, u.k - 1u) * u.aCol];`)}
-    ${lanes.map((lane) => `if (full + ${lane}u < u.k) { let v = b[bBase + (full + ${lane}u) * u.bRow];\n    ${multiply(lane)} }`).join("\n    ")}
+    for (var l = 0u; full + l < u.k; l++) {
+      let v = b[bBase + (full + l) * u.bRow];
+      ${each((r) => `acc${r} = fma(vec4f(subgroupShuffle(a${r}, l)), v, acc${r});`)}
+    }
   }
   if (col < cols) {
     ${each((r) => `if (row + ${r}u < u.m) { ${store(wide, `row + ${r}u`, `acc${r}`)} }`)}
@@ -86,10 +91,10 @@ const plainKernel = kernel("matmul-plain", ({ rows, wide }: { rows: number; wide
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let cols = (u.n + 3u) / 4u;
-  let col = group.x * WG + lane;
+  let col = (group.x + u.firstGroup.x) * WG + lane;
   if (col >= cols) { return; }
-  let row = group.y * ${rows}u;
-  let batch = group.z + u.zFirst;
+  let row = (group.y + u.firstGroup.y) * ${rows}u;
+  let batch = group.z + u.firstGroup.z;
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
   let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner + col;
   ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f();`)}
@@ -116,7 +121,8 @@ export function matmul(gpu: WebGPU, { a, b, out }: MatmulCall): void {
   const lanes = gpu.subgroupSize || 32;
   const template = { rows, wide: n % 4 === 0 };
   const variant = gpu.subgroupSize > 0 ? broadcastKernel : plainKernel;
-  for (let zFirst = 0; zFirst < batch; zFirst += 65535) {
+  const grid = [Math.ceil(Math.ceil(n / 4) / lanes), Math.ceil(m / rows), batch] as const;
+  for (const { first, count } of pieces(grid)) {
     variant.run(gpu, {
       template,
       operands: { a, b: right, y: out },
@@ -134,12 +140,23 @@ export function matmul(gpu: WebGPU, { a, b, out }: MatmulCall): void {
         bOuter: bOuter / 4,
         bInner: bInner / 4,
         bFrom: right.layout.offset / 4,
-        zFirst,
+        firstGroup: first,
       },
-      workgroups: [Math.ceil(Math.ceil(n / 4) / lanes), Math.ceil(m / rows), Math.min(65535, batch - zFirst)],
+      workgroups: count,
     });
   }
   if (!ready) right.storage.release();
+}
+
+/** A grid cut so that no dimension exceeds the 65,535 workgroups of a launch. */
+function* pieces([x, y, z]: Grid): Generator<{ readonly first: Grid; readonly count: Grid }> {
+  const limit = 65_535;
+  const rest = (size: number, first: number): number => Math.min(limit, size - first);
+  for (let k = 0; k < z; k += limit) {
+    for (let j = 0; j < y; j += limit) {
+      for (let i = 0; i < x; i += limit) yield { first: [i, j, k], count: [rest(x, i), rest(y, j), rest(z, k)] };
+    }
+  }
 }
 
 function vectorColumns(b: View): boolean {
