@@ -108,6 +108,21 @@ describe("functions", () => {
   });
 });
 
+describe("auto", () => {
+  it("is a hardware GPU where there is one, else the CPU, with the reason", async () => {
+    const device = await T.Device.request({ backend: "auto", adapter: "auto" });
+    if (device.info.backend === "cpu") expect(device.info.reason).toContain("no hardware GPU");
+    else expect(device.info.kind).toBe("hardware");
+    device.destroy();
+  });
+
+  it("says what it is", async () => {
+    const device = await T.Device.request({ backend: "cpu", threads: 2 });
+    expect(device.info.adapter).toMatch(/^CPU, WASM SIMD( \+ relaxed)?, 2 threads$/);
+    device.destroy();
+  });
+});
+
 describe("random words", () => {
   it("are the host's, wherever a draw begins", async () => {
     const device = deviceWith({ threads: 2 });

@@ -23,6 +23,8 @@ export interface CpuOptions {
   readonly relaxed?: boolean;
   /** Bytes of memory it may take, at most 4 GiB. */
   readonly memoryLimit?: number;
+  /** Why the CPU was chosen; default that it was asked for. */
+  readonly reason?: string;
 }
 
 /**
@@ -57,7 +59,8 @@ export class CpuBackend implements Calls.Backend {
     const simd = relaxed ? "SIMD + relaxed" : "SIMD";
     const count = threads === 1 ? "1 thread" : `${threads} threads`;
     const adapter = `CPU, WASM ${simd}, ${count}`;
-    const reason = shared ? "no GPU is needed for it" : "the page is not cross-origin isolated, so one thread";
+    const chosen = options.reason ?? "the CPU was asked for";
+    const reason = shared ? chosen : `${chosen}; one thread, since the page is not cross-origin isolated`;
     if (env().debug >= 1) console.error(`deplsr: ${adapter}: ${reason}`);
     return new CpuBackend(engine, {
       backend: "cpu",
