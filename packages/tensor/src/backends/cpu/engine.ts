@@ -158,7 +158,11 @@ export class CpuEngine {
     // In pieces, since optimised code takes over between calls only.
     const grain = Math.max(1, Math.ceil((units * PIECE_COST) / (cost + 1)));
     for (let begin = 0; begin < units; begin += grain) {
-      this.#runner.call(kernel, args, begin, Math.min(units, begin + grain));
+      try {
+        this.#runner.call(kernel, args, begin, Math.min(units, begin + grain));
+      } catch (cause) {
+        throw new DeviceError(`${name} failed on the CPU over ${units} units: ${String(cause)}`, { cause });
+      }
     }
     if (env().debug >= 2) {
       console.error(`deplsr: ${name} [${units}] ${((performance.now() - start) * 1000).toFixed(1)} us`);

@@ -1,8 +1,9 @@
 import { signed, unsigned, VALUE_TYPE, type ValueType } from "./module.ts";
+import * as Op from "./opcodes.ts";
 
 /*
  * Typed expressions over WebAssembly's stack machine: a value is the code that leaves it on the stack. Every operation is a
- * method of its operand's type, so that code that would not validate does not compile. F32x4, I32x4, I64x2 and F64x2 are views
+ * method of its operand's type, so that code that would not validate does not compile; the plain ones come out of tables of opcodes. F32x4, I32x4, I64x2 and F64x2 are views
  * of the one type v128. A value is evaluated where it is used, as often as it is used: `FunctionBuilder.let` keeps one.
  */
 
@@ -75,97 +76,52 @@ export function lanes(...values: readonly [number, number, number, number]): I32
   return new I32x4([...simd(0x0c), ...bytes]);
 }
 
+/** A method of one argument for each opcode of a table. */
+type Binary<Table, Term, Result> = { readonly [Name in keyof Table]: (b: Term) => Result };
+type Unary<Table, Result> = { readonly [Name in keyof Table]: () => Result };
+type Class<V extends Value> = new (code: readonly number[], local?: number) => V;
+
+/** Bytes of an opcode; those of SIMD follow a prefix. */
+function opcode(op: number): number[] {
+  return op >= Op.SIMD ? simd(op - Op.SIMD) : [op];
+}
+
+function install<V extends Value, Term>(
+  target: Class<V>,
+  table: Readonly<Record<string, number>>,
+  result: Class<Value>,
+  term?: (x: Term) => Value,
+): void {
+  for (const [name, op] of Object.entries(table)) {
+    const bytes = opcode(op);
+    Object.defineProperty(target.prototype, name, {
+      value(this: Value, b: Term): Value {
+        return new result(term ? [...this.code, ...term(b).code, ...bytes] : [...this.code, ...bytes]);
+      },
+    });
+  }
+}
+
+export interface I32 extends Binary<typeof Op.I32_BINARY, I32Term, I32> {}
+export interface F32
+  extends Binary<typeof Op.F32_ARITHMETIC, F32Term, F32>,
+    Binary<typeof Op.F32_COMPARISON, F32Term, I32>,
+    Unary<typeof Op.F32_UNARY, F32> {}
+export interface F32x4
+  extends Binary<typeof Op.F32X4_ARITHMETIC, F32x4Term, F32x4>,
+    Binary<typeof Op.F32X4_COMPARISON, F32x4Term, I32x4>,
+    Unary<typeof Op.F32X4_UNARY, F32x4>,
+    Unary<typeof Op.F32X4_TO_I32, I32x4> {}
+export interface I32x4
+  extends Binary<typeof Op.I32X4_BINARY, I32x4Term, I32x4>,
+    Binary<typeof Op.I32X4_SHIFT, I32Term, I32x4>,
+    Unary<typeof Op.I32X4_UNARY, I32x4>,
+    Unary<typeof Op.I32X4_TO_F32, F32x4> {}
+export interface F64x2 extends Binary<typeof Op.F64X2_BINARY, F64x2Term, F64x2> {}
+
 /** A 32-bit number, signed or not as the operation says; also an address. */
 export class I32 extends Value {
   readonly type = "i32";
-
-  add(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x6a]);
-  }
-
-  sub(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x6b]);
-  }
-
-  mul(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x6c]);
-  }
-
-  divS(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x6d]);
-  }
-
-  divU(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x6e]);
-  }
-
-  remU(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x70]);
-  }
-
-  and(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x71]);
-  }
-
-  or(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x72]);
-  }
-
-  xor(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x73]);
-  }
-
-  shl(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x74]);
-  }
-
-  shrS(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x75]);
-  }
-
-  shrU(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x76]);
-  }
-
-  eq(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x46]);
-  }
-
-  ne(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x47]);
-  }
-
-  ltS(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x48]);
-  }
-
-  ltU(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x49]);
-  }
-
-  gtS(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x4a]);
-  }
-
-  gtU(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x4b]);
-  }
-
-  leS(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x4c]);
-  }
-
-  leU(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x4d]);
-  }
-
-  geS(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x4e]);
-  }
-
-  geU(b: I32Term): I32 {
-    return new I32([...this.code, ...i32(b).code, 0x4f]);
-  }
 
   eqz(): I32 {
     return new I32([...this.code, 0x45]);
@@ -282,70 +238,6 @@ export class I64 extends Value {
 export class F32 extends Value {
   readonly type = "f32";
 
-  add(b: F32Term): F32 {
-    return new F32([...this.code, ...f32(b).code, 0x92]);
-  }
-
-  sub(b: F32Term): F32 {
-    return new F32([...this.code, ...f32(b).code, 0x93]);
-  }
-
-  mul(b: F32Term): F32 {
-    return new F32([...this.code, ...f32(b).code, 0x94]);
-  }
-
-  div(b: F32Term): F32 {
-    return new F32([...this.code, ...f32(b).code, 0x95]);
-  }
-
-  min(b: F32Term): F32 {
-    return new F32([...this.code, ...f32(b).code, 0x96]);
-  }
-
-  max(b: F32Term): F32 {
-    return new F32([...this.code, ...f32(b).code, 0x97]);
-  }
-
-  eq(b: F32Term): I32 {
-    return new I32([...this.code, ...f32(b).code, 0x5b]);
-  }
-
-  ne(b: F32Term): I32 {
-    return new I32([...this.code, ...f32(b).code, 0x5c]);
-  }
-
-  lt(b: F32Term): I32 {
-    return new I32([...this.code, ...f32(b).code, 0x5d]);
-  }
-
-  gt(b: F32Term): I32 {
-    return new I32([...this.code, ...f32(b).code, 0x5e]);
-  }
-
-  le(b: F32Term): I32 {
-    return new I32([...this.code, ...f32(b).code, 0x5f]);
-  }
-
-  ge(b: F32Term): I32 {
-    return new I32([...this.code, ...f32(b).code, 0x60]);
-  }
-
-  abs(): F32 {
-    return new F32([...this.code, 0x8b]);
-  }
-
-  neg(): F32 {
-    return new F32([...this.code, 0x8c]);
-  }
-
-  floor(): F32 {
-    return new F32([...this.code, 0x8e]);
-  }
-
-  sqrt(): F32 {
-    return new F32([...this.code, 0x91]);
-  }
-
   bits(): I32 {
     return new I32([...this.code, 0xbc]);
   }
@@ -366,100 +258,6 @@ export class F32 extends Value {
 /** Four floats. */
 export class F32x4 extends Value {
   readonly type = "v128";
-
-  add(b: F32x4Term): F32x4 {
-    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xe4)]);
-  }
-
-  sub(b: F32x4Term): F32x4 {
-    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xe5)]);
-  }
-
-  mul(b: F32x4Term): F32x4 {
-    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xe6)]);
-  }
-
-  div(b: F32x4Term): F32x4 {
-    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xe7)]);
-  }
-
-  min(b: F32x4Term): F32x4 {
-    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xe8)]);
-  }
-
-  max(b: F32x4Term): F32x4 {
-    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xe9)]);
-  }
-
-  /** `this > b ? b : this`: one instruction, where `min` is nine. A NaN on the left stays, one on the right does not count. */
-  notAbove(b: F32x4Term): F32x4 {
-    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xea)]);
-  }
-
-  /** `this < b ? b : this`, as `notAbove`. */
-  notBelow(b: F32x4Term): F32x4 {
-    return new F32x4([...this.code, ...f32x4(b).code, ...simd(0xeb)]);
-  }
-
-  eq(b: F32x4Term): I32x4 {
-    return new I32x4([...this.code, ...f32x4(b).code, ...simd(0x41)]);
-  }
-
-  ne(b: F32x4Term): I32x4 {
-    return new I32x4([...this.code, ...f32x4(b).code, ...simd(0x42)]);
-  }
-
-  lt(b: F32x4Term): I32x4 {
-    return new I32x4([...this.code, ...f32x4(b).code, ...simd(0x43)]);
-  }
-
-  gt(b: F32x4Term): I32x4 {
-    return new I32x4([...this.code, ...f32x4(b).code, ...simd(0x44)]);
-  }
-
-  le(b: F32x4Term): I32x4 {
-    return new I32x4([...this.code, ...f32x4(b).code, ...simd(0x45)]);
-  }
-
-  ge(b: F32x4Term): I32x4 {
-    return new I32x4([...this.code, ...f32x4(b).code, ...simd(0x46)]);
-  }
-
-  abs(): F32x4 {
-    return new F32x4([...this.code, ...simd(0xe0)]);
-  }
-
-  neg(): F32x4 {
-    return new F32x4([...this.code, ...simd(0xe1)]);
-  }
-
-  sqrt(): F32x4 {
-    return new F32x4([...this.code, ...simd(0xe3)]);
-  }
-
-  ceil(): F32x4 {
-    return new F32x4([...this.code, ...simd(0x67)]);
-  }
-
-  floor(): F32x4 {
-    return new F32x4([...this.code, ...simd(0x68)]);
-  }
-
-  trunc(): F32x4 {
-    return new F32x4([...this.code, ...simd(0x69)]);
-  }
-
-  nearest(): F32x4 {
-    return new F32x4([...this.code, ...simd(0x6a)]);
-  }
-
-  toI32(): I32x4 {
-    return new I32x4([...this.code, ...simd(0xf8)]);
-  }
-
-  toU32(): I32x4 {
-    return new I32x4([...this.code, ...simd(0xf9)]);
-  }
 
   promoteLow(): F64x2 {
     return new F64x2([...this.code, ...simd(0x5f)]);
@@ -498,134 +296,6 @@ export class F32x4 extends Value {
 export class I32x4 extends Value {
   readonly type = "v128";
 
-  add(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0xae)]);
-  }
-
-  sub(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0xb1)]);
-  }
-
-  mul(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0xb5)]);
-  }
-
-  minS(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0xb6)]);
-  }
-
-  minU(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0xb7)]);
-  }
-
-  maxS(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0xb8)]);
-  }
-
-  maxU(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0xb9)]);
-  }
-
-  eq(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x37)]);
-  }
-
-  ne(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x38)]);
-  }
-
-  ltS(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x39)]);
-  }
-
-  ltU(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x3a)]);
-  }
-
-  gtS(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x3b)]);
-  }
-
-  gtU(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x3c)]);
-  }
-
-  leS(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x3d)]);
-  }
-
-  leU(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x3e)]);
-  }
-
-  geS(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x3f)]);
-  }
-
-  geU(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x40)]);
-  }
-
-  and(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x4e)]);
-  }
-
-  andNot(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x4f)]);
-  }
-
-  or(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x50)]);
-  }
-
-  xor(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x51)]);
-  }
-
-  narrowU(b: I32x4Term): I32x4 {
-    return new I32x4([...this.code, ...i32x4(b).code, ...simd(0x86)]);
-  }
-
-  shl(b: I32Term): I32x4 {
-    return new I32x4([...this.code, ...i32(b).code, ...simd(0xab)]);
-  }
-
-  shrS(b: I32Term): I32x4 {
-    return new I32x4([...this.code, ...i32(b).code, ...simd(0xac)]);
-  }
-
-  shrU(b: I32Term): I32x4 {
-    return new I32x4([...this.code, ...i32(b).code, ...simd(0xad)]);
-  }
-
-  not(): I32x4 {
-    return new I32x4([...this.code, ...simd(0x4d)]);
-  }
-
-  abs(): I32x4 {
-    return new I32x4([...this.code, ...simd(0xa0)]);
-  }
-
-  neg(): I32x4 {
-    return new I32x4([...this.code, ...simd(0xa1)]);
-  }
-
-  toF32(): F32x4 {
-    return new F32x4([...this.code, ...simd(0xfa)]);
-  }
-
-  toF32U(): F32x4 {
-    return new F32x4([...this.code, ...simd(0xfb)]);
-  }
-
-  anyTrue(): I32 {
-    return new I32([...this.code, ...simd(0x53)]);
-  }
-
-  allTrue(): I32 {
-    return new I32([...this.code, ...simd(0xa3)]);
-  }
-
   toF64Low(): F64x2 {
     return new F64x2([...this.code, ...simd(0xfe)]);
   }
@@ -655,45 +325,11 @@ export class I32x4 extends Value {
       .shuffle(b.float(), ...from)
       .bits();
   }
-
-  /** 64-bit products of the lower two lanes, as lanes of low and high words. */
-  productLow(b: I32x4): I32x4 {
-    return new I32x4([...this.code, ...b.code, ...simd(0xde)]);
-  }
-
-  /** 64-bit products of the upper two lanes. */
-  productHigh(b: I32x4): I32x4 {
-    return new I32x4([...this.code, ...b.code, ...simd(0xdf)]);
-  }
 }
 
 /** Two doubles. */
 export class F64x2 extends Value {
   readonly type = "v128";
-
-  add(b: F64x2Term): F64x2 {
-    return new F64x2([...this.code, ...f64x2(b).code, ...simd(0xf0)]);
-  }
-
-  sub(b: F64x2Term): F64x2 {
-    return new F64x2([...this.code, ...f64x2(b).code, ...simd(0xf1)]);
-  }
-
-  mul(b: F64x2Term): F64x2 {
-    return new F64x2([...this.code, ...f64x2(b).code, ...simd(0xf2)]);
-  }
-
-  div(b: F64x2Term): F64x2 {
-    return new F64x2([...this.code, ...f64x2(b).code, ...simd(0xf3)]);
-  }
-
-  min(b: F64x2Term): F64x2 {
-    return new F64x2([...this.code, ...f64x2(b).code, ...simd(0xf4)]);
-  }
-
-  max(b: F64x2Term): F64x2 {
-    return new F64x2([...this.code, ...f64x2(b).code, ...simd(0xf5)]);
-  }
 
   nearest(): F64x2 {
     return new F64x2([...this.code, ...simd(0x94)]);
@@ -712,3 +348,17 @@ export class F64x2 extends Value {
     return new I32x4(this.code);
   }
 }
+
+install(I32, Op.I32_BINARY, I32, i32);
+install(F32, Op.F32_ARITHMETIC, F32, f32);
+install(F32, Op.F32_COMPARISON, I32, f32);
+install(F32, Op.F32_UNARY, F32);
+install(F32x4, Op.F32X4_ARITHMETIC, F32x4, f32x4);
+install(F32x4, Op.F32X4_COMPARISON, I32x4, f32x4);
+install(F32x4, Op.F32X4_UNARY, F32x4);
+install(F32x4, Op.F32X4_TO_I32, I32x4);
+install(I32x4, Op.I32X4_BINARY, I32x4, i32x4);
+install(I32x4, Op.I32X4_SHIFT, I32x4, i32);
+install(I32x4, Op.I32X4_UNARY, I32x4);
+install(I32x4, Op.I32X4_TO_F32, F32x4);
+install(F64x2, Op.F64X2_BINARY, F64x2, f64x2);
