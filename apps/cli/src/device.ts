@@ -1,15 +1,29 @@
 /** Opening the device that computes. */
 import { Device } from "@deplsr/tensor";
+import type { Context, DeviceFlags } from "./commands/command.ts";
 import { oneLine, UserError } from "./errors.ts";
 
-/** Which device is wanted; what is left out follows the environment (`DEPLSR_BACKEND`, `DEPLSR_ADAPTER`). */
-export interface DeviceChoice {
-  readonly backend?: "auto" | "webgpu" | "cpu" | undefined;
-  readonly adapter?: "auto" | "hardware" | "system" | "swiftshader" | undefined;
+/**
+ * Opens the device that the flags ask for (or else `DEPLSR_BACKEND` and `DEPLSR_ADAPTER`), says which one it is, and gives it back when
+ * `work` is done.
+ *
+ * @throws UserError with instructions when there is none
+ */
+export async function withDevice<T>(
+  flags: DeviceFlags,
+  { output }: Context,
+  work: (device: Device) => Promise<T>,
+): Promise<T> {
+  const device = await openDevice(flags);
+  output.line(`adapter: ${device.info.adapter} (${device.info.backend}; ${device.info.reason})`);
+  try {
+    return await work(device);
+  } finally {
+    device.destroy();
+  }
 }
 
-/** Opens a device. @throws UserError with instructions when there is none */
-export async function openDevice({ backend, adapter }: DeviceChoice = {}): Promise<Device> {
+async function openDevice({ backend, adapter }: DeviceFlags): Promise<Device> {
   try {
     return await Device.request({ ...(backend ? { backend } : {}), ...(adapter ? { adapter } : {}) });
   } catch (error) {

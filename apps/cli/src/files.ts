@@ -16,9 +16,33 @@ const openNew: OpenFile = (path) => open(path, "wx");
 const temporaries = new Set<string>();
 let counter = 0;
 
+/** Files and folders that are just being made: removing one before it is there would leave it behind. */
+const beingMade = new Set<Promise<unknown>>();
+let leaving = false;
+
 process.on("exit", () => {
   for (const path of temporaries) rmSync(path, { recursive: true, force: true });
 });
+
+/** Ends the process in the middle of whatever it does; temporary files go first. */
+export async function leaveAtOnce(code: number): Promise<never> {
+  leaving = true;
+  await Promise.allSettled(beingMade);
+  process.exit(code);
+}
+
+/** Makes a temporary file or folder, unless the process is leaving: then nothing goes on. */
+async function making<T>(temporary: string, make: () => Promise<T>): Promise<T> {
+  if (leaving) await new Promise(() => {});
+  temporaries.add(temporary);
+  const made = make();
+  beingMade.add(made);
+  try {
+    return await made;
+  } finally {
+    beingMade.delete(made);
+  }
+}
 
 /**
  * Writes a file whole or not at all; missing folders are made.
@@ -35,8 +59,7 @@ export async function writeFileAtomic(
   const temporary = temporaryName(path);
   try {
     await mkdir(dirname(path), { recursive: true });
-    temporaries.add(temporary);
-    const file = await openFile(temporary);
+    const file = await making(temporary, () => openFile(temporary));
     try {
       await file.writeFile(content);
       await file.sync();
@@ -62,8 +85,7 @@ export async function writeFolderAtomic(path: string, fill: (folder: string) => 
   const temporary = temporaryName(path);
   const replaced = temporaryName(path);
   try {
-    temporaries.add(temporary);
-    await mkdir(temporary, { recursive: true });
+    await making(temporary, () => mkdir(temporary, { recursive: true }));
     await fill(temporary);
     await syncFolder(temporary);
     const old = await exists(path);

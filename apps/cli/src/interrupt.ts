@@ -3,6 +3,8 @@
  * files are removed on the way out (see `files.ts`), so that nothing half-written stays.
  */
 
+import { leaveAtOnce } from "./files.ts";
+
 /** The exit code of a process that a Ctrl-C ended, by the shell's convention 128 + SIGINT. */
 export const INTERRUPTED = 130;
 
@@ -42,7 +44,8 @@ export class Interrupt {
   #signalled(): void {
     if (this.#requested) {
       this.#announce("interrupted again: leaving at once");
-      process.exit(INTERRUPTED);
+      void leaveAtOnce(INTERRUPTED);
+      return;
     }
     this.#requested = true;
     this.#announce("interrupted: finishing this step and saving (Ctrl-C again leaves at once)");

@@ -9,6 +9,7 @@ import { evaluate } from "./commands/evaluate.ts";
 import { train } from "./commands/train.ts";
 import { upscale } from "./commands/upscale.ts";
 import { exitCode, oneLine, UsageError } from "./errors.ts";
+import { leaveAtOnce } from "./files.ts";
 import { Output } from "./output.ts";
 
 const DESCRIPTION = "Restores and upscales photographs, and trains the networks that do it.";
@@ -55,9 +56,9 @@ for (const [signal, number] of [
   ["SIGTERM", 15],
   ["SIGHUP", 1],
 ] as const) {
-  // A training listens for itself; everything else leaves at once, by `exit`, so that temporary files are removed.
+  // A training listens for itself; everything else leaves at once, temporary files first.
   process.on(signal, () => {
-    if (process.listenerCount(signal) === 1) process.exit(128 + number);
+    if (process.listenerCount(signal) === 1) void leaveAtOnce(128 + number);
   });
 }
 

@@ -1,7 +1,8 @@
-/** What every command is made of. */
-import type { Device } from "@deplsr/tensor";
+/**
+ * What every command is made of. The files of this folder say what a command line looks like and load what does the work when it runs,
+ * so that `--help` and a mistyped flag are answered at once.
+ */
 import type { Argv, CommandModule } from "yargs";
-import { openDevice } from "../device.ts";
 import type { Output } from "../output.ts";
 
 /** What a command gets besides its arguments. */
@@ -47,19 +48,4 @@ export function deviceFlags<T>(yargs: Argv<T>): Argv<T & DeviceFlags> {
       choices: ["auto", "hardware", "system", "swiftshader"] as const,
       describe: "Which WebGPU adapter (also DEPLSR_ADAPTER)",
     });
-}
-
-/** Opens the device that the flags ask for, says which one it is, and gives it back when `work` is done. */
-export async function withDevice<T>(
-  flags: DeviceFlags,
-  { output }: Context,
-  work: (device: Device) => Promise<T>,
-): Promise<T> {
-  const device = await openDevice(flags);
-  output.line(`adapter: ${device.info.adapter} (${device.info.backend}; ${device.info.reason})`);
-  try {
-    return await work(device);
-  } finally {
-    device.destroy();
-  }
 }

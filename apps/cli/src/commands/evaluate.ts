@@ -1,10 +1,7 @@
-import { type Evaluation, evaluateSrclip } from "../evaluate/evaluate.ts";
-import { ORIGINAL_STYLE } from "../evaluate/protocol.ts";
-import { loadSrclip } from "../networks/srclip.ts";
-import { type Output, table } from "../output.ts";
-import { type Command, type DeviceFlags, deviceFlags, withDevice } from "./command.ts";
+import { type Command, type DeviceFlags, deviceFlags } from "./command.ts";
 
-interface EvaluateFlags extends DeviceFlags {
+/** The flags of `deplsr evaluate`. */
+export interface EvaluateFlags extends DeviceFlags {
   readonly checkpoint: string;
   readonly data: string;
   readonly template: string;
@@ -25,10 +22,10 @@ export const evaluate: Command<EvaluateFlags> = {
         describe: "A run's folder, or one of its checkpoints",
       })
       .option("data", { type: "string", demandOption: true, describe: "TSV with filepath, title ... title7" })
-      .option("template", { type: "string", default: ORIGINAL_STYLE.template, describe: "What surrounds a prompt" })
+      .option("template", { type: "string", default: "A photo with {prompt}", describe: "What surrounds a prompt" })
       .option("levels", {
         choices: ["original", "training"] as const,
-        default: ORIGINAL_STYLE.levels,
+        default: "original" as const,
         describe: "Levels in prompts as the original writes them (15) or as the data set does (15.0)",
       })
       .option("fit", {
@@ -39,34 +36,8 @@ export const evaluate: Command<EvaluateFlags> = {
       .option("batch", { type: "number", default: 16, describe: "Images at a time" })
       .example("$0 evaluate --checkpoint runs/srclip-vit-b-32 --data val.tsv", "The paper's protocol")
       .example(
-        "$0 evaluate --checkpoint runs/demo/srclip --data runs/demo/heldout/degraded.tsv --template '{prompt}' --levels training --fit crop",
+        "$0 evaluate --checkpoint runs/demo/srclip --data runs/demo/data/heldout.tsv --template '{prompt}' --levels training --fit crop",
         "The demo's",
       ),
-  run: async (flags, context) => {
-    const { output } = context;
-    const result = await withDevice(flags, context, async (device) =>
-      evaluateSrclip(await loadSrclip(device, flags.checkpoint), {
-        data: flags.data,
-        style: { template: flags.template, levels: flags.levels },
-        imageFit: flags.fit,
-        batchSize: Math.max(1, Math.floor(flags.batch)),
-        output,
-      }),
-    );
-    printEvaluation(result, output);
-    output.result({ ...result });
-  },
+  run: async (flags, context) => (await import("../evaluate/run.ts")).runEvaluate(flags, context),
 };
-
-/** The accuracies beside what guessing reaches, as a table. */
-export function printEvaluation({ accuracy, chance, constant, images, skipped }: Evaluation, output: Output): void {
-  const percent = (share: number | undefined): string => `${(100 * (share ?? 0)).toFixed(1)} %`;
-  const rows = Object.keys(accuracy).map((name) => [
-    name,
-    percent(accuracy[name]),
-    percent(chance[name]),
-    percent(constant[name]),
-  ]);
-  for (const line of table(["recognised", "accuracy", "chance", "best constant answer"], rows)) output.line(line);
-  output.line(`${images} images${skipped > 0 ? `, ${skipped} left out` : ""}`);
-}

@@ -24,13 +24,6 @@ export function crop(image: Image, { left, top, width, height }: Rectangle): Ima
   return { width, height, data };
 }
 
-/** The largest rectangle whose sides are multiples of `factor`, from the top left corner; images smaller than `factor` stay. */
-export function cropToMultiple(image: Image, factor: number): Image {
-  const width = Math.max(image.width - (image.width % factor), Math.min(image.width, factor));
-  const height = Math.max(image.height - (image.height % factor), Math.min(image.height, factor));
-  return width === image.width && height === image.height ? image : crop(image, { left: 0, top: 0, width, height });
-}
-
 /** Several images of one size as planes (b, 3, h, w) of floats in [0, 1]. */
 export function toPlanes(images: readonly Image[]): Float32Array {
   const first = images[0];

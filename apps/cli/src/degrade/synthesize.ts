@@ -115,6 +115,12 @@ async function degradeOne(
       `degrade: ${source.path} is ${photo.width}x${photo.height}: at least ${Math.max(side, REACH + 1)} pixels a side are needed`,
     );
   }
+  const bytes = fit === "crop" ? 0 : photo.width * photo.height * 3 * Float32Array.BYTES_PER_ELEMENT;
+  if (bytes > device.info.maxTensorBytes) {
+    throw new UserError(
+      `degrade: ${source.path} (${photo.width}x${photo.height}) is a tensor of ${bytes} bytes, over this adapter's limit of ${device.info.maxTensorBytes}: cut squares out with --fit crop`,
+    );
+  }
   const rng = new Rng(request.seed).fork("images").fork(index);
   const made: { draw: SemanticDraw; out: string }[] = [];
   for (let at = 0; at < count; at += batchSize) {

@@ -1,0 +1,172 @@
+import { join } from "node:path";
+import type { Device } from "@deplsr/tensor";
+import type { Context } from "../commands/command.ts";
+import type { DemoFlags } from "../commands/demo.ts";
+import { crop } from "../data/crop.ts";
+import { stem } from "../data/folder.ts";
+import { type Image, readImage, writeImage } from "../data/image.ts";
+import { withDevice } from "../device.ts";
+import { UsageError } from "../errors.ts";
+import { printEvaluation } from "../evaluate/run.ts";
+import { type Output, table } from "../output.ts";
+import { duration } from "../progress.ts";
+import { upscaleImage } from "../upscale/upscale.ts";
+import { type DemoResult, runDemo, writeReport } from "./demo.ts";
+import { demoPhotos } from "./photos.ts";
+import { PLACES } from "./recipe.ts";
+import { demoReport, type UserPhoto } from "./report.ts";
+
+/** Steps of either training when nothing else is asked for; SwiftShader is some times slower than everything else. */
+const STEPS = { srclip: 240, sr: 160 };
+const SWIFTSHADER_STEPS = { srclip: 120, sr: 80 };
+
+/** The user's photograph is enlarged whole when that takes at most this long, else a part of it is. */
+const PHOTO_SECONDS = 40;
+
+/** Does what `deplsr demo` asks for. */
+export async function runDemoCommand(flags: DemoFlags, context: Context): Promise<void> {
+  const { output } = context;
+  if (flags.steps !== undefined && (!Number.isInteger(flags.steps) || flags.steps < 1)) {
+    throw new UsageError("--steps must be a whole number above 0");
+  }
+  const photos = demoPhotos();
+  // A photograph that cannot be read should be known now, not after the trainings.
+  const photo = flags.photo === undefined ? null : await readImage(flags.photo);
+  await withDevice(flags, context, async (device) => {
+    const started = performance.now();
+    const steps = device.info.kind === "swiftshader" ? SWIFTSHADER_STEPS : STEPS;
+    const result = await runDemo(device, {
+      photos,
+      folder: flags.out,
+      srclipSteps: flags.steps ?? steps.srclip,
+      srSteps: flags.steps ?? steps.sr,
+      seed: flags.seed,
+      output,
+    });
+    const enlarged =
+      photo === null ? null : await enlargePhoto(device, result, { photo, path: flags.photo!, out: flags.out, output });
+    const html = await demoReport(device, result, join(flags.out, PLACES.heldOut), enlarged?.shown ?? null);
+    const report = await writeReport(flags.out, html);
+    const seconds = (performance.now() - started) / 1000;
+    printSummary(result, output);
+    output.line(`\ndone in ${duration(seconds)} on ${device.info.adapter}`);
+    output.line(`picture: ${join(flags.out, PLACES.comparison)}`);
+    output.line(`report:  ${report}`);
+    output.result(
+      summary(result, { seconds, report, out: flags.out, adapter: device.info.adapter, photo: enlarged?.image }),
+    );
+  });
+}
+
+interface EnlargedImage {
+  readonly in: string;
+  readonly out: string;
+  readonly width: number;
+  readonly height: number;
+  readonly ms: number;
+}
+
+async function enlargePhoto(
+  device: Device,
+  { upscaler, comparisons }: DemoResult,
+  { photo, path, out, output }: { photo: Image; path: string; out: string; output: Output },
+): Promise<{ image: EnlargedImage; shown: UserPhoto }> {
+  const [{ lq, ms }] = comparisons as [DemoResult["comparisons"][number]];
+  const pixels = (lq.width * lq.height * PHOTO_SECONDS * 1000) / ms;
+  const share = Math.min(1, Math.sqrt(pixels / (photo.width * photo.height)));
+  const before = share === 1 ? photo : middle(photo, share);
+  const whole = (photo.width * photo.height * ms) / (lq.width * lq.height) / 1000;
+  const file = join(out, `${stem(path)}_x${upscaler.network.scale}.png`);
+  const note =
+    share === 1
+      ? `${path}, whole.`
+      : `The middle of ${path}: all of it would take about ${duration(whole)} here, with \`npx deplsr upscale ${path}\`.`;
+  output.line(`\nEnlarging your photograph. ${note}`);
+  const started = performance.now();
+  const bar = output.progress("upscale", 1, "tile");
+  const after = await upscaleImage(device, upscaler, before, {
+    onTile: (done, total) => bar.retarget(total).update(done),
+  });
+  bar.finish();
+  await writeImage(file, after);
+  const image = {
+    in: path,
+    out: file,
+    width: after.width,
+    height: after.height,
+    ms: Math.round(performance.now() - started),
+  };
+  output.line(`  ${file}, ${after.width}x${after.height}`);
+  return { image, shown: { name: path, before, after, note } };
+}
+
+function middle(photo: Image, share: number): Image {
+  const width = Math.max(1, Math.floor(photo.width * share));
+  const height = Math.max(1, Math.floor(photo.height * share));
+  const left = Math.floor((photo.width - width) / 2);
+  const top = Math.floor((photo.height - height) / 2);
+  return crop(photo, { left, top, width, height });
+}
+
+function printSummary({ srclip, sr, evaluation, comparisons }: DemoResult, output: Output): void {
+  const change = (name: string, { first, last }: DemoResult["sr"], key: string): string[] => [
+    name,
+    first[key]!.toFixed(4),
+    last[key]!.toFixed(4),
+  ];
+  output.line();
+  const losses = [
+    change("SRCLIP, content", srclip, "contrastive_loss"),
+    change("SRCLIP, degradation", srclip, "degra_loss"),
+    change("SRCLIP, fine degradations", srclip, "fine_degra_loss"),
+    change("RealDAT, L1", sr, "l_pix"),
+  ];
+  for (const line of table(["loss (means of a tenth)", "first", "last"], losses)) output.line(line);
+  output.line();
+  printEvaluation(evaluation, output);
+  output.line();
+  const rows = comparisons.flatMap(({ name, quality }) => [
+    [`${name}, bicubic`, quality.bicubic.psnr.toFixed(2), quality.bicubic.ssim.toFixed(4)],
+    [`${name}, ours`, quality.ours.psnr.toFixed(2), quality.ours.ssim.toFixed(4)],
+  ]);
+  for (const line of table(["enlarged x2", "PSNR-Y", "SSIM-Y"], rows)) output.line(line);
+}
+
+interface SummaryFacts {
+  readonly seconds: number;
+  readonly report: string;
+  readonly out: string;
+  readonly adapter: string;
+  readonly photo: EnlargedImage | undefined;
+}
+
+function summary(result: DemoResult, { seconds, report, out, adapter, photo }: SummaryFacts): Record<string, unknown> {
+  const { data, srclip, sr, evaluation, comparisons } = result;
+  const part = ({ metrics, ...rest }: DemoResult["sr"]): Omit<DemoResult["sr"], "metrics"> => rest;
+  return {
+    adapter,
+    degrade: {
+      images: data.training.images.length,
+      heldOut: data.heldOut.images.length,
+      pairs: data.pairs,
+      tsv: join(out, PLACES.training),
+    },
+    train: { srclip: part(srclip), sr: part(sr) },
+    evaluate: evaluation,
+    upscale: {
+      images: [
+        ...comparisons.map(({ name, gt, ms, quality }) => ({
+          in: name,
+          out: join(out, PLACES.comparison),
+          width: gt.width,
+          height: gt.height,
+          ms: Math.round(ms),
+          ...quality,
+        })),
+        ...(photo ? [photo] : []),
+      ],
+    },
+    seconds: { ...result.seconds, total: seconds },
+    report,
+  };
+}

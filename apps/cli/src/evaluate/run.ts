@@ -1,0 +1,35 @@
+import type { Context } from "../commands/command.ts";
+import type { EvaluateFlags } from "../commands/evaluate.ts";
+import { withDevice } from "../device.ts";
+import { loadSrclip } from "../networks/srclip.ts";
+import { type Output, table } from "../output.ts";
+import { type Evaluation, evaluateSrclip } from "./evaluate.ts";
+
+/** Does what `deplsr evaluate` asks for. */
+export async function runEvaluate(flags: EvaluateFlags, context: Context): Promise<void> {
+  const { output } = context;
+  const result = await withDevice(flags, context, async (device) =>
+    evaluateSrclip(await loadSrclip(device, flags.checkpoint), {
+      data: flags.data,
+      style: { template: flags.template, levels: flags.levels },
+      imageFit: flags.fit,
+      batchSize: Math.max(1, Math.floor(flags.batch)),
+      output,
+    }),
+  );
+  printEvaluation(result, output);
+  output.result({ ...result });
+}
+
+/** The accuracies beside what guessing reaches, as a table. */
+export function printEvaluation({ accuracy, chance, constant, images, skipped }: Evaluation, output: Output): void {
+  const percent = (share: number | undefined): string => `${(100 * (share ?? 0)).toFixed(1)} %`;
+  const rows = Object.keys(accuracy).map((name) => [
+    name,
+    percent(accuracy[name]),
+    percent(chance[name]),
+    percent(constant[name]),
+  ]);
+  for (const line of table(["recognised", "accuracy", "chance", "best constant answer"], rows)) output.line(line);
+  output.line(`${images} images${skipped > 0 ? `, ${skipped} left out` : ""}`);
+}

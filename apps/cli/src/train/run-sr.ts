@@ -1,0 +1,23 @@
+import { join } from "node:path";
+import type { Context } from "../commands/command.ts";
+import type { TrainFlags } from "../commands/train-srclip.ts";
+import { readConfig } from "../config/parse.ts";
+import { srRun } from "../config/sr.ts";
+import { withDevice } from "../device.ts";
+import { runSession } from "./session.ts";
+import { prepareSr } from "./sr.ts";
+
+/** Does what `deplsr train sr` asks for. */
+export async function runTrainSr(flags: TrainFlags, context: Context): Promise<void> {
+  const { output } = context;
+  const { config, warnings } = await readConfig(flags.config, srRun, flags.set);
+  for (const warning of warnings) output.warn(warning);
+  const folder = flags.out ?? join("runs", config.name);
+  await withDevice(flags, context, async (device) => {
+    const { training, skipped, network } = await prepareSr(device, config, folder, output);
+    output.line(`${config.network_g.type} with ${network.module.parameterCount()} parameters; run folder ${folder}`);
+    const result = await runSession({ training, folder, config, output });
+    if (skipped() > 0) output.warn(`${skipped()} items of the data set were left out`);
+    output.result({ ...result, skipped: skipped() });
+  });
+}

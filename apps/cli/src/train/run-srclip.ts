@@ -1,0 +1,23 @@
+import { join } from "node:path";
+import type { Context } from "../commands/command.ts";
+import type { TrainFlags } from "../commands/train-srclip.ts";
+import { readConfig } from "../config/parse.ts";
+import { srclipRun } from "../config/srclip.ts";
+import { withDevice } from "../device.ts";
+import { runSession } from "./session.ts";
+import { prepareSrclip } from "./srclip.ts";
+
+/** Does what `deplsr train srclip` asks for. */
+export async function runTrainSrclip(flags: TrainFlags, context: Context): Promise<void> {
+  const { output } = context;
+  const { config, warnings } = await readConfig(flags.config, srclipRun, flags.set);
+  for (const warning of warnings) output.warn(warning);
+  const folder = flags.out ?? join("runs", config.name);
+  await withDevice(flags, context, async (device) => {
+    const { training, skipped, model } = await prepareSrclip(device, config, output);
+    output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
+    const result = await runSession({ training, folder, config, output });
+    if (skipped() > 0) output.warn(`${skipped()} items of the data set were left out`);
+    output.result({ ...result, skipped: skipped() });
+  });
+}

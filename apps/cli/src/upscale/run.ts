@@ -1,0 +1,65 @@
+import { extname, join } from "node:path";
+import type { Context } from "../commands/command.ts";
+import type { UpscaleFlags } from "../commands/upscale.ts";
+import { expandInputs, stem } from "../data/folder.ts";
+import { readImage, writeImage } from "../data/image.ts";
+import { withDevice } from "../device.ts";
+import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
+import { exists } from "../files.ts";
+import { duration } from "../progress.ts";
+import { loadUpscaler, upscaleImage } from "./upscale.ts";
+
+/** Where `deplsr demo` leaves its network. */
+const DEMO_RUN = join("runs", "demo", "sr");
+
+/** Does what `deplsr upscale` asks for. */
+export async function runUpscale(flags: UpscaleFlags, context: Context): Promise<void> {
+  const { output } = context;
+  if (!Number.isInteger(flags.tile) || flags.tile < 16)
+    throw new UsageError(`--tile ${flags.tile} must be a whole number of at least 16`);
+  const checkpoint = flags.checkpoint ?? DEMO_RUN;
+  if (!(await exists(checkpoint))) {
+    throw new UserError(
+      flags.checkpoint === undefined
+        ? "upscale: there is no trained network yet: give one with --checkpoint, or make a small one with `deplsr demo`"
+        : `upscale: ${checkpoint} does not exist: check the path of --checkpoint`,
+    );
+  }
+  const inputs = await expandInputs(flags.images);
+  const toFile =
+    extname(flags.out) !== "" && [".png", ".jpg", ".jpeg", ".webp"].includes(extname(flags.out).toLowerCase());
+  if (toFile && inputs.length > 1)
+    throw new UsageError(`--out ${flags.out} is one file for ${inputs.length} photographs: give a folder`);
+  await withDevice(flags, context, async (device) => {
+    const upscaler = await loadUpscaler(device, checkpoint, flags.srclip);
+    const { scale } = upscaler.network;
+    const images: { in: string; out: string; width: number; height: number; ms: number }[] = [];
+    const skipped: { name: string; reason: string }[] = [];
+    for (const path of inputs) {
+      try {
+        const started = performance.now();
+        const image = await readImage(path);
+        const bar = output.progress(`upscale ${stem(path)}`, 1, "tile");
+        const enlarged = await upscaleImage(device, upscaler, image, {
+          tile: flags.tile,
+          onTile: (done, total) => bar.retarget(total).update(done),
+        });
+        bar.finish();
+        const out = toFile ? flags.out : join(flags.out, `${stem(path)}_x${scale}.png`);
+        await writeImage(out, enlarged);
+        const ms = Math.round(performance.now() - started);
+        images.push({ in: path, out, width: enlarged.width, height: enlarged.height, ms });
+        output.line(`${path} -> ${out} (${enlarged.width}x${enlarged.height}, ${duration(ms / 1000)})`);
+      } catch (error) {
+        // A damaged photograph does not stop the others; a full disk or a lost device does.
+        if (!(error instanceof UserError) || error instanceof WriteError || inputs.length === 1) throw error;
+        skipped.push({ name: path, reason: oneLine(error) });
+        output.warn(`${path} is left out: ${oneLine(error)}`);
+      }
+    }
+    if (images.length === 0)
+      throw new UserError(`upscale: none of the ${inputs.length} photographs could be read: ${skipped[0]!.reason}`);
+    if (skipped.length > 0) output.warn(`${skipped.length} of ${inputs.length} photographs were left out`);
+    output.result({ images, ...(skipped.length > 0 ? { skipped } : {}) });
+  });
+}

@@ -1,0 +1,272 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { readImage, writeImage } from "../../src/data/image.ts";
+import { picture } from "../pictures.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { deplsr, start } from "./run-command.ts";
+
+const SRCLIP = {
+  name: "tiny",
+  model: {
+    embed_dim: 8,
+    vision_cfg: { image_size: 16, patch_size: 8, width: 16, layers: 1, head_width: 8, mlp_ratio: 1 },
+    text_cfg: { context_length: 40, width: 8, heads: 1, layers: 1, mlp_ratio: 1 },
+  },
+  train_data: "data/degraded.tsv",
+  image_fit: "crop",
+  batch_size: 4,
+  steps: 3,
+  lr: 1e-3,
+  warmup: 1,
+  save_frequency: 2,
+  log_every_n_steps: 1,
+};
+
+const SR = {
+  name: "tiny",
+  scale: 2,
+  datasets: { train: { dataroot_gt: "gt", dataroot_lq: "lq", gt_size: 16, batch_size_per_gpu: 2 } },
+  network_g: {
+    type: "RealDAT",
+    upscale: 2,
+    img_size: 8,
+    split_size: [2, 4],
+    depth: [1],
+    embed_dim: 16,
+    num_heads: [2],
+    expansion_factor: 2,
+    upsampler: "pixelshuffledirect",
+    fusion_num_heads: 2,
+  },
+  network_clip: { type: "tiny", clip_fit: "crop" },
+  path: { srclip_pretrain_network: "runs/srclip" },
+  train: {
+    optim_g: { lr: 1e-3 },
+    scheduler: { type: "MultiStepLR", milestones: [2], gamma: 0.5 },
+    total_iter: 3,
+  },
+};
+
+describe("the commands one after the other", () => {
+  let folder = "";
+  beforeAll(async () => {
+    // Kept for the whole file: every test goes on from what the ones before it made.
+    folder = mkdtempSync(join(tmpdir(), "deplsr-pipeline-"));
+    await writeImage(join(folder, "photos", "a.png"), picture(40, 48));
+    await writeImage(join(folder, "photos", "b.jpg"), picture(48, 40, 3));
+    writeFileSync(join(folder, "photos", "c.png"), "no picture");
+    writeFileSync(join(folder, "captions.tsv"), "filepath\ttitle\r\na.png\ta field 🐑\r\nb.jpg\ta\ttab\r\n");
+    for (let i = 0; i < 3; i++) {
+      await writeImage(join(folder, "gt", `${i}.png`), picture(40, 40, i));
+      await writeImage(join(folder, "lq", `${i}.png`), picture(20, 20, i));
+    }
+    writeFileSync(join(folder, "srclip.yml"), stringify(SRCLIP));
+    writeFileSync(join(folder, "sr.yml"), stringify(SR));
+    return () => rmSync(folder, { recursive: true, force: true });
+  });
+
+  test("degrade writes images and a TSV, and reports what it left out", async () => {
+    const args = [
+      "degrade",
+      "photos",
+      "--out",
+      "data",
+      "--count",
+      "4",
+      "--fit",
+      "crop",
+      "--size",
+      "24",
+      "--captions",
+      "captions.tsv",
+    ];
+    const { code, stdout, stderr } = await deplsr([...args, "--json"], folder);
+    expect(stderr).toContain("captions.tsv line 3 is left out: 3 cells where the header has 2");
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({
+      tsv: "data/degraded.tsv",
+      skipped: [{ name: "photos/c.png", reason: expect.stringContaining("is not an image") }],
+      ms: expect.any(Number),
+    });
+    expect(result.images).toHaveLength(8);
+    expect(result.images[0]).toEqual({
+      in: "photos/a.png",
+      out: "data/a_001.png",
+      degradation: expect.stringContaining("blur with sigma:"),
+    });
+    expect(readdirSync(join(folder, "data"))).toHaveLength(9);
+    expect(readFileSync(join(folder, "data", "degraded.tsv"), "utf8")).toContain("a_001.png\ta field 🐑\tblur");
+  });
+
+  test("train srclip makes a run folder", async () => {
+    const { code, stdout } = await deplsr(
+      ["train", "srclip", "--config", "srclip.yml", "--out", "runs/srclip", "--json"],
+      folder,
+    );
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      run: "runs/srclip",
+      checkpoint: "runs/srclip/checkpoints/step-3",
+      steps: 3,
+      interrupted: false,
+      skipped: 0,
+      last: {
+        loss: expect.any(Number),
+        contrastive_loss: expect.any(Number),
+        degra_loss: expect.any(Number),
+        fine_degra_loss: expect.any(Number),
+      },
+    });
+    const run = join(folder, "runs", "srclip");
+    expect(readdirSync(run).sort()).toEqual(["checkpoints", "config.yml", "log.txt", "metrics.jsonl"]);
+    expect(readdirSync(join(run, "checkpoints")).sort()).toEqual(["step-2", "step-3"]);
+    expect(readdirSync(join(run, "checkpoints", "step-3")).sort()).toEqual([
+      "model.json",
+      "model.safetensors",
+      "optimizer.safetensors",
+      "state.json",
+    ]);
+    const metrics = readFileSync(join(run, "metrics.jsonl"), "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(metrics.map(({ step }) => step)).toEqual([1, 2, 3]);
+    expect(Object.keys(metrics[0])).toEqual([
+      "step",
+      "lr",
+      "loss",
+      "contrastive_loss",
+      "degra_loss",
+      "fine_degra_loss",
+    ]);
+    expect(readFileSync(join(run, "config.yml"), "utf8")).toContain("loss_weight:");
+  });
+
+  test("evaluate prints accuracies beside chance", async () => {
+    const args = ["evaluate", "--checkpoint", "runs/srclip", "--data", "data/degraded.tsv", "--fit", "crop", "--json"];
+    const { code, stdout } = await deplsr(args, folder);
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout);
+    const names = ["blur", "gaussian", "poisson", "jpeg", "ringing"];
+    expect(Object.keys(result.accuracy)).toEqual(names);
+    expect(Object.keys(result.chance)).toEqual(names);
+    expect(result).toMatchObject({ images: 8, skipped: 0 });
+    for (const name of names) expect(result.accuracy[name]).toBeLessThanOrEqual(1);
+  });
+
+  test("train sr trains RealDAT on those features", async () => {
+    const { code, stdout } = await deplsr(
+      ["train", "sr", "--config", "sr.yml", "--out", "runs/sr", "--set", "manual_seed=4", "--json"],
+      folder,
+    );
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ steps: 3, interrupted: false, last: { l_pix: expect.any(Number) } });
+    const { config } = JSON.parse(readFileSync(join(folder, "runs/sr/checkpoints/step-3/model.json"), "utf8"));
+    expect(config.prompt).toEqual({ clipInput: "normalized", clipFit: "crop", srclip: "../srclip" });
+    expect(config.network).toMatchObject({ type: "RealDAT", clip_dim: 8 });
+    expect(readFileSync(join(folder, "runs/sr/config.yml"), "utf8")).toContain("manual_seed: 4");
+  });
+
+  test("upscale enlarges what it can and reports the rest", async () => {
+    const { code, stdout, stderr } = await deplsr(
+      ["upscale", "photos", "--checkpoint", "runs/sr", "--out", "large", "--json"],
+      folder,
+    );
+    expect(code).toBe(0);
+    expect(stderr).toContain("photos/c.png is left out");
+    expect(JSON.parse(stdout)).toEqual({
+      images: [
+        { in: "photos/a.png", out: "large/a_x2.png", width: 80, height: 96, ms: expect.any(Number) },
+        { in: "photos/b.jpg", out: "large/b_x2.png", width: 96, height: 80, ms: expect.any(Number) },
+      ],
+      skipped: [{ name: "photos/c.png", reason: expect.stringContaining("is not an image") }],
+    });
+    expect(await readImage(join(folder, "large/a_x2.png"))).toMatchObject({ width: 80, height: 96 });
+    const one = await deplsr(["upscale", "photos/a.png", "--checkpoint", "runs/sr", "--out", "one.jpg"], folder);
+    expect(one.stdout).toContain("photos/a.png -> one.jpg (80x96, ");
+    expect(existsSync(join(folder, "one.jpg"))).toBe(true);
+  });
+
+  test("a checkpoint of another shape is refused with every mismatch in one line", async () => {
+    const path = join(folder, "runs/sr/checkpoints/step-3/model.json");
+    const text = readFileSync(path, "utf8");
+    writeFileSync(path, text.replace('"embed_dim": 16', '"embed_dim": 32'));
+    const { code, stdout } = await deplsr(["upscale", "photos/a.png", "--checkpoint", "runs/sr", "--json"], folder);
+    writeFileSync(path, text);
+    expect(code).toBe(1);
+    const { error } = JSON.parse(stdout);
+    expect(error).toContain("does not fit the network");
+    expect(error).toContain("conv_first.weight [16, 3, 3, 3] (expected [32, 3, 3, 3])");
+    expect(error).toContain("norm.weight [16] (expected [32])");
+    expect(error).not.toContain("\n");
+  });
+
+  test("a learning rate that blows up stops at the step, and what was saved before stays", async () => {
+    const args = [
+      "train",
+      "srclip",
+      "--config",
+      "srclip.yml",
+      "--out",
+      "runs/nan",
+      "--set",
+      "lr=1e38",
+      "steps=40",
+      "save_frequency=1",
+    ];
+    const { code, stderr } = await deplsr(args, folder);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/error: train: .* (is|holds a value that is) .*(at|after) step \d+/);
+    const log = readFileSync(join(folder, "runs/nan/log.txt"), "utf8");
+    expect(log).toContain("failed: train: ");
+    for (const name of readdirSync(join(folder, "runs/nan/checkpoints"))) expect(name).toMatch(/^step-\d+$/);
+  });
+
+  test("Ctrl-C finishes the step, saves and ends well", async () => {
+    const args = [
+      "train",
+      "srclip",
+      "--config",
+      "srclip.yml",
+      "--out",
+      "runs/stopped",
+      "--set",
+      "steps=100000",
+      "save_frequency=100000",
+      "--json",
+    ];
+    const running = start(args, folder);
+    await running.says("SRCLIP with");
+    const metrics = join(folder, "runs/stopped/metrics.jsonl");
+    while (!existsSync(metrics)) await new Promise((resolve) => setTimeout(resolve, 50));
+    running.interrupt();
+    const { code, stdout, stderr } = await running.finished;
+    expect(stderr).toContain("interrupted: finishing this step and saving (Ctrl-C again leaves at once)");
+    expect(code).toBe(0);
+    const { interrupted, steps, checkpoint } = JSON.parse(stdout);
+    expect(interrupted).toBe(true);
+    expect(checkpoint).toBe(`runs/stopped/checkpoints/step-${steps}`);
+    expect(readdirSync(join(folder, "runs/stopped/checkpoints"))).toEqual([`step-${steps}`]);
+    expect(readFileSync(metrics, "utf8").trimEnd().split("\n")).toHaveLength(steps);
+  });
+});
+
+test("Ctrl-C where nothing trains leaves at once with nothing half-written", async () => {
+  const folder = temporaryFolder();
+  await writeImage(join(folder, "photos", "a.png"), picture(600, 600));
+  const running = start(
+    ["degrade", "photos", "--out", "data", "--count", "4000", "--fit", "crop", "--size", "64"],
+    folder,
+  );
+  while (!existsSync(join(folder, "data"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  running.interrupt();
+  const { code } = await running.finished;
+  expect(code).toBe(130);
+  const names = readdirSync(join(folder, "data"));
+  expect(names.filter((name) => !name.endsWith(".png"))).toEqual([]);
+  for (const name of names) expect(await readImage(join(folder, "data", name))).toMatchObject({ width: 64 });
+});

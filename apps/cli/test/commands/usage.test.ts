@@ -1,0 +1,101 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { deplsr } from "./run-command.ts";
+
+describe("deplsr", () => {
+  test("--help lists the commands, and each command shows options and examples", async () => {
+    const folder = temporaryFolder();
+    const { code, stdout } = await deplsr(["--help"], folder);
+    expect(code).toBe(0);
+    for (const name of ["doctor", "degrade", "train", "evaluate", "upscale", "demo"])
+      expect(stdout).toContain(`deplsr ${name}`);
+    const commands = [
+      ["doctor"],
+      ["degrade"],
+      ["train", "srclip"],
+      ["train", "sr"],
+      ["evaluate"],
+      ["upscale"],
+      ["demo"],
+    ];
+    for (const command of commands) {
+      const help = await deplsr([...command, "--help"], folder);
+      expect(help.code).toBe(0);
+      expect(help.stdout).toContain("Examples:");
+      expect(help.stdout).toContain("--json");
+      expect(help.stdout).toContain("--adapter");
+    }
+  });
+
+  test("wrong usage ends with 2 and one line", async () => {
+    const folder = temporaryFolder();
+    const wrong: [args: string[], message: RegExp][] = [
+      [[], /say what to do/],
+      [["paint"], /Unknown argument: paint/],
+      [["train"], /say what to train: srclip or sr/],
+      [["doctor", "--colour", "red"], /Unknown argument: colour/],
+      [["doctor", "--adapter", "quantum"], /Invalid values/],
+      [["evaluate", "--data", "x.tsv"], /Missing required argument: checkpoint/],
+      [["demo", "--steps", "many"], /--steps must be a whole number above 0/],
+      [["upscale", "a.png", "--tile", "3"], /--tile 3 must be a whole number of at least 16/],
+    ];
+    for (const [args, message] of wrong) {
+      const { code, stdout, stderr } = await deplsr(args, folder);
+      expect([args, code]).toEqual([args, 2]);
+      expect(stdout).toBe("");
+      expect(stderr).toMatch(/^error: [^\n]+\n$/);
+      expect(stderr).toMatch(message);
+    }
+  });
+
+  test("with --json a failure is one object on stdout: exit 2 for usage, 1 for the rest", async () => {
+    const folder = temporaryFolder();
+    const usage = await deplsr(["paint", "--json"], folder);
+    expect(usage.code).toBe(2);
+    expect(Object.keys(JSON.parse(usage.stdout))).toEqual(["error"]);
+    writeFileSync(join(folder, "bad.yml"), "name: a\nmodel: ViT-B-32\ntrain_data: a.tsv\nsteps: 1\nlrate: 3\n");
+    const failure = await deplsr(["train", "srclip", "--config", "bad.yml", "--json"], folder);
+    expect(failure.code).toBe(1);
+    expect(JSON.parse(failure.stdout)).toEqual({
+      error: expect.stringMatching(/^config: bad.yml: unknown key "lrate": /),
+    });
+    expect(failure.stderr).not.toContain("    at ");
+  });
+
+  test("bad input ends with 1 and one line that says what to do", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "text.jpg"), "no picture");
+    writeFileSync(join(folder, "t.tsv"), "filepath\ttitle\n");
+    const bad: [args: string[], message: string][] = [
+      [["degrade", "none.jpg", "--out", "out"], "input: none.jpg does not exist: check the path"],
+      [["degrade", ".", "--out", "out", "--captions", "none.tsv"], "none.tsv does not exist"],
+      [
+        ["upscale", "text.jpg"],
+        "there is no trained network yet: give one with --checkpoint, or make a small one with `deplsr demo`",
+      ],
+      [["upscale", "text.jpg", "--checkpoint", "none"], "upscale: none does not exist: check the path of --checkpoint"],
+      [["demo", "text.jpg"], "text.jpg is not an image that can be read"],
+      [["train", "sr", "--config", "none.yml"], "config: none.yml does not exist: check the path"],
+    ];
+    for (const [args, message] of bad) {
+      const { code, stderr } = await deplsr(args, folder);
+      expect([args, code]).toEqual([args, 1]);
+      expect(stderr.trimEnd().split("\n").at(-1)).toMatch(/^error: /);
+      expect(stderr).toContain(message);
+    }
+  });
+
+  test("doctor --json tells adapters, the chosen one and a passed self test", async () => {
+    const { code, stdout, stderr } = await deplsr(["doctor", "--json"], temporaryFolder());
+    expect(stderr).toContain("self test: passed");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      node: process.versions.node,
+      adapters: expect.arrayContaining([expect.objectContaining({ kind: "swiftshader" })]),
+      chosen: { backend: "webgpu", adapter: expect.any(String), reason: expect.any(String) },
+      selfTest: { passed: true, milliseconds: expect.any(Number), gigaflops: expect.any(Number) },
+    });
+  });
+});
