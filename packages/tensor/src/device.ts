@@ -1,5 +1,6 @@
 import { findAdapter } from "#platform";
 import type { Backend, BackendInfo, MemoryReport } from "./backend.ts";
+import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
 import { bytesPerElement, type Data, type DType, defaultDType, encode, isFloat } from "./dtype.ts";
 import { env } from "./env.ts";
@@ -14,6 +15,8 @@ import { empty, Tensor } from "./tensor.ts";
 export interface DeviceOptions {
   readonly backend?: "auto" | "webgpu" | "cpu";
   readonly adapter?: AdapterChoice;
+  /** Threads of the CPU backend; default `DEPLSR_THREADS`, else one for each core. */
+  readonly threads?: number;
 }
 
 /** What a tensor is made with besides its data. */
@@ -35,8 +38,9 @@ export class Device {
   }
 
   /**
-   * Opens a device. Options win over the variables `DEPLSR_BACKEND` and `DEPLSR_ADAPTER`; `auto` takes a hardware GPU, else a
-   * software Vulkan driver of the system, else SwiftShader.
+   * Opens a device. Options win over the variables `DEPLSR_BACKEND` and `DEPLSR_ADAPTER`. The backend `auto` is a hardware GPU
+   * where there is one, else the CPU; asking for an adapter by name is asking for WebGPU. With `webgpu` the adapter `auto` is a
+   * hardware GPU, else a software Vulkan driver of the system, else SwiftShader.
    * @throws DeviceError with instructions where there is none.
    */
   static async request(options: DeviceOptions = {}): Promise<Device> {
@@ -44,8 +48,17 @@ export class Device {
     const adapter = options.adapter ?? env().adapter;
     if (!BACKENDS.includes(backend)) throw new DeviceError(`backend "${backend}" is none of ${BACKENDS.join(", ")}`);
     if (!ADAPTERS.includes(adapter)) throw new DeviceError(`adapter "${adapter}" is none of ${ADAPTERS.join(", ")}`);
-    if (backend === "cpu") throw new DeviceError('backend "cpu" is not part of this version; use "webgpu" or "auto"');
-    return new Device(await WebGPUBackend.create(await findAdapter(adapter as AdapterChoice)));
+    const threads = options.threads ? { threads: options.threads } : {};
+    if (backend === "cpu") return new Device(CpuBackend.create(threads));
+    if (backend === "webgpu" || adapter !== "auto") {
+      return new Device(await WebGPUBackend.create(await findAdapter(adapter as AdapterChoice)));
+    }
+    try {
+      return new Device(await WebGPUBackend.create(await findAdapter("hardware")));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message.split("\n", 1)[0]! : String(error);
+      return new Device(CpuBackend.create({ ...threads, reason }));
+    }
   }
 
   get info(): BackendInfo {

@@ -4,6 +4,8 @@ import { environment } from "#platform";
 export interface Environment {
   readonly backend: string;
   readonly adapter: string;
+  /** Threads of the CPU backend; 0 for one a core. */
+  readonly threads: number;
   /** 0 silent; 1 adapter and memory; 2 one line per launch; 3 with operands; 4 with WGSL. */
   readonly debug: number;
   /** File name of a timeline for a trace viewer, or undefined. */
@@ -17,6 +19,7 @@ export function env(): Environment {
   cached ??= {
     backend: environment("DEPLSR_BACKEND") ?? "auto",
     adapter: environment("DEPLSR_ADAPTER") ?? "auto",
+    threads: Number(environment("DEPLSR_THREADS") ?? 0) || 0,
     debug: Number(environment("DEPLSR_DEBUG") ?? 0) || 0,
     trace: environment("DEPLSR_TRACE"),
   };

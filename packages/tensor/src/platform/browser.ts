@@ -1,4 +1,5 @@
 import type { AdapterChoice, FoundAdapter, ListedAdapter } from "./adapter.ts";
+import type { Thread, ThreadStart } from "./thread.ts";
 
 /** Where this code runs. */
 export const platform: "node" | "browser" = "browser";
@@ -53,4 +54,31 @@ export async function listAdapters(): Promise<readonly ListedAdapter[]> {
     const detail = error instanceof Error ? error.message : String(error);
     return [{ kind: "browser", name: "navigator.gpu", available: false, detail }];
   }
+}
+
+/** Cores that the browser tells of. */
+export function logicalCores(): number {
+  return globalThis.navigator?.hardwareConcurrency ?? 1;
+}
+
+/** True where a thread may sleep until another one wakes it: in workers, not in the page's own thread. */
+export function mayBlock(): boolean {
+  return typeof document === "undefined";
+}
+
+/** Browsers that have relaxed SIMD have it on. */
+export function enableRelaxedSimd(): void {}
+
+/** Runs a program in a worker: it calls `start` with a function that takes `data`. */
+export function spawnThread(program: string, data: ThreadStart): Thread {
+  const prelude = "const start = (run) => { onmessage = ({ data }) => run(data); };";
+  const url = URL.createObjectURL(new Blob([`${prelude}\n${program}`], { type: "text/javascript" }));
+  const worker = new Worker(url);
+  worker.postMessage(data);
+  return {
+    stop: () => {
+      worker.terminate();
+      URL.revokeObjectURL(url);
+    },
+  };
 }

@@ -1,11 +1,13 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { constants } from "node:os";
+import { availableParallelism, constants } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { isMainThread } from "node:worker_threads";
+import { setFlagsFromString } from "node:v8";
+import { isMainThread, Worker } from "node:worker_threads";
 import type { AdapterChoice, FoundAdapter, ListedAdapter } from "./adapter.ts";
 import { type SwiftShaderFiles, unpackSwiftShader } from "./swiftshader.ts";
+import type { Thread, ThreadStart } from "./thread.ts";
 
 /** Where this code runs. */
 export const platform: "node" | "browser" = "node";
@@ -23,6 +25,29 @@ export function onExit(work: () => void): void {
 /** Writes a file at once. */
 export function writeText(file: string, text: string): void {
   writeFileSync(file, text);
+}
+
+/** Cores that this process may use. */
+export function logicalCores(): number {
+  return availableParallelism();
+}
+
+/** True where a thread may sleep until another one wakes it. */
+export function mayBlock(): boolean {
+  return true;
+}
+
+/** Switches relaxed SIMD on, which Node 20 has behind a flag; later versions have it on. */
+export function enableRelaxedSimd(): void {
+  if (Number(process.versions.node.split(".")[0]) < 22) setFlagsFromString("--experimental-wasm-relaxed-simd");
+}
+
+/** Runs a program in a worker: it calls `start` with a function that takes `data`. The worker does not keep the process alive. */
+export function spawnThread(program: string, data: ThreadStart): Thread {
+  const prelude = 'const start = (run) => run(require("node:worker_threads").workerData);';
+  const worker = new Worker(`${prelude}\n${program}`, { eval: true, workerData: data, execArgv: [] });
+  worker.unref();
+  return { stop: () => void worker.terminate() };
 }
 
 /** What the `webgpu` package exports. */

@@ -10,7 +10,7 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const program = `
 import { Device, gelu, keep } from "@deplsr/tensor";
-const device = await Device.request();
+const device = await Device.request({ backend: "webgpu" });
 keep(device.tensor([1, 2, 3]));
 await gelu(device.tensor([4, 5, 6, 7])).data();
 await device.sync();
@@ -35,7 +35,7 @@ it("tells the adapter, each launch with its operands, the WGSL, and what was nev
 it("submits launch by launch, to name the one that fails, with the same results", async () => {
   const code = `
 import { Device } from "@deplsr/tensor";
-const device = await Device.request();
+const device = await Device.request({ backend: "webgpu" });
 let x = device.tensor([1, 2, 3]);
 for (let i = 0; i < 5; i++) { x = x.add(1); x.dense(); }
 console.error("result", await x.data());

@@ -106,7 +106,7 @@ describe("conv2d", () => {
     ["the cores of a software adapter", { software: false }],
   ])("agrees with its definition without %s", async (_, facts) => {
     // What the device says of itself, before its first kernel is made.
-    const other = await Device.request();
+    const other = await Device.request({ backend: "webgpu" });
     Object.assign((other.backend as WebGPUBackend).gpu, facts);
     for (const name of ["3x3 same", "groups with stride", "depthwise 3x3 in odd sizes", "depthwise with stride"]) {
       await checkConv(...cases[name]!, other);

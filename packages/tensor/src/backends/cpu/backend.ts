@@ -1,0 +1,121 @@
+import { enableRelaxedSimd, logicalCores, mayBlock } from "#platform";
+import type * as Calls from "../../backend.ts";
+import { env } from "../../env.ts";
+import { DeviceError } from "../../errors.ts";
+import { CpuEngine } from "./engine.ts";
+import * as conv from "./kernels/conv.ts";
+import { copy } from "./kernels/copy.ts";
+import * as indexing from "./kernels/indexing.ts";
+import { matmul } from "./kernels/matmul.ts";
+import { adam } from "./kernels/optim.ts";
+import { pointwise } from "./kernels/pointwise.ts";
+import { random } from "./kernels/random.ts";
+import { reduce } from "./kernels/reduce.ts";
+import * as rows from "./kernels/rows.ts";
+import type { Block } from "./storage.ts";
+import { hasRelaxedSimd, hasSimd } from "./wasm/module.ts";
+
+/** How a CPU backend is made; the defaults take what the machine has. */
+export interface CpuOptions {
+  /** Threads that compute, the caller's included; default `DEPLSR_THREADS`, else one for each core. */
+  readonly threads?: number;
+  /** False keeps to plain SIMD, whose results do not depend on the processor. Default: relaxed where there is such. */
+  readonly relaxed?: boolean;
+  /** Bytes of memory it may take, at most 4 GiB. */
+  readonly memoryLimit?: number;
+  /** Why the CPU was chosen; default that it was asked for. */
+  readonly reason?: string;
+}
+
+/**
+ * The engine on the CPU: WebAssembly with 128-bit SIMD, on every core. Kernels are emitted at run time by a small typed assembler
+ * (`wasm/`): the pointwise printer has to do so in any case, variants come as they are needed, and sources run without a build step;
+ * a compiler of another language would have been one more tool for the same code. Several threads need shared memory: Node has it,
+ * a browser where the page is cross-origin isolated; elsewhere the backend runs on one thread.
+ */
+export class CpuBackend implements Calls.Backend {
+  readonly engine: CpuEngine;
+  readonly info: Calls.BackendInfo;
+
+  private constructor(engine: CpuEngine, info: Calls.BackendInfo) {
+    this.engine = engine;
+    this.info = info;
+  }
+
+  /** @throws DeviceError where WebAssembly has no SIMD. */
+  static create(options: CpuOptions = {}): CpuBackend {
+    if (!hasSimd()) {
+      throw new DeviceError(
+        "the CPU backend needs WebAssembly SIMD: use Node 20 or later, or a browser of 2023 or later",
+      );
+    }
+    if (options.relaxed !== false) enableRelaxedSimd();
+    const relaxed = options.relaxed !== false && hasRelaxedSimd();
+    const shared = typeof SharedArrayBuffer !== "undefined" && (globalThis.crossOriginIsolated ?? true);
+    const wanted = options.threads ?? (env().threads || logicalCores());
+    const threads = shared ? Math.max(1, Math.floor(wanted)) : 1;
+    const limit = options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit };
+    const engine = new CpuEngine({ threads, shared: shared && threads > 1, relaxed, mayWait: mayBlock(), ...limit });
+    const simd = relaxed ? "SIMD + relaxed" : "SIMD";
+    const count = threads === 1 ? "1 thread" : `${threads} threads`;
+    const adapter = `CPU, WASM ${simd}, ${count}`;
+    const chosen = options.reason ?? "the CPU was asked for";
+    const reason = shared ? chosen : `${chosen}; one thread, since the page is not cross-origin isolated`;
+    if (env().debug >= 1) console.error(`deplsr: ${adapter}: ${reason}`);
+    return new CpuBackend(engine, {
+      backend: "cpu",
+      adapter,
+      kind: "cpu",
+      reason,
+      // The name under which ops ask for f16.
+      features: ["shader-f16", ...(relaxed ? ["relaxed-simd"] : [])],
+      limits: { threads, memoryBytes: engine.pool.limit },
+      maxTensorBytes: engine.pool.largest,
+    });
+  }
+
+  allocate(bytes: number, label: string): Calls.Storage {
+    this.engine.throwIfDestroyed();
+    return this.engine.pool.take(bytes, label);
+  }
+
+  upload(storage: Calls.Storage, bytes: Uint8Array): void {
+    this.engine.write(storage as Block, bytes);
+  }
+
+  async download(storage: Calls.Storage, byteOffset: number, bytes: number): Promise<ArrayBuffer> {
+    return this.engine.read(storage as Block, byteOffset, bytes);
+  }
+
+  async flush(): Promise<void> {
+    this.engine.run();
+  }
+
+  memory(): Calls.MemoryReport {
+    return this.engine.pool.report();
+  }
+
+  destroy(): void {
+    this.engine.destroy();
+  }
+
+  pointwise = (call: Calls.PointwiseCall): void => pointwise(this.engine, call);
+  copy = (call: Calls.CopyCall): void => copy(this.engine, call);
+  reduce = (call: Calls.ReduceCall): void => reduce(this.engine, call);
+  matmul = (call: Calls.MatmulCall): void => matmul(this.engine, call);
+  conv2d = (call: Calls.ConvCall): void => conv.conv2d(this.engine, call);
+  conv2dInputGrad = (call: Calls.ConvCall): void => conv.conv2dInputGrad(this.engine, call);
+  conv2dWeightGrad = (call: Calls.ConvCall): void => conv.conv2dWeightGrad(this.engine, call);
+  softmax = (call: Calls.SoftmaxCall): void => rows.softmax(this.engine, call);
+  softmaxGrad = (call: Calls.SoftmaxGradCall): void => rows.softmaxGrad(this.engine, call);
+  layerNorm = (call: Calls.NormCall): void => rows.layerNorm(this.engine, call);
+  layerNormGrad = (call: Calls.NormGradCall): void => rows.layerNormGrad(this.engine, call);
+  gather = (call: Calls.GatherCall): void => indexing.gather(this.engine, call);
+  gatherElements = (call: Calls.GatherElementsCall): void => indexing.gatherElements(this.engine, call);
+  segmentSum = (call: Calls.SegmentSumCall): void => indexing.segmentSum(this.engine, call);
+  scatterAdd = (call: Calls.ScatterAddCall): void => indexing.scatterAdd(this.engine, call);
+  resample = (call: Calls.ResampleCall): void => indexing.resample(this.engine, call);
+  random = (call: Calls.RandomCall): void => random(this.engine, call);
+  countDistinct = (call: Calls.CountDistinctCall): void => indexing.countDistinct(this.engine, call);
+  adam = (call: Calls.AdamCall): void => adam(this.engine, call);
+}

@@ -1,0 +1,259 @@
+import { spawnThread } from "#platform";
+import type { View } from "../../backend.ts";
+import { bytesPerElement } from "../../dtype.ts";
+import { env } from "../../env.ts";
+import { DeviceError } from "../../errors.ts";
+import type { Thread } from "../../platform/thread.ts";
+import type { Kernel, Numbers, Spec } from "./kernel.ts";
+import { createRunner, type MemoryMap, type Runner } from "./runner.ts";
+import { type Block, BlockPool } from "./storage.ts";
+import { MAX_PAGES } from "./wasm/module.ts";
+
+const MAX_KERNELS = 4096;
+const KERNELS = 131072;
+/** Code of all kernels. */
+const CODE = KERNELS + 16 * MAX_KERNELS;
+const CODE_END = 8 * 2 ** 20;
+const MAP: MemoryMap = {
+  epoch: 1024,
+  stop: 1088,
+  failed: 1092,
+  groupCount: 1096,
+  groups: 4096,
+  entries: 16384,
+  kernels: KERNELS,
+  end: CODE,
+};
+/** Launches that one batch holds; its arguments have a fixed place each. */
+const BATCH = 96;
+const ARGUMENTS = 32768;
+const ARGUMENT_BYTES = 1024;
+/** Estimated nanoseconds after which recorded launches run without being asked. */
+const BATCH_COST = 300_000;
+/** A chunk of work that is worth handing to another thread, in nanoseconds. */
+const CHUNK_COST = 20_000;
+/** Batches cheaper than this are not worth waking anybody for. */
+const WAKE_COST = 60_000;
+/** What one thread runs in one call. */
+const PIECE_COST = 500_000;
+const MAX_CHUNKS = 4000;
+
+interface Launch {
+  readonly name: string;
+  readonly kernel: number;
+  readonly units: number;
+  readonly cost: number;
+}
+
+/** How an engine is made. */
+export interface EngineOptions {
+  readonly threads: number;
+  readonly shared: boolean;
+  readonly relaxed: boolean;
+  /** False on a browser's main thread, which must not block. */
+  readonly mayWait: boolean;
+  /** Bytes of address space; 4 GiB unless a test wants less. */
+  readonly memoryLimit?: number;
+}
+
+/** The WebAssembly memory, the kernels compiled for it, the launch list and the threads that run it. */
+export class CpuEngine {
+  readonly pool: BlockPool;
+  readonly options: EngineOptions;
+  readonly #memory: WebAssembly.Memory;
+  readonly #runner: Runner;
+  readonly #ids = new Map<Kernel, number>();
+  readonly #threads: Thread[] = [];
+  #words: Int32Array;
+  #floats: Float32Array;
+  #launches: Launch[] = [];
+  #cost = 0;
+  #epoch = 0;
+  #codeEnd = CODE;
+  #serial = 0;
+  #destroyed = false;
+
+  constructor(options: EngineOptions) {
+    this.options = options;
+    this.#memory = new WebAssembly.Memory({ initial: 256, maximum: MAX_PAGES, shared: options.shared });
+    this.#words = new Int32Array(this.#memory.buffer);
+    this.#floats = new Float32Array(this.#memory.buffer);
+    this.pool = new BlockPool(this.#memory, CODE_END, options.memoryLimit);
+    this.#runner = createRunner(this.#memory, MAP, 0, options.mayWait);
+  }
+
+  /** The address of a view's first element. */
+  address({ storage, layout, dtype }: View): number {
+    return (storage as Block).address + layout.offset * bytesPerElement(dtype);
+  }
+
+  /** Memory for the launches that are recorded before `release` is called on it. */
+  temporary(bytes: number, label: string): Block {
+    return this.pool.take(bytes, label);
+  }
+
+  /**
+   * Records a launch over `units`.
+   * @param cost estimated nanoseconds for one unit on one thread; it decides how the work is cut, not what it computes.
+   */
+  launch<S extends Spec>(kernel: Kernel<S>, args: Numbers<S>, units: number, cost: number): void {
+    if (units <= 0) return;
+    this.throwIfDestroyed();
+    if (this.#launches.length === BATCH) this.run();
+    if (4 * kernel.words > ARGUMENT_BYTES) throw new Error(`internal: ${kernel.name} has too many arguments`);
+    if (this.#words.byteLength === 0) this.#refresh();
+    const id = this.#ids.get(kernel) ?? this.#compile(kernel);
+    let at = (ARGUMENTS + this.#launches.length * ARGUMENT_BYTES) / 4;
+    for (const name in kernel.spec) {
+      if (kernel.spec[name] === "f32") this.#floats[at++] = args[name]!;
+      else this.#words[at++] = args[name]!;
+    }
+    this.#launches.push({ name: kernel.name, kernel: id, units, cost: units * cost });
+    this.#cost += units * cost;
+    if (this.#cost >= BATCH_COST) this.run();
+  }
+
+  throwIfDestroyed(): void {
+    if (this.#destroyed) throw new DeviceError("the CPU device was destroyed");
+  }
+
+  /** A view goes dead when a memory that is not shared grows. */
+  #refresh(): void {
+    this.#words = new Int32Array(this.#memory.buffer);
+    this.#floats = new Float32Array(this.#memory.buffer);
+  }
+
+  #compile(kernel: Kernel): number {
+    const code = kernel.encode(this.options.relaxed, this.options.shared);
+    if (this.#ids.size === MAX_KERNELS || this.#codeEnd + code.length > CODE_END) {
+      // Full: everything starts over. Each kernel that is needed again is compiled again.
+      this.run();
+      this.#ids.clear();
+      this.#codeEnd = CODE;
+    }
+    const id = this.#ids.size;
+    if (env().debug >= 4) console.error(`deplsr: kernel ${kernel.name} ${code.length} bytes`);
+    new Uint8Array(this.#memory.buffer).set(code, this.#codeEnd);
+    this.#words.set([this.#codeEnd, code.length, ++this.#serial], MAP.kernels / 4 + 4 * id);
+    this.#codeEnd += Math.ceil(code.length / 8) * 8;
+    this.#ids.set(kernel, id);
+    return id;
+  }
+
+  /** Runs everything recorded, and returns when it is done. */
+  run(): void {
+    const launches = this.#launches;
+    if (launches.length === 0) return;
+    const cost = this.#cost;
+    this.#launches = [];
+    this.#cost = 0;
+    if (this.#words.byteLength === 0) this.#refresh();
+    const together = this.options.threads > 1 && cost >= WAKE_COST && launches.some(isParallel);
+    if (together && env().debug < 2) this.#runTogether(launches);
+    else for (const [i, launch] of launches.entries()) this.#runAlone(launch, ARGUMENTS + i * ARGUMENT_BYTES);
+  }
+
+  #runAlone({ name, kernel, units, cost }: Launch, args: number): void {
+    const start = performance.now();
+    // In pieces, since optimised code takes over between calls only.
+    const grain = Math.max(1, Math.ceil((units * PIECE_COST) / (cost + 1)));
+    for (let begin = 0; begin < units; begin += grain) {
+      try {
+        this.#runner.call(kernel, args, begin, Math.min(units, begin + grain));
+      } catch (cause) {
+        throw new DeviceError(`${name} failed on the CPU over ${units} units: ${String(cause)}`, { cause });
+      }
+    }
+    if (env().debug >= 2) {
+      console.error(`deplsr: ${name} [${units}] ${((performance.now() - start) * 1000).toFixed(1)} us`);
+    }
+  }
+
+  #runTogether(launches: readonly Launch[]): void {
+    this.#wake();
+    const words = this.#words;
+    const mark = ++this.#epoch & 0xfffff;
+    let groups = 0;
+    const at = (): number => MAP.groups / 4 + 8 * groups;
+    for (let i = 0; i < launches.length; ) {
+      const first = i;
+      const parallel = isParallel(launches[i]!);
+      i++;
+      // Small launches that follow each other are one piece of work for one thread.
+      while (!parallel && i < launches.length && !isParallel(launches[i]!)) i++;
+      const group = at();
+      // Closed before it is written: a thread that comes late must not claim by half of a description.
+      Atomics.store(words, group, (mark << 12) | 4095);
+      const { units, cost } = launches[first]!;
+      const wanted = parallel ? Math.min(units, MAX_CHUNKS, Math.ceil(cost / CHUNK_COST)) : 1;
+      const grain = parallel ? Math.ceil(units / wanted) : units;
+      words[group + 1] = 0;
+      words[group + 2] = parallel ? Math.ceil(units / grain) : 1;
+      words[group + 3] = first;
+      words[group + 4] = i - first;
+      words[group + 5] = units;
+      words[group + 6] = grain;
+      groups++;
+    }
+    launches.forEach(({ kernel, units }, i) => {
+      const entry = MAP.entries / 4 + 4 * i;
+      words[entry] = kernel;
+      words[entry + 1] = ARGUMENTS + i * ARGUMENT_BYTES;
+      words[entry + 2] = units;
+    });
+    words[MAP.groupCount / 4] = groups;
+    for (let g = 0; g < groups; g++) Atomics.store(words, MAP.groups / 4 + 8 * g, mark << 12);
+    Atomics.store(words, MAP.epoch / 4, this.#epoch);
+    Atomics.notify(words, MAP.epoch / 4);
+    this.#runner.run(this.#epoch);
+    if (Atomics.exchange(words, MAP.failed / 4, 0) !== 0) {
+      throw new DeviceError(
+        `a kernel failed on the CPU, one of: ${[...new Set(launches.map((l) => l.name))].join(", ")}`,
+      );
+    }
+  }
+
+  /** Starts the threads, once; each takes part as soon as it is there. */
+  #wake(): void {
+    while (this.#threads.length < this.options.threads - 1) {
+      const thread = this.#threads.length + 1;
+      this.#threads.push(spawnThread(workerText(), { memory: this.#memory, map: MAP, thread }));
+    }
+  }
+
+  write(block: Block, bytes: Uint8Array): void {
+    this.throwIfDestroyed();
+    this.run();
+    new Uint8Array(this.#memory.buffer, block.address, bytes.byteLength).set(bytes);
+  }
+
+  read(block: Block, offset: number, bytes: number): ArrayBuffer {
+    this.throwIfDestroyed();
+    this.run();
+    const copy = new Uint8Array(bytes);
+    copy.set(new Uint8Array(this.#memory.buffer, block.address + offset, bytes));
+    return copy.buffer;
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#launches = [];
+    if (this.#words.byteLength === 0) this.#refresh();
+    Atomics.store(this.#words, MAP.stop / 4, 1);
+    Atomics.add(this.#words, MAP.epoch / 4, 1);
+    Atomics.notify(this.#words, MAP.epoch / 4);
+    for (const thread of this.#threads.splice(0)) thread.stop();
+  }
+}
+
+function isParallel({ units, cost }: Launch): boolean {
+  return units > 1 && cost >= 2 * CHUNK_COST;
+}
+
+/** The program of a worker: the scheduler's own text, so that no bundler has to know of a second file. */
+function workerText(): string {
+  // Compilers that keep function names wrap functions in a helper of this name.
+  return `const __name = (f) => f; const create = ${createRunner.toString()};
+start(({ memory, map, thread }) => create(memory, map, thread, true).serve());`;
+}

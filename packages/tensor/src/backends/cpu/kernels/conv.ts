@@ -1,0 +1,269 @@
+import type { ConvCall, ConvGeometry, View } from "../../../backend.ts";
+import { denseLayout } from "../../../layout.ts";
+import type { CpuEngine } from "../engine.ts";
+import { kernel, variants } from "../kernel.ts";
+import type { Block } from "../storage.ts";
+import { i32 } from "../wasm/values.ts";
+import { columnProductKernel, offsetsKernel, weightProductKernel, weightScratch } from "./columns.ts";
+import { copy } from "./copy.ts";
+import { depthwise, depthwiseWeightGrad, MAX_TAPS, type PaddedImage } from "./depthwise.ts";
+import { COLS, DEPTH, packedSize, packKernel, ROWS, stretchOf } from "./gemm.ts";
+
+/*
+ * Letters: o output channels of a group, k = c·kh·kw taps of a group, n output pixels. A convolution is the product weight (o, k) ·
+ * columns (k, n), whose columns are packed straight out of the padded image, a panel at a time, in each thread's own scratch memory.
+ * The gradient of the input is the convolution of dy, spread by the stride, with the weights turned round; that of the weights is
+ * the product dy (o, n) · columnsᵀ.
+ */
+
+const SPEED = 25;
+
+/** A unit fills one row of the padded image: zeros, and the input's row where there is one, its pixels `stepX` apart. */
+const padKernel = variants((spread: boolean) =>
+  kernel(
+    "conv-pad",
+    {
+      x: "i32",
+      y: "i32",
+      height: "i32",
+      width: "i32",
+      rows: "i32",
+      cols: "i32",
+      top: "i32",
+      left: "i32",
+      stepY: "i32",
+      stepX: "i32",
+    },
+    (f, a) => {
+      f.units((unit) => {
+        const plane = f.let(unit.divU(a.rows));
+        const to = f.let(a.y.add(unit.mul(a.cols).shl(2)));
+        const row = f.let(unit.remU(a.rows).sub(a.top));
+        f.fillBytes(to, 0, a.cols.shl(2));
+        const source = f.let(spread ? row.divU(a.stepY) : row);
+        const hit = row.geS(0).and(source.ltU(a.height));
+        f.if(spread ? hit.and(row.remU(a.stepY).eqz()) : hit, () => {
+          const from = f.let(a.x.add(plane.mul(a.height).add(source).mul(a.width).shl(2)));
+          if (!spread) {
+            // Columns that fall outside on either side are left out.
+            const skip = f.let(a.left.ltS(0).select(i32(0).sub(a.left), i32(0)));
+            const start = f.let(a.left.add(skip));
+            const room = f.let(a.cols.sub(start));
+            const count = f.let(a.width.sub(skip));
+            const fits = f.let(count.ltS(room).select(count, room));
+            f.if(fits.gtS(0), () => f.copyBytes(to.add(start.shl(2)), from.add(skip.shl(2)), fits.shl(2)));
+            return;
+          }
+          const col = f.let(a.left);
+          f.range(0, a.width, 1, () => {
+            f.if(col.ltU(a.cols), () => f.store(to.add(col.shl(2)), from.i32()));
+            f.advance(col, a.stepX);
+            f.advance(from, 4);
+          });
+        });
+      });
+    },
+  ),
+);
+
+interface Padding {
+  readonly rows: number;
+  readonly cols: number;
+  readonly top: number;
+  readonly left: number;
+  readonly step: readonly [number, number];
+}
+
+interface Image extends PaddedImage {
+  readonly release: () => void;
+}
+
+/** An image of `planes` with zeros around it; the image itself where there are none. */
+function padded(cpu: CpuEngine, view: View, planes: number, height: number, width: number, padding: Padding): Image {
+  const { rows, cols, top, left, step } = padding;
+  const x = cpu.address(view);
+  const spread = step[0] > 1 || step[1] > 1;
+  const shape = { rowBytes: 4 * cols, planeBytes: 4 * rows * cols };
+  if (rows === height && cols === width && top === 0 && left === 0 && !spread) {
+    return { address: x, ...shape, release: () => {} };
+  }
+  const block = cpu.temporary(4 * planes * rows * cols, "padded image");
+  const args = { x, y: block.address, height, width, rows, cols, top, left, stepY: step[0], stepX: step[1] };
+  cpu.launch(padKernel(spread), args, planes * rows, 20 + cols * (spread ? 1 : 0.3));
+  return { address: block.address, ...shape, release: () => block.release() };
+}
+
+function paddedInput(cpu: CpuEngine, { geometry: g, x }: ConvCall): Image {
+  const [top, left] = g.padding;
+  // As far as the windows reach: what a stride leaves over is never read.
+  const reach = (axis: 0 | 1, out: number): number =>
+    (out - 1) * g.stride[axis] + g.dilation[axis] * (g.kernel[axis] - 1) + 1;
+  const rows = Math.max(reach(0, g.outHeight), top > 0 ? 0 : g.height);
+  const cols = Math.max(reach(1, g.outWidth), left > 0 ? 0 : g.width);
+  return padded(cpu, x, g.batch * g.channels, g.height, g.width, { rows, cols, top, left, step: [1, 1] });
+}
+
+function isDepthwise({ channels, groups, kernel: [kh, kw] }: ConvGeometry): boolean {
+  return channels === groups && groups > 1 && kh * kw <= MAX_TAPS;
+}
+
+/** The offset, in bytes, of every tap of a group from a window's first pixel. */
+function tapOffsets(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage): Block {
+  const taps = (g.channels / g.groups) * g.kernel[0] * g.kernel[1];
+  const table = cpu.temporary(4 * taps + 64, "convolution taps");
+  const args = {
+    y: table.address,
+    window: g.kernel[0] * g.kernel[1],
+    kernelWidth: g.kernel[1],
+    plane: image.planeBytes,
+    tapRow: g.dilation[0] * image.rowBytes,
+    tapCol: g.dilation[1] * 4,
+  };
+  cpu.launch(offsetsKernel, args, taps, 3);
+  return table;
+}
+
+/** Panels of a dense (groups, lines, depth) matrix. */
+function packed(cpu: CpuEngine, x: number, groups: number, lines: number, depth: number): Block {
+  const block = cpu.temporary(4 * groups * packedSize(lines, depth, ROWS), "convolution panels");
+  const panels = Math.ceil(lines / ROWS);
+  const args = {
+    x,
+    y: block.address,
+    panels,
+    lines,
+    depth,
+    inner: groups,
+    strideP: 0,
+    strideQ: 4 * lines * depth,
+    strideLine: 4 * depth,
+    strideDepth: 4,
+  };
+  cpu.launch(packKernel({ lines: ROWS, order: "along" }), args, groups * panels, 10 + depth * ROWS * 0.3);
+  return block;
+}
+
+/** Weight times columns over a padded image: `weight (outChannels, k)` dense, result (batch, outChannels, outHeight, outWidth). */
+function product(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, weight: number, y: number): void {
+  const outputs = g.outChannels / g.groups;
+  const taps = (g.channels / g.groups) * g.kernel[0] * g.kernel[1];
+  const area = g.outHeight * g.outWidth;
+  const panels = packed(cpu, weight, g.groups, outputs, taps);
+  const offsets = tapOffsets(cpu, g, image);
+  const scratch = cpu.temporary(cpu.options.threads * DEPTH * COLS * 4, "convolution scratch");
+  const blocks = Math.ceil(area / COLS);
+  const args = {
+    a: panels.address,
+    x: image.address,
+    y,
+    offsets: offsets.address,
+    scratch: scratch.address,
+    groups: g.groups,
+    outputs,
+    taps,
+    area,
+    blocks,
+    outWidth: g.outWidth,
+    stepRow: g.stride[0] * image.rowBytes,
+    stepCol: g.stride[1] * 4,
+    groupBytes: (g.channels / g.groups) * image.planeBytes,
+    stretch: stretchOf(taps),
+  };
+  const form = columnProductKernel(g.stride[1] === 1);
+  cpu.launch(form, args, g.batch * g.groups * blocks, 20 + (2 * COLS * outputs * taps) / SPEED + taps * COLS * 0.3);
+  for (const block of [panels, offsets, scratch]) block.release();
+}
+
+/** Cross-correlation of NCHW images. */
+export function conv2d(cpu: CpuEngine, call: ConvCall): void {
+  const g = call.geometry;
+  const image = paddedInput(cpu, call);
+  const [weight, y] = [cpu.address(call.weight), cpu.address(call.y)];
+  if (isDepthwise(g)) depthwise(cpu, g, image, weight, y);
+  else product(cpu, g, image, weight, y);
+  image.release();
+}
+
+/** The weights with inputs and outputs of each group swapped and the window turned by half a turn, dense. */
+function turnedWeights(cpu: CpuEngine, { geometry: g, weight }: ConvCall): View {
+  const [kh, kw] = g.kernel;
+  const [inputs, outputs] = [g.channels / g.groups, g.outChannels / g.groups];
+  const shape = [g.groups, inputs, outputs, kh, kw];
+  const strides = [outputs * inputs * kh * kw, kh * kw, inputs * kh * kw, -kw, -1];
+  const offset = weight.layout.offset + kh * kw - 1;
+  const storage = cpu.temporary(4 * g.outChannels * inputs * kh * kw, "turned weights");
+  const turned: View = { storage, layout: denseLayout(shape), dtype: "f32" };
+  copy(cpu, { out: turned, input: { ...weight, layout: { shape, strides, offset } } });
+  return turned;
+}
+
+/** The gradient of the input: `call.x` receives it, `call.y` is dy. */
+export function conv2dInputGrad(cpu: CpuEngine, call: ConvCall): void {
+  const g = call.geometry;
+  const reach = [g.dilation[0] * (g.kernel[0] - 1), g.dilation[1] * (g.kernel[1] - 1)] as const;
+  const image = padded(cpu, call.y, g.batch * g.outChannels, g.outHeight, g.outWidth, {
+    rows: g.height + reach[0],
+    cols: g.width + reach[1],
+    top: reach[0] - g.padding[0],
+    left: reach[1] - g.padding[1],
+    step: g.stride,
+  });
+  const back: ConvGeometry = {
+    ...g,
+    channels: g.outChannels,
+    outChannels: g.channels,
+    height: g.height + reach[0],
+    width: g.width + reach[1],
+    outHeight: g.height,
+    outWidth: g.width,
+    stride: [1, 1],
+    padding: [0, 0],
+  };
+  const turned = turnedWeights(cpu, call);
+  const [weight, dx] = [cpu.address(turned), cpu.address(call.x)];
+  if (isDepthwise(g) && g.outChannels === g.channels) depthwise(cpu, back, image, weight, dx);
+  else product(cpu, back, image, weight, dx);
+  turned.storage.release();
+  image.release();
+}
+
+/** The gradient of the weights: `call.weight` receives it, `call.y` is dy. */
+export function conv2dWeightGrad(cpu: CpuEngine, call: ConvCall): void {
+  const g = call.geometry;
+  const image = paddedInput(cpu, call);
+  const [dWeight, dy] = [cpu.address(call.weight), cpu.address(call.y)];
+  if (isDepthwise(g)) depthwiseWeightGrad(cpu, g, image, dWeight, dy);
+  else weightProduct(cpu, g, image, dWeight, dy);
+  image.release();
+}
+
+function weightProduct(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, dWeight: number, dy: number): void {
+  const outputs = g.outChannels / g.groups;
+  const taps = (g.channels / g.groups) * g.kernel[0] * g.kernel[1];
+  const area = g.outHeight * g.outWidth;
+  const panels = packed(cpu, dy, g.batch * g.groups, outputs, area);
+  const offsets = tapOffsets(cpu, g, image);
+  const scratch = cpu.temporary(cpu.options.threads * weightScratch(outputs), "convolution scratch");
+  const blocks = Math.ceil(taps / COLS);
+  const args = {
+    a: panels.address,
+    x: image.address,
+    y: dWeight,
+    offsets: offsets.address,
+    scratch: scratch.address,
+    batch: g.batch,
+    groups: g.groups,
+    outputs,
+    taps,
+    area,
+    blocks,
+    outWidth: g.outWidth,
+    stepRow: g.stride[0] * image.rowBytes,
+    stepCol: g.stride[1] * 4,
+    groupBytes: (g.channels / g.groups) * image.planeBytes,
+    stretch: stretchOf(area),
+  };
+  const cost = (2 * g.batch * COLS * outputs * area) / SPEED + g.batch * area * COLS * 0.3;
+  cpu.launch(weightProductKernel(g.stride[1] === 1), args, g.groups * blocks, 20 + cost);
+  for (const block of [panels, offsets, scratch]) block.release();
+}

@@ -1,0 +1,225 @@
+import type { MatmulCall, View } from "../../../backend.ts";
+import type { CpuEngine } from "../engine.ts";
+import { kernel } from "../kernel.ts";
+import type { Block } from "../storage.ts";
+import { f32x4 } from "../wasm/values.ts";
+import { transpose4 } from "./copy.ts";
+import { COLS, multiplyTile, type Order, packedSize, packKernel, ROWS, stretchOf } from "./gemm.ts";
+
+/** Panels of A, and panels of B, that one unit multiplies. */
+const BLOCK_ROWS = 12;
+const BLOCK_COLS = 32;
+/** Estimated floating-point operations a nanosecond. */
+const SPEED = 25;
+
+/**
+ * A unit computes a block of the product of one batch. A panel of B stays in the first-level cache while all panels of A of the
+ * block, which stay in the second-level cache, pass it.
+ */
+const productKernel = kernel(
+  "matmul",
+  {
+    a: "i32",
+    b: "i32",
+    c: "i32",
+    m: "i32",
+    n: "i32",
+    k: "i32",
+    panelsA: "i32",
+    panelsB: "i32",
+    blocksA: "i32",
+    blocksB: "i32",
+    sizeA: "i32",
+    batchA: "i32",
+    batchB: "i32",
+    stretch: "i32",
+  },
+  (f, s) => {
+    const rowStride = f.let(s.n.shl(2));
+    f.units((unit) => {
+      const blockB = f.let(unit.remU(s.blocksB));
+      const rest = f.let(unit.divU(s.blocksB));
+      const blockA = f.let(rest.remU(s.blocksA));
+      const batch = f.let(rest.divU(s.blocksA));
+      const firstA = f.let(blockA.mul(s.sizeA));
+      const endA = f.let(firstA.add(s.sizeA).minU(s.panelsA));
+      const firstB = f.let(blockB.mul(BLOCK_COLS));
+      const endB = f.let(firstB.add(BLOCK_COLS).minU(s.panelsB));
+      const baseA = f.let(s.a.add(batch.mul(s.batchA)));
+      const baseB = f.let(s.b.add(batch.mul(s.batchB)));
+      const baseC = f.let(s.c.add(batch.mul(s.m).mul(rowStride)));
+      f.range(0, s.k, s.stretch, (from) => {
+        const depth = f.let(from.add(s.stretch).minU(s.k).sub(from));
+        f.range(firstB, endB, 1, (j) => {
+          const b = f.let(
+            baseB.add(
+              j
+                .mul(s.k)
+                .add(from)
+                .mul(4 * COLS),
+            ),
+          );
+          f.range(firstA, endA, 1, (i) => {
+            multiplyTile(f, {
+              a: baseA.add(
+                i
+                  .mul(s.k)
+                  .add(from)
+                  .mul(4 * ROWS),
+              ),
+              b,
+              depth,
+              c: baseC.add(i.mul(ROWS).mul(rowStride)).add(j.mul(4 * COLS)),
+              rowStride,
+              rows: f.let(s.m.sub(i.mul(ROWS))),
+              cols: f.let(s.n.sub(j.mul(COLS))),
+              fresh: f.let(from.eqz()),
+            });
+          });
+        });
+      });
+    });
+  },
+);
+
+/** Panels of weights that one unit of the thin product multiplies. */
+const THIN_BLOCK = 16;
+/** Above so many rows packing the other operand costs less than it saves. */
+const THIN_ROWS = 256;
+const THIN_DEPTH = 4096;
+
+/**
+ * The product of few rows with a matrix that lies along the inner axis, as the weights of a linear layer do: cᵀ = bᵀ·aᵀ. The matrix
+ * is read where it lies, once, four lines at a time; the few rows are packed as panels of eight. A unit computes a block of columns
+ * of c.
+ */
+const thinKernel = kernel(
+  "matmul-thin",
+  { a: "i32", b: "i32", c: "i32", m: "i32", n: "i32", k: "i32", lineBytes: "i32" },
+  (f, s) => {
+    const rowStride = f.let(s.n.shl(2));
+    const panels = f.let(s.m.add(COLS - 1).divU(COLS));
+    const lines = f.let(s.n.add(ROWS - 1).divU(ROWS));
+    f.units((unit) => {
+      f.range(unit.mul(THIN_BLOCK), f.let(unit.add(1).mul(THIN_BLOCK).minU(lines)), 1, (j) => {
+        const column = f.let(j.mul(ROWS));
+        const starts = Array.from({ length: ROWS }, (_, r) =>
+          f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
+        );
+        const left = f.let(s.n.sub(column));
+        f.range(0, panels, 1, (i) => {
+          const sums = Array.from({ length: 2 * ROWS }, () => f.let(f32x4(0)));
+          const at = f.let(s.a.add(i.mul(s.k).mul(4 * COLS)));
+          const end = f.let(at.add(s.k.mul(4 * COLS)));
+          const from = starts.map((start) => f.let(start));
+          f.while(
+            () => at.ltU(end),
+            () => {
+              const values = [f.let(at.f32x4()), f.let(at.f32x4(16))];
+              from.forEach((line, r) => {
+                const weight = f.let(line.splatF32());
+                values.forEach((value, h) => {
+                  f.set(sums[2 * r + h]!, f.fma(weight, value, sums[2 * r + h]!));
+                });
+                f.advance(line, 4);
+              });
+              f.advance(at, 4 * COLS);
+            },
+          );
+          const row = f.let(i.mul(COLS));
+          const to = f.let(s.c.add(row.mul(rowStride)).add(column.shl(2)));
+          for (let h = 0; h < 2; h++) {
+            transpose4(f, [sums[h]!, sums[2 + h]!, sums[4 + h]!, sums[6 + h]!]).forEach((line) => {
+              f.if(row.ltU(s.m), () => f.storeSome(to, line, left));
+              f.advance(row, 1);
+              f.advance(to, rowStride);
+            });
+          }
+        });
+      });
+    });
+  },
+);
+
+function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
+  const [, , m, n] = out.layout.shape as [number, number, number, number];
+  const k = a.layout.shape[3]!;
+  const packed = pack(cpu, a, 2, COLS, [1, 1]).block;
+  const lineBytes = 4 * b.layout.strides[3]!;
+  const args = { a: packed.address, b: cpu.address(b), c: cpu.address(out), m, n, k, lineBytes };
+  const units = Math.ceil(n / ROWS / THIN_BLOCK);
+  cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / SPEED / units);
+  packed.release();
+}
+
+interface Packed {
+  readonly block: Block;
+  /** From one matrix of the batch to the next. */
+  readonly batchBytes: number;
+}
+
+/** Packs a matrix whose panels' lines are axis `line` of (p, q, rows, columns), the other axis being the inner one. */
+function pack(cpu: CpuEngine, view: View, line: 2 | 3, width: number, [p, q]: readonly [number, number]): Packed {
+  const { shape, strides } = view.layout;
+  const inner = line === 2 ? 3 : 2;
+  const [lines, depth] = [shape[line]!, shape[inner]!];
+  // A batch that repeats one matrix packs it once.
+  const count = strides[0] === 0 && strides[1] === 0 ? 1 : p * q;
+  const target = cpu.temporary(4 * count * packedSize(lines, depth, width), "matmul panels");
+  const panels = Math.ceil(lines / width);
+  const order: Order = strides[line] === 1 ? "across" : strides[inner] === 1 ? "along" : "neither";
+  const args = {
+    x: cpu.address(view),
+    y: target.address,
+    panels,
+    lines,
+    depth,
+    inner: q,
+    strideP: 4 * strides[0]!,
+    strideQ: 4 * strides[1]!,
+    strideLine: 4 * strides[line]!,
+    strideDepth: 4 * strides[inner]!,
+  };
+  const cost = depth * width * (order === "neither" ? 1 : 0.3);
+  cpu.launch(packKernel({ lines: width, order }), args, count * panels, 10 + cost);
+  return { block: target, batchBytes: count === 1 ? 0 : 4 * packedSize(lines, depth, width) };
+}
+
+/** Batched product: both operands into panels, then blocks of the result. */
+export function matmul(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
+  const [p, q, m, n] = out.layout.shape as [number, number, number, number];
+  const k = a.layout.shape[3]!;
+  if (p * q * m * n === 0) return;
+  const lies = b.layout.strides[2] === 1 || k === 1;
+  if (p * q === 1 && m <= THIN_ROWS && k <= THIN_DEPTH && lies) {
+    thin(cpu, { a, b, out });
+    return;
+  }
+  const packedA = pack(cpu, a, 2, ROWS, [p, q]);
+  const packedB = pack(cpu, b, 3, COLS, [p, q]);
+  const panelsA = Math.ceil(m / ROWS);
+  const panelsB = Math.ceil(n / COLS);
+  const blocksA = Math.ceil(panelsA / BLOCK_ROWS);
+  const sizeA = Math.ceil(panelsA / blocksA);
+  const blocksB = Math.ceil(panelsB / BLOCK_COLS);
+  const args = {
+    a: packedA.block.address,
+    b: packedB.block.address,
+    batchA: packedA.batchBytes,
+    batchB: packedB.batchBytes,
+    c: cpu.address(out),
+    m,
+    n,
+    k,
+    panelsA,
+    panelsB,
+    blocksA: Math.ceil(panelsA / sizeA),
+    blocksB,
+    sizeA,
+    stretch: stretchOf(k),
+  };
+  const units = p * q * args.blocksA * blocksB;
+  cpu.launch(productKernel, args, units, 20 + (2 * p * q * m * n * k) / SPEED / units);
+  packedA.block.release();
+  packedB.block.release();
+}

@@ -1,0 +1,199 @@
+import type { PointwiseCall, View } from "../../../backend.ts";
+import { bytesPerElement, type DType } from "../../../dtype.ts";
+import { type Expr, keyOf, measure } from "../../../expr/expr.ts";
+import { collapse } from "../../../layout.ts";
+import { numel } from "../../../shape.ts";
+import type { CpuEngine } from "../engine.ts";
+import { type Arguments, type Kernel, type KernelBuilder, kernel, type Spec } from "../kernel.ts";
+import { type Lanes, printWasm } from "../print-wasm.ts";
+import { fromHalf, toHalf } from "../wasm/math.ts";
+import { type F32, F32x4, type I32, type I32x4, i32x4 } from "../wasm/values.ts";
+
+/** How a leaf is read along the innermost axis: side by side, the same for all, or through its stride. */
+type Access = "dense" | "splat" | "strided";
+
+interface Leaf {
+  readonly dtype: DType;
+  readonly access: Access;
+}
+
+interface Variant {
+  readonly tree: Expr;
+  readonly leaves: readonly Leaf[];
+  readonly out: DType;
+  readonly rank: number;
+  readonly params: number;
+}
+
+/** Elements of a unit, where rows are longer. */
+const BLOCK = 4096;
+
+/**
+ * A unit computes one block of a row of the output, a row being the innermost axis after collapsing. Its vectors of four may read
+ * past the end of what they need; only the elements that belong to the row are stored.
+ */
+function pointwiseKernel({ tree, leaves, out, rank, params }: Variant): Kernel {
+  const spec: Record<string, "i32" | "f32"> = { y: "i32", cols: "i32", blocks: "i32" };
+  for (let axis = 0; axis < rank - 1; axis++) spec[`size${axis}`] = "i32";
+  leaves.forEach((_, i) => {
+    spec[`x${i}`] = "i32";
+    for (let axis = 0; axis < rank; axis++) spec[`stride${i}_${axis}`] = "i32";
+  });
+  for (let i = 0; i < params; i++) spec[`param${i}`] = "f32";
+  return kernel("pointwise", spec, (f, loose) => {
+    const int = (name: string): I32 => loose[name] as I32;
+    f.units((unit) => {
+      const blocks = int("blocks");
+      const row = f.let(unit.divU(blocks));
+      const begin = f.let(unit.remU(blocks).mul(BLOCK));
+      const count = f.let(begin.add(BLOCK).minU(int("cols")).sub(begin));
+      const pointers = rowPointers(f, loose, { leaves, rank, row, begin });
+      const to = f.let(int("y").add(row.mul(int("cols")).add(begin).mul(bytesPerElement(out))));
+      const whole = f.let(count.and(-4));
+      const vector = (): Lanes => {
+        const leafValue = (index: number): Lanes => {
+          const { dtype, access } = leaves[index]!;
+          return load(f, pointers[index]!, int(`stride${index}_${rank - 1}`), dtype, access);
+        };
+        const paramValue = (index: number, dtype: DType): Lanes => number(f, loose, index, dtype);
+        return stored(f, printWasm(f, tree, leafValue, paramValue), tree.dtype, out);
+      };
+      f.range(0, whole, 4, () => {
+        store(f, to, vector(), out, undefined);
+        f.advance(to, 4 * bytesPerElement(out));
+        leaves.forEach(({ access, dtype }, i) => {
+          if (access === "dense") f.advance(pointers[i]!, 4 * bytesPerElement(dtype));
+          if (access === "strided") f.advance(pointers[i]!, int(`stride${i}_${rank - 1}`).mul(4));
+        });
+      });
+      f.if(whole.ltU(count), () => store(f, to, vector(), out, f.let(count.sub(whole))));
+    });
+  });
+}
+
+/** The addresses of every leaf's first element in the block; strides are in bytes. */
+function rowPointers(
+  f: KernelBuilder,
+  args: Arguments<Spec>,
+  { leaves, rank, row, begin }: { leaves: readonly Leaf[]; rank: number; row: I32; begin: I32 },
+): I32[] {
+  const int = (name: string): I32 => args[name] as I32;
+  const pointers = leaves.map((_, i) => f.let(int(`x${i}`).add(begin.mul(int(`stride${i}_${rank - 1}`)))));
+  if (leaves.length === 0 || rank === 1) return pointers;
+  const rest = f.let(row);
+  for (let axis = rank - 2; axis >= 0; axis--) {
+    const at = axis === 0 ? rest : f.let(rest.remU(int(`size${axis}`)));
+    pointers.forEach((pointer, i) => {
+      f.advance(pointer, at.mul(int(`stride${i}_${axis}`)));
+    });
+    if (axis > 0) f.set(rest, rest.divU(int(`size${axis}`)));
+  }
+  return pointers;
+}
+
+/** Four elements of a leaf as the values that trees compute with. */
+function load(f: KernelBuilder, at: I32, stride: I32, dtype: DType, access: Access): Lanes {
+  if (dtype === "f16") {
+    if (access === "dense") return fromHalf(f, at.loadU16x4());
+    if (access === "splat") return fromHalf(f, at.splat16().and(0xffff));
+    let lanes = f.let(at.u16().splat());
+    for (let lane = 1; lane < 4; lane++) lanes = f.let(lanes.replace(lane, at.add(stride.mul(lane)).u16()));
+    return fromHalf(f, lanes);
+  }
+  let bits: I32x4;
+  if (access === "dense") bits = at.i32x4();
+  else if (access === "splat") bits = at.splatI32();
+  else {
+    bits = at.splatI32();
+    for (let lane = 1; lane < 4; lane++) bits = f.let(at.add(stride.mul(lane)).lane(bits, lane));
+  }
+  if (dtype === "f32") return bits.float();
+  return dtype === "bool" ? bits.ne(0) : bits;
+}
+
+/** A parameter as four values. */
+function number(f: KernelBuilder, args: Arguments<Spec>, index: number, dtype: DType): Lanes {
+  const value = f.let((args[`param${index}`] as F32).splat());
+  if (dtype === "bool") return value.ne(0);
+  return dtype === "i32" ? value.toI32() : dtype === "u32" ? value.toU32() : value;
+}
+
+/** The bits to store: truth values as 0 and 1, f16 in the lower half of each lane. */
+function stored(f: KernelBuilder, value: Lanes, from: DType, out: DType): Lanes {
+  if (out === "f16" && value instanceof F32x4) return toHalf(f, value);
+  return from === "bool" ? (value as I32x4).and(1) : value;
+}
+
+function store(f: KernelBuilder, to: I32, value: Lanes, dtype: DType, count: I32 | undefined): void {
+  if (dtype !== "f16") {
+    if (count) f.storeSome(to, value, count);
+    else f.store(to, value);
+    return;
+  }
+  const halves = f.let((value as I32x4).narrowU(i32x4(0)));
+  if (!count) {
+    f.storeHalf(to, halves);
+    return;
+  }
+  const low = f.let(value as I32x4);
+  f.store16(to, low.extract(0));
+  f.if(count.gtU(1), () => f.store16(to.add(2), low.extract(1)));
+  f.if(count.gtU(2), () => f.store16(to.add(4), low.extract(2)));
+}
+
+const keys = new WeakMap<Expr, string>();
+const kernels = new Map<string, Kernel>();
+
+function treeKey(tree: Expr): string {
+  let key = keys.get(tree);
+  if (key === undefined) {
+    key = keyOf(tree);
+    keys.set(tree, key);
+  }
+  return key;
+}
+
+/** Evaluates a tree over views of one shape into a dense result. */
+export function pointwise(cpu: CpuEngine, { out, tree, leaves, params }: PointwiseCall): void {
+  if (numel(out.layout.shape) === 0) return;
+  const { shape, strides } = collapse(out.layout.shape, [
+    out.layout.strides,
+    ...leaves.map((view) => view.layout.strides),
+  ]);
+  const rank = shape.length;
+  const info: Leaf[] = leaves.map(({ dtype }, i) => {
+    const step = strides[i + 1]![rank - 1]!;
+    return { dtype, access: step === 1 ? "dense" : step === 0 ? "splat" : "strided" };
+  });
+  const key = `${treeKey(tree)}/${info.map((l) => `${l.dtype}${l.access}`).join()}/${rank}/${out.dtype}/${params.length}`;
+  let found = kernels.get(key);
+  if (!found) {
+    found = pointwiseKernel({ tree, leaves: info, out: out.dtype, rank, params: params.length });
+    kernels.set(key, found);
+  }
+  const cols = shape[rank - 1]!;
+  const blocks = Math.ceil(cols / BLOCK);
+  const rows = numel(shape.slice(0, -1));
+  const args: Record<string, number> = { y: cpu.address(out), cols, blocks };
+  for (let axis = 0; axis < rank - 1; axis++) args[`size${axis}`] = shape[axis]!;
+  leaves.forEach((view: View, i) => {
+    args[`x${i}`] = cpu.address(view);
+    for (let axis = 0; axis < rank; axis++)
+      args[`stride${i}_${axis}`] = strides[i + 1]![axis]! * bytesPerElement(view.dtype);
+  });
+  params.forEach((value, i) => {
+    args[`param${i}`] = value;
+  });
+  cpu.launch(found, args, rows * blocks, 5 + (Math.min(cols, BLOCK) * (2 + weightOf(tree))) / 8);
+}
+
+const weights = new WeakMap<Expr, number>();
+
+function weightOf(tree: Expr): number {
+  let weight = weights.get(tree);
+  if (weight === undefined) {
+    weight = measure(tree).weight;
+    weights.set(tree, weight);
+  }
+  return weight;
+}

@@ -1,0 +1,192 @@
+import { describe, expect, it } from "vitest";
+import { CpuBackend } from "../../src/backends/cpu/backend.ts";
+import * as T from "../../src/index.ts";
+import { seeded } from "../../src/testing.ts";
+
+function deviceWith(options: Parameters<typeof CpuBackend.create>[0]): T.Device {
+  return new T.Device(CpuBackend.create(options));
+}
+
+/** One of everything whose sums several threads could split: large enough that they do. */
+async function everything(device: T.Device): Promise<Record<string, T.HostArray>> {
+  const rng = new T.Rng(5);
+  const draw = (...shape: number[]): T.Tensor => T.randn(device, shape, rng);
+  const [a, b] = [T.requireGrad(draw(130, 1300)), T.requireGrad(draw(1300, 90))];
+  const image = T.requireGrad(draw(2, 12, 61, 40));
+  const weight = T.requireGrad(draw(24, 6, 3, 3));
+  const depth = T.requireGrad(draw(12, 1, 3, 3));
+  const product = T.softmax(T.layerNorm(T.matmul(a, b)), -1);
+  const filtered = T.conv2d(T.conv2d(image, depth, { groups: 12, padding: 1 }), weight, { groups: 2, stride: [2, 1] });
+  const loss = T.add(T.mean(T.square(product)), T.mean(T.tanh(filtered)));
+  const gradients = T.backward(loss, { wrt: [a, b, image, weight, depth] });
+  const long = draw(300_000);
+  const results: Record<string, T.Tensor> = {
+    loss,
+    product,
+    filtered,
+    turned: T.transpose(T.gelu(draw(500, 700)), 0, 1),
+    total: T.sum(long),
+    columns: T.sum(draw(9000, 37), { dim: 0 }),
+    largest: T.amax(draw(4, 9000, 3), { dim: 1 }),
+    poisson: T.poisson(T.mul(T.rand(device, [20_000], rng), 40), rng),
+  };
+  [a, b, image, weight, depth].forEach((x, i) => {
+    results[`gradient ${i}`] = gradients.get(x)!;
+  });
+  const entries = Object.entries(results).map(async ([name, x]) => [name, await x.data()] as const);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+describe("threads", () => {
+  it("gives the same bits on any number of them", async () => {
+    const reference = deviceWith({ threads: 1 });
+    const expected = await everything(reference);
+    reference.destroy();
+    for (const threads of [2, 3, 5]) {
+      const device = deviceWith({ threads });
+      expect(device.info.adapter).toContain(`${threads} threads`);
+      for (let round = 0; round < 2; round++) {
+        const results = await everything(device);
+        for (const [name, values] of Object.entries(expected)) {
+          expect([name, sameBits(results[name]!, values)]).toEqual([name, true]);
+        }
+      }
+      device.destroy();
+    }
+  });
+});
+
+function sameBits(a: T.HostArray, b: T.HostArray): boolean {
+  const bytes = (x: T.HostArray): Buffer => Buffer.from(x.buffer, x.byteOffset, x.byteLength);
+  return bytes(a).equals(bytes(b));
+}
+
+/** Distance from the exact value in units of the last place of the f32 nearest to it. */
+function ulps(actual: number, exact: number): number {
+  const size = Math.max(Math.abs(exact), 2 ** -126);
+  return Math.abs(actual - exact) / 2 ** (Math.floor(Math.log2(size)) - 23);
+}
+
+describe("functions", () => {
+  const cases: readonly [
+    string,
+    (x: T.Tensor) => T.Tensor,
+    (x: number) => number,
+    readonly [number, number],
+    number,
+  ][] = [
+    ["exp", T.exp, Math.exp, [-87, 88], 2],
+    ["log", T.log, Math.log, [1e-30, 50], 2],
+    ["tanh", T.tanh, Math.tanh, [-6, 6], 2],
+    ["sigmoid", T.sigmoid, (x) => 1 / (1 + Math.exp(-x)), [-20, 20], 3],
+    ["pow", (x) => T.pow(x, 2.4), (x) => x ** Math.fround(2.4), [0, 30], 1.5],
+    ["inverse pow", (x) => T.pow(x, -7.3), (x) => x ** Math.fround(-7.3), [0.01, 30], 1.5],
+  ];
+  it.each([true, false])("are good to about 2 ulp, relaxed %s", async (relaxed) => {
+    const device = deviceWith({ threads: 1, relaxed });
+    const random = seeded(3);
+    for (const [name, op, exact, [low, high], bound] of cases) {
+      const x = Float32Array.from({ length: 20_001 }, () => low + (high - low) * random());
+      const y = await op(device.tensor(x)).data();
+      const worst = x.reduce((most, value, i) => Math.max(most, ulps(y[i]!, exact(value))), 0);
+      expect(worst, name).toBeLessThanOrEqual(bound);
+    }
+    device.destroy();
+  });
+
+  it("keep NaN, infinities and zeros", async () => {
+    const device = deviceWith({ threads: 1 });
+    const values = [Number.NaN, Infinity, -Infinity, 0, 200, -200];
+    const x = device.tensor(values);
+    expect([...(await T.exp(x).data())]).toEqual([Number.NaN, Infinity, 0, 1, Infinity, 0]);
+    expect([...(await T.log(x).data())].slice(0, 4)).toEqual([Number.NaN, Infinity, Number.NaN, -Infinity]);
+    expect([...(await T.tanh(x).data())]).toEqual([Number.NaN, 1, -1, 0, 1, -1]);
+    expect([...(await T.erf(x).data())]).toEqual([Number.NaN, 1, -1, 0, 1, -1]);
+    expect([...(await T.pow(x, 0.3).data())].slice(0, 4)).toEqual([Number.NaN, Infinity, Number.NaN, 0]);
+    expect([...(await T.maximum(x, 1).data())]).toEqual([Number.NaN, Infinity, 1, 1, 200, 1]);
+    device.destroy();
+  });
+});
+
+describe("auto", () => {
+  it("is a hardware GPU where there is one, else the CPU, with the reason", async () => {
+    const device = await T.Device.request({ backend: "auto", adapter: "auto" });
+    if (device.info.backend === "cpu") expect(device.info.reason).toContain("no hardware GPU");
+    else expect(device.info.kind).toBe("hardware");
+    device.destroy();
+  });
+
+  it("says what it is", async () => {
+    const device = await T.Device.request({ backend: "cpu", threads: 2 });
+    expect(device.info.adapter).toMatch(/^CPU, WASM SIMD( \+ relaxed)?, 2 threads$/);
+    device.destroy();
+  });
+});
+
+describe("random words", () => {
+  it("are the host's, wherever a draw begins", async () => {
+    const device = deviceWith({ threads: 2 });
+    const state = { key: [7, 9], counter: 2 ** 32 - 3, words: [] } as const;
+    const words = await T.randBits(device, [4099], T.Rng.fromState(state)).data();
+    let counter: number = state.counter;
+    for (let i = 0; i < words.length; i += 4, counter++) {
+      const expected = T.philox([counter % 2 ** 32, Math.floor(counter / 2 ** 32), 0, 0], state.key);
+      for (let k = 0; k < 4 && i + k < words.length; k++) expect(words[i + k]).toBe(expected[k]);
+    }
+    device.destroy();
+  });
+});
+
+describe("memory", () => {
+  it("names the tensor when the address space is used up, and goes on after that", async () => {
+    const device = deviceWith({ threads: 1, memoryLimit: 96 * 2 ** 20 });
+    const held = Array.from({ length: 5 }, () => device.zeros([4, 2 ** 20]));
+    expect(() => device.zeros([4, 2 ** 20], { label: "sixth" })).toThrow(
+      /^sixth f32\[4, 1048576\]: no room for 16777216 bytes \(16 MiB\): 80 MiB are in use, .* ends at 96 MiB; use a smaller batch/,
+    );
+    // Two that are not neighbours do not make room for a large one, two neighbours do.
+    held[0]!.dispose();
+    held[2]!.dispose();
+    expect(() => device.zeros([6, 2 ** 20])).toThrow("no room");
+    held[1]!.dispose();
+    const large = device.ones([6, 2 ** 20]);
+    expect(await T.sum(large).item()).toBe(6 * 2 ** 20);
+    device.destroy();
+  });
+
+  it("ends at 4 GiB with a clear error", () => {
+    const device = deviceWith({ threads: 1 });
+    const take = (): unknown => device.backend.allocate(2 ** 30, "quarter f32[268435456]");
+    const held = [take(), take(), take()];
+    expect(held.length).toBe(3);
+    expect(take).toThrow(/^quarter f32\[268435456\]: no room for 1073741824 bytes .* ends at 4096 MiB/);
+    expect(() => device.backend.allocate(2 ** 32, "all f32[1073741824]")).toThrow("is over this adapter's limit");
+    device.destroy();
+  });
+
+  it("reuses what a steady step frees", async () => {
+    const device = deviceWith({ threads: 1 });
+    const x = device.ones([300, 70]);
+    const step = (): void =>
+      void T.scope(() => T.detach(T.sum(T.softmax(T.matmul(x, T.transpose(x, 0, 1)), -1)))).dispose();
+    for (let i = 0; i < 3; i++) step();
+    await device.sync();
+    const before = device.memory();
+    for (let i = 0; i < 5; i++) step();
+    await device.sync();
+    expect(device.memory()).toEqual(before);
+    device.destroy();
+  });
+});
+
+describe("f16", () => {
+  it("rounds to even, keeps subnormals, infinities and NaN", async () => {
+    const device = deviceWith({ threads: 1 });
+    const values = [1, -2.5, 1 / 3, 65504, 65519, 65520, 6e-8, 2e-8, 6.1e-5, 5.9e-5, -0, Infinity, Number.NaN];
+    const viaHost = await device.tensor(values, [values.length], { dtype: "f16" }).data();
+    const viaDevice = await T.cast(device.tensor(values), "f16").data();
+    expect([...viaDevice]).toEqual([...viaHost]);
+    expect([...(await T.cast(T.cast(device.tensor(values), "f16"), "f32").data())]).toEqual([...viaHost]);
+    device.destroy();
+  });
+});
