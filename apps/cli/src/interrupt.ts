@@ -8,11 +8,14 @@ import { leaveAtOnce } from "./files.ts";
 /** The exit code of a process that a Ctrl-C ended, by the shell's convention 128 + SIGINT. */
 export const INTERRUPTED = 130;
 
+/** A Ctrl-C may arrive twice, from the terminal and from a launcher that passes it on; only a later one is a second one. */
+const SAME_PRESS_MS = 500;
+
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** Listens for Ctrl-C (and SIGTERM) from `listen()` until `release()`. */
 export class Interrupt {
-  #requested = false;
+  #requestedAt: number | undefined;
   readonly #announce: (line: string) => void;
   readonly #handler = (): void => this.#signalled();
 
@@ -23,7 +26,7 @@ export class Interrupt {
 
   /** Whether a Ctrl-C has arrived. Loops look at it once per step. */
   get requested(): boolean {
-    return this.#requested;
+    return this.#requestedAt !== undefined;
   }
 
   /** Starts listening; returns itself so that it can be a one-liner. */
@@ -42,12 +45,14 @@ export class Interrupt {
   }
 
   #signalled(): void {
-    if (this.#requested) {
+    const now = performance.now();
+    if (this.#requestedAt !== undefined && now - this.#requestedAt < SAME_PRESS_MS) return;
+    if (this.#requestedAt !== undefined) {
       this.#announce("interrupted again: leaving at once");
       void leaveAtOnce(INTERRUPTED);
       return;
     }
-    this.#requested = true;
+    this.#requestedAt = now;
     this.#announce("interrupted: finishing this step and saving (Ctrl-C again leaves at once)");
   }
 }

@@ -43,14 +43,14 @@ export const SQUARE_DAMAGE: SemanticOptions = {
   finalSincProb: 0.5,
 };
 
-/** Damage of the low-quality images of super-resolution: the milder half of each range. */
+/** Damage of the low-quality images of super-resolution: noise and compression that bicubic interpolation passes on. */
 export const PAIR_DAMAGE: SemanticOptions = {
   ...SEMANTIC_OPTIONS,
   lqSize: PAIR_SIDE / SCALE,
   blurSigma: [0, 1.05, 0.1],
-  noiseRange: [0, 12],
-  poissonScaleRange: [0, 1.2],
-  jpegRange: [60, 95],
+  noiseRange: [10, 30],
+  poissonScaleRange: [1, 3],
+  jpegRange: [40, 80],
   finalSincProb: 0.1,
 };
 
@@ -88,6 +88,8 @@ export function srclipRecipe(data: string, steps: number, seed: number): SrclipR
       warmup: Math.min(20, Math.ceil(steps / 10)),
       wd: 0.02,
       beta2: 0.98,
+      // From random weights the cross-entropy learns in far fewer steps than SigLIP, whose bias of -10 has to come up first.
+      siglip: false,
       // Only a handful of levels occur, so most batches hold every text several times.
       multi_positive: true,
       seed,

@@ -16,9 +16,9 @@ import { demoPhotos } from "./photos.ts";
 import { PLACES } from "./recipe.ts";
 import { demoReport, type UserPhoto } from "./report.ts";
 
-/** Steps of either training when nothing else is asked for; SwiftShader is some times slower than everything else. */
-const STEPS = { srclip: 240, sr: 160 };
-const SWIFTSHADER_STEPS = { srclip: 120, sr: 80 };
+/** Steps of either training when nothing else is asked for; fewer on SwiftShader, which is several times slower than anything else. */
+const STEPS = { srclip: 200, sr: 60 };
+const SWIFTSHADER_STEPS = { srclip: 100, sr: 30 };
 
 /** The user's photograph is enlarged whole when that takes at most this long, else a part of it is. */
 const PHOTO_SECONDS = 40;
