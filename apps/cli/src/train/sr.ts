@@ -47,6 +47,7 @@ const CACHED_PAIRS = 200;
  */
 export async function prepareSr(device: Device, run: SrRunConfig, folder: string, output: Output): Promise<SrTraining> {
   checkScales(run);
+  warnUnused(run, output);
   const srclip = await srclipOf(device, run);
   const clipDim = srclip?.config.clip.embedDim ?? null;
   const prompt: PromptOptions = {
@@ -144,6 +145,16 @@ function scheduleOf({ train: { optim_g, scheduler, warmup_iter } }: SrRunConfig)
         })
       : multiStepRestartSchedule({ baseLr: optim_g.lr, milestones: scheduler.milestones, gamma: scheduler.gamma });
   return warmup_iter > 0 ? linearWarmup(schedule, warmup_iter) : schedule;
+}
+
+/** Fields of the original's files that this version reads and does not act on: said once, rather than passed over. */
+function warnUnused(run: SrRunConfig, output: Output): void {
+  const unused = [
+    ...(run.datasets.val ? ["datasets.val (no validation while training: use deplsr upscale)"] : []),
+    ...(run.train.ema_decay > 0 ? ["train.ema_decay (no averaged weights are kept)"] : []),
+    ...(run.path.resume_state ? ["path.resume_state (the training starts anew)"] : []),
+  ];
+  for (const field of unused) output.warn(`config: this version does not use ${field}`);
 }
 
 function checkScales(run: SrRunConfig): void {

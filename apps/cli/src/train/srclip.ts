@@ -27,6 +27,9 @@ export interface SrclipTraining {
 
 /** Gets everything ready. @throws UserError when configuration, data or weights do not fit */
 export async function prepareSrclip(device: Device, run: SrclipRunConfig, output: Output): Promise<SrclipTraining> {
+  if (run.val_data) {
+    output.warn("config: this version does not use val_data (no validation while training: use deplsr evaluate)");
+  }
   const { items, bad } = await readCaptioned(run.train_data);
   for (const { line, reason } of bad) output.warn(`tsv: ${run.train_data} line ${line} is left out: ${reason}`);
   const model = await makeSrclip(device, run);
