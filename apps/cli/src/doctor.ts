@@ -94,7 +94,7 @@ function adapterLine({ kind, name, available, detail }: ListedAdapter): string {
 function adviceFor(adapters: readonly ListedAdapter[]): string[] {
   const has = (kind: string): boolean => adapters.some((adapter) => adapter.kind === kind && adapter.available);
   if (has("hardware")) return [];
-  const advice = ["a GPU with a Vulkan, Metal or Direct3D 12 driver is some hundred times faster than what is here"];
+  const advice = ["a GPU with a Vulkan, Metal or Direct3D 12 driver is far faster than what is here"];
   if (!has("system") && platform() === "linux") {
     advice.push(
       "without a GPU, lavapipe is a few times faster than SwiftShader: apt-get install mesa-vulkan-drivers libvulkan1 (Mesa 24 or newer)",

@@ -63,7 +63,7 @@ describe("parity", () => {
     write("README.md", "text");
     const { code, lines } = await run();
     expect(code).toBe(0);
-    expect(lines[0]).toMatch(/^webgpu on .+/);
+    expect(lines[0]).toMatch(/^(webgpu|cpu) on .+/);
     expect(lines[1]).toBe(
       "pass  any/name.safetensors product  abs 0  rel 0  tolerance rel 1e-5 (product.out, nearest of 2)",
     );

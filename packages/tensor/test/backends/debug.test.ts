@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const program = `
 import { Device, gelu, keep } from "@deplsr/tensor";
 const device = await Device.request({ backend: "webgpu" });
-keep(device.tensor([1, 2, 3]));
+globalThis.held = keep(device.tensor([1, 2, 3])); // reachable to the end, so that no collection gives it back
 await gelu(device.tensor([4, 5, 6, 7])).data();
 await device.sync();
 `;
