@@ -1,5 +1,5 @@
 /** Blur kernels as small arrays on the host, computed in f64 (spec: degradation, section 1; after Real-ESRGAN, arXiv 2107.10833). */
-import { type Mat3d, mat3d, vec2d } from "wgpu-matrix";
+import { mat3d, vec2d } from "wgpu-matrix";
 import { besselJ1 } from "./bessel.ts";
 
 /** Spread in every direction alike. `sigma` in pixels; 0 gives the kernel that changes nothing. */
@@ -65,7 +65,7 @@ export function blurKernel(spec: BlurKernelSpec): BlurKernel {
 }
 
 /** Covariance matrix of the anisotropic kernels, `R diag(σx², σy²) Rᵀ`, in the upper left of a 3×3 matrix. */
-export function covariance(sigmaX: number, sigmaY: number, theta: number): Mat3d {
+export function covariance(sigmaX: number, sigmaY: number, theta: number): Float64Array {
   const root = spread(sigmaX, sigmaY, theta);
   return mat3d.multiply(root, mat3d.transpose(root));
 }
@@ -85,7 +85,7 @@ export function padKernel(kernel: BlurKernel, size: number): BlurKernel {
 }
 
 /** A square root of the covariance: scale along the axes, then rotate. */
-function spread(sigmaX: number, sigmaY: number, theta: number): Mat3d {
+function spread(sigmaX: number, sigmaY: number, theta: number): Float64Array {
   return mat3d.multiply(mat3d.rotation(theta), mat3d.scaling([sigmaX, sigmaY]));
 }
 
