@@ -134,28 +134,3 @@ export const CLIP_PRESETS: ReadonlyMap<string, CLIPConfig> = new Map([
   ["ViT-L-14-336", VIT_L_14_336],
   ["ViT-H-14", VIT_H_14],
 ]);
-
-/** Number of parameters in each tower and in all, from the sizes alone. The total has `logit_scale` (and `logit_bias`). */
-export interface CLIPParameterCounts {
-  readonly vision: number;
-  readonly text: number;
-  readonly total: number;
-}
-
-/** Counts the parameters of a model without making it. */
-export function countCLIPParameters({ embedDim, logitBiasStart, vision, text }: CLIPConfig): CLIPParameterCounts {
-  const tokens = (vision.imageSize / vision.patchSize) ** 2 + 1;
-  const w = vision.width;
-  const visionCount =
-    w * (1 + tokens + embedDim + 3 * vision.patchSize ** 2 + 4) + vision.layers * countBlockParameters(vision);
-  const rows = text.contextLength + text.vocabSize + embedDim + 2;
-  const textCount = text.width * rows + text.layers * countBlockParameters(text);
-  return { vision: visionCount, text: textCount, total: visionCount + textCount + (logitBiasStart === null ? 1 : 2) };
-}
-
-function countBlockParameters({ width, mlpRatio, layerScale }: VisionConfig | TextConfig): number {
-  const hidden = Math.trunc(width * mlpRatio);
-  const attention = 4 * width * width + 4 * width;
-  const feedForward = 2 * width * hidden + hidden + width;
-  return attention + feedForward + (layerScale === null ? 4 : 6) * width;
-}

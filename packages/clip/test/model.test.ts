@@ -6,6 +6,7 @@ import {
   clampLogitScale,
   clipConfig,
   clipLoss,
+  clipShapes,
   countCLIPParameters,
   encodeDistinct,
   LOGIT_SCALE_LIMIT,
@@ -56,15 +57,16 @@ describe("CLIP", () => {
     model.dispose();
   });
 
-  it("has the parameters that its configuration counts, in the reference's order", () => {
-    for (const config of [TINY, { ...TINY, ...SIGLIP_START }]) {
+  it("has the tensors that its configuration says, in the reference's order", () => {
+    const scaled = clipConfig({ ...TINY, ...SIGLIP_START, vision: { ...TINY.vision, layerScale: 0.1 } });
+    for (const config of [TINY, scaled]) {
       const model = new CLIP(config, init);
+      const shapes = Array.from(model.stateDict(), ([name, { shape }]) => [name, shape]);
+      expect(shapes).toEqual([...clipShapes(config)]);
       expect(model.parameterCount()).toBe(countCLIPParameters(config).total);
       model.dispose();
     }
-    const scaled = clipConfig({ ...TINY, vision: { ...TINY.vision, layerScale: 0.1 } });
-    const model = new CLIP(scaled, init);
-    expect(model.parameterCount()).toBe(countCLIPParameters(scaled).total);
+    const model = new CLIP(clipConfig({ ...TINY, vision: { ...TINY.vision, layerScale: 0.1 } }), init);
     const names = [...model.stateDict().keys()];
     expect(names.slice(0, 9)).toEqual([
       "positional_embedding",

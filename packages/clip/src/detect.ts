@@ -1,0 +1,101 @@
+import type { Shape } from "@deplsr/tensor";
+import { type CLIPConfig, clipConfig, SIGLIP_START, type TextConfig, type VisionConfig } from "./config.ts";
+import { clipName } from "./keys.ts";
+import { clipShapes } from "./state.ts";
+
+/** Channels of a head where open_clip's image towers do not have 64, by their width: ViT-H, ViT-g, ViT-bigG. */
+const HEAD_WIDTHS: ReadonlyMap<number, number> = new Map([
+  [1280, 80],
+  [1408, 88],
+  [1664, 104],
+]);
+
+/** Scalars that OpenAI's files hold beside the tensors. */
+const OPENAI_MARKS = ["input_resolution", "context_length", "vocab_size"];
+
+/**
+ * The configuration of a CLIP from the names and shapes of its tensors, under open_clip's names with or without the prefixes
+ * `module.` and `text.`; null when they are not those of a CLIP with a vision transformer.
+ *
+ * Shapes do not tell everything. Heads have 64 channels, but 80, 88 and 104 in image towers as wide as ViT-H, ViT-g and ViT-bigG;
+ * of a width that 64 does not divide they have the greatest common divisor, which is a guess. OpenAI's files, which
+ * `input_resolution`, `context_length` and `vocab_size` give away, mean the quick GELU, all others the exact one. The start values
+ * of the logits and of layer scales, which loaded weights replace, are the usual ones.
+ *
+ * @throws Error naming the tensors that are missing, unexpected or mis-shaped in what otherwise is a CLIP.
+ */
+export function detectCLIP(shapes: ReadonlyMap<string, Shape>): CLIPConfig | null {
+  const found = new Map<string, Shape>();
+  for (const [original, shape] of shapes) {
+    const name = clipName(original);
+    if (name !== null) found.set(name, shape);
+  }
+  if (!found.has("visual.class_embedding") || !found.has("token_embedding.weight")) return null;
+  const size = (name: string, axis: number): number => {
+    const length = found.get(name)?.[axis];
+    if (length !== undefined) return length;
+    const problem = found.has(name) ? `has the shape [${found.get(name)!.join(", ")}]` : "is missing";
+    throw new Error(`detectCLIP: the tensors are nearly those of a CLIP, but ${name} ${problem}`);
+  };
+  const tower = (prefix: string, width: number): TowerSizes => {
+    const at = `${prefix}transformer.resblocks.`;
+    const hidden = size(`${at}0.mlp.c_fc.weight`, 0);
+    const blocks = [...found.keys()]
+      .filter((name) => name.startsWith(at))
+      .map((name) => name.slice(at.length).split(".")[0]);
+    return {
+      width,
+      layers: new Set(blocks).size,
+      mlpRatio: Math.trunc(width * (hidden / width)) === hidden ? hidden / width : (hidden + 0.5) / width,
+      layerScale: found.has(`${at}0.ls_1.gamma`) ? 1 : null,
+    };
+  };
+  const vision = tower("visual.", size("visual.class_embedding", 0));
+  const text = tower("", size("token_embedding.weight", 1));
+  const patchSize = size("visual.conv1.weight", 2);
+  const grid = Math.sqrt(size("visual.positional_embedding", 0) - 1);
+  const names = new Set([...shapes.keys()].map((name) => name.replace(/^module\./, "")));
+  const config = clipConfig({
+    embedDim: size("visual.proj", 1),
+    quickGelu: OPENAI_MARKS.every((name) => names.has(name)),
+    ...(found.has("logit_bias") ? SIGLIP_START : {}),
+    vision: { ...vision, patchSize, imageSize: patchSize * Math.round(grid), headWidth: headWidth(vision.width) },
+    text: {
+      ...text,
+      contextLength: size("positional_embedding", 0),
+      vocabSize: size("token_embedding.weight", 0),
+      heads: text.width / greatestDivisor(text.width, 64),
+    },
+  });
+  checkShapes(found, clipShapes(config));
+  return config;
+}
+
+/** What both towers have. */
+type TowerSizes = Pick<VisionConfig & TextConfig, "width" | "layers" | "mlpRatio" | "layerScale">;
+
+function headWidth(width: number): number {
+  return HEAD_WIDTHS.get(width) ?? greatestDivisor(width, 64);
+}
+
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b);
+}
+
+/** @throws Error naming the first tensor of each kind that differs, and how many there are */
+function checkShapes(found: ReadonlyMap<string, Shape>, expected: ReadonlyMap<string, Shape>): void {
+  const list = (shape: Shape): string => `[${shape.join(", ")}]`;
+  const missing = [...expected.keys()].filter((name) => !found.has(name));
+  const unexpected = [...found.keys()].filter((name) => !expected.has(name));
+  const wrong = [...expected].flatMap(([name, shape]) => {
+    const actual = found.get(name);
+    return actual && `${actual}` !== `${shape}` ? [`${name} ${list(actual)} (expected ${list(shape)})`] : [];
+  });
+  const kinds = { missing, unexpected, "of another shape": wrong };
+  const problems = Object.entries(kinds).flatMap(([kind, [first, ...others]]) =>
+    first === undefined ? [] : [`${kind}: ${first}${others.length > 0 ? ` and ${others.length} more` : ""}`],
+  );
+  if (problems.length > 0) {
+    throw new Error(`detectCLIP: the tensors are nearly those of a CLIP, but ${problems.join("; ")}`);
+  }
+}

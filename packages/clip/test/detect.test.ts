@@ -1,0 +1,75 @@
+import type { Shape } from "@deplsr/tensor";
+import { describe, expect, it } from "vitest";
+import { CLIP_PRESETS, clipConfig, clipShapes, detectCLIP, SIGLIP_START, VIT_B_32, VIT_L_14 } from "../src/index.ts";
+
+/** Shapes with some entries changed; null takes one away. */
+function changed(entries: Readonly<Record<string, Shape | null>>): Map<string, Shape> {
+  const shapes = clipShapes(VIT_B_32);
+  for (const [name, shape] of Object.entries(entries)) {
+    if (shape === null) shapes.delete(name);
+    else shapes.set(name, shape);
+  }
+  return shapes;
+}
+
+describe("detectCLIP", () => {
+  it.each([...CLIP_PRESETS])("knows %s by its shapes, but for the activation", (_, config) => {
+    expect(detectCLIP(clipShapes(config))).toEqual({ ...config, quickGelu: false });
+  });
+
+  it("takes OpenAI's files to mean the quick activation", () => {
+    const extras = { input_resolution: [], context_length: [], vocab_size: [] };
+    expect(detectCLIP(changed(extras))).toEqual({ ...VIT_B_32, quickGelu: true });
+    expect(detectCLIP(changed({ context_length: [] }))).toEqual(VIT_B_32);
+  });
+
+  it("reads prefixed names, biases, layer scales, other ratios and other grids", () => {
+    const config = clipConfig({
+      ...SIGLIP_START,
+      embedDim: 1280,
+      vision: {
+        patchSize: 14,
+        imageSize: 378,
+        width: 1664,
+        headWidth: 104,
+        layers: 2,
+        mlpRatio: 4.9231,
+        layerScale: 1,
+      },
+      text: { width: 1280, heads: 20, layers: 3, contextLength: 32, vocabSize: 100 },
+    });
+    const shapes = new Map<string, Shape>();
+    for (const [name, shape] of clipShapes(config)) {
+      const top = name.startsWith("logit_") || name.startsWith("visual.");
+      shapes.set(`module.${top ? "" : "text."}${name}`, shape);
+    }
+    expect(detectCLIP(shapes)).toEqual({ ...config, vision: { ...config.vision, mlpRatio: 8192 / 1664 } });
+  });
+
+  it("gives a hidden width back that its ratio does not give exactly", () => {
+    const config = clipConfig({ vision: { width: 1408, headWidth: 88, layers: 1, mlpRatio: 1414.5 / 1408 } });
+    expect(clipShapes(detectCLIP(clipShapes(config))!)).toEqual(clipShapes(config));
+  });
+
+  it("takes what is no CLIP with a vision transformer for none", () => {
+    expect(detectCLIP(new Map())).toBeNull();
+    expect(detectCLIP(new Map([["conv_first.weight", [180, 3, 3, 3]]]))).toBeNull();
+    expect(detectCLIP(new Map([...clipShapes(VIT_L_14)].map(([name, shape]) => [`clip.${name}`, shape])))).toBeNull();
+    expect(detectCLIP(changed({ "visual.class_embedding": null, "visual.attnpool.c_proj.bias": [512] }))).toBeNull();
+  });
+
+  it.each([
+    [{ "visual.proj": null }, "visual.proj is missing"],
+    [{ "visual.conv1.weight": [768, 3] }, "visual.conv1.weight has the shape [768, 3]"],
+    [{ "ln_final.bias": null, extra: [1], other: [] }, "missing: ln_final.bias; unexpected: extra and 1 more"],
+    [
+      { "visual.positional_embedding": [49, 768] },
+      "of another shape: visual.positional_embedding [49, 768] (expected [50, 768])",
+    ],
+    [{ "transformer.resblocks.3.ln_1.weight": null }, "missing: transformer.resblocks.3.ln_1.weight"],
+  ] as const)("refuses a CLIP with %j", (entries, problem) => {
+    expect(() => detectCLIP(changed(entries))).toThrow(
+      `detectCLIP: the tensors are nearly those of a CLIP, but ${problem}`,
+    );
+  });
+});
