@@ -8,6 +8,7 @@
 export * from "./block.ts";
 export * from "./channel-attention.ts";
 export * from "./config.ts";
+export * from "./detect.ts";
 export * from "./ffn.ts";
 export * from "./group.ts";
 export * from "./interaction.ts";

@@ -1,0 +1,133 @@
+import { readFileSync } from "node:fs";
+import { readSafetensors } from "@deplsr/tensor";
+import { describe, expect, it } from "vitest";
+import * as presets from "../src/config.ts";
+import { checkConfig, DAT_LIGHT_X2, DAT_S_X4, DAT_X2, DAT_X4, type DATConfig } from "../src/config.ts";
+import { detectDAT, ratioGiving } from "../src/detect.ts";
+import { configFromReference } from "../src/keys.ts";
+import { datState, type StateRole } from "../src/state.ts";
+
+function shapesOf(config: DATConfig, ...without: readonly StateRole[]): Map<string, readonly number[]> {
+  const kept = datState(config).filter(({ role }) => !without.includes(role));
+  return new Map(kept.map(({ name, shape }) => [name, shape]));
+}
+
+const PRESETS = Object.entries(presets).filter((entry): entry is [string, DATConfig] => entry[0].startsWith("DAT_"));
+
+describe("detectDAT", () => {
+  it.each(PRESETS)("finds %s", (_, config) => {
+    expect(detectDAT(shapesOf(config))).toEqual(config);
+  });
+
+  it("knows all presets", () => {
+    expect(PRESETS).toHaveLength(12);
+  });
+
+  it.each<[string, Partial<DATConfig>]>([
+    ["x1, grey, other windows", { upscale: 1, inChannels: 1, splitSize: [4, 12], imgSize: 48 }],
+    ["x3 in one step, no qkv bias", { upscale: 3, upsampler: "pixelshuffledirect", qkvBias: false }],
+    ["x8, 3conv, 32 features", { upscale: 8, resiConnection: "3conv", numFeatures: 32 }],
+    ["groups of different depth and heads", { depth: [1, 4, 3], numHeads: [10, 4, 6], imgSize: 96 }],
+    ["square windows, fractional expansion", { splitSize: [16, 16], expansionFactor: 1.3, embedDim: 60 }],
+    ["the narrowest network", { embedDim: 16, depth: [1], numHeads: [2], upsampler: "pixelshuffledirect" }],
+  ])("finds %s", (_, change) => {
+    const config = checkConfig({ ...DAT_X2, ...change });
+    expect(detectDAT(shapesOf(config))).toEqual(config);
+  });
+
+  it("takes the presets' values for what shapes do not tell", () => {
+    const untold = {
+      imgRange: 255,
+      qkScale: 0.5,
+      layerNormEps: 1e-6,
+      dropRate: 0.1,
+      attnDropRate: 0.1,
+      dropPathRate: 0,
+    };
+    expect(detectDAT(shapesOf({ ...DAT_X4, ...untold }))).toEqual(DAT_X4);
+    expect(detectDAT(shapesOf({ ...DAT_X4, splitSize: [32, 8] }))).toEqual(DAT_X4);
+    // Nothing is shifted in a group of two blocks: no mask tells the size of its images.
+    expect(detectDAT(shapesOf({ ...DAT_X4, depth: [2], numHeads: [6], imgSize: 128 }))?.imgSize).toBe(64);
+    expect(detectDAT(shapesOf({ ...DAT_LIGHT_X2, numFeatures: 32 }))?.numFeatures).toBe(64);
+    expect(detectDAT(shapesOf(DAT_S_X4, "derived", "statistic"))).toEqual({ ...DAT_S_X4, splitSize: [8, 32] });
+  });
+
+  it("finds an expansion that gives as many features", () => {
+    const config = { ...DAT_X4, expansionFactor: 1.415 }; // 254.7 features are 254
+    const found = detectDAT(shapesOf(config))!;
+    expect(shapesOf(found)).toEqual(shapesOf(config));
+    for (const [width, of] of [
+      [1, 49],
+      [150, 187],
+      [720, 180],
+    ] as const) {
+      expect(Math.trunc(of * ratioGiving(width, of))).toBe(width);
+    }
+  });
+
+  it.each([
+    "dat_w2x4_d2-2_ps4_1conv",
+    "dat_w2x4_d3_ps3_3conv",
+    "dat_w4x8_d4-4_psd4_3conv",
+    "dat_w8x8_d3_psd2_3conv_e96",
+  ])("finds the configuration of a checkpoint of the reference: %s", (name) => {
+    const file = new URL(`../../../../shared/golden/dat/${name}.safetensors`, import.meta.url);
+    const { tensors, metadata } = readSafetensors(readFileSync(file));
+    const state = [...tensors].filter(([key]) => key.startsWith("state."));
+    const { args } = JSON.parse(metadata.config ?? "{}") as { args: Record<string, unknown> };
+    const config = configFromReference(args);
+    const found = detectDAT(new Map(state.map(([key, { shape }]) => [key.slice("state.".length), shape])));
+    expect(found).toEqual({ ...config, dropPathRate: 0.1 });
+  });
+
+  it("is null for other networks", () => {
+    expect(detectDAT(new Map())).toBeNull();
+    expect(detectDAT(new Map([["conv_first.weight", [64, 3, 3, 3]]]))).toBeNull();
+    const other = shapesOf(DAT_LIGHT_X2);
+    other.delete("before_RG.1.weight");
+    expect(detectDAT(other)).toBeNull();
+    const larger = shapesOf(DAT_LIGHT_X2).set("guidance.0.weight", [60, 512]);
+    expect(detectDAT(larger)).toBeNull();
+  });
+
+  it.each<[string, (shapes: Map<string, readonly number[]>) => void, string]>([
+    [
+      "a block without its last layer",
+      (shapes) => shapes.delete("layers.0.blocks.17.ffn.fc2.bias"),
+      "DAT: the tensors do not fit together: layers.0.blocks.17.ffn.fc2.bias [60] is missing: give a whole, unchanged DAT",
+    ],
+    [
+      "a group with a gap",
+      (shapes) => {
+        for (const name of shapes.keys()) if (name.startsWith("layers.0.blocks.1.")) shapes.delete(name);
+      },
+      "layers.0.blocks.1.attn.temperature is missing",
+    ],
+    [
+      "windows of two sizes",
+      (shapes) => shapes.set("layers.0.blocks.4.attn.attns.1.rpe_biases", [465, 2]),
+      "layers.0.blocks.4.attn.attns.1.rpe_biases is [465, 2] instead of [945, 2]",
+    ],
+    [
+      "tables that contradict each other",
+      (shapes) => shapes.set("layers.0.blocks.0.attn.attns.0.rpe_biases", [7, 2]),
+      "layers.0.blocks.0.attn.attns.0.rpe_biases is [7, 2] instead of",
+    ],
+    [
+      "layers of another upsampler",
+      (shapes) => shapes.set("conv_last.weight", [3, 64, 3, 3]).set("conv_last.bias", [3]),
+      "conv_last.weight [3, 64, 3, 3] is of no use, and 1 more differ",
+    ],
+    [
+      "no square number of features",
+      (shapes) => shapes.set("upsample.0.weight", [15, 60, 3, 3]),
+      "upsample.0.weight is",
+    ],
+    ["heads that do not divide", (shapes) => shapes.set("layers.0.blocks.1.attn.temperature", [8, 1, 1]), "8 heads"],
+  ])("names the difference: %s", (_, spoil, message) => {
+    const shapes = shapesOf(DAT_LIGHT_X2);
+    spoil(shapes);
+    expect(() => detectDAT(shapes)).toThrow(message);
+    expect(() => detectDAT(shapes)).toThrow(/^DAT: [^\n]*$/);
+  });
+});
