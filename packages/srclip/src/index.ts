@@ -13,6 +13,7 @@ export * from "./keys.ts";
 export * from "./parameter-groups.ts";
 export * from "./realdat.ts";
 export * from "./realdat-config.ts";
+export * from "./realdat-detect.ts";
 export * from "./realdat-state.ts";
 export * from "./srclip.ts";
 export * from "./srclip-config.ts";
