@@ -204,19 +204,18 @@ export interface AdamCall {
   readonly step: number;
 }
 
-/** Softmax(q·kᵀ·scale + bias)·v over dense (batch, n, d); a backend may leave it out. */
+/**
+ * `out = softmax(q·kᵀ·scale + Σ biases)·v`, without storing the scores; a backend may leave it out. A batch has one linear index:
+ * q (·, ·, n, d), k (·, ·, m, d) and v (·, ·, m, e) each fold it into two axes of any strides; out (batch, n, e) is dense.
+ */
 export interface AttentionCall {
-  readonly batch: number;
-  readonly rows: number;
-  readonly keys: number;
-  readonly dim: number;
   readonly scale: number;
   readonly q: View;
   readonly k: View;
   readonly v: View;
   readonly out: View;
-  /** Broadcast over the batch by its strides: (batch, rows, keys). */
-  readonly bias?: View;
+  /** Each (·, ·, ·, n, m): the batch in three axes, the same ones for all; along m the elements lie side by side. */
+  readonly biases: readonly View[];
 }
 
 /** Bytes that a device holds for its tensors. */

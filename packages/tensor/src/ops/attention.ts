@@ -1,5 +1,9 @@
+import { gradEnabled } from "../autograd.ts";
+import type { View } from "../backend.ts";
 import { describe, ShapeError } from "../errors.ts";
-import type { Tensor } from "../tensor.ts";
+import { collapse, expandLayout, type Layout } from "../layout.ts";
+import { sameShape } from "../shape.ts";
+import { empty, type Tensor } from "../tensor.ts";
 import { matmul } from "./matmul.ts";
 import { add, mul } from "./pointwise.ts";
 import { softmax } from "./softmax.ts";
@@ -16,21 +20,27 @@ export interface AttentionOptions {
 }
 
 /** The attention map `softmax(q·kᵀ·scale + bias + mask)`: `q (…, n, d)`, `k (…, m, d)` → `(…, n, m)`. */
-export function attentionWeights(q: Tensor, k: Tensor, { scale, bias, mask }: AttentionOptions = {}): Tensor {
+export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions = {}): Tensor {
   const d = q.shape.at(-1)!;
   if (q.rank < 2 || k.rank < 2 || k.shape.at(-1) !== d) {
     throw new ShapeError(`attention: q ${describe(q)} and k ${describe(k)} differ in their last size`);
   }
-  let scores = matmul(mul(q, scale ?? 1 / Math.sqrt(d)), transpose(k, -2, -1));
-  if (bias) scores = add(scores, bias);
-  if (mask === "causal") scores = add(scores, causalMask(q, k));
-  else if (mask) scores = add(scores, mask);
-  return softmax(scores, -1);
+  const scores = matmul(mul(q, options.scale ?? 1 / Math.sqrt(d)), transpose(k, -2, -1));
+  return softmax(addends(q, k, options).reduce(add, scores), -1);
 }
 
-/** Scaled dot-product attention. `q (…, n, d)`, `k (…, m, d)`, `v (…, m, e)` → `(…, n, e)`. @see https://arxiv.org/abs/1706.03762 eq. 1 */
+/**
+ * Scaled dot-product attention. `q (…, n, d)`, `k (…, m, d)`, `v (…, m, e)` → `(…, n, e)`. Where no gradient will be asked for and the
+ * backend has a kernel for it, the attention map is never stored. @see https://arxiv.org/abs/1706.03762 eq. 1
+ */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  return matmul(attentionWeights(q, k, options), v);
+  return fused(q, k, v, options) ?? matmul(attentionWeights(q, k, options), v);
+}
+
+/** Bias and mask, as what is added to the scores. */
+function addends(q: Tensor, k: Tensor, { bias, mask }: AttentionOptions): Tensor[] {
+  const hidden = mask === "causal" ? causalMask(q, k) : mask;
+  return [bias, hidden].filter((x) => x !== undefined);
 }
 
 function causalMask(q: Tensor, k: Tensor): Tensor {
@@ -38,4 +48,63 @@ function causalMask(q: Tensor, k: Tensor): Tensor {
   const values = new Float32Array(n * m);
   for (let i = 0; i < n; i++) values.fill(Number.NEGATIVE_INFINITY, i * m + i + 1, (i + 1) * m);
   return q.device.tensor(values, [n, m], { label: "causal mask" });
+}
+
+/** Attention in one kernel, or undefined where the plain form has to do: for gradients, other dtypes, odd shapes, other backends. */
+function fused(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor | undefined {
+  const { backend } = q.device;
+  const batch = q.shape.slice(0, -2);
+  const [n, d, m, e] = [q.shape.at(-2), q.shape.at(-1), k.shape.at(-2), v.shape.at(-1)] as number[];
+  const { bias, mask } = options;
+  const all = [q, k, v, bias, mask].filter((x) => typeof x === "object");
+  if (!backend.attention || (gradEnabled() && all.some((x) => x.requiresGrad))) return undefined;
+  if (all.some((x) => x.dtype !== "f32" || x.device !== q.device || x.size === 0)) return undefined;
+  if (!sameShape(k.shape, [...batch, m!, d!]) || !sameShape(v.shape, [...batch, m!, e!])) return undefined;
+  const biases = biasViews(addends(q, k, options), [...batch, n!, m!]);
+  if (!biases) return undefined;
+  const y = empty(q.device, [...batch, n!, e!], "f32", "attention");
+  const out = { ...y.view(), layout: { shape: [y.size / (n! * e!), n!, e!], strides: [n! * e!, e!, 1], offset: 0 } };
+  const [queries, keys, values] = [matrices(q), matrices(k), matrices(v)];
+  backend.attention({ q: queries, k: keys, v: values, out, scale: options.scale ?? 1 / Math.sqrt(d!), biases });
+  return y;
+}
+
+/** A batch of matrices with its batch folded into two axes; copied where that takes more. */
+function matrices(x: Tensor): View {
+  const fold = (view: View): View | undefined => {
+    const axes = x.rank - 2;
+    const { shape, strides } = collapse(x.shape.slice(0, axes), [view.layout.strides.slice(0, axes)]);
+    if (shape.length > 2 || view.layout.strides.some((stride) => stride < 0)) return undefined;
+    return withBatch(view, [1, ...shape].slice(-2), [0, ...strides[0]!].slice(-2));
+  };
+  return fold(x.view("attention")) ?? fold(x.dense("attention"))!;
+}
+
+/** What is added to the scores `(…, n, m)`, the batch of all folded into the same three axes; undefined where that is not possible. */
+function biasViews(biases: readonly Tensor[], shape: readonly number[]): View[] | undefined {
+  const axes = shape.length - 2;
+  const views = biases.map((bias) => {
+    const view = bias.view("attention");
+    return { ...view, layout: expandLayout(view.layout, shape) };
+  });
+  if (views.some(({ layout }) => layout.strides.some((stride) => stride < 0) || layout.strides.at(-1) !== 1))
+    return undefined;
+  const folded = collapse(
+    shape.slice(0, axes),
+    views.map(({ layout }) => layout.strides.slice(0, axes)),
+  );
+  if (folded.shape.length > 3) return undefined;
+  return views.map((view, i) =>
+    withBatch(view, [1, 1, ...folded.shape].slice(-3), [0, 0, ...folded.strides[i]!].slice(-3)),
+  );
+}
+
+/** A view with other axes in front of its last two. */
+function withBatch(view: View, shape: readonly number[], strides: readonly number[]): View {
+  const layout: Layout = {
+    shape: [...shape, ...view.layout.shape.slice(-2)],
+    strides: [...strides, ...view.layout.strides.slice(-2)],
+    offset: view.layout.offset,
+  };
+  return { ...view, layout };
 }

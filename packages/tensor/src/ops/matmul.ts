@@ -1,12 +1,13 @@
-import { record } from "../autograd.ts";
+import { noGrad, record } from "../autograd.ts";
 import type { View } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
+import type { Expr } from "../expr/expr.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
 import { broadcastShapes, type Shape } from "../shape.ts";
 import { deviceOf, empty, type Tensor } from "../tensor.ts";
 import { add } from "./pointwise.ts";
 import { sumTo } from "./reduction.ts";
-import { reshape, squeeze, transpose, unsqueeze } from "./view.ts";
+import { expand, reshape, squeeze, transpose, unsqueeze } from "./view.ts";
 
 /**
  * Batched matrix product with broadcasting. `a (…, m, k)`, `b (…, k, n)` → `(…, m, n)`; an argument of one axis is a row (a)
@@ -18,24 +19,10 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const device = deviceOf("matmul", a, b);
   const shape = matmulShape(a, b);
   const y = empty(device, shape, "f32", "matmul");
-  if (y.size > 0) {
-    const batch = shape.slice(0, -2);
-    const [left, right] = commonBatch(operand(a, batch), operand(b, batch), batch);
-    const [outer, inner] = left.layout.shape as [number, number];
-    const [m, n] = shape.slice(-2) as [number, number];
-    const out = {
-      ...y.view(),
-      layout: { shape: [outer, inner, m, n], strides: [inner * m * n, m * n, n, 1], offset: 0 },
-    };
-    if (a.shape.at(-1) === 0)
-      device.backend.pointwise({
-        out: y.view(),
-        tree: { op: "const", value: 0, dtype: "f32" },
-        leaves: [],
-        params: [],
-      });
-    else device.backend.matmul({ a: left, b: right, out });
-  }
+  if (y.size > 0 && a.shape.at(-1) === 0) {
+    const zero: Expr = { op: "const", value: 0, dtype: "f32" };
+    device.backend.pointwise({ out: y.view(), tree: zero, leaves: [], params: [] });
+  } else if (y.size > 0) launch(a, b, y);
   return record(
     y,
     "matmul",
@@ -64,6 +51,24 @@ function matmulShape(a: Tensor, b: Tensor): Shape {
   return [...broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2)), m, n];
 }
 
+/** Folds the batch into two axes, which any two that merge far enough are; else the operands are copied in full. */
+function launch(a: Tensor, b: Tensor, y: Tensor): void {
+  const batch = y.shape.slice(0, -2);
+  const [m, n] = y.shape.slice(-2) as [number, number];
+  const folded = commonBatch(operand(a, batch), operand(b, batch), batch);
+  if (!folded) {
+    const copies = noGrad(() => [a, b].map((x) => expand(x, [...batch, ...x.shape.slice(-2)])));
+    for (const copy of copies) copy.dense("matmul");
+    launch(copies[0]!, copies[1]!, y);
+    for (const copy of copies) if (copy !== a && copy !== b) copy.dispose();
+    return;
+  }
+  const [left, right] = folded;
+  const [outer, inner] = left.layout.shape as [number, number];
+  const layout: Layout = { shape: [outer, inner, m, n], strides: [inner * m * n, m * n, n, 1], offset: 0 };
+  y.device.backend.matmul({ a: left, b: right, out: { ...y.view(), layout } });
+}
+
 function operand(x: Tensor, batch: Shape): View {
   const view = x.view("matmul");
   const backwards = view.layout.strides.some((stride) => stride < 0);
@@ -71,14 +76,10 @@ function operand(x: Tensor, batch: Shape): View {
   return { ...source, layout: expandLayout(source.layout, [...batch, ...x.shape.slice(-2)]) };
 }
 
-/** Both batches as two axes, which any two that merge far enough are; else the operands are copied. */
-function commonBatch(a: View, b: View, batch: Shape): readonly [View, View] {
+function commonBatch(a: View, b: View, batch: Shape): readonly [View, View] | undefined {
   const axes = batch.length;
   const { shape, strides } = collapse(batch, [a.layout.strides.slice(0, axes), b.layout.strides.slice(0, axes)]);
-  if (shape.length > 2)
-    throw new ShapeError(
-      `matmul: batch [${batch.join(", ")}] is broadcast along more than two separate axes; expand it first`,
-    );
+  if (shape.length > 2) return undefined;
   const outer = shape.length === 2 ? shape[0]! : 1;
   const inner = shape.at(-1)!;
   const fold = (view: View, own: readonly number[]): View => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as T from "../../src/index.ts";
-import { checkOp, expectClose, ndarray, testDevice } from "../../src/testing.ts";
+import { checkOp, expectClose, expectNoLeak, ndarray, testDevice } from "../../src/testing.ts";
 import { matmulReference } from "../reference/arrays.ts";
 
 const gpu = await testDevice();
@@ -53,6 +53,22 @@ describe("matmul", () => {
       op: T.matmul as (...inputs: T.Tensor[]) => T.Tensor,
       reference: spread(3) as never,
       inputs: [{ shape: [3, 4, 5] }, { shape: [5, 8] }],
+    });
+  });
+
+  it("takes batches that no two axes can hold", async () => {
+    await checkOp("matmul", {
+      op: T.matmul as (...inputs: T.Tensor[]) => T.Tensor,
+      reference: matmulReference as never,
+      inputs: [{ shape: [2, 3, 2, 4, 5] }, { shape: [2, 3, 2, 5, 3] }],
+    });
+    // A batch that is broadcast along every second axis.
+    const a = T.rand(gpu, [2, 1, 2, 4, 5], new T.Rng(1));
+    const b = T.rand(gpu, [1, 3, 1, 5, 3], new T.Rng(2));
+    const whole = (x: T.Tensor): T.Tensor => T.expand(x, [2, 3, 2, ...x.shape.slice(-2)]).mul(1);
+    expectClose(await T.matmul(a, b).data(), await T.matmul(whole(a), whole(b)).data());
+    await expectNoLeak(() => {
+      T.matmul(a, b);
     });
   });
 

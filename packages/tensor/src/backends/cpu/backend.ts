@@ -3,6 +3,7 @@ import type * as Calls from "../../backend.ts";
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import { CpuEngine } from "./engine.ts";
+import { attention } from "./kernels/attention.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
 import * as indexing from "./kernels/indexing.ts";
@@ -118,4 +119,5 @@ export class CpuBackend implements Calls.Backend {
   random = (call: Calls.RandomCall): void => random(this.engine, call);
   countDistinct = (call: Calls.CountDistinctCall): void => indexing.countDistinct(this.engine, call);
   adam = (call: Calls.AdamCall): void => adam(this.engine, call);
+  attention = (call: Calls.AttentionCall): void => attention(this.engine, call);
 }

@@ -7,7 +7,7 @@ import { i32 } from "../wasm/values.ts";
 import { columnProductKernel, offsetsKernel, weightProductKernel, weightScratch } from "./columns.ts";
 import { copy } from "./copy.ts";
 import { depthwise, depthwiseWeightGrad, MAX_TAPS, type PaddedImage } from "./depthwise.ts";
-import { COLS, DEPTH, packedSize, packKernel, ROWS, stretchOf } from "./gemm.ts";
+import { COLS, DEPTH, packedSize, packKernel, ROWS, SPEED, stretchOf } from "./gemm.ts";
 
 /*
  * Letters: o output channels of a group, k = c·kh·kw taps of a group, n output pixels. A convolution is the product weight (o, k) ·
@@ -15,8 +15,6 @@ import { COLS, DEPTH, packedSize, packKernel, ROWS, stretchOf } from "./gemm.ts"
  * The gradient of the input is the convolution of dy, spread by the stride, with the weights turned round; that of the weights is
  * the product dy (o, n) · columnsᵀ.
  */
-
-const SPEED = 25;
 
 /** A unit fills one row of the padded image: zeros, and the input's row where there is one, its pixels `stepX` apart. */
 const padKernel = variants((spread: boolean) =>

@@ -1,4 +1,7 @@
+import type { View } from "../../../backend.ts";
+import type { CpuEngine } from "../engine.ts";
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
+import type { Block } from "../storage.ts";
 import { type F32x4, f32x4, type I32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
 
@@ -12,6 +15,9 @@ export const ROWS = 4;
 export const COLS = 8;
 /** The most steps of the inner axis that are summed before sums go back to memory: a panel of B stays in the first-level cache. */
 export const DEPTH = 640;
+
+/** Estimated floating-point operations a nanosecond. */
+export const SPEED = 25;
 
 /** Cuts the inner axis into equal stretches of at most DEPTH. */
 export function stretchOf(depth: number): number {
@@ -162,4 +168,44 @@ function packSquare(f: KernelBuilder, sources: readonly I32[], to: I32): void {
 /** Floats of a matrix in panels. */
 export function packedSize(lines: number, depth: number, width: number): number {
   return Math.ceil(lines / width) * width * depth;
+}
+
+/** A matrix in panels, or a batch of them. */
+export interface Packed {
+  readonly block: Block;
+  /** From one matrix of the batch to the next. */
+  readonly batchBytes: number;
+}
+
+/** Packs a matrix whose panels' lines are axis `line` of (p, q, rows, columns), the other axis being the inner one. */
+export function pack(
+  cpu: CpuEngine,
+  view: View,
+  line: 2 | 3,
+  width: number,
+  [p, q]: readonly [number, number],
+): Packed {
+  const { shape, strides } = view.layout;
+  const inner = line === 2 ? 3 : 2;
+  const [lines, depth] = [shape[line]!, shape[inner]!];
+  // A batch that repeats one matrix packs it once.
+  const count = strides[0] === 0 && strides[1] === 0 ? 1 : p * q;
+  const target = cpu.temporary(4 * count * packedSize(lines, depth, width), "matmul panels");
+  const panels = Math.ceil(lines / width);
+  const order: Order = strides[line] === 1 ? "across" : strides[inner] === 1 ? "along" : "neither";
+  const args = {
+    x: cpu.address(view),
+    y: target.address,
+    panels,
+    lines,
+    depth,
+    inner: q,
+    strideP: 4 * strides[0]!,
+    strideQ: 4 * strides[1]!,
+    strideLine: 4 * strides[line]!,
+    strideDepth: 4 * strides[inner]!,
+  };
+  const cost = depth * width * (order === "neither" ? 1 : 0.3);
+  cpu.launch(packKernel({ lines: width, order }), args, count * panels, 10 + cost);
+  return { block: target, batchBytes: count === 1 ? 0 : 4 * packedSize(lines, depth, width) };
 }

@@ -1,16 +1,13 @@
-import type { MatmulCall, View } from "../../../backend.ts";
+import type { MatmulCall } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { kernel } from "../kernel.ts";
-import type { Block } from "../storage.ts";
 import { f32x4 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
-import { COLS, multiplyTile, type Order, packedSize, packKernel, ROWS, stretchOf } from "./gemm.ts";
+import { COLS, multiplyTile, pack, ROWS, SPEED, stretchOf } from "./gemm.ts";
 
 /** Panels of A, and panels of B, that one unit multiplies. */
 const BLOCK_ROWS = 12;
 const BLOCK_COLS = 32;
-/** Estimated floating-point operations a nanosecond. */
-const SPEED = 25;
 
 /**
  * A unit computes a block of the product of one batch. A panel of B stays in the first-level cache while all panels of A of the
@@ -150,39 +147,6 @@ function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   const units = Math.ceil(n / ROWS / THIN_BLOCK);
   cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / SPEED / units);
   packed.release();
-}
-
-interface Packed {
-  readonly block: Block;
-  /** From one matrix of the batch to the next. */
-  readonly batchBytes: number;
-}
-
-/** Packs a matrix whose panels' lines are axis `line` of (p, q, rows, columns), the other axis being the inner one. */
-function pack(cpu: CpuEngine, view: View, line: 2 | 3, width: number, [p, q]: readonly [number, number]): Packed {
-  const { shape, strides } = view.layout;
-  const inner = line === 2 ? 3 : 2;
-  const [lines, depth] = [shape[line]!, shape[inner]!];
-  // A batch that repeats one matrix packs it once.
-  const count = strides[0] === 0 && strides[1] === 0 ? 1 : p * q;
-  const target = cpu.temporary(4 * count * packedSize(lines, depth, width), "matmul panels");
-  const panels = Math.ceil(lines / width);
-  const order: Order = strides[line] === 1 ? "across" : strides[inner] === 1 ? "along" : "neither";
-  const args = {
-    x: cpu.address(view),
-    y: target.address,
-    panels,
-    lines,
-    depth,
-    inner: q,
-    strideP: 4 * strides[0]!,
-    strideQ: 4 * strides[1]!,
-    strideLine: 4 * strides[line]!,
-    strideDepth: 4 * strides[inner]!,
-  };
-  const cost = depth * width * (order === "neither" ? 1 : 0.3);
-  cpu.launch(packKernel({ lines: width, order }), args, count * panels, 10 + cost);
-  return { block: target, batchBytes: count === 1 ? 0 : 4 * packedSize(lines, depth, width) };
 }
 
 /** Batched product: both operands into panels, then blocks of the result. */

@@ -1,7 +1,7 @@
 import type { NormCall, NormGradCall, SoftmaxCall, SoftmaxGradCall, View } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
-import { exp, log } from "../wasm/math.ts";
+import { exp, expNegative, log } from "../wasm/math.ts";
 import { F32x4, f32, f32x4, type I32, type I32x4, lanes } from "../wasm/values.ts";
 import { asFloats } from "./half.ts";
 
@@ -60,7 +60,7 @@ const softmaxKernel = variants((form: "softmax" | "log") =>
       const sum = f.local(F32x4);
       f.set(sum, f32x4(0));
       overRow(f, cols, (at, rest) => {
-        const e = exp(f, from.add(at).f32x4().sub(top));
+        const e = expNegative(f, from.add(at).f32x4().sub(top));
         if (form === "softmax") put(f, f.let(to.add(at)), e, rest);
         f.set(sum, sum.add(masked(rest, e, 0)));
       });

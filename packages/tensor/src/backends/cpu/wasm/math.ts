@@ -11,7 +11,7 @@ function polynomial(f: FunctionBuilder, x: F32x4, coefficients: readonly number[
   return coefficients.slice(1).reduce((sum, c) => f.fma(sum, x, c), f32x4(coefficients[0]!));
 }
 
-/** 2ⁿ for whole n in −126 … 127, from the exponent's bits. */
+/** 2ⁿ for whole n in −126 … 127, and 0 for −127, from the exponent's bits. */
 function powerOfTwo(n: I32x4): F32x4 {
   return n.shl(23).add(0x3f800000).float();
 }
@@ -19,18 +19,27 @@ function powerOfTwo(n: I32x4): F32x4 {
 /** 1.5 · 2²³: added to a float below 2²², it rounds that to a whole number, which stands in the low bits of the sum. */
 const ROUNDER = 12582912;
 
-/** eˣ; down to subnormal results. */
-export function exp(f: FunctionBuilder, value: F32x4): F32x4 {
-  const x = f.let(value.notBelow(-104).notAbove(89));
+/** eˣ = y · 2ⁿ with y around 1, for x of moderate size. */
+function expParts(f: FunctionBuilder, x: F32x4): { y: F32x4; n: I32x4 } {
   const rounded = f.let(f.fma(x, Math.LOG2E, ROUNDER));
   const n = f.let(rounded.sub(ROUNDER));
   const r = f.let(f.fma(n, 2.1219444e-4, f.fma(n, -0.693359375, x)));
   const p = polynomial(f, r, [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5]);
-  const y = f.let(f.fma(f.let(p), r.mul(r), r.add(1)));
-  const whole = f.let(rounded.bits().sub(0x4b400000));
+  return { y: f.let(f.fma(f.let(p), r.mul(r), r.add(1))), n: f.let(rounded.bits().sub(0x4b400000)) };
+}
+
+/** eˣ; down to subnormal results. */
+export function exp(f: FunctionBuilder, value: F32x4): F32x4 {
+  const { y, n } = expParts(f, f.let(value.notBelow(-104).notAbove(89)));
   // In two steps: 2⁻¹⁵⁰ and 2¹²⁸ are no normal floats.
-  const half = f.let(whole.shrS(1));
-  return f.let(y.mul(powerOfTwo(half)).mul(powerOfTwo(whole.sub(half))));
+  const half = f.let(n.shrS(1));
+  return f.let(y.mul(powerOfTwo(half)).mul(powerOfTwo(n.sub(half))));
+}
+
+/** eˣ for x ≤ 0 as a softmax needs it: 0 below the smallest normal float, since 2⁻¹²⁷ by its exponent's bits is 0. */
+export function expNegative(f: FunctionBuilder, value: F32x4): F32x4 {
+  const { y, n } = expParts(f, f.let(value.notBelow(-88)));
+  return f.let(y.mul(powerOfTwo(n)));
 }
 
 /** Natural logarithm. */

@@ -1,0 +1,194 @@
+import type { AttentionCall } from "../../../backend.ts";
+import type { CpuEngine } from "../engine.ts";
+import { type Kernel, type KernelBuilder, kernel, variants } from "../kernel.ts";
+import { expNegative } from "../wasm/math.ts";
+import { type F32, type F32x4, f32x4, type I32, i32, lanes } from "../wasm/values.ts";
+import { transpose4 } from "./copy.ts";
+import { COLS, multiplyTile, pack, ROWS, SPEED } from "./gemm.ts";
+
+/** Nanoseconds that the softmax of one score takes, about. */
+const SOFTMAX_COST = 1;
+
+/**
+ * A unit computes ROWS rows of the result: their scores, the exponentials of these, and the product of those with the values, all in
+ * a scratch area of the thread. The scores of a row lie side by side; the weights are written as a panel of the second product.
+ * @param biases how many there are
+ */
+const attentionKernel = variants((biases: number): Kernel => {
+  const spec: Record<string, "i32" | "f32"> = {
+    q: "i32",
+    k: "i32",
+    v: "i32",
+    out: "i32",
+    scratch: "i32",
+    n: "i32",
+    m: "i32",
+    d: "i32",
+    e: "i32",
+    batchQ: "i32",
+    batchK: "i32",
+    batchV: "i32",
+    size1: "i32",
+    size2: "i32",
+    scale: "f32",
+  };
+  for (let i = 0; i < biases; i++) {
+    spec[`bias${i}`] = "i32";
+    for (const axis of [0, 1, 2, 3]) spec[`stride${i}_${axis}`] = "i32";
+  }
+  return kernel("attention", spec, (f, loose) => {
+    const int = (name: string): I32 => loose[name] as I32;
+    const scale = loose.scale as F32;
+    const [n, m, d, e] = [int("n"), int("m"), int("d"), int("e")];
+    const panels = f.let(n.add(ROWS - 1).divU(ROWS));
+    const line = f.let(
+      m
+        .add(COLS - 1)
+        .and(-COLS)
+        .shl(2),
+    );
+    const scores = f.let(int("scratch").add(f.thread.mul(line.mul(2 * ROWS))));
+    const weights = f.let(scores.add(line.mul(ROWS)));
+    const lines = Array.from({ length: ROWS }, (_, r) => f.let(scores.add(line.mul(r))));
+    f.units((unit) => {
+      const batch = f.let(unit.divU(panels));
+      const panel = f.let(unit.remU(panels));
+      const first = f.let(panel.mul(ROWS));
+      const q = f.let(
+        int("q")
+          .add(batch.mul(int("batchQ")))
+          .add(panel.mul(d).mul(4 * ROWS)),
+      );
+      const k = f.let(int("k").add(batch.mul(int("batchK"))));
+      f.range(0, f.let(line.shrU(2)), COLS, (j) => {
+        multiplyTile(f, {
+          a: q,
+          b: k.add(j.mul(d).shl(2)),
+          depth: d,
+          c: scores.add(j.shl(2)),
+          rowStride: line,
+          rows: f.let(i32(ROWS)),
+          cols: f.let(i32(COLS)),
+          fresh: f.let(i32(1)),
+        });
+      });
+      const rows = biasRows(f, int, { biases, batch, first, last: n.sub(1) });
+      const best = lines.map((at, r) => scaleRow(f, { at, m, scale, biases: rows.map((of) => of[r]!) }));
+      const sums = lines.map(() => f.let(f32x4(0)));
+      const to = f.let(weights);
+      f.range(0, f.let(m.add(3).and(-4).shl(2)), 16, (at) => {
+        const exps = lines.map((from, r) => expNegative(f, from.add(at).f32x4().sub(best[r]!)));
+        exps.forEach((value, r) => {
+          f.set(sums[r]!, sums[r]!.add(value));
+        });
+        transpose4(f, exps).forEach((key, i) => {
+          f.store(to, key, 16 * i);
+        });
+        f.advance(to, 64);
+      });
+      const [a, b, c, rest] = transpose4(f, sums) as [F32x4, F32x4, F32x4, F32x4];
+      const inverse = f.let(f32x4(1).div(a.add(b).add(c.add(rest))));
+      f.range(0, f.let(m.shl(4)), 16, (at) => {
+        const key = f.let(weights.add(at));
+        f.store(key, key.f32x4().mul(inverse));
+      });
+      const v = f.let(int("v").add(batch.mul(int("batchV"))));
+      const out = f.let(int("out").add(batch.mul(n).add(first).mul(e).shl(2)));
+      f.range(0, e, COLS, (j) => {
+        multiplyTile(f, {
+          a: weights,
+          b: v.add(j.mul(m).shl(2)),
+          depth: m,
+          c: out.add(j.shl(2)),
+          rowStride: f.let(e.shl(2)),
+          rows: f.let(n.sub(first)),
+          cols: f.let(e.sub(j)),
+          fresh: f.let(i32(1)),
+        });
+      });
+    });
+  });
+});
+
+/** Where the rows of each bias begin that belong to a unit; rows past the last repeat it. */
+function biasRows(
+  f: KernelBuilder,
+  int: (name: string) => I32,
+  { biases, batch, first, last }: { biases: number; batch: I32; first: I32; last: I32 },
+): I32[][] {
+  if (biases === 0) return [];
+  const axis2 = f.let(batch.remU(int("size2")));
+  const rest = f.let(batch.divU(int("size2")));
+  const axis1 = f.let(rest.remU(int("size1")));
+  const axis0 = f.let(rest.divU(int("size1")));
+  return Array.from({ length: biases }, (_, i) => {
+    const stride = (axis: number): I32 => int(`stride${i}_${axis}`);
+    const origin = f.let(
+      int(`bias${i}`)
+        .add(axis0.mul(stride(0)))
+        .add(axis1.mul(stride(1)))
+        .add(axis2.mul(stride(2))),
+    );
+    return Array.from({ length: ROWS }, (_, r) => f.let(origin.add(first.add(r).minU(last).mul(stride(3)))));
+  });
+}
+
+/** Scales a row of scores and adds its biases; past the end come −∞, which weigh nothing. Returns the largest in every lane. */
+function scaleRow(
+  f: KernelBuilder,
+  { at, m, scale, biases }: { at: I32; m: I32; scale: F32; biases: readonly I32[] },
+): F32x4 {
+  const lowest = f32x4(Number.NEGATIVE_INFINITY);
+  const best = f.let(lowest);
+  const factor = f.let(scale.splat());
+  const value = (offset: I32): F32x4 =>
+    biases.reduce((sum, bias) => sum.add(bias.add(offset).f32x4()), at.add(offset).f32x4().mul(factor));
+  const put = (offset: I32, x: F32x4): void => {
+    const score = f.let(x);
+    f.store(at.add(offset), score);
+    // A NaN does not count here: it comes back in the sum.
+    f.set(best, best.notBelow(score));
+  };
+  const whole = f.let(m.and(-4).shl(2));
+  f.range(0, whole, 16, (offset) => put(offset, value(offset)));
+  f.if(m.and(3), () => put(whole, lanes(0, 1, 2, 3).ltS(m.and(3).splat()).select(value(whole), lowest)));
+  const pairs = f.let(best.max(best.shuffle(best, 2, 3, 0, 1)));
+  return f.let(pairs.max(pairs.shuffle(pairs, 1, 0, 3, 2)));
+}
+
+/** Attention of a batch: queries, keys and values into panels, then a few rows at a time. */
+export function attention(cpu: CpuEngine, { q, k, v, out, scale, biases }: AttentionCall): void {
+  const [batch, n, e] = out.layout.shape as [number, number, number];
+  const [m, d] = k.layout.shape.slice(2) as [number, number];
+  const batchOf = ({ layout }: typeof q): [number, number] => [layout.shape[0]!, layout.shape[1]!];
+  const packedQ = pack(cpu, q, 2, ROWS, batchOf(q));
+  const packedK = pack(cpu, k, 2, COLS, batchOf(k));
+  const packedV = pack(cpu, v, 3, COLS, batchOf(v));
+  const line = 4 * Math.ceil(m / COLS) * COLS;
+  const scratch = cpu.temporary(cpu.options.threads * 2 * ROWS * line, "attention scores");
+  const args: Record<string, number> = {
+    q: packedQ.block.address,
+    k: packedK.block.address,
+    v: packedV.block.address,
+    out: cpu.address(out),
+    scratch: scratch.address,
+    n,
+    m,
+    d,
+    e,
+    batchQ: packedQ.batchBytes,
+    batchK: packedK.batchBytes,
+    batchV: packedV.batchBytes,
+    size1: biases[0]?.layout.shape[1] ?? 1,
+    size2: biases[0]?.layout.shape[2] ?? 1,
+    scale,
+  };
+  biases.forEach((bias, i) => {
+    args[`bias${i}`] = cpu.address(bias);
+    for (const axis of [0, 1, 2, 3]) args[`stride${i}_${axis}`] = 4 * bias.layout.strides[axis]!;
+  });
+  const cost = ROWS * m * ((2 * (d + e)) / SPEED + SOFTMAX_COST);
+  cpu.launch(attentionKernel(biases.length), args, batch * Math.ceil(n / ROWS), 20 + cost);
+  for (const { block } of [packedQ, packedK, packedV]) block.release();
+  scratch.release();
+}

@@ -1,0 +1,198 @@
+import { fromHalf } from "../dtype.ts";
+import { FileFormatError, quoted } from "./source.ts";
+
+/** The tensors of files: bytes with a dtype and a shape, and their values as the host's numbers. */
+
+const BYTES_PER_ELEMENT = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  U64: 8,
+  I32: 4,
+  U32: 4,
+  I16: 2,
+  U16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+} as const;
+
+/** Element types of a file, by the names of the safetensors format. */
+export type StoredDType = keyof typeof BYTES_PER_ELEMENT;
+
+/** One tensor of a file: what is written. */
+export interface StoredEntry {
+  readonly dtype: StoredDType;
+  readonly shape: readonly number[];
+  /** Row-major elements, little-endian. */
+  readonly bytes: Uint8Array;
+}
+
+/** One tensor of a file: what is read. The conversions copy; `bytes` is a view of the file. */
+export interface StoredTensor extends StoredEntry {
+  /** The values rounded to f32. */
+  toFloat32(): Float32Array;
+  /** The values exactly. Throws for 64-bit integers beyond 2^53. */
+  toFloat64(): Float64Array;
+  /** The values as 32-bit integers. Throws for floating dtypes and for values out of range. */
+  toInt32(): Int32Array;
+}
+
+/** One tensor of a file that is still there. */
+export interface FileTensor {
+  readonly name: string;
+  readonly dtype: StoredDType;
+  readonly shape: readonly number[];
+  /** The bytes of `count` row-major elements from `first` on, little-endian. @throws FileFormatError when the file is damaged */
+  read(first: number, count: number): Promise<Uint8Array>;
+}
+
+/** Bytes of one element. */
+export function storedBytes(dtype: StoredDType): number {
+  return BYTES_PER_ELEMENT[dtype];
+}
+
+/** Whether `value` names an element type. */
+export function isStoredDType(value: unknown): value is StoredDType {
+  return typeof value === "string" && Object.hasOwn(BYTES_PER_ELEMENT, value);
+}
+
+/** Whether the elements are floating-point numbers. */
+export function isStoredFloat(dtype: StoredDType): boolean {
+  return dtype === "F64" || dtype === "F32" || dtype === "F16" || dtype === "BF16";
+}
+
+/** Number of elements of a shape that a file claims. @throws FileFormatError naming the tensor when it is beyond counting */
+export function storedSize(name: string, dtype: StoredDType, shape: readonly number[]): number {
+  const size = shape.reduce((product, axis) => product * axis, 1);
+  if (!Number.isSafeInteger(size * BYTES_PER_ELEMENT[dtype])) {
+    throw new FileFormatError(`tensor ${quoted(name)} has an impossible size: ${dtype}[${shape.join(", ")}]`);
+  }
+  return size;
+}
+
+/** A whole tensor of a file. */
+export async function readTensor({ name, dtype, shape, read }: FileTensor): Promise<StoredTensor> {
+  return storedTensor(dtype, shape, await read(0, storedSize(name, dtype, shape)), name);
+}
+
+/** Elements of a tensor that are read at a time where it need not be whole: 8 MiB. */
+const PART_BYTES = 8 * 2 ** 20;
+
+/** A tensor of a file in pieces of a few megabytes: each a flat tensor and the place of its first element. */
+export async function* readParts({ name, dtype, shape, read }: FileTensor): AsyncGenerator<[number, StoredTensor]> {
+  const size = storedSize(name, dtype, shape);
+  const step = PART_BYTES / BYTES_PER_ELEMENT[dtype];
+  for (let first = 0; first < size; first += step) {
+    const count = Math.min(step, size - first);
+    yield [first, storedTensor(dtype, [count], await read(first, count), name)];
+  }
+}
+
+/** Makes an entry to write from host values: floats become F32 (F64 if asked by type), integers keep their type. */
+export function storedEntry(
+  data: Float32Array | Float64Array | Int32Array | Uint32Array | Uint8Array | BigInt64Array,
+  shape: readonly number[],
+): StoredEntry {
+  const dtype = entryDType(data);
+  return { dtype, shape: [...shape], bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
+}
+
+function entryDType(data: ArrayBufferView): StoredDType {
+  if (data instanceof Float64Array) return "F64";
+  if (data instanceof Float32Array) return "F32";
+  if (data instanceof Int32Array) return "I32";
+  if (data instanceof Uint32Array) return "U32";
+  return data instanceof BigInt64Array ? "I64" : "U8";
+}
+
+/** A tensor over the bytes of a file. */
+export function storedTensor(
+  dtype: StoredDType,
+  shape: readonly number[],
+  bytes: Uint8Array,
+  name: string,
+): StoredTensor {
+  return {
+    dtype,
+    shape,
+    bytes,
+    toFloat32: () => {
+      const values = nativeValues(dtype, bytes);
+      return values instanceof Float32Array ? values : Float32Array.from(exactValues(values, name));
+    },
+    toFloat64: () => Float64Array.from(exactValues(nativeValues(dtype, bytes), name)),
+    toInt32: () => {
+      if (isStoredFloat(dtype)) {
+        throw new FileFormatError(`tensor ${quoted(name)} is ${dtype}, but integers are expected`);
+      }
+      const values = exactValues(nativeValues(dtype, bytes), name);
+      return Int32Array.from(values, (value) => {
+        if ((value | 0) !== value) throw new FileFormatError(`tensor ${quoted(name)} holds ${value}, beyond 32 bits`);
+        return value;
+      });
+    },
+  };
+}
+
+type NativeValues =
+  | Float64Array
+  | Float32Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** A copy of the elements. Every host that runs JavaScript with WebGPU is little-endian, like the file. */
+function nativeValues(dtype: StoredDType, bytes: Uint8Array): NativeValues {
+  // Not `bytes.slice()`: of a Node Buffer that is a view of a larger pool.
+  const buffer = new Uint8Array(bytes).buffer;
+  switch (dtype) {
+    case "F64":
+      return new Float64Array(buffer);
+    case "F32":
+      return new Float32Array(buffer);
+    case "F16":
+      return Float32Array.from(new Uint16Array(buffer), fromHalf);
+    case "BF16":
+      // The upper half of an f32.
+      return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
+    case "I64":
+      return new BigInt64Array(buffer);
+    case "U64":
+      return new BigUint64Array(buffer);
+    case "I32":
+      return new Int32Array(buffer);
+    case "U32":
+      return new Uint32Array(buffer);
+    case "I16":
+      return new Int16Array(buffer);
+    case "U16":
+      return new Uint16Array(buffer);
+    case "I8":
+      return new Int8Array(buffer);
+    case "U8":
+      return new Uint8Array(buffer);
+    case "BOOL":
+      return Uint8Array.from(new Uint8Array(buffer), (value) => (value ? 1 : 0));
+  }
+}
+
+function exactValues(values: NativeValues, name: string): ArrayLike<number> {
+  if (!(values instanceof BigInt64Array || values instanceof BigUint64Array)) return values;
+  const exact = new Float64Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    const value = Number(values[i]!);
+    if (!Number.isSafeInteger(value)) {
+      throw new FileFormatError(`tensor ${quoted(name)} holds ${values[i]!}, beyond 2^53`);
+    }
+    exact[i] = value;
+  }
+  return exact;
+}
