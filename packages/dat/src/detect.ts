@@ -58,7 +58,11 @@ export function detectDAT(shapes: StateShapes): DATConfig | null {
  * without the rest.
  * @throws Error with one line that names the first difference
  */
-export function checkShapes(model: string, shapes: StateShapes, state: readonly StateSpec[]): void {
+export function checkShapes(
+  model: string,
+  shapes: StateShapes,
+  state: Iterable<Pick<StateSpec, "name" | "shape" | "role">>,
+): void {
   const list = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
   const rest = new Map(shapes);
   const differences: string[] = [];

@@ -1,4 +1,4 @@
-import { CLIP_PRESETS, type CLIPConfig, countCLIPParameters, SIGLIP_START, type VisionConfig } from "@deplsr/clip";
+import { CLIP_PRESETS, type CLIPConfig, SIGLIP_START } from "@deplsr/clip";
 
 /** Which contrastive loss SRCLIP is trained with; SigLIP adds a trained bias to the model. */
 export type ContrastiveKind = "clip" | "siglip";
@@ -18,6 +18,11 @@ export interface SrCLIPV2Config extends SrCLIPConfig {
   /** Features for single degradations, one for each kind. */
   readonly fineDegradations: number;
 }
+
+/** Which of the models, and everything that fixes it. */
+export type SrCLIPDescription =
+  | { readonly model: "SrCLIP"; readonly config: SrCLIPConfig }
+  | { readonly model: "SrCLIPV2" | "FinetuneCLIP"; readonly config: SrCLIPV2Config };
 
 /** Fills in the values of the published SRCLIP: five degradations, trained with SigLIP. */
 export function srclipConfig(
@@ -45,45 +50,4 @@ export function srclipPreset(name: string, options: Partial<Omit<SrCLIPV2Config,
 export function logitStart(loss: ContrastiveKind): { readonly scale: number | null; readonly bias: number | null } {
   if (loss === "clip") return { scale: null, bias: null };
   return { scale: SIGLIP_START.logitScaleStart, bias: SIGLIP_START.logitBiasStart };
-}
-
-/** Numbers of parameters of an SRCLIP, a shared tensor counted once. */
-export interface SrCLIPParameterCounts {
-  /** The adaptor, its taps included. */
-  readonly visualControl: number;
-  readonly taps: number;
-  /** Both for a model without the head for single degradations (V1) and for one with it. */
-  readonly v1: number;
-  readonly v2: number;
-  /** What is trained in V2 once the CLIP is locked. */
-  readonly v2Trainable: number;
-}
-
-/** Counts the parameters of a model without making it. */
-export function countSrCLIPParameters({ clip, loss, fineDegradations }: SrCLIPV2Config): SrCLIPParameterCounts {
-  const { vision, total } = countCLIPParameters({ ...clip, logitBiasStart: null });
-  const taps = countTaps(clip.vision);
-  const visualControl = vision + taps;
-  const scalars = loss === "siglip" ? 2 : 1;
-  const head = fineDegradations * (clip.embedDim * clip.embedDim + clip.embedDim);
-  const v1 = total + visualControl + scalars;
-  return { visualControl, taps, v1, v2: v1 + head, v2Trainable: visualControl + head + scalars };
-}
-
-/** Counts the parameters of a `FinetuneCLIP` without making it. */
-export function countFinetuneCLIPParameters({ clip, fineDegradations }: Omit<SrCLIPV2Config, "loss">): number {
-  const { embedDim: e } = clip;
-  const layers: readonly (readonly [number, number])[] = [
-    [e, 6 * e],
-    [6 * e, 3 * e],
-    [3 * e, 6 * e],
-    [6 * e, e],
-    [e, fineDegradations * e],
-  ];
-  const heads = layers.reduce((sum, [input, output]) => sum + (input + 1) * output, 0);
-  return countCLIPParameters(clip).total + heads;
-}
-
-function countTaps({ width, layers }: VisionConfig): number {
-  return layers * (width * width + width);
 }

@@ -242,14 +242,15 @@ describe("parameterGroups", () => {
 });
 
 describe("loadSrCLIP", () => {
-  it("takes files with the image tower twice, once, or under the other name", async () => {
+  it("takes files with the image tower twice, once, or under the other name, and with a bias that is not used", async () => {
     const saved = filled();
     const state = saved.stateDict();
     const twice = withVisualAlias(state);
     expect(twice.size).toBeGreaterThan(state.size);
     const alias = new Map([...twice].filter(([name]) => !name.startsWith("clip.visual.")));
     const parallel = new Map([...state].map(([name, tensor]) => [`module.${name}`, tensor] as const));
-    for (const entries of [state, twice, alias, parallel]) {
+    const biased = new Map([...state, ["clip.logit_bias", device.zeros([])] as const]);
+    for (const entries of [state, twice, alias, parallel, biased]) {
       const model = new SrCLIPV2(TINY, init);
       loadSrCLIP(model, entries);
       expect(await model.clip.visual.proj.data()).toEqual(await saved.clip.visual.proj.data());
