@@ -81,7 +81,8 @@ describe("upscaleTiles", () => {
     expect(device.memory().liveBuffers).toBe(before + 1);
     y.dispose();
     await upscaleTilesToHost(x, doubled, options);
-    expect(device.memory().liveBuffers).toBe(before);
+    // Fewer are no leak: while this waits, the collector may give back what another test left.
+    expect(device.memory().liveBuffers).toBeLessThanOrEqual(before);
   });
 });
 

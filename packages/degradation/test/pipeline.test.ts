@@ -133,7 +133,8 @@ describe("degradeSemantic", () => {
     await degrade(draws);
     const before = device.memory().liveBuffers;
     await degrade(draws);
-    expect(device.memory().liveBuffers).toBe(before);
+    // Fewer are no leak: while this waits, the collector may give back what another test left.
+    expect(device.memory().liveBuffers).toBeLessThanOrEqual(before);
   });
 
   it("refuses what does not fit", () => {

@@ -37,7 +37,8 @@ describe("runLoop", () => {
     expect(reported.map(({ step }) => step)).toEqual(stepped);
     expect(reported[3]!.values).toEqual({ loss: 0.25, twice: 0.5 });
     expect(saved).toEqual([4, 8, 10]);
-    expect(device().memory().liveBuffers).toBe(before);
+    // Fewer are no leak: while this waits, the collector may give back what another test left.
+    expect(device().memory().liveBuffers).toBeLessThanOrEqual(before);
   });
 
   test("goes on after the steps that are done", async () => {
@@ -93,7 +94,8 @@ describe("runLoop", () => {
       },
     });
     await expect(result).rejects.toThrow("the data set is gone");
-    expect(device().memory().liveBuffers).toBe(before);
+    // Fewer are no leak: while this waits, the collector may give back what another test left.
+    expect(device().memory().liveBuffers).toBeLessThanOrEqual(before);
   });
 
   test("stackValues joins scalars of any shape with one element", async () => {

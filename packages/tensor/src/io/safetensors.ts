@@ -1,4 +1,4 @@
-import { bytesSource, FileFormatError, quoted, readRange, type Source } from "./source.ts";
+import { FileFormatError, quoted, readRange, type Source } from "./source.ts";
 import {
   type FileTensor,
   isStoredDType,

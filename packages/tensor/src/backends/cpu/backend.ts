@@ -16,6 +16,17 @@ import * as rows from "./kernels/rows.ts";
 import type { Block } from "./storage.ts";
 import { hasRelaxedSimd, hasSimd } from "./wasm/module.ts";
 
+let warned = false;
+
+function warnOfOneThread(): void {
+  if (warned) return;
+  warned = true;
+  console.warn(
+    "deplsr: the CPU backend runs on one thread: this page is not cross-origin isolated; serve it with the headers " +
+      "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
+  );
+}
+
 /** How a CPU backend is made; the defaults take what the machine has. */
 export interface CpuOptions {
   /** Threads that compute, the caller's included; default `DEPLSR_THREADS`, else one for each core. */
@@ -54,6 +65,7 @@ export class CpuBackend implements Calls.Backend {
     const relaxed = options.relaxed !== false && hasRelaxedSimd();
     const shared = typeof SharedArrayBuffer !== "undefined" && (globalThis.crossOriginIsolated ?? true);
     const wanted = options.threads ?? (env().threads || logicalCores());
+    const alone = !shared && wanted > 1;
     const threads = shared ? Math.max(1, Math.floor(wanted)) : 1;
     const limit = options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit };
     const engine = new CpuEngine({ threads, shared: shared && threads > 1, relaxed, mayWait: mayBlock(), ...limit });
@@ -61,7 +73,8 @@ export class CpuBackend implements Calls.Backend {
     const count = threads === 1 ? "1 thread" : `${threads} threads`;
     const adapter = `CPU, WASM ${simd}, ${count}`;
     const chosen = options.reason ?? "the CPU was asked for";
-    const reason = shared ? chosen : `${chosen}; one thread, since the page is not cross-origin isolated`;
+    const reason = alone ? `${chosen}; one thread, since the page is not cross-origin isolated` : chosen;
+    if (alone) warnOfOneThread();
     if (env().debug >= 1) console.error(`deplsr: ${adapter}: ${reason}`);
     return new CpuBackend(engine, {
       backend: "cpu",

@@ -1,83 +1,40 @@
-import type { MemoryReport, Storage } from "../../backend.ts";
 import { DeviceError } from "../../errors.ts";
+import { Pool, Pooled } from "../pool.ts";
 
-/** A GPU buffer with a count of the tensors that look at it. At zero it goes back to the pool, not to the driver. */
-export class BufferStorage implements Storage {
+/** A GPU buffer with its reference count. */
+export class BufferStorage extends Pooled {
   readonly buffer: GPUBuffer;
-  readonly bytes: number;
   /** Names the buffer in the cache of bind groups; never used twice. */
   readonly id: number;
-  readonly #pool: BufferPool;
-  #references = 0;
 
   constructor(pool: BufferPool, buffer: GPUBuffer, bytes: number, id: number) {
-    this.#pool = pool;
+    super(pool, bytes);
     this.buffer = buffer;
-    this.bytes = bytes;
     this.id = id;
   }
-
-  get references(): number {
-    return this.#references;
-  }
-
-  retain(): void {
-    this.#references++;
-  }
-
-  release(): void {
-    if (this.#references <= 0) throw new Error("internal: storage released more often than retained");
-    if (--this.#references === 0) this.#pool.giveBack(this);
-  }
 }
 
-/** Sizes are rounded up to an eighth of their power of two, so that a freed buffer fits the next request of about its size. */
-function sizeClass(bytes: number): number {
-  if (bytes <= 256) return 256;
-  const step = 2 ** Math.max(8, Math.floor(Math.log2(bytes)) - 3);
-  return Math.ceil(bytes / step) * step;
-}
-
-/**
- * Buffers by size class. What is given back can be taken again at once: launches run in the order in which they were
- * recorded, so the next owner's come after the last owner's.
- */
-export class BufferPool {
+/** The buffers of a device. */
+export class BufferPool extends Pool<BufferStorage> {
   readonly #device: GPUDevice;
-  readonly #limit: number;
   readonly #onError: (error: DeviceError) => void;
-  readonly #free = new Map<number, BufferStorage[]>();
   #nextId = 1;
-  #liveBytes = 0;
-  #liveBuffers = 0;
-  #pooledBytes = 0;
-  #peakBytes = 0;
 
+  /** @param limit bytes of the largest buffer @param onError called when the device turns out to have no memory left */
   constructor(device: GPUDevice, limit: number, onError: (error: DeviceError) => void) {
+    super(Math.floor(limit / 16) * 16);
     this.#device = device;
-    this.#limit = limit;
     this.#onError = onError;
   }
 
-  take(bytes: number, label: string): BufferStorage {
-    if (bytes > this.#limit) {
-      throw new DeviceError(
-        `${label}: a tensor of ${bytes} bytes is over this adapter's limit of ${this.#limit} bytes for one buffer; ` +
-          "use a smaller batch or tile, or an adapter with larger limits",
-      );
-    }
-    const size = Math.min(sizeClass(bytes), Math.floor(this.#limit / 16) * 16);
-    const pooled = this.#free.get(size)?.pop();
-    const storage = pooled ?? this.#create(size, label);
-    if (pooled) this.#pooledBytes -= size;
-    storage.retain();
-    this.#liveBytes += size;
-    this.#liveBuffers++;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes + this.#pooledBytes);
-    return storage;
+  protected override tooLarge(bytes: number, label: string): DeviceError {
+    return new DeviceError(
+      `${label}: a tensor of ${bytes} bytes is over this adapter's limit of ${this.largest} bytes for one buffer; ` +
+        "use a smaller batch or tile, or an adapter with larger limits",
+    );
   }
 
-  #create(size: number, label: string): BufferStorage {
+  protected override create(size: number, _bytes: number, label: string): BufferStorage {
     this.#device.pushErrorScope("out-of-memory");
     const buffer = this.#device.createBuffer({
       label,
@@ -92,31 +49,10 @@ export class BufferPool {
     return new BufferStorage(this, buffer, size, this.#nextId++);
   }
 
-  giveBack(storage: BufferStorage): void {
-    this.#liveBytes -= storage.bytes;
-    this.#liveBuffers--;
-    this.#pooledBytes += storage.bytes;
-    const list = this.#free.get(storage.bytes);
-    if (list) list.push(storage);
-    else this.#free.set(storage.bytes, [storage]);
-  }
-
   /** Destroys what waits in the pool. Call it only after everything recorded has been submitted. */
   trim(): readonly BufferStorage[] {
-    const dropped = [...this.#free.values()].flat();
+    const dropped = this.drain();
     for (const storage of dropped) storage.buffer.destroy();
-    this.#free.clear();
-    this.#pooledBytes = 0;
     return dropped;
-  }
-
-  report(): MemoryReport {
-    return {
-      liveBytes: this.#liveBytes,
-      liveBuffers: this.#liveBuffers,
-      pooledBytes: this.#pooledBytes,
-      peakBytes: this.#peakBytes,
-      createdBuffers: this.#nextId - 1,
-    };
   }
 }
