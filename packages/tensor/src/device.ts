@@ -49,7 +49,7 @@ export class Device {
     if (!BACKENDS.includes(backend)) throw new DeviceError(`backend "${backend}" is none of ${BACKENDS.join(", ")}`);
     if (!ADAPTERS.includes(adapter)) throw new DeviceError(`adapter "${adapter}" is none of ${ADAPTERS.join(", ")}`);
     const threads = options.threads ? { threads: options.threads } : {};
-    if (backend === "cpu") return new Device(CpuBackend.create(threads));
+    if (backend === "cpu") return new Device(await CpuBackend.request(threads));
     if (backend === "webgpu" || adapter !== "auto") {
       return new Device(await WebGPUBackend.create(await findAdapter(adapter as AdapterChoice)));
     }
@@ -57,7 +57,7 @@ export class Device {
       return new Device(await WebGPUBackend.create(await findAdapter("hardware")));
     } catch (error) {
       const reason = error instanceof Error ? error.message.split("\n", 1)[0]! : String(error);
-      return new Device(CpuBackend.create({ ...threads, reason }));
+      return new Device(await CpuBackend.request({ ...threads, reason }));
     }
   }
 

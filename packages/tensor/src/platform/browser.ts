@@ -71,11 +71,16 @@ export function enableRelaxedSimd(): void {}
 
 /** Runs a program in a worker: it calls `start` with a function that takes `data`. */
 export function spawnThread(program: string, data: ThreadStart): Thread {
-  const prelude = "const start = (run) => { onmessage = ({ data }) => run(data); };";
+  const prelude = "const start = (run) => { onmessage = ({ data }) => { postMessage(0); run(data); }; };";
   const url = URL.createObjectURL(new Blob([`${prelude}\n${program}`], { type: "text/javascript" }));
   const worker = new Worker(url);
+  const ready = new Promise<void>((resolve, reject) => {
+    worker.onmessage = () => resolve();
+    worker.onerror = ({ message }) => reject(new Error(message || "the page's security policy forbids it"));
+  });
   worker.postMessage(data);
   return {
+    ready,
     stop: () => {
       worker.terminate();
       URL.revokeObjectURL(url);

@@ -47,7 +47,7 @@ export function spawnThread(program: string, data: ThreadStart): Thread {
   const prelude = 'const start = (run) => run(require("node:worker_threads").workerData);';
   const worker = new Worker(`${prelude}\n${program}`, { eval: true, workerData: data, execArgv: [] });
   worker.unref();
-  return { stop: () => void worker.terminate() };
+  return { ready: Promise.resolve(), stop: () => void worker.terminate() };
 }
 
 /** What the `webgpu` package exports. */

@@ -7,5 +7,7 @@ export interface ThreadStart {
 
 /** A worker of the CPU backend. */
 export interface Thread {
+  /** Settles when it runs; rejects where it cannot be started. */
+  readonly ready: Promise<void>;
   stop(): void;
 }

@@ -2,39 +2,10 @@ import { describe, expect, it } from "vitest";
 import { CpuBackend } from "../../src/backends/cpu/backend.ts";
 import * as T from "../../src/index.ts";
 import { seeded } from "../../src/testing.ts";
+import { everything } from "./everything.ts";
 
 function deviceWith(options: Parameters<typeof CpuBackend.create>[0]): T.Device {
   return new T.Device(CpuBackend.create(options));
-}
-
-/** One of everything whose sums several threads could split: large enough that they do. */
-async function everything(device: T.Device): Promise<Record<string, T.HostArray>> {
-  const rng = new T.Rng(5);
-  const draw = (...shape: number[]): T.Tensor => T.randn(device, shape, rng);
-  const [a, b] = [T.requireGrad(draw(130, 1300)), T.requireGrad(draw(1300, 90))];
-  const image = T.requireGrad(draw(2, 12, 61, 40));
-  const weight = T.requireGrad(draw(24, 6, 3, 3));
-  const depth = T.requireGrad(draw(12, 1, 3, 3));
-  const product = T.softmax(T.layerNorm(T.matmul(a, b)), -1);
-  const filtered = T.conv2d(T.conv2d(image, depth, { groups: 12, padding: 1 }), weight, { groups: 2, stride: [2, 1] });
-  const loss = T.add(T.mean(T.square(product)), T.mean(T.tanh(filtered)));
-  const gradients = T.backward(loss, { wrt: [a, b, image, weight, depth] });
-  const long = draw(300_000);
-  const results: Record<string, T.Tensor> = {
-    loss,
-    product,
-    filtered,
-    turned: T.transpose(T.gelu(draw(500, 700)), 0, 1),
-    total: T.sum(long),
-    columns: T.sum(draw(9000, 37), { dim: 0 }),
-    largest: T.amax(draw(4, 9000, 3), { dim: 1 }),
-    poisson: T.poisson(T.mul(T.rand(device, [20_000], rng), 40), rng),
-  };
-  [a, b, image, weight, depth].forEach((x, i) => {
-    results[`gradient ${i}`] = gradients.get(x)!;
-  });
-  const entries = Object.entries(results).map(async ([name, x]) => [name, await x.data()] as const);
-  return Object.fromEntries(await Promise.all(entries));
 }
 
 describe("threads", () => {

@@ -1,4 +1,4 @@
-import { enableRelaxedSimd, logicalCores, mayBlock } from "#platform";
+import { enableRelaxedSimd, logicalCores, mayBlock, platform } from "#platform";
 import type * as Calls from "../../backend.ts";
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
@@ -16,15 +16,18 @@ import * as rows from "./kernels/rows.ts";
 import type { Block } from "./storage.ts";
 import { hasRelaxedSimd, hasSimd } from "./wasm/module.ts";
 
-let warned = false;
+const ASKED_FOR = "the CPU was asked for";
+const NOT_ISOLATED =
+  "the page is not cross-origin isolated (serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)";
 
-function warnOfOneThread(): void {
-  if (warned) return;
-  warned = true;
-  console.warn(
-    "deplsr: the CPU backend runs on one thread: this page is not cross-origin isolated; serve it with the headers " +
-      "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
-  );
+const told = new Set<string>();
+
+/** Says once on the console why there is one thread only. */
+function oneThread(because: string): string {
+  const text = `one thread, since ${because}`;
+  if (!told.has(text)) console.warn(`deplsr: the CPU backend runs on ${text}`);
+  told.add(text);
+  return text;
 }
 
 /** How a CPU backend is made; the defaults take what the machine has. */
@@ -54,6 +57,20 @@ export class CpuBackend implements Calls.Backend {
     this.info = info;
   }
 
+  /** `create`, and in a browser its threads started. Where that cannot be, it runs on one, and says so on the console. */
+  static async request(options: CpuOptions = {}): Promise<CpuBackend> {
+    const backend = CpuBackend.create(options);
+    if (platform === "node") return backend;
+    try {
+      await backend.engine.start();
+      return backend;
+    } catch (error) {
+      backend.destroy();
+      const reason = `${options.reason ?? ASKED_FOR}; ${oneThread(`its workers do not start (${error instanceof Error ? error.message : error})`)}`;
+      return CpuBackend.create({ ...options, threads: 1, reason });
+    }
+  }
+
   /** @throws DeviceError where WebAssembly has no SIMD. */
   static create(options: CpuOptions = {}): CpuBackend {
     if (!hasSimd()) {
@@ -65,16 +82,14 @@ export class CpuBackend implements Calls.Backend {
     const relaxed = options.relaxed !== false && hasRelaxedSimd();
     const shared = typeof SharedArrayBuffer !== "undefined" && (globalThis.crossOriginIsolated ?? true);
     const wanted = options.threads ?? (env().threads || logicalCores());
-    const alone = !shared && wanted > 1;
     const threads = shared ? Math.max(1, Math.floor(wanted)) : 1;
     const limit = options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit };
     const engine = new CpuEngine({ threads, shared: shared && threads > 1, relaxed, mayWait: mayBlock(), ...limit });
     const simd = relaxed ? "SIMD + relaxed" : "SIMD";
     const count = threads === 1 ? "1 thread" : `${threads} threads`;
     const adapter = `CPU, WASM ${simd}, ${count}`;
-    const chosen = options.reason ?? "the CPU was asked for";
-    const reason = alone ? `${chosen}; one thread, since the page is not cross-origin isolated` : chosen;
-    if (alone) warnOfOneThread();
+    const chosen = options.reason ?? ASKED_FOR;
+    const reason = shared || wanted <= 1 ? chosen : `${chosen}; ${oneThread(NOT_ISOLATED)}`;
     if (env().debug >= 1) console.error(`deplsr: ${adapter}: ${reason}`);
     return new CpuBackend(engine, {
       backend: "cpu",

@@ -213,6 +213,15 @@ export class CpuEngine {
     }
   }
 
+  /**
+   * Starts the threads and waits until they run. Work starts them too, but a browser starts none while the thread that asks is busy.
+   * Rejects where they cannot be started.
+   */
+  async start(): Promise<void> {
+    this.#wake();
+    await Promise.all(this.#threads.map((thread) => thread.ready));
+  }
+
   /** Starts the threads, once; each takes part as soon as it is there. */
   #wake(): void {
     while (this.#threads.length < this.options.threads - 1) {
