@@ -25,8 +25,10 @@ async function handle(request: Request): Promise<Answer> {
     case "prepare": {
       const start = performance.now();
       task?.dispose();
+      task = undefined;
       const preparing = contender?.prepare(find(request.row).tasks, request.way);
-      if (!preparing) return { can: false, ms: 0 };
+      if (preparing === undefined) return { can: false, ms: 0 };
+      if (typeof preparing === "string") return { can: false, reason: preparing, ms: 0 };
       task = await preparing;
       if (request.firstRun) await task.run(1);
       return { can: true, ms: performance.now() - start };

@@ -1,8 +1,9 @@
 import type { DeviceOptions } from "@deplsr/tensor";
 import { openOurs } from "./ours.ts";
 import { openJax } from "./peers/jax-js.ts";
-import { openOrt } from "./peers/ort-node.ts";
+import { openOrtNode, openOrtWasm } from "./peers/ort.ts";
 import { openTf } from "./peers/tfjs.ts";
+import { openTorch } from "./peers/torch.ts";
 import { openRaw } from "./raw.ts";
 import type { Tasks } from "./row.ts";
 import type { Task } from "./task.ts";
@@ -20,25 +21,32 @@ export interface About {
 /** A library that is open in this process. */
 export interface Contender {
   readonly about: About;
-  /** The row's work, ready to run, in this one of the library's ways; undefined where it has no such way. */
-  prepare(tasks: Tasks, way: number): Promise<Task> | undefined;
+  /** The row's work, ready to run, in this one of the library's ways; why it has none where that is known, undefined where there is no such way. */
+  prepare(tasks: Tasks, way: number): Promise<Task> | string | undefined;
 }
 
-/** Everyone who can be measured: how to open them, and what they compute on. */
+interface Entry {
+  /** What it computes on. */
+  readonly on: "any" | "webgpu" | "cpu";
+  /** Its kernels are machine code, which nothing that runs in a browser reaches: it is shown, but not among the peers. */
+  readonly native?: boolean;
+  readonly open: (options: DeviceOptions) => Promise<Contender>;
+}
+
+/** Everyone who can be measured. Threads are of those on the CPU. */
 export const contenders = {
   ours: { on: "any", open: openOurs },
   "jax-js": { on: "webgpu", open: () => openJax("webgpu") },
   "tfjs-webgpu": { on: "webgpu", open: () => openTf("webgpu") },
-  "ort-webgpu": { on: "webgpu", open: () => openOrt("webgpu") },
+  "ort-webgpu": { on: "webgpu", open: () => openOrtNode("webgpu") },
   "jax-js-wasm": { on: "cpu", open: () => openJax("wasm") },
   "tfjs-wasm": { on: "cpu", open: () => openTf("wasm") },
-  "ort-cpu": { on: "cpu", open: () => openOrt("cpu") },
+  "ort-wasm": { on: "cpu", open: ({ threads }) => openOrtWasm(threads) },
+  "ort-node": { on: "cpu", native: true, open: ({ threads }) => openOrtNode("cpu", threads) },
+  torch: { on: "cpu", native: true, open: ({ threads }) => openTorch(threads) },
   /** Bare WGSL without a library, for the ceilings. */
   raw: { on: "webgpu", open: openRaw },
-} as const satisfies Record<
-  string,
-  { readonly on: "any" | "webgpu" | "cpu"; readonly open: (options: DeviceOptions) => Promise<Contender> }
->;
+} as const satisfies Record<string, Entry>;
 
 export type ContenderName = keyof typeof contenders;
 
@@ -46,3 +54,13 @@ export type ContenderName = keyof typeof contenders;
 export const peerNames: readonly ContenderName[] = (Object.keys(contenders) as ContenderName[]).filter(
   (name) => name !== "ours" && name !== "raw",
 );
+
+/** Those who compute on what ours computes on: the peers that count for the ratio, and native code beside them. */
+export function rivals(backend: string): { readonly peers: ContenderName[]; readonly native: ContenderName[] } {
+  const of = (wanted: boolean): ContenderName[] =>
+    peerNames.filter((name) => {
+      const { on, native = false }: Entry = contenders[name];
+      return on === backend && native === wanted;
+    });
+  return { peers: of(false), native: of(true) };
+}

@@ -17,7 +17,7 @@ export interface Job {
   readonly cold: boolean;
 }
 
-/** A contender's part of a row: times of one run in ms, one a round; or why there are none; or that it cannot do the work at all. */
+/** A contender's part of a row: times of one run in ms, one a round; or why there are none; or that it cannot do the work at all, and why if that is known. */
 export type Cell =
   | {
       readonly kind: "times";
@@ -29,7 +29,7 @@ export type Cell =
       readonly batch?: Batch;
     }
   | { readonly kind: "failed"; readonly reason: string }
-  | { readonly kind: "cannot" };
+  | { readonly kind: "cannot"; readonly reason?: string };
 
 /** A row and its cells. */
 export interface Measured {
@@ -121,11 +121,12 @@ export class Harness {
       this.#options.say(`${row.name}: ${name} warms up`);
       try {
         const way = await this.#firstRight(row, expected, () => this.#get(name), false);
-        if (way)
+        if ("kind" in way) cells.set(name, way);
+        else
           running.push({ name, way, batch: (await way.process.ask("warm up", { target: SAMPLE })).batch, rounds: [] });
-        else cells.set(name, { kind: "cannot" });
       } catch (error) {
-        cells.set(name, failed(error));
+        const broken = this.#broken.get(name);
+        cells.set(name, broken === undefined ? failed(error) : { kind: "cannot", reason: `does not start: ${broken}` });
       }
     }
     for (let round = 0; round < this.#options.rounds; round++) {
@@ -163,8 +164,8 @@ export class Harness {
         };
         try {
           const way = await this.#firstRight(row, expected, start, true);
-          if (way) times.set(name, { way, rounds: [...(times.get(name)?.rounds ?? []), way.ms] });
-          else cells.set(name, { kind: "cannot" });
+          if ("kind" in way) cells.set(name, way);
+          else times.set(name, { way, rounds: [...(times.get(name)?.rounds ?? []), way.ms] });
         } catch (error) {
           cells.set(name, failed(error));
         } finally {
@@ -178,18 +179,19 @@ export class Harness {
     return cells;
   }
 
-  /** Prepares the first of a contender's ways whose result is right; undefined where it has none at all. @throws Error when all are wrong. */
+  /** Prepares the first of a contender's ways whose result is right, or says that it has none at all. @throws Error when all are wrong. */
   async #firstRight(
     row: Row,
     expected: Float64Array,
     open: () => Promise<ContenderProcess>,
     firstRun: boolean,
-  ): Promise<Way | undefined> {
+  ): Promise<Way | Extract<Cell, { kind: "cannot" }>> {
     const notes: string[] = [];
     for (let way = 0; ; way++) {
       const process = await open();
       try {
-        const { can, ms } = await process.ask("prepare", { row: row.name, way, firstRun });
+        const { can, reason, ms } = await process.ask("prepare", { row: row.name, way, firstRun });
+        if (reason) return { kind: "cannot", reason };
         if (!can) break;
         const { result } = await process.ask("result", {});
         const error = largestError(result, expected);
@@ -202,7 +204,7 @@ export class Harness {
       }
     }
     if (notes.length > 0) throw new Error(notes.join("; "));
-    return undefined;
+    return { kind: "cannot" };
   }
 
   /** The contender's process; one that has ended is started again. */

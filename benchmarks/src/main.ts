@@ -2,7 +2,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type ContenderName, contenders, peerNames } from "./contender.ts";
+import { type ContenderName, rivals } from "./contender.ts";
 import { Harness, type Measured } from "./harness.ts";
 import { installPeers } from "./install.ts";
 import { jobName, planJobs } from "./jobs.ts";
@@ -23,13 +23,15 @@ async function main(options: Options): Promise<number> {
   process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
     const ours = await harness.openOurs();
-    const comparable = peerNames.filter((name) => contenders[name].on === (ours.backend === "cpu" ? "cpu" : "webgpu"));
-    const names: ContenderName[] = ["ours", ...(options.peers ?? comparable)];
+    const { peers, native } = rivals(ours.backend);
+    const names: ContenderName[] = ["ours", ...(options.peers ?? [...peers, ...native])];
+    const threads = ours.backend === "cpu" ? options.device.threads : null;
     const machine = describeMachine();
     say(`${ours.backend} on ${ours.adapter}; ${jobs.length} rows; load ${machine.load} on ${machine.cores} cores`);
-    const ceilings = options.cold ? {} : await harness.ceilings();
+    const ceilings = options.cold || ours.backend === "cpu" ? {} : await harness.ceilings();
     const measured: Measured[] = [];
-    const report = (): Report => makeReport({ about: harness.about, machine, ceilings, measured, comparable });
+    const report = (): Report =>
+      makeReport({ about: harness.about, machine, threads, ceilings, measured, peers, native });
     const file = resultFile(report());
     for (const job of jobs) {
       measured.push(await harness.measure(job, names));
@@ -37,7 +39,7 @@ async function main(options: Options): Promise<number> {
       save(report(), file);
     }
     if (options.json) process.stdout.write(`${JSON.stringify(report(), null, 2)}\n`);
-    else process.stdout.write(`${formatTable(report(), measured, names).join("\n")}\n`);
+    else process.stdout.write(`${formatTable(report(), measured, names, native).join("\n")}\n`);
     say(`written to ${file}`);
     const lost = jobs.filter((_, index) => measured[index]!.cells.get("ours")?.kind !== "times");
     if (lost.length > 0) say(`ours has no time for ${lost.map(jobName).join(", ")}`);
@@ -48,11 +50,12 @@ async function main(options: Options): Promise<number> {
 }
 
 /** Every run has a file of its own, so that two can be compared. */
-function resultFile({ machine, kind }: Report): string {
+function resultFile({ machine, kind, threads }: Report): string {
   const folder = fileURLToPath(new URL("../results/", import.meta.url));
   mkdirSync(folder, { recursive: true });
   const date = machine.date.slice(0, 19).replaceAll(":", "-");
-  return join(folder, `${date}-${kind}-${machine.commit.replace("+", "-changed")}.json`);
+  const where = threads === null ? kind : `${kind}-${threads}`;
+  return join(folder, `${date}-${where}-${machine.commit.replace("+", "-changed")}.json`);
 }
 
 function save(report: Report, file: string): void {

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import type { DeviceOptions } from "@deplsr/tensor";
 import { type ContenderName, peerNames } from "./contender.ts";
@@ -14,7 +15,8 @@ export interface Options {
   readonly cold: boolean;
   /** Undefined: those that compute on what ours computes on. */
   readonly peers: readonly ContenderName[] | undefined;
-  readonly device: DeviceOptions;
+  /** With the threads of everyone who computes on the CPU. */
+  readonly device: DeviceOptions & { readonly threads: number };
   readonly help: boolean;
 }
 
@@ -26,13 +28,14 @@ export const usage = `npm run bench -- [options]: ours beside the peers, on the 
   --peers NAME,NAME   peers to measure, or none; default those that compute on what ours computes on
                       (${peerNames.join(", ")})
   --backend NAME      auto, webgpu, cpu (default: DEPLSR_BACKEND, else auto)
+  --threads N         threads of everyone who computes on the CPU, or all (default 1)
   --adapter NAME      auto, hardware, system, swiftshader (default: DEPLSR_ADAPTER, else auto)
   --json              print one JSON object instead of the table
 
 examples
   npm run bench -- --only matmul,softmax --rounds 3
   npm run bench -- --cold --only mlp --peers jax-js
-  npm run bench -- --peers tfjs-wasm,ort-cpu     what a machine without GPU gets from its CPU`;
+  npm run bench -- --backend cpu --threads all   beside the peers on WebAssembly, ONNX Runtime's native build and PyTorch`;
 
 /** Reads the command line. @throws UsageError that names what is wrong. */
 export function parseOptions(args: readonly string[]): Options {
@@ -45,6 +48,7 @@ export function parseOptions(args: readonly string[]): Options {
         rounds: { type: "string", default: "5" },
         peers: { type: "string" },
         backend: { type: "string" },
+        threads: { type: "string", default: "1" },
         adapter: { type: "string" },
         json: { type: "boolean", default: false },
         cold: { type: "boolean", default: false },
@@ -54,17 +58,14 @@ export function parseOptions(args: readonly string[]): Options {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) {
-    throw new UsageError(`--rounds takes a whole number from 1 on, got ${values.rounds}`);
-  }
   return {
     only: list(values.only),
-    rounds,
+    rounds: wholeNumber("rounds", values.rounds),
     json: values.json === true,
     cold: values.cold === true,
     peers: typeof values.peers === "string" ? parsePeers(list(values.peers)) : undefined,
     device: {
+      threads: values.threads === "all" ? availableParallelism() : wholeNumber("threads", values.threads, " or all"),
       ...(typeof values.backend === "string" && { backend: choice("backend", values.backend, BACKENDS) }),
       ...(typeof values.adapter === "string" && { adapter: choice("adapter", values.adapter, ADAPTERS) }),
     },
@@ -74,6 +75,12 @@ export function parseOptions(args: readonly string[]): Options {
 
 const BACKENDS = ["auto", "webgpu", "cpu"] as const;
 const ADAPTERS = ["auto", "hardware", "system", "swiftshader"] as const;
+
+function wholeNumber(option: string, value: unknown, otherwise = ""): number {
+  const number = Number(value);
+  if (Number.isInteger(number) && number >= 1) return number;
+  throw new UsageError(`--${option} takes a whole number from 1 on${otherwise}, got ${value}`);
+}
 
 function choice<T extends string>(option: string, value: string, allowed: readonly T[]): T {
   const found = allowed.find((each) => each === value);

@@ -1,6 +1,6 @@
 import { Device, type DeviceOptions, scope, type Tensor } from "@deplsr/tensor";
 import type { Contender } from "./contender.ts";
-import type { Feeds, Task } from "./task.ts";
+import { type Feeds, prepareWay, type Task } from "./task.ts";
 
 /** What a task of ours is made with. */
 export interface Ours {
@@ -24,7 +24,7 @@ export async function openOurs(options: DeviceOptions): Promise<Contender> {
   const api: Ours = { device, wait };
   return {
     about: { version: "this checkout", backend, adapter, kind },
-    prepare: ({ ours }, way) => ours?.[way]?.(api),
+    prepare: ({ ours }, way) => prepareWay(ours, way, api),
   };
 }
 

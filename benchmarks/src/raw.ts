@@ -1,6 +1,6 @@
 import type { Contender } from "./contender.ts";
 import { openDawn, shimNavigator } from "./peers/gpu.ts";
-import type { Task } from "./task.ts";
+import { prepareWay, type Task } from "./task.ts";
 
 /** A bare WebGPU device: what the ceilings are measured with. */
 export interface Raw {
@@ -27,7 +27,7 @@ export async function openRaw(): Promise<Contender> {
   const software = /llvmpipe|swiftshader|basic render/i.test(`${adapterName} ${adapter.info.architecture}`);
   const about = { version: "WGSL", backend: "webgpu", adapter: adapterName };
   const api: Raw = { device, software };
-  return { about, prepare: ({ raw }, way) => raw?.[way]?.(api) };
+  return { about, prepare: ({ raw }, way) => prepareWay(raw, way, api) };
 }
 
 /** A kernel that is launched once for each run. */

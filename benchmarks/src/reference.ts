@@ -31,31 +31,90 @@ export function transpose(x: ArrayLike<number>, batch: number, rows: number, col
   return out;
 }
 
-/** One image `x (channels, size, size)`, `weight (outChannels, channels, kernel, kernel)`, stride 1, as many zeros around as keep the size. */
-export function convolution(
-  x: ArrayLike<number>,
+/** A convolution of square images: x (batch, channels, size, size), weight (outChannels, channels / groups, kernel, kernel), padding kernel >> 1. */
+export interface Convolution {
+  readonly batch: number;
+  readonly channels: number;
+  readonly outChannels: number;
+  readonly size: number;
+  readonly kernel: number;
+  /** Default 1. */
+  readonly stride?: number;
+  /** Default 1. */
+  readonly groups?: number;
+}
+
+/** Side of the result. */
+export function outputSize({ size, kernel, stride = 1 }: Convolution): number {
+  return Math.floor((size + 2 * (kernel >> 1) - kernel) / stride) + 1;
+}
+
+/** `y = x * weight`. */
+export function convolution(x: ArrayLike<number>, weight: ArrayLike<number>, sizes: Convolution): Float64Array {
+  const y = new Float64Array(sizes.batch * sizes.outChannels * outputSize(sizes) ** 2);
+  forEachProduct(sizes, (i, j, k) => {
+    y[k]! += x[i]! * weight[j]!;
+  });
+  return y;
+}
+
+/** The gradient of x, from y's. */
+export function convolutionInputGradient(
+  dy: ArrayLike<number>,
   weight: ArrayLike<number>,
-  { channels, outChannels, size, kernel }: Readonly<Record<"channels" | "outChannels" | "size" | "kernel", number>>,
+  sizes: Convolution,
 ): Float64Array {
-  const out = new Float64Array(outChannels * size * size);
+  const dx = new Float64Array(sizes.batch * sizes.channels * sizes.size ** 2);
+  forEachProduct(sizes, (i, j, k) => {
+    dx[i]! += dy[k]! * weight[j]!;
+  });
+  return dx;
+}
+
+/** The gradient of the weight, from y's. */
+export function convolutionWeightGradient(
+  dy: ArrayLike<number>,
+  x: ArrayLike<number>,
+  sizes: Convolution,
+): Float64Array {
+  const { outChannels, channels, groups = 1, kernel } = sizes;
+  const dWeight = new Float64Array(outChannels * (channels / groups) * kernel ** 2);
+  forEachProduct(sizes, (i, j, k) => {
+    dWeight[j]! += dy[k]! * x[i]!;
+  });
+  return dWeight;
+}
+
+/** Calls `visit` with the places in x, weight and y of every product that a convolution sums. */
+function forEachProduct(sizes: Convolution, visit: (x: number, weight: number, y: number) => void): void {
+  const { batch, channels, outChannels, size, kernel, stride = 1, groups = 1 } = sizes;
+  const outSize = outputSize(sizes);
   const reach = kernel >> 1;
-  for (let o = 0; o < outChannels; o++) {
-    for (let c = 0; c < channels; c++) {
-      for (let ky = 0; ky < kernel; ky++) {
-        for (let kx = 0; kx < kernel; kx++) {
-          const factor = weight[((o * channels + c) * kernel + ky) * kernel + kx]!;
-          for (let y = Math.max(0, reach - ky); y < Math.min(size, size + reach - ky); y++) {
-            const to = (o * size + y) * size;
-            const from = (c * size + y + ky - reach) * size + kx - reach;
-            for (let column = Math.max(0, reach - kx); column < Math.min(size, size + reach - kx); column++) {
-              out[to + column]! += factor * x[from + column]!;
+  const [inGroup, outGroup] = [channels / groups, outChannels / groups];
+  for (let n = 0; n < batch; n++) {
+    for (let o = 0; o < outChannels; o++) {
+      for (let c = 0; c < inGroup; c++) {
+        const channel = n * channels + Math.floor(o / outGroup) * inGroup + c;
+        for (let tap = 0; tap < kernel ** 2; tap++) {
+          const [down, right] = [Math.floor(tap / kernel) - reach, (tap % kernel) - reach];
+          const weight = (o * inGroup + c) * kernel ** 2 + tap;
+          for (let row = 0; row < outSize; row++) {
+            const y = row * stride + down;
+            if (y < 0 || y >= size) continue;
+            for (let column = 0; column < outSize; column++) {
+              const x = column * stride + right;
+              if (x < 0 || x >= size) continue;
+              visit(
+                (channel * size + y) * size + x,
+                weight,
+                ((n * outChannels + o) * outSize + row) * outSize + column,
+              );
             }
           }
         }
       }
     }
   }
-  return out;
 }
 
 /** Rows as wide as `weight`; biased variance, eps 1e-5. */

@@ -3,6 +3,7 @@ import type { About, ContenderName } from "./contender.ts";
 import type { Ceilings, Cell, Measured } from "./harness.ts";
 import { jobName } from "./jobs.ts";
 import type { Machine } from "./machine.ts";
+import type { Target } from "./row.ts";
 import { median, ratio, spread } from "./statistics.ts";
 
 /** One row of the report. Times are ms of one run. */
@@ -16,9 +17,16 @@ export interface ReportRow {
   readonly peers: Readonly<Record<string, number>>;
   /** Fastest of `peers` divided by ours; `null` where either is missing. */
   readonly ratio: number | null;
-  /** Medians of peers that compute on something else; they do not count for `ratio`. */
+  /** Medians of native code on the same processor, and each divided by ours. */
+  readonly native: Readonly<Record<string, number>>;
+  readonly nativeRatio: Readonly<Record<string, number>>;
+  /** What we want `ratio` and `nativeRatio` to be at least, where this run can tell: on the CPU with one thread. */
+  readonly target?: Target;
+  /** Medians of peers that compute on something else; they do not count for either ratio. */
   readonly others?: Readonly<Record<string, number>>;
-  /** Why cells are missing. */
+  /** Why contenders have no way to do it, where that is known. */
+  readonly cannot?: Readonly<Record<string, string>>;
+  /** Why others have no time. */
   readonly failures?: Readonly<Record<string, string>>;
   /** What was wrong with a quicker way of a contender that has a slower one. */
   readonly notes?: Readonly<Record<string, string>>;
@@ -37,6 +45,8 @@ export interface Report {
   readonly adapter: string;
   readonly backend: string;
   readonly kind: string;
+  /** Of everyone who computes on the CPU; `null` where ours does not. */
+  readonly threads: number | null;
   readonly machine: Machine;
   /** Of the contenders that were opened. */
   readonly versions: Readonly<Record<string, string>>;
@@ -49,41 +59,50 @@ export interface Report {
 export interface ReportInput {
   readonly about: ReadonlyMap<ContenderName, About>;
   readonly machine: Machine;
+  readonly threads: number | null;
   readonly ceilings: Ceilings;
   readonly measured: readonly Measured[];
-  /** Peers whose times count for the ratio. */
-  readonly comparable: readonly ContenderName[];
+  /** Those whose times count for the ratio, and native code. */
+  readonly peers: readonly ContenderName[];
+  readonly native: readonly ContenderName[];
 }
 
 /** Puts a run's numbers in order. */
-export function makeReport({ about, machine, ceilings, measured, comparable }: ReportInput): Report {
+export function makeReport(input: ReportInput): Report {
+  const { about, machine, threads, ceilings, measured } = input;
   const ours = about.get("ours");
   return {
     adapter: ours?.adapter ?? "unknown",
     backend: ours?.backend ?? "unknown",
     kind: ours?.kind ?? "unknown",
+    threads,
     machine,
     versions: Object.fromEntries(Array.from(about, ([name, { version }]) => [name, version])),
     roof: {
       ...(ceilings.bytes !== undefined && { gbs: round(ceilings.bytes / 1e9) }),
       ...(ceilings.flops !== undefined && { gflops: round(ceilings.flops / 1e9) }),
     },
-    rows: measured.map((each) => reportRow(each, ceilings, comparable)),
+    rows: measured.map((each) => reportRow(each, input)),
   };
 }
 
-function reportRow({ job, cells }: Measured, ceilings: Ceilings, comparable: readonly ContenderName[]): ReportRow {
+function reportRow({ job, cells }: Measured, { threads, ceilings, ...names }: ReportInput): ReportRow {
   const { row, cold } = job;
   const timed = Array.from(cells).flatMap(([name, cell]) => (cell.kind === "times" ? [{ name, ...cell }] : []));
   const medians = (include: (name: ContenderName) => boolean): Record<string, number> =>
     Object.fromEntries(
       timed.filter(({ name }) => include(name)).map(({ name, rounds }) => [name, round(median(rounds))]),
     );
+  const reasons = (kind: "failed" | "cannot"): [string, string][] =>
+    Array.from(cells).flatMap(([name, cell]): [string, string][] =>
+      cell.kind === kind && cell.reason !== undefined ? [[name, cell.reason]] : [],
+    );
   const own = timed.find(({ name }) => name === "ours");
   const ours = own ? round(median(own.rounds)) : null;
-  const peers = medians((name) => comparable.includes(name));
-  const others = medians((name) => name !== "ours" && !comparable.includes(name));
-  const failures = Array.from(cells).flatMap(([name, cell]) => (cell.kind === "failed" ? [[name, cell.reason]] : []));
+  const peers = medians((name) => names.peers.includes(name));
+  const native = medians((name) => names.native.includes(name));
+  const others = medians((name) => name !== "ours" && !names.peers.includes(name) && !names.native.includes(name));
+  const [cannot, failures] = [reasons("cannot"), reasons("failed")];
   const notes = timed.flatMap((cell) => (cell.notes.length > 0 ? [[cell.name, cell.notes.join("; ")]] : []));
   const faster = ratio(ours, peers);
   return {
@@ -93,8 +112,14 @@ function reportRow({ job, cells }: Measured, ceilings: Ceilings, comparable: rea
     ours,
     peers,
     ratio: faster === null ? null : round(faster),
+    native,
+    nativeRatio: Object.fromEntries(
+      Object.entries(ours === null ? {} : native).map(([name, time]) => [name, round(time / ours!)]),
+    ),
+    ...(row.target && threads === 1 && !cold && { target: row.target }),
     ...(Object.keys(others).length > 0 && { others }),
-    ...(failures.length > 0 && { failures: Object.fromEntries(failures) as Record<string, string> }),
+    ...(cannot.length > 0 && { cannot: Object.fromEntries(cannot) }),
+    ...(failures.length > 0 && { failures: Object.fromEntries(failures) }),
     ...(notes.length > 0 && { notes: Object.fromEntries(notes) as Record<string, string> }),
     ...(own && !cold && rates(row, median(own.rounds), ceilings)),
     rounds: Object.fromEntries(timed.map(({ name, rounds }) => [name, rounds.map(round)])),
@@ -119,37 +144,85 @@ function round(value: number): number {
   return Number(value.toPrecision(4));
 }
 
-/** The table for a terminal: a line for each row, what it was measured on above it, the reasons of what failed below. */
-export function formatTable(report: Report, measured: readonly Measured[], names: readonly ContenderName[]): string[] {
-  const head = ["ms", ...names, "ratio", "rate", "of roof"];
-  const lines = report.rows.map((row, index) => {
-    const cells = measured[index]!.cells;
-    const rate =
-      row.gflops !== undefined ? `${short(row.gflops)} GFLOP/s` : row.gbs !== undefined ? `${short(row.gbs)} GB/s` : "";
-    const roof = row.ofRoof === undefined ? "" : `${Math.round(row.ofRoof * 100)}%`;
-    return [
-      row.name,
-      ...names.map((name) => formatCell(cells.get(name))),
-      row.ratio === null ? "" : `${row.ratio.toFixed(2)}x`,
-      rate,
-      roof,
-    ];
-  });
-  const { machine, roof } = report;
+/**
+ * The table for a terminal: a line for each row, what it was measured on above it, why cells are missing below. Native code comes after
+ * the ratio, each time with the part of its speed that ours has; behind a ratio stands what we want it to be, and whether it is.
+ */
+export function formatTable(
+  report: Report,
+  measured: readonly Measured[],
+  names: readonly ContenderName[],
+  native: readonly ContenderName[],
+): string[] {
+  const columns: readonly (readonly [string, (row: ReportRow, cells: Measured["cells"]) => string])[] = [
+    ["ms", (row) => row.name],
+    ...names
+      .filter((name) => !native.includes(name))
+      .map((name) => [name, (_: ReportRow, cells: Measured["cells"]) => formatCell(cells.get(name))] as const),
+    ["ratio", ({ ratio, target }) => formatRatio(ratio, target?.ratio, (value) => `${value.toFixed(2)}x`)],
+    ...native
+      .filter((name) => names.includes(name))
+      .flatMap((name) => [
+        [name, (_: ReportRow, cells: Measured["cells"]) => formatCell(cells.get(name))] as const,
+        [
+          `of ${name}`,
+          ({ nativeRatio, target }: ReportRow) =>
+            formatRatio(nativeRatio[name] ?? null, name === "torch" ? target?.torch : undefined, percent),
+        ] as const,
+      ]),
+    ["rate", formatRate],
+    ["of roof", ({ ofRoof }) => (ofRoof === undefined ? "" : percent(ofRoof))],
+  ];
+  const lines = columns.map(([head, cell]) => [
+    head,
+    ...report.rows.map((row, index) => cell(row, measured[index]!.cells)),
+  ]);
+  const filled = lines.filter((column) => column.slice(1).some((cell) => cell !== ""));
+  const { machine, roof, threads } = report;
   const ceilings = [
     roof.gbs !== undefined ? `copy ${short(roof.gbs)} GB/s` : "",
     roof.gflops !== undefined ? `multiply-add ${short(roof.gflops)} GFLOP/s` : "",
   ].filter(Boolean);
+  const where =
+    threads === null ? report.kind : threads === 1 ? "everyone on 1 thread" : `everyone on ${threads} threads`;
   return [
-    `${report.backend} on ${report.adapter} (${report.kind}); f32; commit ${machine.commit}; node ${machine.node}; ${machine.cpu}, ${machine.cores} cores, load ${machine.load}`,
+    `${report.backend} on ${report.adapter} (${where}); f32; commit ${machine.commit}; node ${machine.node}; ${machine.cpu}, ${machine.cores} cores, load ${machine.load}`,
     ...(ceilings.length > 0 ? [`roof: ${ceilings.join(", ")}`] : []),
     "",
-    ...align([head, ...lines]),
-    ...report.rows.flatMap(({ name, failures = {}, notes = {} }) => [
-      ...Object.entries(failures).map(([who, why]) => `${name}: ${who} fails: ${why}`),
-      ...Object.entries(notes).map(([who, what]) => `${name}: ${who}, its quicker way: ${what}`),
-    ]),
+    ...align(filled),
+    ...explain(report.rows),
   ];
+}
+
+/** Why cells are missing or slow: a line for each reason, with the rows it is about. */
+function explain(rows: readonly ReportRow[]): string[] {
+  const about = new Map<string, string[]>();
+  for (const { name, cannot = {}, failures = {}, notes = {} } of rows) {
+    const lines = [
+      ...Object.entries(cannot).map(([who, why]) => `${who}: ${why}`),
+      ...Object.entries(failures).map(([who, why]) => `${who} fails: ${why}`),
+      ...Object.entries(notes).map(([who, what]) => `${who}, its quicker way: ${what}`),
+    ];
+    for (const line of lines) about.set(line, [...(about.get(line) ?? []), name]);
+  }
+  return Array.from(about, ([line, names]) => {
+    const where = names.length === rows.length && rows.length > 1 ? "every row" : names.join(", ");
+    return `${line} (${where})`;
+  });
+}
+
+function formatRatio(value: number | null, wanted: number | undefined, format: (value: number) => string): string {
+  if (value === null) return "";
+  return wanted === undefined ? format(value) : `${format(value)} ${value >= wanted ? "≥" : "<"} ${format(wanted)}`;
+}
+
+function formatRate({ gflops, gbs }: ReportRow): string {
+  if (gflops !== undefined) return `${short(gflops)} GFLOP/s`;
+  return gbs !== undefined ? `${short(gbs)} GB/s` : "";
+}
+
+function percent(value: number): string {
+  return `${Math.round(value * 100)}%`;
 }
 
 function formatCell(cell: Cell | undefined): string {
@@ -165,12 +238,15 @@ function short(value: number): string {
   return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toFixed(3);
 }
 
-/** Columns as wide as their widest cell, the first to the left, numbers to the right. */
-function align(table: readonly (readonly string[])[]): string[] {
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)));
-  return table.map((line) =>
-    line
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+/** Lines of these columns, each as wide as its widest cell, the first to the left, numbers to the right. */
+function align(columns: readonly (readonly string[])[]): string[] {
+  const padded = columns.map((cells, column) => {
+    const width = Math.max(...cells.map((cell) => cell.length));
+    return cells.map((cell) => (column === 0 ? cell.padEnd(width) : cell.padStart(width)));
+  });
+  return padded[0]!.map((_, line) =>
+    padded
+      .map((cells) => cells[line])
       .join("  ")
       .trimEnd(),
   );

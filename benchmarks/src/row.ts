@@ -4,21 +4,28 @@ import { inverse, permute, size, uniform } from "./arrays.ts";
 import { type Ours, operationOfOurs } from "./ours.ts";
 import { type Jax, type JaxArray, operationOfJax } from "./peers/jax-js.ts";
 import type { OnnxNode } from "./peers/onnx.ts";
-import { type Ort, operationOfOrt } from "./peers/ort-node.ts";
+import { type Ort, operationOfOrt } from "./peers/ort.ts";
 import { operationOfTf, type Tf, type TfTensor } from "./peers/tfjs.ts";
+import { operationOfTorch, type Torch } from "./peers/torch.ts";
 import type { Raw } from "./raw.ts";
-import type { Feeds, Task } from "./task.ts";
+import type { Feeds, Ways } from "./task.ts";
 
-/** Prepares a row's work with an open library. */
-export type Prepare<A> = (api: A) => Promise<Task>;
-
-/** Who can do the work of a row, by the library that does it. Who cannot is left out; who has several ways names the quickest first. */
+/** Who can do the work of a row, by the library that does it. */
 export interface Tasks {
-  readonly ours?: readonly Prepare<Ours>[];
-  readonly jax?: readonly Prepare<Jax>[];
-  readonly tfjs?: readonly Prepare<Tf>[];
-  readonly ort?: readonly Prepare<Ort>[];
-  readonly raw?: readonly Prepare<Raw>[];
+  readonly ours?: Ways<Ours>;
+  readonly jax?: Ways<Jax>;
+  readonly tfjs?: Ways<Tf>;
+  readonly ort?: Ways<Ort>;
+  readonly torch?: Ways<Torch>;
+  readonly raw?: Ways<Raw>;
+}
+
+/** What we want to reach on the CPU with one thread. */
+export interface Target {
+  /** Times as fast as the fastest peer. */
+  readonly ratio?: number;
+  /** Part of PyTorch's speed. */
+  readonly torch?: number;
 }
 
 /** One row of the table. */
@@ -34,6 +41,7 @@ export interface Row {
   readonly reference: () => Float64Array;
   /** Largest error allowed, as a fraction of the largest number of the reference. */
   readonly tolerance: number;
+  readonly target?: Target;
   readonly tasks: Tasks;
   /** Measured in a fresh process without shader caches too, in every run of the benchmarks. */
   readonly alsoCold?: boolean;
@@ -53,6 +61,12 @@ export interface Way<F> {
   readonly layouts?: Readonly<Record<string, Layout>>;
 }
 
+/** A model of ONNX Runtime. */
+export interface OrtWay extends Way<readonly OnnxNode[]> {
+  /** Inputs whose numbers belong to the model, such as weights, which the library may then pack once. */
+  readonly constants?: readonly string[];
+}
+
 /** An operation: named f32 inputs, filled with uniform numbers in [−1, 1), to one f32 output. */
 export interface Operation<K extends string> extends Omit<Row, "shape" | "reference" | "tolerance" | "tasks"> {
   readonly inputs: Readonly<Record<K, Shape>>;
@@ -64,13 +78,15 @@ export interface Operation<K extends string> extends Omit<Row, "shape" | "refere
   /** Consumes its arguments, as all functions of jax-js do. */
   readonly jax?: Way<(jax: Jax, inputs: Readonly<Record<K, JaxArray>>) => JaxArray>;
   readonly tfjs?: Way<(tf: Tf, inputs: Readonly<Record<K, TfTensor>>) => TfTensor>;
-  /** Graphs from the inputs, by their names, to `output`: the first that gives the right result on this adapter is measured. */
-  readonly ort?: readonly Way<readonly OnnxNode[]>[];
+  /** Graphs from the inputs, by their names, to `output`: the first that gives the right result on this adapter is measured. Or why there is none. */
+  readonly ort?: readonly OrtWay[] | string;
+  /** A Python expression of the inputs, by their names; `torch` and `torch.nn.functional` as `F` are imported. */
+  readonly torch?: string;
 }
 
 /** Makes a row of an operation. */
 export function operation<K extends string>(definition: Operation<K>): Row {
-  const { inputs, output, reference, tolerance = 1e-4, ours, jax, tfjs, ort, ...rest } = definition;
+  const { inputs, output, reference, tolerance = 1e-4, ours, jax, tfjs, ort, torch, ...rest } = definition;
   const shapes: Readonly<Record<string, Shape>> = inputs;
   const values = (): Record<K, Float32Array> =>
     Object.fromEntries(
@@ -111,12 +127,16 @@ export function operation<K extends string>(definition: Operation<K>): Row {
         tfjs: [(api: Tf) => operationOfTf(api, feeds(tfjs.layouts), (x) => tfjs.run(api, x as Record<K, TfTensor>))],
       }),
       ...(ort && {
-        ort: ort.map(
-          ({ layouts, run }) =>
-            (api: Ort) =>
-              operationOfOrt(api, feeds(layouts), run),
-        ),
+        ort:
+          typeof ort === "string"
+            ? ort
+            : ort.map(
+                ({ layouts, run, constants = [] }) =>
+                  (api: Ort) =>
+                    operationOfOrt(api, feeds(layouts), run, constants),
+              ),
       }),
+      ...(torch && { torch: [(api: Torch) => operationOfTorch(api, feeds(), torch)] }),
     },
   };
 }

@@ -12,7 +12,7 @@ export function spread(values: readonly number[]): number {
   return Math.max(...values.map((value) => Math.abs(value - middle))) / middle;
 }
 
-/** How many times faster ours is than the fastest peer; below 1 a peer wins. `null` where there is no peer or ours failed. */
+/** How many times as fast as the fastest peer ours is; below 1 a peer wins. `null` where there is no peer or ours failed. */
 export function ratio(ours: number | null, peers: Readonly<Record<string, number>>): number | null {
   const times = Object.values(peers);
   return ours === null || times.length === 0 ? null : Math.min(...times) / ours;

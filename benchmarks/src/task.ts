@@ -9,6 +9,17 @@ export interface Task {
   dispose(): void;
 }
 
+/** Prepares a row's work with an open library. */
+export type Prepare<A> = (api: A) => Promise<Task>;
+
+/** A library's ways to do a row's work, the quickest first; or why it has none. */
+export type Ways<A> = readonly Prepare<A>[] | string;
+
+/** Prepares one of the ways; gives the reason where there is none, undefined where it is not known or the ways are at their end. */
+export function prepareWay<A>(ways: Ways<A> | undefined, way: number, api: A): Promise<Task> | string | undefined {
+  return typeof ways === "string" ? ways : ways?.[way]?.(api);
+}
+
 /** An operation's inputs in the order of axes that a contender wants, and how its output is read. */
 export interface Feeds {
   readonly inputs: Readonly<Record<string, { readonly shape: Shape; readonly data: Float32Array }>>;

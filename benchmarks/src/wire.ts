@@ -15,8 +15,8 @@ export type Request = { readonly id: number } & (
 
 export interface Answers {
   readonly open: { readonly about: About; readonly libraries: readonly string[]; readonly ms: number };
-  /** `can`: there is such a way. */
-  readonly prepare: { readonly can: boolean; readonly ms: number };
+  /** `can`: there is such a way; `reason`: why there is none at all. */
+  readonly prepare: { readonly can: boolean; readonly reason?: string; readonly ms: number };
   readonly result: { readonly result: Float32Array };
   readonly "warm up": { readonly batch: Batch };
   /** ms of one run. */

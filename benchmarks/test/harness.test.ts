@@ -43,7 +43,9 @@ it("times whoever is right, in its first way that is right, and says why others 
     machine,
     ceilings: {},
     measured: [measured],
-    comparable: ["jax-js", "tfjs-webgpu", "ort-webgpu"],
+    threads: null,
+    peers: ["jax-js", "tfjs-webgpu", "ort-webgpu"],
+    native: [],
   });
   expect(report.rows[0]).toMatchObject({
     ours: 3,

@@ -4,6 +4,7 @@ import { operationOfOurs } from "../src/ours.ts";
 import { matmul as reference } from "../src/reference.ts";
 import { operation } from "../src/row.ts";
 import { largestError } from "../src/statistics.ts";
+import { prepareWay, type Task } from "../src/task.ts";
 import { trainingTask } from "../src/training.ts";
 
 it("runs an operation of ours as often as asked, and keeps nothing", async () => {
@@ -16,7 +17,7 @@ it("runs an operation of ours as often as asked, and keeps nothing", async () =>
     reference: ({ a, b }) => reference(a, b, { batch: 1, rows: 5, inner: 7, cols: 3 }),
     ours: ({ a, b }) => matmul(a, b),
   });
-  const task = await row.tasks.ours![0]!({ device, wait });
+  const task = (await prepareWay(row.tasks.ours, 0, { device, wait })) as Task;
   expect(largestError(await task.result(), row.reference())).toBeLessThan(1e-6);
   const before = device.memory().liveBuffers;
   let runs = 0;

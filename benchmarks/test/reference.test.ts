@@ -1,7 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { uniform } from "../src/arrays.ts";
 import { type ReferenceLayer, trainReference } from "../src/models/mlp-reference.ts";
-import { attention, convolution, erf, gelu, layerNorm, matmul, softmax } from "../src/reference.ts";
+import {
+  attention,
+  convolution,
+  convolutionInputGradient,
+  convolutionWeightGradient,
+  erf,
+  gelu,
+  layerNorm,
+  matmul,
+  outputSize,
+  softmax,
+} from "../src/reference.ts";
 
 describe("references", () => {
   it("matmul multiplies every batch", () => {
@@ -10,12 +21,23 @@ describe("references", () => {
   });
 
   it("convolution sees zeros beyond the edge", () => {
-    const sizes = { channels: 1, outChannels: 2, size: 3, kernel: 3 };
+    const sizes = { batch: 1, channels: 1, outChannels: 2, size: 3, kernel: 3 };
     const ones = Array(9).fill(1);
     const right = [0, 0, 0, 0, 0, 1, 0, 0, 0];
     const y = convolution([1, 2, 3, 4, 5, 6, 7, 8, 9], [...ones, ...right], sizes);
     expect(Array.from(y.slice(0, 9))).toEqual([12, 21, 16, 27, 45, 33, 24, 39, 28]);
     expect(Array.from(y.slice(9))).toEqual([2, 3, 0, 5, 6, 0, 8, 9, 0]);
+  });
+
+  it("convolution's gradients are its adjoints, with strides and groups", () => {
+    const sizes = { batch: 2, channels: 4, outChannels: 6, size: 5, kernel: 3, stride: 2, groups: 2 };
+    expect(outputSize(sizes)).toBe(3);
+    const [x, weight, dy] = [uniform(2 * 4 * 25, 1), uniform(6 * 2 * 9, 2), uniform(2 * 6 * 9, 3)];
+    const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+      Array.from(a).reduce((sum, value, i) => sum + value * b[i]!, 0);
+    const product = dot(convolution(x, weight, sizes), dy);
+    expect(dot(convolutionInputGradient(dy, weight, sizes), x)).toBeCloseTo(product, 12);
+    expect(dot(convolutionWeightGradient(dy, x, sizes), weight)).toBeCloseTo(product, 12);
   });
 
   it("erf and gelu agree with tables", () => {

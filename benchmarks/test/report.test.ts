@@ -1,9 +1,10 @@
+import { availableParallelism } from "node:os";
 import { describe, expect, it } from "vitest";
-import type { About, ContenderName } from "../src/contender.ts";
+import { type About, type ContenderName, rivals } from "../src/contender.ts";
 import type { Cell, Measured } from "../src/harness.ts";
 import { jobName, planJobs } from "../src/jobs.ts";
 import { parseOptions } from "../src/options.ts";
-import { formatTable, makeReport } from "../src/report.ts";
+import { formatTable, makeReport, type Report } from "../src/report.ts";
 import type { Row } from "../src/row.ts";
 
 const machine = {
@@ -43,21 +44,44 @@ const measured: Measured[] = [
     cells: new Map<ContenderName, Cell>([
       ["ours", times(1234.5678)],
       ["jax-js", { kind: "failed", reason: "out of luck" }],
-      ["ort-webgpu", { kind: "cannot" }],
+      ["ort-webgpu", { kind: "cannot", reason: "does not train" }],
     ]),
   },
 ];
 const report = makeReport({
   about,
   machine,
+  threads: null,
   ceilings: { flops: 1e9, bytes: 2e9 },
   measured,
-  comparable: ["jax-js", "ort-webgpu"],
+  peers: ["jax-js", "ort-webgpu"],
+  native: [],
 });
+
+const cpuCells: Measured[] = [
+  {
+    job: { row: makeRow("product", { target: { ratio: 1.5, torch: 0.4 } }), cold: false },
+    cells: new Map<ContenderName, Cell>([
+      ["ours", times(10)],
+      ["tfjs-wasm", times(12)],
+      ["ort-node", times(3)],
+      ["torch", times(5)],
+    ]),
+  },
+];
+const onCpu = (threads: number): Report =>
+  makeReport({
+    about: new Map([["ours", { version: "this checkout", backend: "cpu", adapter: "CPU, WASM", kind: "cpu" }]]),
+    machine,
+    threads,
+    ceilings: {},
+    measured: cpuCells,
+    ...rivals("cpu"),
+  });
 
 describe("makeReport", () => {
   it("has the medians, the ratio to the fastest peer on the same adapter, and the rate beside the roof", () => {
-    expect(report).toMatchObject({ adapter: "llvmpipe", backend: "webgpu", kind: "system", machine });
+    expect(report).toMatchObject({ adapter: "llvmpipe", backend: "webgpu", kind: "system", threads: null, machine });
     expect(report.roof).toEqual({ gflops: 1, gbs: 2 });
     expect(report.rows[0]).toEqual({
       name: "product",
@@ -66,6 +90,8 @@ describe("makeReport", () => {
       ours: 20,
       peers: { "jax-js": 42, "ort-webgpu": 30 },
       ratio: 1.5,
+      native: {},
+      nativeRatio: {},
       others: { "tfjs-wasm": 5 },
       notes: { "ort-webgpu": "wrong result, NaN" },
       gflops: 0.2,
@@ -83,6 +109,9 @@ describe("makeReport", () => {
       ours: 1235,
       peers: {},
       ratio: null,
+      native: {},
+      nativeRatio: {},
+      cannot: { "ort-webgpu": "does not train" },
       failures: { "jax-js": "out of luck" },
       rounds: { ours: [1235] },
       errors: { ours: 1e-7 },
@@ -98,24 +127,50 @@ describe("makeReport", () => {
       about,
       machine,
       ceilings: {},
+      threads: null,
       measured: [{ ...measured[0]!, cells }],
-      comparable: ["jax-js"],
+      peers: ["jax-js"],
+      native: [],
     });
     expect(lost.rows[0]).toMatchObject({ ours: null, ratio: null, peers: { "jax-js": 3 }, failures: { ours: "no" } });
+  });
+
+  it("keeps native code out of the ratio, and has targets for one thread alone", () => {
+    const rows = [1, 2].map((threads) => onCpu(threads).rows[0]!);
+    expect(rows[0]).toMatchObject({
+      ours: 10,
+      peers: { "tfjs-wasm": 12 },
+      ratio: 1.2,
+      native: { "ort-node": 3, torch: 5 },
+      nativeRatio: { "ort-node": 0.3, torch: 0.5 },
+      target: { ratio: 1.5, torch: 0.4 },
+    });
+    expect(rows[1]).not.toHaveProperty("target");
   });
 });
 
 describe("formatTable", () => {
   it("aligns a line for each row and explains what is missing", () => {
-    expect(formatTable(report, measured, ["ours", "jax-js", "ort-webgpu"])).toEqual([
+    expect(formatTable(report, measured, ["ours", "jax-js", "ort-webgpu"], [])).toEqual([
       "webgpu on llvmpipe (system); f32; commit abc1234; node 20.0.0; CPU, 2 cores, load 0.1",
       "roof: copy 2.00 GB/s, multiply-add 1.00 GFLOP/s",
       "",
       "ms                      ours    jax-js  ort-webgpu  ratio           rate  of roof",
       "product            20.0 ±50%  42.0 ±5%        30.0  1.50x  0.200 GFLOP/s      20%",
       "first step (cold)       1235     fails           -",
-      "product: ort-webgpu, its quicker way: wrong result, NaN",
-      "first step (cold): jax-js fails: out of luck",
+      "ort-webgpu, its quicker way: wrong result, NaN (product)",
+      "ort-webgpu: does not train (first step (cold))",
+      "jax-js fails: out of luck (first step (cold))",
+    ]);
+  });
+
+  it("puts native code behind the ratio, with the part of its speed, and says whether a target is met", () => {
+    const names = ["ours", "tfjs-wasm", "ort-node", "torch"] as const;
+    expect(formatTable(onCpu(1), cpuCells, names, ["ort-node", "torch"])).toEqual([
+      "cpu on CPU, WASM (everyone on 1 thread); f32; commit abc1234; node 20.0.0; CPU, 2 cores, load 0.1",
+      "",
+      "ms       ours  tfjs-wasm          ratio  ort-node  of ort-node  torch   of torch",
+      "product  10.0       12.0  1.20x < 1.50x      3.00          30%   5.00  50% ≥ 40%",
     ]);
   });
 });
@@ -144,7 +199,7 @@ describe("parseOptions", () => {
       json: false,
       cold: false,
       peers: undefined,
-      device: {},
+      device: { threads: 1 },
     });
     const args = [
       "--only",
@@ -161,17 +216,22 @@ describe("parseOptions", () => {
       only: ["matmul", "softmax"],
       rounds: 2,
       peers: [],
-      device: { adapter: "swiftshader" },
+      device: { adapter: "swiftshader", threads: 1 },
       json: true,
     });
+    expect(parseOptions(["--backend", "cpu", "--threads", "3"]).device).toEqual({ backend: "cpu", threads: 3 });
+    expect(parseOptions(["--threads", "all"]).device).toEqual({ threads: availableParallelism() });
   });
 
   it("refuses the rest", () => {
     expect(() => parseOptions(["--rounds", "0"])).toThrow("--rounds takes a whole number from 1 on, got 0");
+    expect(() => parseOptions(["--threads", "many"])).toThrow(
+      "--threads takes a whole number from 1 on or all, got many",
+    );
     expect(() => parseOptions(["--adapter", "cuda"])).toThrow(
       "--adapter takes auto, hardware, system, swiftshader, got cuda",
     );
-    expect(() => parseOptions(["--peers", "torch"])).toThrow('"torch" is none of jax-js');
+    expect(() => parseOptions(["--peers", "numpy"])).toThrow('"numpy" is none of jax-js');
     expect(() => parseOptions(["--fast"])).toThrow("--fast");
   });
 });

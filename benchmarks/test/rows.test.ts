@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { uniform } from "../src/arrays.ts";
 import { operation } from "../src/row.ts";
 import { loadRows } from "../src/rows.ts";
+import { prepareWay, type Task } from "../src/task.ts";
 
 it("finds every row, each with a name of its own and work for ours", async () => {
   const rows = await loadRows();
@@ -27,15 +28,16 @@ it("gives the reference the same inputs as the contenders, whose axes may be in 
 
   const session = {
     release: async () => {},
-    // An identity for uploads; the model itself gives back its first input, which must come out in the row's order again.
+    // A model that gives back its first input, which must come out in the row's order again.
     run: async (feeds: Record<string, { data: Float32Array; dispose(): void }>) => {
       const first = Object.values(feeds)[0]!;
       seen = Object.values(feeds).map(({ data }) => data);
-      return { y: first, output: first };
+      return { output: first };
     },
   };
-  const tensor = (data: Float32Array) => ({ data, dispose: () => {} });
-  const task = await row.tasks.ort![0]!({ session: async () => session, tensor, wait: async () => {} });
+  const upload = async (data: Float32Array) => ({ data, dispose: () => {} });
+  const ort = { session: async () => session, upload, wait: async () => {} };
+  const task = (await prepareWay(row.tasks.ort, 0, ort)) as Task;
   expect(await task.result()).toEqual(a);
   expect(Array.from(seen[0]!)).toEqual([a[0], a[3], a[1], a[4], a[2], a[5]]);
   expect(seen[1]).toEqual(b);

@@ -4,6 +4,7 @@ import { permute, uniform } from "../arrays.ts";
 import type { Ours } from "../ours.ts";
 import type { Jax, JaxArray, JaxTree } from "../peers/jax-js.ts";
 import { type Tf, type TfTensor, waitForTf } from "../peers/tfjs.ts";
+import { type Torch, torchTraining } from "../peers/torch.ts";
 import type { Row } from "../row.ts";
 import type { Task } from "../task.ts";
 import { trainingTask } from "../training.ts";
@@ -141,6 +142,32 @@ async function tfjs(tf: Tf): Promise<Task> {
   return trainingTask({ step, wait, dispose }, CHECKED);
 }
 
+function torch(torch: Torch): Promise<Task> {
+  const { x, weights, biases } = start();
+  const named = layers.flatMap(({ inputs, outputs }, index) => [
+    [`weight${index}`, { shape: [inputs, outputs], data: weights[index]! }] as const,
+    [`bias${index}`, { shape: [outputs], data: biases[index]! }] as const,
+  ]);
+  const inputs = { x: { shape: [BATCH, WIDTHS[0]!], data: x }, ...Object.fromEntries(named) };
+  const code = `
+layers = [(weight0, bias0), (weight1, bias1), (weight2, bias2)]
+params = [(weight.T.contiguous().requires_grad_(), bias.requires_grad_()) for weight, bias in layers]
+labels = torch.tensor(${JSON.stringify(labels)})
+optimizer = torch.optim.Adam(sum(params, ()), lr=${ADAM.lr}, betas=(${ADAM.beta1}, ${ADAM.beta2}), eps=${ADAM.eps})
+
+def step():
+    h = x
+    for index, (weight, bias) in enumerate(params):
+        h = F.linear(F.relu(h) if index else h, weight, bias)
+    loss = F.cross_entropy(h, labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss
+`;
+  return torchTraining(torch, inputs, code, CHECKED);
+}
+
 function reference(): Float64Array {
   const { x, weights, biases } = start();
   const copies = layers.map((_, index) => ({
@@ -158,7 +185,8 @@ const step: Row = {
   reference,
   // Losses; Adam's first steps are ±lr by the sign of a gradient that may be near 0.
   tolerance: 1e-3,
-  tasks: { ours: [ours], jax: [jax], tfjs: [tfjs] },
+  target: { ratio: 4, torch: 0.5 },
+  tasks: { ours: [ours], jax: [jax], tfjs: [tfjs], ort: "does not train", torch: [torch] },
   alsoCold: true,
 };
 

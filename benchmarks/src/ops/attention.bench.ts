@@ -15,6 +15,7 @@ export default [
     inputs: { q: SHAPE, k: SHAPE, v: SHAPE },
     output: SHAPE,
     flops: 4 * HEADS * TOKENS * TOKENS * DIM,
+    target: { ratio: 3 },
     reference: ({ q, k, v }) => reference(q, k, v, { heads: HEADS, tokens: TOKENS, dim: DIM }),
     ours: ({ q, k, v }) => attention(q, k, v),
     jax: {
@@ -55,5 +56,8 @@ export default [
         ],
       },
     ],
+    // Its fused one came with version 2.
+    torch: `F.scaled_dot_product_attention(q, k, v) if hasattr(F, "scaled_dot_product_attention")
+        else torch.softmax(q @ k.transpose(1, 2) * ${1 / Math.sqrt(DIM)}, -1) @ v`,
   }),
 ];

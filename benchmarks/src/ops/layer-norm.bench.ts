@@ -12,6 +12,7 @@ export default [
     inputs: { x: [ROWS, COLS], weight: [COLS], bias: [COLS] },
     output: [ROWS, COLS],
     bytes: 2 * 4 * ROWS * COLS,
+    target: { ratio: 1 },
     reference: ({ x, weight, bias }) => reference(x, weight, bias),
     ours: ({ x, weight, bias }) => layerNorm(x, { weight, bias }),
     jax: { run: ({ nn }, { x, weight, bias }) => nn.standardize(x, -1).mul(weight).add(bias) },
@@ -25,6 +26,7 @@ export default [
     },
     ort: [
       {
+        constants: ["weight", "bias"],
         run: [
           {
             op: "LayerNormalization",
@@ -35,5 +37,6 @@ export default [
         ],
       },
     ],
+    torch: "F.layer_norm(x, [768], weight, bias)",
   }),
 ];

@@ -11,6 +11,7 @@ export default [
     inputs: { x: [COUNT], a: [1], b: [1] },
     output: [COUNT],
     bytes: 2 * 4 * COUNT,
+    target: { ratio: 3 },
     reference: ({ x, a, b }) => Float64Array.from(x, (value) => reference(value * a[0]! + b[0]!)),
     ours: ({ x, a, b }) => gelu(add(mul(x, a), b)),
     jax: { run: ({ nn }, { x, a, b }) => nn.gelu(x.mul(a).add(b), { approximate: false }) },
@@ -29,5 +30,6 @@ export default [
         ],
       },
     ],
+    torch: "F.gelu(x * a + b)",
   }),
 ];

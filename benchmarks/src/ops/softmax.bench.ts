@@ -12,10 +12,12 @@ export default [
     inputs: { x: SHAPE },
     output: SHAPE,
     bytes: 2 * 4 * 8 * 12 * COLS * COLS,
+    target: { ratio: 1 },
     reference: ({ x }) => reference(x, COLS),
     ours: ({ x }) => softmax(x, -1),
     jax: { run: ({ nn }, { x }) => nn.softmax(x, -1) },
     tfjs: { run: (tf, { x }) => tf.softmax(x, -1) },
     ort: [{ run: [{ op: "Softmax", inputs: ["x"], outputs: ["output"], attributes: { axis: -1 } }] }],
+    torch: "torch.softmax(x, -1)",
   }),
 ];

@@ -1,6 +1,6 @@
 import type { Shape } from "@deplsr/tensor";
 import type { Contender } from "../contender.ts";
-import type { Feeds, Task } from "../task.ts";
+import { type Feeds, prepareWay, type Task } from "../task.ts";
 import { importPeer, shimNavigator, versionOf } from "./gpu.ts";
 
 /** An array of jax-js, as much of it as the rows use. Functions consume their arguments: `x.ref` is passed where x is needed again. */
@@ -24,6 +24,8 @@ export interface Jax {
   init(device: string): Promise<readonly string[]>;
   defaultDevice(device: string): string;
   jit<A extends readonly unknown[], R>(work: (...args: A) => R): (...args: A) => R;
+  /** By the first argument. */
+  grad<A extends readonly unknown[]>(work: (...args: A) => JaxArray): (...args: A) => A[0];
   valueAndGrad<A extends readonly unknown[]>(work: (...args: A) => JaxArray): (...args: A) => [JaxArray, A[0]];
   blockUntilReady<T>(tree: T): Promise<T>;
   readonly tree: { ref<T>(tree: T): T; dispose(tree: unknown): void };
@@ -51,7 +53,7 @@ export async function openJax(device: "webgpu" | "wasm"): Promise<Contender> {
   if (!(await api.init(device)).includes(device)) throw new Error(`jax-js does not start its ${device} backend`);
   api.defaultDevice(device);
   const about = { version: versionOf("@jax-js/jax"), backend: device, adapter: device === "webgpu" ? adapter : "CPU" };
-  return { about, prepare: ({ jax }, way) => jax?.[way]?.(api) };
+  return { about, prepare: ({ jax }, way) => prepareWay(jax, way, api) };
 }
 
 /** Outputs that may wait to be computed: they are all in memory at once. */

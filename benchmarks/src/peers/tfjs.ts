@@ -1,6 +1,6 @@
 import type { Shape } from "@deplsr/tensor";
 import type { Contender } from "../contender.ts";
-import type { Feeds, Task } from "../task.ts";
+import { type Feeds, prepareWay, type Task } from "../task.ts";
 import { requirePeer, shimNavigator, versionOf } from "./gpu.ts";
 
 /** A tensor of TensorFlow.js, as much of it as the rows use. */
@@ -24,6 +24,14 @@ export interface Tf {
   slice(x: TfTensor, begin: number, size: number): TfTensor;
   matMul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
   conv2d(x: TfTensor, filter: TfTensor, strides: number, padding: "same"): TfTensor;
+  conv2dTranspose(x: TfTensor, filter: TfTensor, outputShape: Shape, strides: number, padding: "same"): TfTensor;
+  engine(): {
+    runKernel(
+      name: string,
+      inputs: Readonly<Record<string, TfTensor>>,
+      attributes: Readonly<Record<string, unknown>>,
+    ): TfTensor;
+  };
   softmax(x: TfTensor, dim: number): TfTensor;
   logSoftmax(x: TfTensor, axis: number): TfTensor;
   moments(x: TfTensor, axis: number, keepDims: boolean): { readonly mean: TfTensor; readonly variance: TfTensor };
@@ -51,7 +59,7 @@ export async function openTf(backend: "webgpu" | "wasm"): Promise<Contender> {
   if (!(await tf.setBackend(backend))) throw new Error(`tfjs does not start its ${backend} backend`);
   await tf.ready();
   const about = { version: versionOf("@tensorflow/tfjs"), backend, adapter };
-  return { about, prepare: ({ tfjs }, way) => tfjs?.[way]?.(tf) };
+  return { about, prepare: ({ tfjs }, way) => prepareWay(tfjs, way, tf) };
 }
 
 /** Waits for the device by reading one number of the last result. */
