@@ -1,7 +1,7 @@
-import type { MatmulCall } from "../../../backend.ts";
+import type { MatmulCall, View } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
-import { kernel } from "../kernel.ts";
-import { f32x4 } from "../wasm/values.ts";
+import { type KernelBuilder, kernel } from "../kernel.ts";
+import { type F32x4, f32x4, type I32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
 import { COLS, multiplyTile, pack, ROWS, SPEED, stretchOf } from "./gemm.ts";
 
@@ -87,15 +87,24 @@ const THIN_DEPTH = 4096;
 
 /**
  * The product of few rows with a matrix that lies along the inner axis, as the weights of a linear layer do: cᵀ = bᵀ·aᵀ. The matrix
- * is read where it lies, once, four lines at a time; the few rows are packed as panels of eight. A unit computes a block of columns
- * of c.
+ * is read where it lies, once, four lines at a time; the few rows are packed as panels of eight, what is left of them as one of
+ * four. A unit computes a block of columns of c.
  */
 const thinKernel = kernel(
   "matmul-thin",
-  { a: "i32", b: "i32", c: "i32", m: "i32", n: "i32", k: "i32", lineBytes: "i32" },
+  {
+    a: "i32",
+    rest: "i32",
+    b: "i32",
+    c: "i32",
+    m: "i32",
+    n: "i32",
+    k: "i32",
+    panels: "i32",
+    lineBytes: "i32",
+  },
   (f, s) => {
     const rowStride = f.let(s.n.shl(2));
-    const panels = f.let(s.m.add(COLS - 1).divU(COLS));
     const lines = f.let(s.n.add(ROWS - 1).divU(ROWS));
     f.units((unit) => {
       f.range(unit.mul(THIN_BLOCK), f.let(unit.add(1).mul(THIN_BLOCK).minU(lines)), 1, (j) => {
@@ -104,49 +113,79 @@ const thinKernel = kernel(
           f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
         );
         const left = f.let(s.n.sub(column));
-        f.range(0, panels, 1, (i) => {
-          const sums = Array.from({ length: 2 * ROWS }, () => f.let(f32x4(0)));
-          const at = f.let(s.a.add(i.mul(s.k).mul(4 * COLS)));
-          const end = f.let(at.add(s.k.mul(4 * COLS)));
-          const from = starts.map((start) => f.let(start));
-          f.while(
-            () => at.ltU(end),
-            () => {
-              const values = [f.let(at.f32x4()), f.let(at.f32x4(16))];
-              from.forEach((line, r) => {
-                const weight = f.let(line.splatF32());
-                values.forEach((value, h) => {
-                  f.set(sums[2 * r + h]!, f.fma(weight, value, sums[2 * r + h]!));
-                });
-                f.advance(line, 4);
-              });
-              f.advance(at, 4 * COLS);
-            },
-          );
-          const row = f.let(i.mul(COLS));
+        const tile = (panel: I32, row: I32, width: 4 | 8): void => {
           const to = f.let(s.c.add(row.mul(rowStride)).add(column.shl(2)));
-          for (let h = 0; h < 2; h++) {
-            transpose4(f, [sums[h]!, sums[2 + h]!, sums[4 + h]!, sums[6 + h]!]).forEach((line) => {
-              f.if(row.ltU(s.m), () => f.storeSome(to, line, left));
-              f.advance(row, 1);
-              f.advance(to, rowStride);
-            });
+          for (const line of thinSums(f, panel, starts, s.k, width)) {
+            f.if(row.ltU(s.m), () => f.storeSome(to, line, left));
+            f.advance(row, 1);
+            f.advance(to, rowStride);
           }
-        });
+        };
+        f.range(0, s.panels, 1, (i) => tile(s.a.add(i.mul(s.k).mul(4 * COLS)), f.let(i.mul(COLS)), COLS));
+        f.if(s.rest, () => tile(s.rest, f.let(s.panels.mul(COLS)), 4));
       });
     });
   },
 );
 
+/** The products of a panel of `width` rows of a with ROWS lines of b: a vector over the lines for each row. */
+function thinSums(f: KernelBuilder, panel: I32, lines: readonly I32[], depth: I32, width: 4 | 8): F32x4[] {
+  const half = width / 4;
+  const sums = Array.from({ length: half * ROWS }, () => f.let(f32x4(0)));
+  const at = f.let(panel);
+  const end = f.let(at.add(depth.mul(4 * width)));
+  const from = lines.map((start) => f.let(start));
+  f.while(
+    () => at.ltU(end),
+    () => {
+      const values = Array.from({ length: half }, (_, h) => f.let(at.f32x4(16 * h)));
+      from.forEach((line, r) => {
+        const weight = f.let(line.splatF32());
+        values.forEach((value, h) => {
+          f.set(sums[half * r + h]!, f.fma(weight, value, sums[half * r + h]!));
+        });
+        f.advance(line, 4);
+      });
+      f.advance(at, 4 * width);
+    },
+  );
+  return Array.from({ length: half }, (_, h) =>
+    transpose4(
+      f,
+      [0, 1, 2, 3].map((r) => sums[half * r + h]!),
+    ),
+  ).flat();
+}
+
 function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   const [, , m, n] = out.layout.shape as [number, number, number, number];
   const k = a.layout.shape[3]!;
-  const packed = pack(cpu, a, 2, COLS, [1, 1]).block;
-  const lineBytes = 4 * b.layout.strides[3]!;
-  const args = { a: packed.address, b: cpu.address(b), c: cpu.address(out), m, n, k, lineBytes };
+  const narrow = m % COLS > 0 && m % COLS <= 4;
+  const panels = narrow ? Math.floor(m / COLS) : Math.ceil(m / COLS);
+  const whole = panels > 0 ? pack(cpu, rowsOf(a, 0, Math.min(m, panels * COLS)), 2, COLS, [1, 1]).block : undefined;
+  const rest = narrow ? pack(cpu, rowsOf(a, panels * COLS, m), 2, 4, [1, 1]).block : undefined;
+  const args = {
+    a: whole?.address ?? 0,
+    rest: rest?.address ?? 0,
+    b: cpu.address(b),
+    c: cpu.address(out),
+    m,
+    n,
+    k,
+    panels,
+    lineBytes: 4 * b.layout.strides[3]!,
+  };
   const units = Math.ceil(n / ROWS / THIN_BLOCK);
   cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / SPEED / units);
-  packed.release();
+  whole?.release();
+  rest?.release();
+}
+
+/** The rows `begin … end − 1` of a (1, 1, rows, columns) matrix. */
+function rowsOf(view: View, begin: number, end: number): View {
+  const { shape, strides, offset } = view.layout;
+  const layout = { shape: [1, 1, end - begin, shape[3]!], strides, offset: offset + begin * strides[2]! };
+  return { ...view, layout };
 }
 
 /** Batched product: both operands into panels, then blocks of the result. */
