@@ -6,6 +6,6 @@
 
 export type { Channels, ComparisonOptions, Image } from "./image.ts";
 export { luma } from "./image.ts";
-export type { ImageMetric, MetricKind, SetMetric, WeightFile } from "./metric.ts";
+export type { ImageMetric, LearnedMetric, Metric, MetricInfo, SetMetric, WeightFile } from "./metric.ts";
 export { psnr, psnrPyiqa } from "./psnr.ts";
 export { ssim, ssimPyiqa } from "./ssim.ts";
