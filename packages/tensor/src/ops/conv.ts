@@ -2,7 +2,7 @@ import { gradEnabled, record } from "../autograd.ts";
 import type { ConvGeometry } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { deviceOf, empty, type Tensor } from "../tensor.ts";
-import { stack } from "./join.ts";
+import { pad, stack } from "./join.ts";
 import { add, maximum } from "./pointwise.ts";
 import { max } from "./reduce.ts";
 import { reshape, slice } from "./view.ts";
@@ -110,40 +110,62 @@ function weightGradient(dy: Tensor, x: Tensor, weight: Tensor, geometry: ConvGeo
 export interface PoolOptions {
   readonly kernel: Size2d;
   readonly stride?: Size2d;
+  /** Positions outside the image on both sides of an axis, at most half of the window; default 0. */
+  readonly padding?: Size2d;
 }
 
-/** The window, the step and the output size of a pooling without padding. */
-export function poolGeometry(
-  op: string,
-  x: Tensor,
-  { kernel, stride = kernel }: PoolOptions,
-): { kernel: readonly [number, number]; stride: readonly [number, number]; outSize: readonly [number, number] } {
+/** The window, the step and the output size of a pooling. */
+export interface PoolGeometry {
+  readonly kernel: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly outSize: readonly [number, number];
+}
+
+/** @throws ShapeError where no window fits, or one would lie in the padding alone. */
+export function poolGeometry(op: string, x: Tensor, options: PoolOptions, ceilMode = false): PoolGeometry {
   if (x.rank !== 4) throw new ShapeError(`${op}: takes x (b, c, h, w), got ${describe(x)}`);
-  const window = pair(kernel);
-  const step = pair(stride);
-  checkPair(op, "kernel", window, 1);
-  checkPair(op, "stride", step, 1);
-  if (window[0] > x.shape[2]! || window[1] > x.shape[3]!) {
-    throw new ShapeError(`${op}: the window [${window.join(", ")}] is larger than the image of x ${describe(x)}`);
-  }
-  const outSize = [0, 1].map((axis) => Math.floor((x.shape[2 + axis]! - window[axis]!) / step[axis]!) + 1) as [
-    number,
-    number,
-  ];
-  return { kernel: window, stride: step, outSize };
+  const kernel = pair(options.kernel);
+  const stride = pair(options.stride ?? kernel);
+  const padding = pair(options.padding ?? 0);
+  checkPair(op, "kernel", kernel, 1);
+  checkPair(op, "stride", stride, 1);
+  checkPair(op, "padding", padding, 0);
+  const outSize = ([0, 1] as const).map((axis) => {
+    const size = x.shape[2 + axis]!;
+    const steps = (size + 2 * padding[axis] - kernel[axis]) / stride[axis];
+    if (steps < 0) {
+      throw new ShapeError(`${op}: the window [${kernel.join(", ")}] is larger than the image of x ${describe(x)}`);
+    }
+    if (2 * padding[axis] > kernel[axis]) {
+      throw new ShapeError(`${op}: the padding [${padding.join(", ")}] is more than half of [${kernel.join(", ")}]`);
+    }
+    // A window that would begin behind the image is left out.
+    return (
+      Math.min(ceilMode ? Math.ceil(steps) : Math.floor(steps), Math.ceil((size + padding[axis]) / stride[axis]) - 1) +
+      1
+    );
+  }) as [number, number];
+  return { kernel, stride, padding, outSize };
 }
 
 /**
- * Largest value of each window, NaN if there is one: `x (b, c, h, w)` → `(b, c, ⌊(h − kh) / stride⌋ + 1, …)`. The gradient goes
- * to the first of equal values, in row-major order.
+ * Largest value of each window, NaN if there is one: `x (b, c, h, w)` → `(b, c, ⌊(h + 2·padding − kh) / stride⌋ + 1, …)`. What lies outside
+ * the image counts nothing. With `ceilMode` the size is rounded up: a last window may reach beyond the image. The gradient goes to the
+ * first of equal values, in row-major order.
  */
-export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
-  const { kernel, stride, outSize } = poolGeometry("maxPool2d", x, options);
+export function maxPool2d(x: Tensor, options: PoolOptions & { readonly ceilMode?: boolean }): Tensor {
+  const { kernel, stride, padding, outSize } = poolGeometry("maxPool2d", x, options, options.ceilMode);
   const range = (axis: 0 | 1, tap: number) =>
     [tap, tap + (outSize[axis] - 1) * stride[axis] + 1, stride[axis]] as const;
+  const surround = ([0, 1] as const).map((axis) => {
+    const behind = (outSize[axis] - 1) * stride[axis] + kernel[axis] - padding[axis] - x.shape[2 + axis]!;
+    return [padding[axis], Math.max(0, behind)] as const;
+  });
+  const padded = pad(x, [[0, 0], [0, 0], ...surround], { value: Number.NEGATIVE_INFINITY });
   // One strided view of the image for each position in the window.
   const taps = Array.from({ length: kernel[0] * kernel[1] }, (_, tap) =>
-    slice(x, [null, null, range(0, Math.floor(tap / kernel[1])), range(1, tap % kernel[1])]),
+    slice(padded, [null, null, range(0, Math.floor(tap / kernel[1])), range(1, tap % kernel[1])]),
   );
   return gradEnabled() && x.requiresGrad ? max(stack(taps, 0), 0).values : taps.reduce((a, b) => maximum(a, b));
 }

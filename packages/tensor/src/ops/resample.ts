@@ -253,16 +253,26 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   return resampleImage(x, along(0), along(1));
 }
 
-/** Mean of each window: `x (b, c, h, w)` → `(b, c, ⌊(h − kh) / stride⌋ + 1, …)`. */
-export function avgPool2d(x: Tensor, options: PoolOptions): Tensor {
-  const { kernel, stride, outSize } = poolGeometry("avgPool2d", x, options);
-  const along = (axis: 0 | 1): Taps =>
-    recent(knownTaps, `window,${kernel[axis]},${stride[axis]},${outSize[axis]}`, () => ({
-      outSize: outSize[axis],
-      tapCount: kernel[axis],
-      start: Int32Array.from({ length: outSize[axis] }, (_, i) => i * stride[axis]),
-      weights: new Float32Array(outSize[axis] * kernel[axis]).fill(1 / kernel[axis]),
-    }));
+/**
+ * Mean of each window: `x (b, c, h, w)` → `(b, c, ⌊(h + 2·padding − kh) / stride⌋ + 1, …)`. What lies outside the image counts as zeros, or
+ * not at all with `countIncludePad: false`.
+ */
+export function avgPool2d(x: Tensor, options: PoolOptions & { readonly countIncludePad?: boolean }): Tensor {
+  const { kernel, stride, padding, outSize } = poolGeometry("avgPool2d", x, options);
+  const { countIncludePad = true } = options;
+  const along = (axis: 0 | 1): Taps => {
+    const [window, step, before, size] = [kernel[axis], stride[axis], padding[axis], x.shape[2 + axis]!];
+    return recent(knownTaps, `window,${[window, step, before, size, countIncludePad]}`, () =>
+      tapsOf(
+        Array.from({ length: outSize[axis] }, (_, i) => {
+          const first = Math.max(0, i * step - before);
+          const end = Math.min(size, i * step - before + window);
+          const weight = 1 / (countIncludePad ? window : end - first);
+          return Array.from({ length: end - first }, (_, t) => [first + t, weight]);
+        }),
+      ),
+    );
+  };
   return resampleImage(x, along(0), along(1));
 }
 

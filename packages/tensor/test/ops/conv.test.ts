@@ -7,6 +7,7 @@ import {
   Device,
   maxPool2d,
   mul,
+  pair,
   requireGrad,
   scope,
   sum,
@@ -222,6 +223,29 @@ describe("maxPool2d", () => {
     }
   });
 
+  it("agrees with its definition beyond the image", async () => {
+    const cases = [
+      [[2, 2, 6, 7], { kernel: 3, stride: 1, padding: 1 }, [6, 7]],
+      [[1, 2, 7, 8], { kernel: [3, 2], stride: 2, padding: [1, 0] }, [4, 4]],
+      [[1, 2, 6, 8], { kernel: 3, stride: 2, ceilMode: true }, [3, 4]],
+      [[1, 2, 7, 9], { kernel: 3, stride: 2, ceilMode: true }, [3, 4]],
+      // The third window of the second axis would begin behind the image.
+      [[1, 2, 5, 4], { kernel: [3, 2], stride: [3, 3], padding: [1, 1], ceilMode: true }, [2, 2]],
+    ] as const;
+    for (const [shape, options, outSize] of cases) {
+      const [kernel, stride, padding] = [
+        options.kernel,
+        options.stride,
+        "padding" in options ? options.padding : 0,
+      ].map(pair);
+      await checkOp(`maxPool2d ${JSON.stringify(options)}`, {
+        op: (x) => maxPool2d(x!, options),
+        reference: (x) => poolReference(x!, "max", kernel!, stride!, { padding: padding!, outSize }),
+        inputs: [{ shape }],
+      });
+    }
+  });
+
   it("computes the same without a graph", async () => {
     const x = random([1, 2, 9, 9], 4);
     const y = await maxPool2d(tensor(x), { kernel: 3, stride: 2 }).data();
@@ -237,6 +261,9 @@ describe("maxPool2d", () => {
   it("says what does not fit", () => {
     expect(() => maxPool2d(device.ones([1, 1, 3, 3]), { kernel: 4 })).toThrow(
       "maxPool2d: the window [4, 4] is larger than the image of x f32[1, 1, 3, 3]",
+    );
+    expect(() => maxPool2d(device.ones([1, 1, 8, 8]), { kernel: 3, padding: 2 })).toThrow(
+      "maxPool2d: the padding [2, 2] is more than half of [3, 3]",
     );
     expect(() => avgPool2d(device.ones([3, 3]), { kernel: 2 })).toThrow(
       "avgPool2d: takes x (b, c, h, w), got f32[3, 3]",

@@ -204,6 +204,21 @@ describe("average pooling", () => {
     }
   });
 
+  it("counts what lies outside the image as zeros or not at all", async () => {
+    const [kernel, stride, padding] = [
+      [3, 4],
+      [1, 2],
+      [1, 2],
+    ] as const;
+    for (const countIncludePad of [true, false]) {
+      await checkOp("avgPool2d", {
+        op: (x) => avgPool2d(x!, { kernel, stride, padding, countIncludePad }),
+        reference: (x) => poolReference(x!, "mean", kernel, stride, { padding, insideOnly: !countIncludePad }),
+        inputs: [{ shape: [2, 2, 5, 7] }],
+      });
+    }
+  });
+
   it("is one mean for a single cell, and area interpolation for more", async () => {
     for (const size of [
       [1, 1],

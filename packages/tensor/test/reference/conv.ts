@@ -87,16 +87,27 @@ export function conv2dGradients(
   return { dx, dWeight };
 }
 
-/** Largest value or mean of each window, without padding. */
+/** How `poolReference` treats the borders; by default windows stay inside the image. */
+export interface ReferencePool {
+  readonly padding?: readonly [number, number];
+  readonly outSize?: readonly [number, number];
+  /** Divides a mean by the number of pixels inside the image. */
+  readonly insideOnly?: boolean;
+}
+
+/** Largest value or mean of each window; what lies outside the image is no candidate, and adds nothing. */
 export function poolReference(
   x: NdArray,
   kind: "max" | "mean",
   [kh, kw]: readonly [number, number],
   [sh, sw]: readonly [number, number],
+  { padding: [ph, pw] = [0, 0], outSize, insideOnly = false }: ReferencePool = {},
 ): NdArray {
   const [batch, channels, height, width] = x.shape as [number, number, number, number];
-  const outHeight = Math.floor((height - kh) / sh) + 1;
-  const outWidth = Math.floor((width - kw) / sw) + 1;
+  const [outHeight, outWidth] = outSize ?? [
+    Math.floor((height + 2 * ph - kh) / sh) + 1,
+    Math.floor((width + 2 * pw - kw) / sw) + 1,
+  ];
   const y = new Float64Array(batch * channels * outHeight * outWidth);
   let at = 0;
   for (let plane = 0; plane < batch * channels; plane++) {
@@ -104,14 +115,19 @@ export function poolReference(
       for (let ox = 0; ox < outWidth; ox++) {
         let best = Number.NEGATIVE_INFINITY;
         let sum = 0;
+        let inside = 0;
         for (let ky = 0; ky < kh; ky++) {
           for (let kx = 0; kx < kw; kx++) {
-            const value = x.data[(plane * height + oy * sh + ky) * width + ox * sw + kx]!;
+            const iy = oy * sh + ky - ph;
+            const ix = ox * sw + kx - pw;
+            if (iy < 0 || iy >= height || ix < 0 || ix >= width) continue;
+            const value = x.data[(plane * height + iy) * width + ix]!;
             best = Math.max(best, value);
             sum += value;
+            inside++;
           }
         }
-        y[at++] = kind === "max" ? best : sum / (kh * kw);
+        y[at++] = kind === "max" ? best : sum / (insideOnly ? inside : kh * kw);
       }
     }
   }
