@@ -9,12 +9,14 @@ export function size(shape: Shape): number {
 /** Uniform numbers in [−1, 1), the same for the same seed everywhere. @see Marsaglia's xorshift32, https://doi.org/10.18637/jss.v008.i14 */
 export function uniform(count: number, seed: number): Float32Array {
   let state = (Math.imul(seed + 1, 0x9e3779b1) ^ 0x5bd1e995) >>> 0 || 1;
-  return Float32Array.from({ length: count }, () => {
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    return (state >> 0) / 0x80000000;
-  });
+    values[i] = (state >> 0) / 0x80000000;
+  }
+  return values;
 }
 
 /** The array with its axes in another order: axis i of the result is axis `dims[i]` of `data`. */

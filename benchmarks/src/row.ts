@@ -80,7 +80,7 @@ export interface Operation<K extends string> extends Omit<Row, "shape" | "refere
   readonly tfjs?: Way<(tf: Tf, inputs: Readonly<Record<K, TfTensor>>) => TfTensor>;
   /** Graphs from the inputs, by their names, to `output`: the first that gives the right result on this adapter is measured. Or why there is none. */
   readonly ort?: readonly OrtWay[] | string;
-  /** A Python expression of the inputs, by their names; `torch` and `torch.nn.functional` as `F` are imported. */
+  /** A Python expression of the inputs, by their names; there are `torch`, `torch.nn.functional` as `F` and `attention(q, k, v, bias)`. */
   readonly torch?: string;
 }
 

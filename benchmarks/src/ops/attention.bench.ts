@@ -56,8 +56,6 @@ export default [
         ],
       },
     ],
-    // Its fused one came with version 2.
-    torch: `F.scaled_dot_product_attention(q, k, v) if hasattr(F, "scaled_dot_product_attention")
-        else torch.softmax(q @ k.transpose(1, 2) * ${1 / Math.sqrt(DIM)}, -1) @ v`,
+    torch: "attention(q, k, v)",
   }),
 ];

@@ -12,6 +12,9 @@ export interface JaxArray {
   div(other: JaxArray | number): JaxArray;
   neg(): JaxArray;
   transpose(dims: readonly number[]): JaxArray;
+  reshape(shape: Shape): JaxArray;
+  /** An axis each: from, or from and to, or one place of it (which drops the axis), or all of it. */
+  slice(...index: readonly (number | readonly [] | readonly [number] | readonly [number, number])[]): JaxArray;
   data(): Promise<Float32Array>;
   dispose(): void;
 }
@@ -34,6 +37,7 @@ export interface Jax {
     zeros(shape: Shape): JaxArray;
     matmul(a: JaxArray, b: JaxArray): JaxArray;
     sum(x: JaxArray): JaxArray;
+    concatenate(arrays: readonly JaxArray[], axis: number): JaxArray;
     sqrt(x: JaxArray): JaxArray;
   };
   readonly nn: {

@@ -8,14 +8,27 @@ import torch
 import torch.nn.functional as F
 
 
-def prepare(shapes, code):
+def attention(q, k, v, bias=None):
+    """softmax(q kᵀ / √d + bias) v; fused since version 2."""
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(q, k, v, bias)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    return torch.softmax(scores if bias is None else scores + bias, -1) @ v
+
+
+def prepare(arrays, code):
     """Runs the row's code, with its arrays by their names; it has to define `run`, and `result` where that is another."""
-    names = {"torch": torch, "F": F, "math": math}
-    for name, shape in shapes.items():
-        data = sys.stdin.buffer.read(4 * math.prod(shape))
-        names[name] = torch.frombuffer(bytearray(data), dtype=torch.float32).reshape(shape)
+    names = {"torch": torch, "F": F, "attention": attention, "arrays": arrays, **arrays}
     exec(code, names)
     return names
+
+
+def read_arrays(shapes):
+    arrays = {}
+    for name, shape in shapes.items():
+        data = bytearray(sys.stdin.buffer.read(4 * math.prod(shape)))
+        arrays[name] = torch.frombuffer(data, dtype=torch.float32).reshape(shape)
+    return arrays
 
 
 def main():
@@ -29,7 +42,7 @@ def main():
                 answer = {"version": torch.__version__}
             elif request["do"] == "prepare":
                 row = {}
-                row = prepare(request["shapes"], request["code"])
+                row = prepare(read_arrays(request["shapes"]), request["code"])
             elif request["do"] == "result":
                 output = row.get("result", row["run"])().detach().contiguous().to(torch.float32)
                 data = output.numpy().tobytes()

@@ -21,8 +21,15 @@ export interface Tf {
   sub(a: TfTensor, b: TfTensor | number): TfTensor;
   mul(a: TfTensor, b: TfTensor | number): TfTensor;
   reshape(x: TfTensor, shape: Shape): TfTensor;
-  slice(x: TfTensor, begin: number, size: number): TfTensor;
+  slice(x: TfTensor, begin: number | readonly number[], size: number | readonly number[]): TfTensor;
+  transpose(x: TfTensor, dims: readonly number[]): TfTensor;
+  concat(tensors: readonly TfTensor[], axis: number): TfTensor;
+  /** Along the first axis. */
+  unstack(x: TfTensor): TfTensor[];
   matMul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
+  readonly fused: {
+    matMul(options: { readonly a: TfTensor; readonly b: TfTensor; readonly bias?: TfTensor }): TfTensor;
+  };
   conv2d(x: TfTensor, filter: TfTensor, strides: number, padding: "same"): TfTensor;
   conv2dTranspose(x: TfTensor, filter: TfTensor, outputShape: Shape, strides: number, padding: "same"): TfTensor;
   engine(): {
