@@ -133,7 +133,8 @@ export function poolGeometry(op: string, x: Tensor, options: PoolOptions, ceilMo
   checkPair(op, "padding", padding, 0);
   const outSize = ([0, 1] as const).map((axis) => {
     const size = x.shape[2 + axis]!;
-    const steps = (size + 2 * padding[axis] - kernel[axis]) / stride[axis];
+    const room = (size + 2 * padding[axis] - kernel[axis]) / stride[axis];
+    const steps = ceilMode ? Math.ceil(room) : Math.floor(room);
     if (steps < 0) {
       throw new ShapeError(`${op}: the window [${kernel.join(", ")}] is larger than the image of x ${describe(x)}`);
     }
@@ -141,10 +142,7 @@ export function poolGeometry(op: string, x: Tensor, options: PoolOptions, ceilMo
       throw new ShapeError(`${op}: the padding [${padding.join(", ")}] is more than half of [${kernel.join(", ")}]`);
     }
     // A window that would begin behind the image is left out.
-    return (
-      Math.min(ceilMode ? Math.ceil(steps) : Math.floor(steps), Math.ceil((size + padding[axis]) / stride[axis]) - 1) +
-      1
-    );
+    return Math.min(steps, Math.floor((size + padding[axis] - 1) / stride[axis])) + 1;
   }) as [number, number];
   return { kernel, stride, padding, outSize };
 }

@@ -229,6 +229,7 @@ describe("maxPool2d", () => {
       [[1, 2, 7, 8], { kernel: [3, 2], stride: 2, padding: [1, 0] }, [4, 4]],
       [[1, 2, 6, 8], { kernel: 3, stride: 2, ceilMode: true }, [3, 4]],
       [[1, 2, 7, 9], { kernel: 3, stride: 2, ceilMode: true }, [3, 4]],
+      [[1, 2, 2, 3], { kernel: 3, stride: 2, ceilMode: true }, [1, 1]],
       // The third window of the second axis would begin behind the image.
       [[1, 2, 5, 4], { kernel: [3, 2], stride: [3, 3], padding: [1, 1], ceilMode: true }, [2, 2]],
     ] as const;
