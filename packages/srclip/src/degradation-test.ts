@@ -1,6 +1,6 @@
 import { normalizeFeatures, type Tokenizer } from "@deplsr/clip";
 import { type Device, matmul, mul, noGrad, scope, select, softmax, type Tensor, transpose } from "@deplsr/tensor";
-import type { ImageFeatures, ImageOptions } from "./srclip.ts";
+import type { ImageFeatures, ImageOptions } from "./features.ts";
 
 /** One kind of degradation and the texts that a model chooses between. */
 export interface DegradationKind {

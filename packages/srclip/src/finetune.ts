@@ -1,13 +1,20 @@
-import { CLIP, type EncodeOptions, normalizeFeatures } from "@deplsr/clip";
+import { CLIP, type EncodeOptions } from "@deplsr/clip";
 import { type FieldNames, type Init, Linear, Module } from "@deplsr/nn";
-import { relu, reshape, type Tensor } from "@deplsr/tensor";
+import { exp, relu, reshape, type Tensor } from "@deplsr/tensor";
+import {
+  encodeTextRows,
+  type ImageFeatures,
+  type ImageOptions,
+  normalizedImageFeatures,
+  type SrCLIPInput,
+  type SrCLIPOutput,
+} from "./features.ts";
 import { FINETUNE_NAMES } from "./keys.ts";
-import type { ImageFeatures, ImageOptions } from "./srclip.ts";
 import type { SrCLIPV2Config } from "./srclip-config.ts";
 
 /**
  * The alternative without an adaptor: a CLIP trained as a whole, with an MLP from the content features to those of the
- * degradation. Loads a CLIP file with the MLP's tensors missing.
+ * degradation. Loads a CLIP file with the MLP's tensors missing. To be trained with SigLIP its CLIP needs `SIGLIP_START`.
  */
 export class FinetuneCLIP extends Module {
   readonly clip: CLIP;
@@ -42,16 +49,22 @@ export class FinetuneCLIP extends Module {
     const degradation = this.fine3Linear.forward(hidden);
     const { fineDegradations, clip } = this.config;
     const fine = reshape(this.outLinear.forward(degradation), [image.shape[0]!, fineDegradations, clip.embedDim]);
-    if (!options.normalize) return { content, degradation, fine };
-    return {
-      content: normalizeFeatures(content),
-      degradation: normalizeFeatures(degradation),
-      fine: normalizeFeatures(fine),
-    };
+    const features = { content, degradation, fine };
+    return options.normalize ? normalizedImageFeatures(features) : features;
   }
 
   /** Features of token ids `(b, n) i32`. */
   encodeText(ids: Tensor, options: EncodeOptions = {}): Tensor {
     return this.clip.encodeText(ids, options);
+  }
+
+  /** As SrCLIPV2's; scale and bias of the logits are the CLIP's own. */
+  forward({ image, ids }: SrCLIPInput): SrCLIPOutput {
+    return {
+      image: image ? this.encodeImage(image, { normalize: true }) : null,
+      text: ids ? encodeTextRows(this.clip, ids, 2 + this.config.fineDegradations) : null,
+      logitScale: exp(this.clip.logitScale),
+      logitBias: this.clip.logitBias,
+    };
   }
 }

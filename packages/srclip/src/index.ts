@@ -7,8 +7,10 @@
 export * from "./adaptor.ts";
 export * from "./cross-attention.ts";
 export * from "./degradation-test.ts";
+export * from "./features.ts";
 export * from "./finetune.ts";
 export * from "./fusion.ts";
+export * from "./gradient-cache.ts";
 export { FINETUNE_NAMES, loadSrCLIP, withVisualAlias } from "./keys.ts";
 export * from "./parameter-groups.ts";
 export * from "./realdat.ts";

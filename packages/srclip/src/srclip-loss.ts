@@ -1,6 +1,6 @@
 import { clipLoss, matchingRows, siglipLoss } from "@deplsr/clip";
 import { add, type Device, mul, permute, type Tensor } from "@deplsr/tensor";
-import type { SrCLIPOutput } from "./srclip.ts";
+import type { SrCLIPOutput } from "./features.ts";
 import type { ContrastiveKind } from "./srclip-config.ts";
 
 /** Weights of the losses of content, degradation and single degradations in V2. */

@@ -1,6 +1,6 @@
-import { CLIP, type EncodeOptions, encodeDistinct, normalizeFeatures } from "@deplsr/clip";
+import { CLIP, type EncodeOptions } from "@deplsr/clip";
 import { type Init, Linear, Module, parameter } from "@deplsr/nn";
-import { assign, exp, narrow, noGrad, reshape, scope, select, type Tensor } from "@deplsr/tensor";
+import { assign, exp, noGrad, reshape, scope, type Tensor } from "@deplsr/tensor";
 import {
   type AdaptorStart,
   controlledBy,
@@ -9,51 +9,16 @@ import {
   degradationAdaptor,
   runAdaptor,
 } from "./adaptor.ts";
+import {
+  encodeTextRows,
+  type ImageFeatures,
+  type ImageOptions,
+  normalizedImageFeatures,
+  type SrCLIPInput,
+  type SrCLIPOutput,
+  type TextFeatures,
+} from "./features.ts";
 import { logitStart, type SrCLIPConfig, type SrCLIPV2Config } from "./srclip-config.ts";
-
-/** Features of images; what a model has no part for is null. */
-export interface ImageFeatures {
-  /** What the image shows, (b, embedDim). */
-  readonly content: Tensor;
-  /** How it is degraded, (b, embedDim); null where the adaptor was not asked. */
-  readonly degradation: Tensor | null;
-  /** Its single degradations, (b, kinds, embedDim); null where the adaptor was not asked, and in V1. */
-  readonly fine: Tensor | null;
-}
-
-/** Features of the texts that belong to images, of length 1, as `ImageFeatures`. */
-export interface TextFeatures {
-  readonly caption: Tensor;
-  readonly degradation: Tensor;
-  readonly fine: Tensor | null;
-}
-
-/** How images are encoded. */
-export interface ImageOptions extends EncodeOptions {
-  /** Let the adaptor see the image and control the content features; default true. */
-  readonly control?: boolean;
-}
-
-/** What there is to compare: images, texts, or both. */
-export interface SrCLIPInput {
-  /** (b, 3, s, s), normalised with CLIP's mean and deviation */
-  readonly image?: Tensor;
-  /**
-   * Token ids on the host, (b, rows, contextLength): caption, degradation and, in V2, each single degradation. Different
-   * texts are encoded once.
-   */
-  readonly ids?: Int32Array;
-}
-
-/** Everything that the losses need; parts that were not given are null. */
-export interface SrCLIPOutput {
-  readonly image: ImageFeatures | null;
-  readonly text: TextFeatures | null;
-  /** Scalar factor on the logits. */
-  readonly logitScale: Tensor;
-  /** Scalar, with the SigLIP loss. */
-  readonly logitBias: Tensor | null;
-}
 
 /**
  * A frozen CLIP and a trained degradation adaptor: the adaptor's features tell how an image is degraded, and through its taps
@@ -114,13 +79,8 @@ export class SrCLIP extends Module {
     }
     const { degradation, taps } = runAdaptor(this.visualControl, image);
     const content = this.clip.visual.forward(image, controlledBy(taps));
-    const fine = this.fineFeatures(degradation);
-    if (!options.normalize) return { content, degradation, fine };
-    return {
-      content: normalizeFeatures(content),
-      degradation: normalizeFeatures(degradation),
-      fine: fine && normalizeFeatures(fine),
-    };
+    const features = { content, degradation, fine: this.fineFeatures(degradation) };
+    return options.normalize ? normalizedImageFeatures(features) : features;
   }
 
   /** Features of token ids `(b, n) i32`. */
@@ -128,23 +88,9 @@ export class SrCLIP extends Module {
     return this.clip.encodeText(ids, options);
   }
 
-  /** Normalised features of the texts of b images, from ids on the host; see `SrCLIPInput`. */
+  /** Features of length 1 of the texts of b images, from ids on the host; see `SrCLIPInput`. */
   encodeTexts(ids: Int32Array): TextFeatures {
-    const { contextLength } = this.config.clip.text;
-    const rows = this.textRows;
-    const b = ids.length / (rows * contextLength);
-    if (!Number.isInteger(b) || b === 0) {
-      throw new RangeError(
-        `${this.constructor.name}: ${ids.length} token ids are not ${rows} texts of ${contextLength} for each image`,
-      );
-    }
-    const features = encodeDistinct(this.clip, ids, { normalize: true }); // (b * rows, e)
-    const grouped = reshape(features, [b, rows, this.config.clip.embedDim]);
-    return {
-      caption: select(grouped, 1, 0),
-      degradation: select(grouped, 1, 1),
-      fine: rows > 2 ? narrow(grouped, 1, 2, rows - 2) : null,
-    };
+    return encodeTextRows(this.clip, ids, this.textRows);
   }
 
   forward({ image, ids }: SrCLIPInput): SrCLIPOutput {

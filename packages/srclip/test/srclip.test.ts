@@ -166,7 +166,7 @@ describe("SrCLIPV2", () => {
       "srclipLoss: needs features of images",
     );
     expect(() => model.forward({ ids: ids.subarray(1) })).toThrow(
-      "SrCLIPV2: 335 token ids are not 7 texts of 16 for each image",
+      "SRCLIP: 335 token ids are not 7 texts of 16 for each image",
     );
     model.dispose();
   });
