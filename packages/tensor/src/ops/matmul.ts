@@ -102,7 +102,13 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   }
   // All leading axes are rows of one matrix: one product instead of a batch of them.
   const rows = x.rank === 2 ? x : reshape(x, [-1, x.shape.at(-1)!]);
-  const y = matmul(rows, transpose(weight, 0, 1));
+  // The weight's gradient in the weight's own order: that of a product with its transpose would have to be turned round.
+  const y = record(
+    noGrad(() => matmul(rows, transpose(weight, 0, 1))),
+    "linear",
+    [rows, (dy) => matmul(dy, weight)],
+    [weight, (dy) => matmul(transpose(dy, 0, 1), rows)],
+  );
   const shaped = x.rank === 2 ? y : reshape(y, [...x.shape.slice(0, -1), weight.shape[0]!]);
   return bias ? add(shaped, bias) : shaped;
 }
