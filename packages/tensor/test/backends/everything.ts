@@ -17,7 +17,7 @@ export async function everything(device: T.Device): Promise<Record<string, T.Hos
     loss,
     product,
     filtered,
-    turned: T.transpose(T.gelu(draw(500, 700)), 0, 1),
+    turned: T.gelu(draw(500, 700)).transpose(0, 1),
     total: T.sum(long),
     columns: T.sum(draw(9000, 37), { dim: 0 }),
     largest: T.amax(draw(4, 9000, 3), { dim: 1 }),
