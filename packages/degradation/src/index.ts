@@ -32,6 +32,7 @@ export {
   type SemanticOptions,
   sigmaGrid,
 } from "./draw.ts";
+export { type ImresizeOptions, imresize } from "./imresize.ts";
 export { diffJpeg, type JpegOptions, quantizationFactor } from "./jpeg.ts";
 export { roundTo255Levels } from "./levels.ts";
 export {
@@ -44,3 +45,4 @@ export {
 } from "./noise.ts";
 export { type Chain, degradeSemantic } from "./pipeline.ts";
 export { type ResizeMode, type ResizeTarget, resize } from "./resize.ts";
+export { type UsmOptions, usmKernel, usmSharpen } from "./usm.ts";

@@ -8,6 +8,7 @@ import {
   mul,
   pointwise,
   reshape,
+  round,
   type Shape,
   sub,
   sum,
@@ -105,7 +106,6 @@ function mix(color: Tensor, gray: Tensor | null, share: Tensor | null): Tensor {
 }
 
 function finish(images: Tensor, { clip = true, rounds = false }: NoiseOptions): Tensor {
-  if (rounds && clip) return roundTo255Levels(images);
-  if (rounds) throw new RangeError("noise: rounding to 255 levels clips as well; set clip, too");
-  return clip ? clamp(images, { min: 0, max: 1 }) : images;
+  const rounded = rounds ? mul(round(mul(images, 255)), 1 / 255) : images;
+  return clip ? clamp(rounded, { min: 0, max: 1 }) : rounded;
 }

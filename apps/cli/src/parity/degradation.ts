@@ -1,7 +1,5 @@
 /** The group `degradation`: blur kernels, filtering, noise, JPEG and the semantic-driven pipeline, from recorded random draws. */
 import {
-  addGaussianNoise,
-  addPoissonNoise,
   type BlurKernelSpec,
   blurKernel,
   captionParts,
@@ -9,23 +7,11 @@ import {
   filter2d,
   padKernel,
   poissonRate,
-  roundTo255Levels,
 } from "@deplsr/degradation";
-import {
-  backward,
-  clamp,
-  type Device,
-  div,
-  interpolate,
-  mul,
-  requireGrad,
-  slice,
-  sum,
-  type Tensor,
-} from "@deplsr/tensor";
+import { backward, type Device, div, mul, requireGrad, slice, sum } from "@deplsr/tensor";
 import { Attributes } from "./attributes.ts";
-import { type Case, type Driver, expectedNames, type Fixture, type Outputs, stored, upload } from "./fixture.ts";
-import { interpolateOptions } from "./operations.ts";
+import { numbers, runStage, stageCases, tensor } from "./degradation-stages.ts";
+import { type Case, type Driver, expectedNames, type Fixture, upload } from "./fixture.ts";
 
 /** The file's `op` decides; files without one hold kernels or cases of noise. */
 export const cases: Driver = (fixture, device) => {
@@ -153,30 +139,13 @@ function jpegCases(fixture: Fixture, device: Device, config: Attributes): Case[]
   }));
 }
 
-/** Every stage from the stored result of the one before, then all of them along the chain; and the caption. */
 function pipelineCases(fixture: Fixture, device: Device, config: Attributes): Case[] {
   checkCaption(config);
   // What the stages repeat, and facts of how the file was made.
   for (const name of ["kernel_size", "theta", "lq_size", "min_tie_distance"]) config.raw(name);
   const stages = config.raw("stages");
-  if (!Array.isArray(stages)) throw new Error("config.stages is not a list");
   config.finish();
-  const run = (chained: boolean) => (): Outputs => {
-    const results: Record<string, Tensor> = {};
-    for (const entry of stages) {
-      const attributes = new Attributes(entry, "stage");
-      const name = attributes.string("name");
-      const input = attributes.string("input");
-      const image = (chained && results[input]) || tensor(fixture, device, input);
-      results[name] = runStage(fixture, device, attributes, image);
-      attributes.finish();
-    }
-    return results;
-  };
-  return [
-    { name: "stage by stage", run: run(false) },
-    { name: "chain", run: run(true) },
-  ];
+  return stageCases(fixture, device, stages);
 }
 
 function checkCaption(config: Attributes): void {
@@ -192,86 +161,4 @@ function checkCaption(config: Attributes): void {
   });
   const expected = config.strings("caption").join(",");
   if (parts.join(",") !== expected) throw new Error(`the caption is "${parts.join(",")}" instead of "${expected}"`);
-}
-
-/** One operation of the vocabulary of stages. */
-function runStage(fixture: Fixture, device: Device, attributes: Attributes, image: Tensor): Tensor {
-  const op = attributes.string("op");
-  const values = (name: string): number | number[] => {
-    const value = attributes.raw(name);
-    return typeof value === "string" ? numbers(fixture, value) : attributes.number(name);
-  };
-  switch (op) {
-    case "filter2D":
-      return filter2d(image, tensor(fixture, device, attributes.string("kernel")));
-    case "add_gaussian_noise": {
-      const noise = recordedNoise(fixture, device, attributes);
-      const result = addGaussianNoise(image, { sigma: values("sigma"), ...noise });
-      noise.finish();
-      return result;
-    }
-    case "add_poisson_noise": {
-      const noise = recordedNoise(fixture, device, attributes);
-      const result = addPoissonNoise(image, { scale: values("scale"), ...noise });
-      noise.finish();
-      return result;
-    }
-    case "diffjpeg": {
-      const input = attributes.boolean("clamp_input") ? clamp(image, { min: 0, max: 1 }) : image;
-      return diffJpeg(input, { quality: values("quality"), differentiable: attributes.boolean("differentiable") });
-    }
-    case "interpolate":
-      return interpolate(image, interpolateOptions(attributes));
-    case "round_to_255_levels":
-      return roundTo255Levels(image);
-    default:
-      throw new Error(`the operation "${op}" is not understood`);
-  }
-}
-
-interface RecordedNoise {
-  readonly gray?: readonly number[];
-  readonly clip: boolean;
-  readonly rounds: boolean;
-  readonly draw: () => Tensor;
-  /** Throws when not all recorded fields have been asked for. */
-  readonly finish: () => void;
-}
-
-/** Options of noise whose random fields are the recorded ones, in the order in which they are asked for. */
-function recordedNoise(fixture: Fixture, device: Device, attributes: Attributes): RecordedNoise {
-  const draws = attributes.strings("draws");
-  const gray = attributes.has("gray") ? numbers(fixture, attributes.string("gray")) : undefined;
-  let asked = 0;
-  const draw = (): Tensor => {
-    const name = draws[asked++];
-    if (name === undefined)
-      throw new Error(`${attributes.where}.draws: a draw more is needed than the ${draws.length} recorded`);
-    return tensor(fixture, device, name);
-  };
-  const rounds = attributes.has("rounds") && attributes.boolean("rounds");
-  const finish = (): void => {
-    if (asked !== draws.length)
-      throw new Error(`${attributes.where}.draws: ${asked} of ${draws.length} are understood`);
-  };
-  return { clip: attributes.boolean("clip"), rounds, draw, finish, ...(gray && { gray }) };
-}
-
-/** A stored tensor, or with `name[from:to]` some of its rows. */
-function tensor(fixture: Fixture, device: Device, reference: string): Tensor {
-  const { name, rows } = parseReference(reference);
-  const whole = upload(fixture, device, name);
-  return rows ? slice(whole, [rows]) : whole;
-}
-
-/** The same on the host: one number an image. */
-function numbers(fixture: Fixture, reference: string): number[] {
-  const { name, rows } = parseReference(reference);
-  const values = [...stored(fixture, name).toFloat32()];
-  return rows ? values.slice(...rows) : values;
-}
-
-function parseReference(reference: string): { readonly name: string; readonly rows: [number, number] | null } {
-  const [, name, from, to] = /^(.+)\[(\d+):(\d+)\]$/.exec(reference) ?? [];
-  return name === undefined ? { name: reference, rows: null } : { name, rows: [Number(from), Number(to)] };
 }
