@@ -40,12 +40,18 @@ export async function withPage<T>(options: PageOptions, work: (page: Page) => Pr
   try {
     await once(server, "listening");
     const { executablePath, env } = await unpackChromium();
-    const browser = await chromium.launch({ executablePath, env, args: ["--no-sandbox", "--enable-unsafe-webgpu"] });
+    const args = ["--no-sandbox", "--enable-unsafe-webgpu"];
+    const browser = await chromium.launch({ executablePath, env, args }).catch((error: Error) => {
+      // All of its log otherwise.
+      const reason = /\[err\] (.+)/.exec(error.message)?.[1] ?? error.message.split("\n", 1)[0];
+      throw new Error(`Chromium does not start: ${reason}`);
+    });
     try {
       const page = await browser.newPage();
       const failure = new Promise<never>((_, reject) => {
         page.on("pageerror", reject);
         page.on("crash", () => reject(new Error("the page crashed: it may have run out of memory")));
+        browser.on("disconnected", () => reject(new Error("Chromium was ended from outside")));
       });
       const opened = page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
       return await Promise.race([failure, opened.then(() => work(page))]);

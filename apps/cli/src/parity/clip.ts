@@ -25,7 +25,6 @@ import {
   type Tensor,
   transpose,
 } from "@deplsr/tensor";
-import { decodeImage } from "../data/image.ts";
 import { Attributes } from "./attributes.ts";
 import {
   type Case,
@@ -191,7 +190,7 @@ async function pictureCase(fixture: Fixture): Promise<Case> {
   }
   const expected = readSafetensors(await fixture.sibling(file)).tensors.get(name);
   if (!expected) throw new Error(`${file} has no tensor "${name}"`);
-  const { width, height, data } = await decodeImage(fixture.bytes, fixture.path);
+  const { width, height, data } = await fixture.decode();
   const run = (): Outputs => {
     const [rows, columns, channels = 1] = expected.shape;
     if (rows !== height || columns !== width || (channels !== 1 && channels !== 3)) {

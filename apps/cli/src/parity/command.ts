@@ -1,9 +1,8 @@
 /** The command of `npm run parity`: compares what this repository computes with every fixture of a folder. */
 import { parseArgs } from "node:util";
-import { Device } from "@deplsr/tensor";
 import { oneLine, UsageError } from "../errors.ts";
-import { loadFixtures } from "./fixture.ts";
-import { formatResult, runFixture } from "./run.ts";
+import { diskFolder } from "./disk.ts";
+import { compareFolder } from "./session.ts";
 
 const USAGE = `Usage: npm run parity -- DIR [options]
 
@@ -12,9 +11,11 @@ Compares this repository's results with the stored ones of a reference implement
   --only GROUP,...     only these groups, e.g. ops,optim
   --backend NAME       auto, webgpu or cpu
   --adapter NAME       auto, hardware, system or swiftshader
+  --browser            in a page of headless Chromium instead of Node (Linux on x64)
   --help               this text
 
-Example: npm run parity -- ../shared/golden --only ops --adapter system`;
+Examples: npm run parity -- ../shared/golden --only ops --adapter system
+          npm run parity -- ../shared/golden --browser --backend webgpu`;
 
 const BACKENDS = ["auto", "webgpu", "cpu"] as const;
 const ADAPTERS = ["auto", "hardware", "system", "swiftshader"] as const;
@@ -31,39 +32,17 @@ export async function parity(args: readonly string[], print: (line: string) => v
     print(USAGE);
     return 0;
   }
-  const [folder, ...rest] = positionals;
-  if (folder === undefined) throw new UsageError("which folder? npm run parity -- DIR, e.g. ../shared/golden");
+  const [name, ...rest] = positionals;
+  if (name === undefined) throw new UsageError("which folder? npm run parity -- DIR, e.g. ../shared/golden");
   if (rest.length > 0) throw new UsageError(`one folder at a time: ${rest.join(" ")} is too much`);
   const backend = choice("backend", values.backend, BACKENDS);
   const adapter = choice("adapter", values.adapter, ADAPTERS);
   const groups = values.only?.split(",").map((group) => group.trim());
-  const unseen = new Set(groups);
-  const fixtures = loadFixtures(folder);
-  // Before a device is asked for: a wrong folder needs none to be told.
-  let next = await fixtures.next();
-  const device = await Device.request({ ...(backend && { backend }), ...(adapter && { adapter }) });
-  const counts = { passed: 0, failed: 0 };
-  try {
-    print(`${device.info.backend} on ${device.info.adapter} (${device.info.kind}; ${device.info.reason})`);
-    for (; !next.done; next = await fixtures.next()) {
-      const fixture = next.value;
-      // A broken file whose group nobody can tell belongs to every selection.
-      if (groups && fixture.group !== null && !groups.includes(fixture.group)) continue;
-      if (fixture.group !== null) unseen.delete(fixture.group);
-      for await (const result of runFixture(fixture, device)) {
-        counts[result.pass ? "passed" : "failed"]++;
-        print(formatResult(result));
-      }
-    }
-  } finally {
-    device.destroy();
-  }
-  for (const group of unseen) {
-    counts.failed++;
-    print(`FAIL  ${folder} holds no fixture of the group "${group}"`);
-  }
-  print(`${counts.passed} passed, ${counts.failed} failed`);
-  return counts.failed > 0 ? 1 : 0;
+  const selection = { ...(backend && { backend }), ...(adapter && { adapter }), ...(groups && { groups }) };
+  const folder = await diskFolder(name);
+  if (!values.browser) return await compareFolder(folder, selection, print);
+  const { compareInBrowser } = await import("./browser.ts");
+  return await compareInBrowser(folder, selection, print);
 }
 
 interface CommandLine {
@@ -71,6 +50,7 @@ interface CommandLine {
     readonly only?: string;
     readonly backend?: string;
     readonly adapter?: string;
+    readonly browser?: boolean;
     readonly help?: boolean;
   };
   readonly positionals: readonly string[];
@@ -85,6 +65,7 @@ function parseCommandLine(args: readonly string[]): CommandLine {
         only: { type: "string" },
         backend: { type: "string" },
         adapter: { type: "string" },
+        browser: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
     });

@@ -5,7 +5,8 @@ import type { Rule } from "./tolerance.ts";
 /** Computed values on the host: row-major, a shape of their own. */
 export interface HostValues {
   readonly shape: readonly number[];
-  readonly data: ArrayLike<number>;
+  /** bigint for 64-bit integers that a number may not hold; they are compared exactly. */
+  readonly data: ArrayLike<number> | BigInt64Array;
 }
 
 /** How far a computed tensor is from the stored one. */
@@ -34,11 +35,12 @@ export function compareValues(
   rule: Rule,
   largestGradient: number,
 ): Comparison {
-  const stored = expected.toFloat64();
   const { data } = actual;
   if (actual.shape.length !== expected.shape.length || actual.shape.some((size, i) => size !== expected.shape[i])) {
     return mismatch(`shape [${actual.shape.join(", ")}] instead of [${expected.shape.join(", ")}]`);
   }
+  if (data instanceof BigInt64Array) return compareExactly(data, expected.toBigInt64());
+  const stored = expected.toFloat64();
   if (data.length !== stored.length) return mismatch(`${data.length} values for ${stored.length}`);
   const largest = largestMagnitude(stored);
   let absolute = 0;
@@ -67,6 +69,13 @@ export function compareValues(
   if (share <= allowed && (limit === undefined || absolute <= limit)) return { pass: true, ...numbers };
   const problem = `${data[worst]!} at ${worst} instead of ${stored[worst]!}; ${exceeding} of ${stored.length} values differ too much`;
   return { pass: false, ...numbers, problem };
+}
+
+function compareExactly(data: BigInt64Array, stored: BigInt64Array): Comparison {
+  if (data.length !== stored.length) return mismatch(`${data.length} values for ${stored.length}`);
+  const wrong = data.findIndex((value, i) => value !== stored[i]);
+  if (wrong >= 0) return mismatch(`${data[wrong]!} at ${wrong} instead of ${stored[wrong]!}`);
+  return { pass: true, absolute: 0, relative: 0, strain: 0 };
 }
 
 /** The largest finite |value|; 0 for no values. */

@@ -24,6 +24,7 @@ export const DRIVERS: Readonly<Record<string, () => Promise<{ readonly cases: Dr
   realdat: () => import("./realdat.ts"),
   degradation: () => import("./degradation.ts"),
   degradation2: () => import("./degradation2.ts"),
+  checkpoints: () => import("./checkpoints.ts"),
 };
 
 /** The result of one case, or of a fixture that did not get as far as its cases. */

@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { type StoredEntry, storedEntry, writeSafetensors } from "@deplsr/tensor";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parity } from "../../src/parity/command.ts";
-import { loadFixtures } from "../../src/parity/fixture.ts";
+import { diskFolder } from "../../src/parity/disk.ts";
+import { loadFixtures } from "../../src/parity/folder.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -130,7 +131,7 @@ describe("loadFixtures", () => {
     write("clip/a.png", "png");
     write("clip/rows.json", JSON.stringify({ group: "clip", cases: [1] }));
     const fixtures = [];
-    for await (const one of loadFixtures(folder)) fixtures.push(one);
+    for await (const one of loadFixtures(await diskFolder(folder))) fixtures.push(one);
     expect(fixtures).toMatchObject([
       { path: "clip/a.png", group: "x", expectation: "decodes", config: {} },
       { path: "clip/rows.json", group: "clip", expectation: "", config: { cases: [1] } },
