@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { uniform } from "../src/arrays.ts";
-import { type ReferenceLayer, trainReference } from "../src/models/mlp-reference.ts";
+import { type Parameters, trainReference } from "../src/models/adam-reference.ts";
+import { convnetGradient } from "../src/models/convnet-reference.ts";
+import { mlpGradient } from "../src/models/mlp-reference.ts";
 import {
   attention,
   convolution,
@@ -66,51 +68,60 @@ describe("references", () => {
   });
 });
 
-describe("trainReference", () => {
-  const sizes = [
-    [3, 4],
-    [4, 2],
-  ] as const;
-  const layers = (): ReferenceLayer[] =>
-    sizes.map(([inputs, outputs], index) => ({
-      weight: Float64Array.from(uniform(inputs * outputs, 1 + index)),
-      bias: Float64Array.from(uniform(outputs, 11 + index)),
-    }));
-  const x = uniform(6, 0);
+describe("training", () => {
+  const draw = (sizes: Readonly<Record<string, number>>): Parameters =>
+    Object.fromEntries(
+      Object.entries(sizes).map(([name, count], index) => [name, Float64Array.from(uniform(count, 1 + index))]),
+    );
   const labels = [1, 0];
-  const loss = (net: readonly ReferenceLayer[]): number => {
-    // A step of size 0 only evaluates.
-    return trainReference(x, labels, net, 1, { lr: 0, beta1: 0.9, beta2: 0.999, eps: 1e-8 })[0]!;
-  };
 
-  it("follows the gradient of the loss", () => {
-    const trained = layers();
-    // With a huge eps and no memory, Adam's step is lr / eps times the gradient.
-    trainReference(x, labels, trained, 1, { lr: 1, beta1: 0, beta2: 0, eps: 1e9 });
-    const before = layers();
-    for (const [index, layer] of trained.entries()) {
-      for (const key of ["weight", "bias"] as const) {
-        for (let i = 0; i < layer[key].length; i++) {
-          const [up, down] = [layers(), layers()];
-          up[index]![key][i]! += 1e-5;
-          down[index]![key][i]! -= 1e-5;
-          const slope = (loss(up) - loss(down)) / 2e-5;
-          const step = (before[index]![key][i]! - layer[key][i]!) * 1e9;
-          expect(Math.abs(step - slope)).toBeLessThan(1e-5);
-        }
+  it.each([
+    {
+      name: "perceptron",
+      sizes: { weight0: 12, bias0: 4, weight1: 8, bias1: 2 },
+      gradient: (at: Parameters) => mlpGradient(uniform(6, 0), labels, at),
+    },
+    {
+      name: "convolutional network",
+      sizes: { kernel0: 27, shift0: 3, kernel1: 108, shift1: 4, weight0: 8, bias0: 2 },
+      gradient: (at: Parameters) => {
+        const first = { batch: 2, channels: 1, outChannels: 3, size: 4, kernel: 3 };
+        return convnetGradient(
+          uniform(32, 0),
+          labels,
+          [first, { ...first, channels: 3, outChannels: 4, stride: 2 }],
+          at,
+        );
+      },
+    },
+  ])("$name: gradients are the slopes of the loss", ({ sizes, gradient }) => {
+    const { gradients } = gradient(draw(sizes));
+    expect(Object.keys(gradients).sort()).toEqual(Object.keys(sizes).sort());
+    for (const [name, values] of Object.entries(gradients)) {
+      for (let i = 0; i < values.length; i++) {
+        const [up, down] = [draw(sizes), draw(sizes)];
+        up[name]![i]! += 1e-5;
+        down[name]![i]! -= 1e-5;
+        expect(values[i]).toBeCloseTo((gradient(up).loss - gradient(down).loss) / 2e-5, 8);
       }
     }
   });
 
   it("takes steps of lr at first, and lowers the loss", () => {
-    const trained = layers();
-    const losses = trainReference(x, labels, trained, 20, { lr: 0.05, beta1: 0.9, beta2: 0.999, eps: 1e-8 });
+    const sizes = { weight0: 12, bias0: 4, weight1: 8, bias1: 2 };
+    const train = (at: Parameters, steps: number): Float64Array =>
+      trainReference(at, (p) => mlpGradient(uniform(6, 0), labels, p), steps, {
+        lr: 0.05,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+      });
+    const losses = train(draw(sizes), 20);
     expect(losses[19]).toBeLessThan(0.5 * losses[0]!);
-    const once = layers();
-    trainReference(x, labels, once, 1, { lr: 0.05, beta1: 0.9, beta2: 0.999, eps: 1e-8 });
-    const moved = layers()
-      .at(-1)!
-      .bias.map((value, i) => Math.abs(value - once.at(-1)!.bias[i]!));
-    for (const distance of moved) expect(distance).toBeCloseTo(0.05, 6);
+    const once = draw(sizes);
+    train(once, 1);
+    for (const [i, value] of draw(sizes).bias1!.entries()) {
+      expect(Math.abs(value - once.bias1![i]!)).toBeCloseTo(0.05, 6);
+    }
   });
 });

@@ -68,7 +68,8 @@ export function drawInputs(): Feeds["inputs"] {
 export function drawLayerInputs(): Feeds["inputs"] {
   const turned = Object.entries(drawInputs()).map(([name, { shape, data }]) => {
     const [inputs, outputs] = shape as [number, number];
-    if (shape.length !== 2 || !name.endsWith(".weight") || name === "proj.weight") return [name, { shape, data }] as const;
+    if (shape.length !== 2 || !name.endsWith(".weight") || name === "proj.weight")
+      return [name, { shape, data }] as const;
     return [name, { shape: [outputs, inputs], data: Float32Array.from(transpose(data, 1, inputs, outputs)) }] as const;
   });
   return Object.fromEntries(turned);

@@ -140,7 +140,8 @@ function ort(api: Ort): Promise<Task> {
       node("LayerNormalization", [x, `${name}.weight`, `${name}.bias`], {
         attributes: { axis: -1, epsilon: { float: 1e-5 } },
       }),
-    first: (x) => node("Gather", [x, node("Constant", [], { attributes: { value_int: 0 } })], { attributes: { axis: 1 } }),
+    first: (x) =>
+      node("Gather", [x, node("Constant", [], { attributes: { value_int: 0 } })], { attributes: { axis: 1 } }),
     attention: (x, name) =>
       node("Attention", [x, `${name}.in_proj.weight`, `${name}.in_proj.bias`], {
         domain: "com.microsoft",
@@ -157,7 +158,12 @@ function ort(api: Ort): Promise<Task> {
     },
   };
   node("Identity", [visionTower(layers, "image")], { outputs: ["output"] });
-  return operationOfOrt(api, feeds(inputs), nodes, Object.keys(inputs).filter((name) => name !== "image"));
+  return operationOfOrt(
+    api,
+    feeds(inputs),
+    nodes,
+    Object.keys(inputs).filter((name) => name !== "image"),
+  );
 }
 
 function torch(torch: Torch): Promise<Task> {

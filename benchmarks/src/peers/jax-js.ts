@@ -37,6 +37,7 @@ export interface Jax {
     zeros(shape: Shape): JaxArray;
     matmul(a: JaxArray, b: JaxArray): JaxArray;
     sum(x: JaxArray): JaxArray;
+    mean(x: JaxArray, axis: readonly number[]): JaxArray;
     concatenate(arrays: readonly JaxArray[], axis: number): JaxArray;
     sqrt(x: JaxArray): JaxArray;
   };
@@ -47,7 +48,15 @@ export interface Jax {
     gelu(x: JaxArray, options: { readonly approximate: boolean }): JaxArray;
     relu(x: JaxArray): JaxArray;
   };
-  readonly lax: { conv(x: JaxArray, weight: JaxArray, strides: readonly number[], padding: string): JaxArray };
+  readonly lax: {
+    conv(x: JaxArray, weight: JaxArray, strides: readonly number[], padding: string): JaxArray;
+    convWithGeneralPadding(
+      x: JaxArray,
+      weight: JaxArray,
+      strides: readonly number[],
+      padding: readonly (readonly [number, number])[],
+    ): JaxArray;
+  };
 }
 
 /** Opens jax-js on WebGPU (unsupported in Node by its makers, but it runs with a `navigator`) or on WASM. */

@@ -30,7 +30,7 @@ export interface Tf {
   readonly fused: {
     matMul(options: { readonly a: TfTensor; readonly b: TfTensor; readonly bias?: TfTensor }): TfTensor;
   };
-  conv2d(x: TfTensor, filter: TfTensor, strides: number, padding: "same"): TfTensor;
+  conv2d(x: TfTensor, filter: TfTensor, strides: number, padding: "same" | number): TfTensor;
   conv2dTranspose(x: TfTensor, filter: TfTensor, outputShape: Shape, strides: number, padding: "same"): TfTensor;
   engine(): {
     runKernel(
@@ -47,7 +47,7 @@ export interface Tf {
   relu(x: TfTensor): TfTensor;
   neg(x: TfTensor): TfTensor;
   sum(x: TfTensor, axis?: number): TfTensor;
-  mean(x: TfTensor): TfTensor;
+  mean(x: TfTensor, axis?: readonly number[]): TfTensor;
   readonly train: {
     adam(lr: number, beta1: number, beta2: number, epsilon: number): TfOptimizer;
   };
