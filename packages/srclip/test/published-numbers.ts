@@ -1,8 +1,10 @@
 /**
  * The inputs and weights for which the specification states results of the reference, as formulas.
  */
+import { clipConfig } from "@deplsr/clip";
 import { loadTensors, type Module } from "@deplsr/nn";
 import type { Device, Tensor } from "@deplsr/tensor";
+import { type SrCLIPV2Config, srclipConfig } from "../src/srclip-config.ts";
 
 /** Weights from a linear congruential generator, one sequence for each parameter in the order of `parameters()`. */
 export function fill(module: Module): void {
@@ -66,4 +68,22 @@ export async function digest(x: Tensor): Promise<Digest> {
     squares += value * value;
   }
   return { sum, magnitude, norm: Math.sqrt(squares), first: [...values.slice(0, 4)], last: values.at(-1) ?? 0 };
+}
+
+/** The small SrCLIPV2 of the specification's list of checks, G3 and G4. */
+export const TINY: SrCLIPV2Config = srclipConfig(
+  clipConfig({
+    embedDim: 16,
+    vision: { imageSize: 32, patchSize: 8, width: 32, layers: 3, headWidth: 16 },
+    text: { contextLength: 16, vocabSize: 100, width: 24, heads: 2, layers: 2 },
+  }),
+  { loss: "clip" },
+);
+
+/** Token ids of text b: 98, then (7b + 3i) % 90 + 1, then 99 at 5 + 2b, zeros to 16. */
+export function textIds(b: number): number[] {
+  const end = 5 + 2 * b;
+  return Array.from({ length: 16 }, (_, i) =>
+    i === 0 ? 98 : i < end ? ((7 * b + 3 * i) % 90) + 1 : i === end ? 99 : 0,
+  );
 }

@@ -1,48 +1,28 @@
-import { clipConfig, LOGIT_SCALE_START } from "@deplsr/clip";
+import { LOGIT_SCALE_START } from "@deplsr/clip";
 import { Adam, cosineSchedule, type Module } from "@deplsr/nn";
 import { assign, backward, detach, noGrad, Rng, scope, type Tensor } from "@deplsr/tensor";
 import { testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
-  countFinetuneCLIPParameters,
   countSrCLIPParameters,
-  FinetuneCLIP,
   loadSrCLIP,
   parameterGroups,
   runAdaptor,
   SrCLIP,
   SrCLIPV2,
-  srclipConfig,
   srclipLoss,
   srclipPreset,
   withVisualAlias,
 } from "../src/index.ts";
-import { digest, fill, waves } from "./published-numbers.ts";
+import { digest, fill, TINY, textIds, waves } from "./published-numbers.ts";
 
 const device = await testDevice();
 const init = { device, rng: new Rng(1) };
 
-/** The model of checks G3 and G4. */
-const TINY = srclipConfig(
-  clipConfig({
-    embedDim: 16,
-    vision: { imageSize: 32, patchSize: 8, width: 32, layers: 3, headWidth: 16 },
-    text: { contextLength: 16, vocabSize: 100, width: 24, heads: 2, layers: 2 },
-  }),
-  { loss: "clip" },
-);
 const image = waves(device, [3, 3, 32, 32]);
 
-/** Token ids of text b: 98, then (7b + 3i) % 90 + 1, then 99 at 5 + 2b, zeros to 16. */
-function tokens(b: number): number[] {
-  const end = 5 + 2 * b;
-  return Array.from({ length: 16 }, (_, i) =>
-    i === 0 ? 98 : i < end ? ((7 * b + 3 * i) % 90) + 1 : i === end ? 99 : 0,
-  );
-}
-
 /** Row r of item b is text (b + r) % 3. */
-const ids = Int32Array.from([0, 1, 2].flatMap((b) => [0, 1, 2, 3, 4, 5, 6].flatMap((r) => tokens((b + r) % 3))));
+const ids = Int32Array.from([0, 1, 2].flatMap((b) => [0, 1, 2, 3, 4, 5, 6].flatMap((r) => textIds((b + r) % 3))));
 
 function filled(): SrCLIPV2 {
   const model = new SrCLIPV2(TINY, init);
@@ -190,7 +170,7 @@ describe("SrCLIPV2", () => {
 describe("SrCLIP", () => {
   it("compares content and degradation, with weights of 1", async () => {
     const model = new SrCLIP(TINY, init);
-    const two = Int32Array.from([0, 1, 2].flatMap((b) => [...tokens(b), ...tokens((b + 1) % 3)]));
+    const two = Int32Array.from([0, 1, 2].flatMap((b) => [...textIds(b), ...textIds((b + 1) % 3)]));
     const loss = srclipLoss(model.forward({ image, ids: two }), { kind: "clip" });
     expect(loss.fine).toBeNull();
     expect(await loss.total.item()).toBeCloseTo((await loss.contrastive.item()) + (await loss.degradation.item()), 5);
@@ -267,22 +247,6 @@ describe("loadSrCLIP", () => {
     expect(loadSrCLIP(model, state, { allowMissing: true }).missing).toEqual(["out_linear.bias"]);
     model.dispose();
     saved.dispose();
-  });
-});
-
-describe("FinetuneCLIP", () => {
-  it("loads a CLIP, and reads degradations through its layers", async () => {
-    const model = new FinetuneCLIP(TINY, init);
-    const source = new SrCLIPV2(TINY, init).clip;
-    expect(model.parameterCount()).toBe(countFinetuneCLIPParameters(TINY));
-    expect(countFinetuneCLIPParameters(srclipPreset("ViT-B-32"))).toBe(165_181_697);
-    const report = model.loadStateDict(source.stateDict(), { allowMissing: true });
-    expect(report.missing.every((name) => /^(fine\d?|out)_linear\./.test(name))).toBe(true);
-    expect(report.missing.length).toBe(10);
-    const features = model.encodeImage(image, { control: true, normalize: true });
-    expect(features.fine!.shape).toEqual([3, 5, 16]);
-    expect(await model.encodeImage(image).content.data()).toEqual(await source.encodeImage(image).data());
-    model.dispose();
   });
 });
 
