@@ -187,22 +187,22 @@ export interface CountDistinctCall {
   readonly out: View;
 }
 
-/** One Adam or AdamW step in place; all dense f32 of one size. */
+/**
+ * One step of Adam in place; all dense f32 of one size: m ← β₁m + rest₁g, v ← β₂v + rest₂g², p ← p − shrink·p −
+ * stepSize·m / (√v / rootCorrection + eps), where g is the gradient plus decay·p.
+ */
 export interface AdamCall {
   readonly param: View;
   readonly grad: View;
   readonly expAvg: View;
   readonly expAvgSq: View;
-  readonly lr: number;
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly eps: number;
-  readonly weightDecay: number;
-  /** AdamW: the decay shrinks the parameter directly instead of joining the gradient. */
-  readonly decoupled: boolean;
-  /** Counts from 1. */
-  readonly step: number;
+  readonly numbers: AdamNumbers;
 }
+
+/** The numbers of a step of Adam, rounded to f32 once. */
+export type AdamNumbers = Readonly<
+  Record<"beta1" | "beta2" | "rest1" | "rest2" | "eps" | "decay" | "shrink" | "stepSize" | "rootCorrection", number>
+>;
 
 /**
  * `out = softmax(q·kᵀ·scale + Σ biases)·v`, without storing the scores; a backend may leave it out. A batch has one linear index:

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Context } from "../commands/command.ts";
-import type { TrainFlags } from "../commands/train-srclip.ts";
+import type { TrainFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { srRun } from "../config/sr.ts";
 import { withDevice } from "../device.ts";

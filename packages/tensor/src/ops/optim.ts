@@ -1,3 +1,4 @@
+import type { AdamNumbers } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { sameShape } from "../shape.ts";
 import { deviceOf, type Tensor } from "../tensor.ts";
@@ -47,6 +48,22 @@ export function adamStep({ param, grad, expAvg, expAvgSq, ...settings }: AdamSte
     param: param.writable("adamStep"),
     expAvg: expAvg.writable("adamStep"),
     expAvgSq: expAvgSq.writable("adamStep"),
-    ...settings,
+    numbers: adamNumbers(settings),
   });
+}
+
+/** What depends on the step is folded into the step's size here, in f64. */
+function adamNumbers(settings: Omit<AdamStep, "param" | "grad" | "expAvg" | "expAvgSq">): AdamNumbers {
+  const { lr, beta1, beta2, eps, weightDecay, decoupled, step } = settings;
+  return {
+    beta1,
+    beta2,
+    rest1: 1 - beta1,
+    rest2: 1 - beta2,
+    eps,
+    decay: decoupled ? 0 : weightDecay,
+    shrink: decoupled ? lr * weightDecay : 0,
+    stepSize: lr / (1 - beta1 ** step),
+    rootCorrection: Math.sqrt(1 - beta2 ** step),
+  };
 }

@@ -6,11 +6,7 @@ import { f32x4, type I32 } from "../wasm/values.ts";
 
 const BLOCK = 4096;
 
-/**
- * A unit updates a block of values: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², p ← p − shrink·p −
- * stepSize·m / (√v / rootCorrection + eps). Kingma & Ba 2015, algorithm 1, with the bias corrections folded into `stepSize` and
- * `rootCorrection`; Loshchilov & Hutter 2019 for the decoupled decay, which is `shrink`.
- */
+/** A unit updates a block of values. Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019 for the decoupled decay, `shrink`. */
 const adamKernel = kernel(
   "adam",
   {
@@ -61,9 +57,8 @@ const adamKernel = kernel(
   },
 );
 
-/** One Adam or AdamW step in place. What depends on the step count is computed here, in f64. */
-export function adam(cpu: CpuEngine, call: AdamCall): void {
-  const { param, grad, expAvg, expAvgSq, lr, beta1, beta2, eps, weightDecay, decoupled, step } = call;
+/** One step in place. */
+export function adam(cpu: CpuEngine, { param, grad, expAvg, expAvgSq, numbers }: AdamCall): void {
   const count = numel(param.layout.shape);
   const args = {
     param: cpu.address(param),
@@ -71,15 +66,7 @@ export function adam(cpu: CpuEngine, call: AdamCall): void {
     expAvg: cpu.address(expAvg),
     expAvgSq: cpu.address(expAvgSq),
     count,
-    beta1,
-    beta2,
-    rest1: 1 - beta1,
-    rest2: 1 - beta2,
-    eps,
-    decay: decoupled ? 0 : weightDecay,
-    shrink: decoupled ? lr * weightDecay : 0,
-    stepSize: lr / (1 - beta1 ** step),
-    rootCorrection: Math.sqrt(1 - beta2 ** step),
+    ...numbers,
   };
   cpu.launch(adamKernel, args, Math.ceil(count / BLOCK), Math.min(count, BLOCK));
 }

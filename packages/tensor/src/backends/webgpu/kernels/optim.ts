@@ -7,9 +7,8 @@ import { elementType, gridStride } from "./wgsl.ts";
 const WG = 64;
 
 /**
- * One thread updates one value (or four) at a time: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², p ← p − shrink·p −
- * stepSize·m / (√v / rootCorrection + eps). Kingma & Ba 2015, algorithm 1, with the bias corrections folded into `stepSize`
- * and `rootCorrection`; Loshchilov & Hutter 2019 for the decoupled decay, which is `shrink`.
+ * One thread updates one value (or four) at a time. Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019 for the decoupled decay,
+ * `shrink`.
  */
 const adamKernel = kernel("adam", ({ wide }: { wide: boolean }) => {
   const F = elementType("f32", wide ? 4 : 1);
@@ -45,9 +44,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   };
 });
 
-/** One Adam or AdamW step in place. What depends on the step count is computed here, in f64. */
-export function adam(gpu: WebGPU, call: AdamCall): void {
-  const { param, grad, expAvg, expAvgSq, lr, beta1, beta2, eps, weightDecay, decoupled, step } = call;
+/** One step in place. */
+export function adam(gpu: WebGPU, { param, grad, expAvg, expAvgSq, numbers }: AdamCall): void {
   const size = numel(param.layout.shape);
   if (size === 0) return;
   // Whole vectors only: past the end of a parameter there may be another one.
@@ -56,18 +54,7 @@ export function adam(gpu: WebGPU, call: AdamCall): void {
   adamKernel.run(gpu, {
     template: { wide },
     operands: { param, grad, expAvg, expAvgSq },
-    uniforms: {
-      count,
-      beta1,
-      beta2,
-      rest1: 1 - beta1,
-      rest2: 1 - beta2,
-      eps,
-      decay: decoupled ? 0 : weightDecay,
-      shrink: decoupled ? lr * weightDecay : 0,
-      stepSize: lr / (1 - beta1 ** step),
-      rootCorrection: Math.sqrt(1 - beta2 ** step),
-    },
+    uniforms: { count, ...numbers },
     workgroups: gridStride(gpu, count, WG),
   });
 }

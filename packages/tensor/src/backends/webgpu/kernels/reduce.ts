@@ -15,11 +15,18 @@ interface Template {
   readonly wide: boolean;
 }
 
-const IDENTITY = {
-  sum: { f32: "0.0", i32: "0i", u32: "0u" },
-  // Infinities are not constants in WGSL; a first element stands in for them.
-  max: { f32: "first", i32: "first", u32: "first" },
-  min: { f32: "first", i32: "first", u32: "first" },
+/** Both kernels see an input as (outer, n, inner), axis n cut into parts of `length` elements. */
+const UNIFORMS = {
+  outputs: "u32",
+  inner: "u32",
+  parts: "u32",
+  n: "u32",
+  length: "u32",
+  outerStride: "u32",
+  innerStride: "u32",
+  step: "u32",
+  first: "u32",
+  zero: "u32",
 } as const;
 
 function combine({ kind, type }: Template, a: string, b: string): string {
@@ -53,18 +60,7 @@ const rowKernel = kernel("reduce-row", (t: Template, gpu) => {
   return {
     inputs: { x: vector },
     outputs: { y: t.type },
-    uniforms: {
-      outputs: "u32",
-      inner: "u32",
-      parts: "u32",
-      n: "u32",
-      length: "u32",
-      outerStride: "u32",
-      innerStride: "u32",
-      step: "u32",
-      first: "u32",
-      zero: "u32",
-    },
+    uniforms: UNIFORMS,
     workgroupSize: rowThreads(gpu),
     subgroups,
     source: `${source}
@@ -82,7 +78,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       acc = ${step};
     }
     let own = ${fold};
-    let total = ${t.type === "f32" ? join : join};
+    let total = ${join};
     if (local == 0u) { y[o] = total; }
   }
 }`,
@@ -93,22 +89,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 const columnKernel = kernel("reduce-column", (t: Template) => {
   const vector = t.wide ? elementType(t.type, 4) : t.type;
   const step = t.wide && t.type === "f32" && t.kind !== "sum" ? "pick4(acc, v)" : combine(t, "acc", "v");
-  const first = t.kind === "sum" ? `${vector}(${IDENTITY.sum[t.type]})` : "x[base + begin * u.step]";
+  const first = t.kind === "sum" ? `${vector}(0)` : "x[base + begin * u.step]";
   return {
     inputs: { x: vector },
     outputs: { y: vector },
-    uniforms: {
-      outputs: "u32",
-      inner: "u32",
-      parts: "u32",
-      n: "u32",
-      length: "u32",
-      outerStride: "u32",
-      innerStride: "u32",
-      step: "u32",
-      first: "u32",
-      zero: "u32",
-    },
+    uniforms: UNIFORMS,
     workgroupSize: 16,
     source: `${nanAware(t)}
 @compute @workgroup_size(WG)
