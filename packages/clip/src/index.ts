@@ -12,6 +12,8 @@ export type { ColorJitter } from "./color-jitter.ts";
 export * from "./config.ts";
 export * from "./detect.ts";
 export * from "./distinct.ts";
+export { fixText } from "./fix-text.ts";
+export { unescapeHtml } from "./html.ts";
 export type { PixelImage, Rectangle } from "./image.ts";
 export { clipName } from "./keys.ts";
 export * from "./load.ts";

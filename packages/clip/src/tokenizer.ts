@@ -1,6 +1,7 @@
 import type { Device, Tensor } from "@deplsr/tensor";
+import { mergePairs } from "./byte-pair.ts";
 import { cleanText } from "./clean.ts";
-import { clipVocabulary, pairKey, type Vocabulary } from "./vocabulary.ts";
+import { clipVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 /** Tokens of one text in the published CLIP models. */
 export const CONTEXT_LENGTH = 77;
@@ -8,16 +9,22 @@ export const CONTEXT_LENGTH = 77;
 const START = "<start_of_text>";
 const END = "<end_of_text>";
 
-/** The pieces that are encoded on their own: the two special tokens, English contractions, words, single digits, the rest. */
-const PIECES = /<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^ \p{L}\p{N}]+/gu;
+/**
+ * The pieces that are encoded on their own: the two special tokens, English contractions, words, single digits, the rest. The
+ * reference ignores case, where a combining iota is a letter, but not one of words: it falls through.
+ */
+// biome-ignore lint/suspicious/noMisleadingCharacterClass: the iota stands for itself
+const PIECES = /<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^ \u0345\p{L}\p{N}]+/gu;
 
-/** Encoded pieces that are remembered. */
+/** Encoded pieces that are remembered, and the length of the longest among them. */
 const CACHE_SIZE = 65_536;
+const CACHED_LENGTH = 64;
 
 /**
- * The byte-pair tokenizer of CLIP. Takes any string; lone surrogates count as U+FFFD.
+ * The byte-pair tokenizer of CLIP: text is cleaned (`cleanText`), split into pieces, and each of them encoded. Takes any string;
+ * lone surrogates count as U+FFFD.
  *
- * @see https://arxiv.org/abs/2103.00020 section 2.4, and https://arxiv.org/abs/1508.07909 for byte-pair encoding
+ * @see https://arxiv.org/abs/2103.00020 section 2.4
  */
 export class Tokenizer {
   readonly vocabulary: Vocabulary;
@@ -78,30 +85,13 @@ export class Tokenizer {
     if (piece === END) return [this.vocabulary.endOfText];
     const known = this.cache.get(piece);
     if (known) return known;
-    const ids = this.merge(piece);
+    const { byteIds, ranks } = this.vocabulary;
+    const symbols = Array.from(this.utf8.encode(piece), (byte) => byteIds[byte]!);
+    symbols.push(symbols.pop()! + 256);
+    const ids = mergePairs(symbols, ranks);
+    if (piece.length > CACHED_LENGTH) return ids;
     if (this.cache.size >= CACHE_SIZE) this.cache.clear();
     this.cache.set(piece, ids);
     return ids;
-  }
-
-  /** From single bytes on, joins all occurrences of the pair with the lowest rank until no pair is known. */
-  private merge(piece: string): number[] {
-    const { byteIds, ranks } = this.vocabulary;
-    let ids = Array.from(this.utf8.encode(piece), (byte) => byteIds[byte]!);
-    ids.push(ids.pop()! + 256);
-    for (;;) {
-      let best = Number.POSITIVE_INFINITY;
-      for (let i = 0; i + 1 < ids.length; i++) {
-        best = Math.min(best, ranks.get(pairKey(ids[i]!, ids[i + 1]!)) ?? Number.POSITIVE_INFINITY);
-      }
-      if (best === Number.POSITIVE_INFINITY) return ids;
-      const merged: number[] = [];
-      for (let i = 0; i < ids.length; i++) {
-        const joins = i + 1 < ids.length && ranks.get(pairKey(ids[i]!, ids[i + 1]!)) === best;
-        merged.push(joins ? 512 + best : ids[i]!);
-        if (joins) i++;
-      }
-      ids = merged;
-    }
   }
 }

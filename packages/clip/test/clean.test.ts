@@ -21,7 +21,11 @@ describe("cleanText", () => {
     expect(cleanText("  &amp;lt;B&amp;gt;\u00a0\t\r\n Bold\u3000 ")).toBe("<b> bold");
   });
 
+  it("repairs before anything else", () => {
+    expect(cleanText("SCHÃ–N &amp;lt; “groÃŸ”\x85")).toBe('schön < "groß"…');
+  });
+
   it("counts as white space what Python does", () => {
-    expect(cleanText("a\x1cb\x85c\u2028d\ufeffe")).toBe("a b c d\ufeffe");
+    expect(cleanText("<a&#xfeff;b\u2028c\u2003d\u205fe\u180ef")).toBe("<a\ufeffb c d e\u180ef");
   });
 });
