@@ -1,0 +1,21 @@
+/** The group `metrics_learned`: metrics that score images with a network, and what they are made of. */
+
+import type { Device } from "@deplsr/tensor";
+import { Attributes } from "./attributes.ts";
+import type { Case, Driver, Fixture } from "./fixture.ts";
+import { distsCase, lpipsCase } from "./learned/comparisons.ts";
+
+const CASES: Readonly<Record<string, (fixture: Fixture, device: Device, config: Attributes) => Case | Promise<Case>>> =
+  {
+    lpips: lpipsCase,
+    dists: distsCase,
+  };
+
+/** One case a fixture: its network is made once. */
+export const cases: Driver = async (fixture, device) => {
+  const config = new Attributes(fixture.config, "config");
+  const op = config.string("op");
+  const make = Object.hasOwn(CASES, op) ? CASES[op] : undefined;
+  if (!make) throw new Error(`config.op: "${op}" is not understood`);
+  return [await make(fixture, device, config)];
+};
