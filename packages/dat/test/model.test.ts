@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { type Mode, StateDictError } from "@deplsr/nn";
 import { backward, Device, mean, noGrad, Rng, readSafetensors, type StoredTensor, scope } from "@deplsr/tensor";
 import { afterAll, describe, expect, it } from "vitest";
-import { checkConfig, type DATConfig } from "../src/config.ts";
+import { checkConfig, DAT_LIGHT_X3, DAT_X4, type DATConfig } from "../src/config.ts";
 import { configFromReference } from "../src/keys.ts";
 import { DAT } from "../src/model.ts";
 import { windowRanges } from "../src/spatial-attention.ts";
@@ -56,6 +56,15 @@ describe("DAT", () => {
     model.dispose();
   });
 
+  it.each([
+    ["DAT x4", DAT_X4, 14_802_051],
+    ["DAT-light x3", DAT_LIGHT_X3, 561_405],
+  ] as const)("is as large as published: %s", (_, config, count) => {
+    const model = new DAT(config, init);
+    expect(model.parameterCount()).toBe(count);
+    model.dispose();
+  });
+
   it("computes the buffers that the reference stores", async () => {
     const { config, state } = golden("dat_w2x4_d4-2_ps2_1conv");
     const model = new DAT(config, init);
@@ -88,18 +97,16 @@ describe("DAT", () => {
 
   it("takes images of any size, grey ones too", async () => {
     const colour = new DAT(TINY, init);
-    const grey = new DAT({ ...TINY, inChannels: 1, imgRange: 255 }, init);
+    const grey = new DAT({ ...TINY, inChannels: 1, imgRange: 255, upsampler: "pixelshuffle", upscale: 3 }, init);
     for (const [h, w] of [
       [1, 1],
       [4, 8],
       [5, 13],
     ] as const) {
-      for (const [model, channels] of [
-        [colour, 3],
-        [grey, 1],
-      ] as const) {
+      for (const model of [colour, grey]) {
+        const { inChannels: channels, upscale: s } = model.config;
         const out = scope(() => noGrad(() => model.forward(device.full([2, channels, h, w], 0.5))));
-        expect(out.shape).toEqual([2, channels, 2 * h, 2 * w]);
+        expect(out.shape).toEqual([2, channels, s * h, s * w]);
         expect((await out.data()).every(Number.isFinite)).toBe(true);
         out.dispose();
       }
