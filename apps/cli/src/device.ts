@@ -23,7 +23,8 @@ export async function withDevice<T>(
   }
 }
 
-async function openDevice({ backend, adapter }: DeviceFlags): Promise<Device> {
+/** Opens that device. @throws UserError with instructions when there is none */
+export async function openDevice({ backend, adapter }: DeviceFlags): Promise<Device> {
   try {
     return await Device.request({ ...(backend ? { backend } : {}), ...(adapter ? { adapter } : {}) });
   } catch (error) {

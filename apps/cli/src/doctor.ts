@@ -1,112 +1,138 @@
 import { arch, cpus, platform, totalmem } from "node:os";
-import { type Device, type ListedAdapter, listAdapters, matmul, Rng, rand, scope } from "@deplsr/tensor";
+import { type BackendInfo, Device, type ListedAdapter, listAdapters } from "@deplsr/tensor";
 import type { Context, DeviceFlags } from "./commands/command.ts";
-import { withDevice } from "./device.ts";
-import { oneLine } from "./errors.ts";
+import { openDevice } from "./device.ts";
+import { type Benchmark, benchmark } from "./doctor-benchmark.ts";
+import { oneLine, UserError } from "./errors.ts";
+import type { Output } from "./output.ts";
+
+type BackendName = "webgpu" | "cpu";
+
+/** A backend that was tried, or why it could not be. */
+type Examined = { readonly info: BackendInfo; readonly benchmark: Benchmark } | { readonly problem: string };
 
 /** Does what `deplsr doctor` asks for. */
-export async function runDoctor(flags: DeviceFlags, context: Context): Promise<void> {
-  const { output } = context;
-  const adapters = await listAdapters();
+export async function runDoctor(flags: DeviceFlags, { output }: Context): Promise<void> {
+  const cores = cpus().length;
+  const machine = { node: process.versions.node, platform: `${platform()} ${arch()}`, cores, memoryBytes: totalmem() };
   output.line(
-    `deplsr on Node ${process.versions.node}, ${platform()} ${arch()}, ${cpus().length} processor cores, ${gibibytes(totalmem())} memory`,
+    `deplsr on Node ${machine.node}, ${machine.platform}, ${cores} processor cores, ${binary(totalmem())} memory`,
   );
-  for (const adapter of adapters) output.line(`  ${adapterLine(adapter)}`);
-  const advice = adviceFor(adapters);
-  const tested = await withDevice(flags, context, async (device) => {
-    const { info } = device;
-    output.line(`  features: ${info.features.join(", ") || "none"}`);
-    for (const [name, value] of Object.entries(info.limits)) output.line(`  ${name}: ${limitText(name, value)}`);
-    const test = await selfTest(device);
-    output.line(
-      `self test: ${test.passed ? "passed" : "FAILED"}; matmul ${SIDE}^3 in ${test.milliseconds.toFixed(1)} ms (${test.gigaflops.toFixed(1)} GFLOP/s), largest error ${test.largestError.toExponential(1)}`,
-    );
-    return { info, test };
-  });
+  const adapters = await listAdapters();
+  output.line("adapters of WebGPU:");
+  for (const { kind, name, available, detail } of adapters) {
+    show(output, `  ${kind.padEnd(11)}`, available ? [name] : detail.split("\n"));
+  }
+  const backends: Partial<Record<BackendName, Examined>> = {};
+  for (const name of ["webgpu", "cpu"] as const) {
+    if (flags.backend === (name === "cpu" ? "webgpu" : "cpu")) continue;
+    const examined = await examine(name, flags.adapter);
+    show(output, name === "cpu" ? "CPU   " : "WebGPU", describe(examined));
+    backends[name] = examined;
+  }
+  const device = await openDevice(flags);
+  const { backend, adapter, kind, reason } = device.info;
+  device.destroy();
+  output.line(`${asked(flags)} takes ${backend === "cpu" ? "the CPU" : adapter}: ${reason}`);
+  const advice = adviceFor(adapters, backends, backend, cores);
   for (const line of advice) output.line(`for more speed: ${line}`);
-  if (!tested.test.passed)
-    throw new Error(
-      `doctor: ${tested.info.adapter} computes wrong numbers: update its driver or choose another --adapter`,
+  for (const examined of Object.values(backends)) {
+    if ("problem" in examined || examined.benchmark.passed) continue;
+    throw new UserError(
+      `doctor: ${examined.info.adapter} computes wrong numbers: update its driver or choose another --adapter or --backend`,
     );
-  output.result({
-    node: process.versions.node,
-    platform: `${platform()} ${arch()}`,
-    adapters,
-    chosen: tested.info,
-    selfTest: tested.test,
-    advice,
+  }
+  output.result({ ...machine, adapters, backends, chosen: { backend, adapter, kind, reason }, advice });
+}
+
+/** Lines beside a heading, below each other. */
+function show(output: Output, heading: string, lines: readonly string[]): void {
+  lines.forEach((line, i) => {
+    output.line(`${i === 0 ? heading : " ".repeat(heading.length)}  ${line}`);
   });
 }
 
-/** Side of the matrices of the self test. */
-const SIDE = 512;
-/** Elements of the product that are compared with sums in double precision. */
-const CHECKED = 200;
-/** The largest sum of SIDE rounded products that is still right: about SIDE/2 roundings of 6e-8 each, on sums of about SIDE/4. */
-const TOLERANCE = 1e-3;
-
-interface SelfTest {
-  readonly passed: boolean;
-  readonly milliseconds: number;
-  readonly gigaflops: number;
-  readonly largestError: number;
-}
-
-/** A matrix product that is checked on some elements, and timed for about a second. */
-async function selfTest(device: Device): Promise<SelfTest> {
-  const rng = new Rng(1);
-  using a = rand(device, [SIDE, SIDE], rng);
-  using b = rand(device, [SIDE, SIDE], rng);
-  const [left, right] = [await a.data(), await b.data()];
-  using product = matmul(a, b);
-  const found = await product.data();
-  let largestError = 0;
-  for (let i = 0; i < CHECKED; i++) {
-    const at = rng.integer(SIDE * SIDE);
-    const [row, column] = [Math.floor(at / SIDE), at % SIDE];
-    let expected = 0;
-    for (let k = 0; k < SIDE; k++) expected += left[row * SIDE + k]! * right[k * SIDE + column]!;
-    // A product that is not a number must not pass for a small error.
-    const error = Math.abs(found[at]! - expected);
-    largestError = error >= 0 ? Math.max(largestError, error) : Number.POSITIVE_INFINITY;
+/** Opens a backend by itself and measures it. */
+async function examine(backend: BackendName, adapter: DeviceFlags["adapter"]): Promise<Examined> {
+  let device: Device;
+  try {
+    device = await Device.request({ backend, ...(adapter && backend === "webgpu" && { adapter }) });
+  } catch (error) {
+    return { problem: oneLine(error) };
   }
-  const times: number[] = [];
-  const started = performance.now();
-  while (times.length < 3 || (performance.now() - started < 1000 && times.length < 50)) {
-    const before = performance.now();
-    scope(() => void matmul(a, b));
-    await device.sync();
-    times.push(performance.now() - before);
+  try {
+    return { info: device.info, benchmark: await benchmark(device) };
+  } finally {
+    device.destroy();
   }
-  const milliseconds = times.sort((x, y) => x - y)[Math.floor(times.length / 2)]!;
-  return {
-    passed: largestError < TOLERANCE,
-    milliseconds,
-    gigaflops: (2 * SIDE ** 3) / milliseconds / 1e6,
-    largestError,
-  };
 }
 
-function adapterLine({ kind, name, available, detail }: ListedAdapter): string {
-  return available ? `${kind}: ${name}` : `${kind}: not here; ${oneLine(detail)}`;
+function describe(examined: Examined): string[] {
+  if ("problem" in examined) return [`not here: ${examined.problem}`];
+  const { info } = examined;
+  const { passed, largestError, side, milliseconds, gigaflops } = examined.benchmark;
+  const verdict = `${passed ? "right" : "WRONG"}, largest error ${largestError.toExponential(1)}`;
+  return [
+    info.adapter.replace(/^CPU, /, ""),
+    `${gigaflops.toFixed(1)} GFLOP/s: matmul ${side}^3 in ${milliseconds.toFixed(1)} ms (${verdict})`,
+    limitsOf(info),
+  ];
 }
 
-function adviceFor(adapters: readonly ListedAdapter[]): string[] {
+/** The limits that models run into. */
+function limitsOf({ backend, limits, features, maxTensorBytes }: BackendInfo): string {
+  if (backend === "cpu") return `${binary(limits.memoryBytes ?? 0)} for all tensors together`;
+  const { maxComputeWorkgroupStorageSize = 0, maxComputeInvocationsPerWorkgroup = 0, subgroupSize = 0 } = limits;
+  return [
+    `tensors of up to ${binary(maxTensorBytes)}`,
+    `workgroups of ${maxComputeInvocationsPerWorkgroup} with ${binary(maxComputeWorkgroupStorageSize)}`,
+    subgroupSize > 0 ? `subgroups of ${subgroupSize}` : "no subgroups of one size",
+    features.includes("shader-f16") ? "f16" : "no f16",
+  ].join(", ");
+}
+
+/** What the choice follows from, in the words of the command line. */
+function asked({ backend, adapter }: DeviceFlags): string {
+  const named = [
+    ["--backend", backend],
+    ["--adapter", adapter],
+    ["DEPLSR_BACKEND", process.env.DEPLSR_BACKEND],
+    ["DEPLSR_ADAPTER", process.env.DEPLSR_ADAPTER],
+  ].find(([, value]) => value);
+  return named ? named.join(" ") : "auto";
+}
+
+function adviceFor(
+  adapters: readonly ListedAdapter[],
+  { webgpu, cpu }: Readonly<Partial<Record<BackendName, Examined>>>,
+  chosen: string,
+  cores: number,
+): string[] {
   const has = (kind: string): boolean => adapters.some((adapter) => adapter.kind === kind && adapter.available);
-  if (has("hardware")) return [];
-  const advice = ["a GPU with a Vulkan, Metal or Direct3D 12 driver is far faster than what is here"];
-  if (!has("system") && platform() === "linux") {
-    advice.push(
-      "without a GPU, lavapipe is a few times faster than SwiftShader: apt-get install mesa-vulkan-drivers libvulkan1 (Mesa 24 or newer)",
-    );
+  const advice: string[] = [];
+  if (!has("hardware")) {
+    advice.push("a GPU with a Vulkan, Metal or Direct3D 12 driver is far faster than what is here");
+    if (!has("system") && platform() === "linux") {
+      advice.push(
+        "without a GPU, WebGPU is a few times faster with lavapipe: apt-get install mesa-vulkan-drivers libvulkan1 (Mesa 24 or newer)",
+      );
+    }
+  }
+  if (cpu && "info" in cpu) {
+    const { threads = 1 } = cpu.info.limits;
+    if (threads < cores) advice.push(`the CPU backend runs on ${threads} of ${cores} cores: unset DEPLSR_THREADS`);
+    if (!cpu.info.features.includes("relaxed-simd")) {
+      advice.push("the CPU backend multiplies faster with relaxed SIMD: Node 22 or later has it");
+    }
+    if (webgpu && "info" in webgpu) {
+      const faster = cpu.benchmark.gigaflops > webgpu.benchmark.gigaflops ? "cpu" : "webgpu";
+      if (faster !== chosen) advice.push(`--backend ${faster} multiplied faster here`);
+    }
   }
   return advice;
 }
 
-function limitText(name: string, value: unknown): string {
-  return typeof value === "number" && name.endsWith("Bytes") ? gibibytes(value) : String(value);
-}
-
-function gibibytes(bytes: number): string {
-  return bytes >= 2 ** 29 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+function binary(bytes: number): string {
+  const [unit, size] = bytes >= 2 ** 29 ? ["GiB", 2 ** 30] : bytes >= 2 ** 19 ? ["MiB", 2 ** 20] : ["KiB", 2 ** 10];
+  return `${Number((bytes / Number(size)).toFixed(1))} ${unit}`;
 }

@@ -87,19 +87,35 @@ describe("deplsr", () => {
     }
   });
 
-  test("doctor --json tells adapters, the chosen one and a passed self test", async () => {
+  test("doctor measures both backends and tells which one is taken", async () => {
     const { code, stdout, stderr } = await deplsr(["doctor", "--json"], temporaryFolder());
-    expect(stderr).toContain("self test: passed");
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({
+    expect(stderr).toMatch(
+      /^WebGPU {2}.+\n {8}[\d.]+ GFLOP\/s: matmul \d+\^3 in [\d.]+ ms \(right, .*\n {8}tensors of up to /m,
+    );
+    expect(stderr).toMatch(
+      /^CPU {5}WASM SIMD.* threads?\n {8}[\d.]+ GFLOP\/s: .* \(right, .*\n {8}4 GiB for all tensors/m,
+    );
+    const benchmark = { passed: true, milliseconds: expect.any(Number), gigaflops: expect.any(Number) };
+    const told = JSON.parse(stdout);
+    expect(told).toMatchObject({
       node: process.versions.node,
       adapters: expect.arrayContaining([expect.objectContaining({ kind: "swiftshader" })]),
-      chosen: {
-        backend: expect.stringMatching(/^(webgpu|cpu)$/),
-        adapter: expect.any(String),
-        reason: expect.any(String),
+      backends: {
+        webgpu: { info: { backend: "webgpu", adapter: expect.any(String) }, benchmark },
+        cpu: { info: { backend: "cpu", limits: { threads: expect.any(Number) } }, benchmark },
       },
-      selfTest: { passed: true, milliseconds: expect.any(Number), gigaflops: expect.any(Number) },
+      chosen: { backend: expect.stringMatching(/^(webgpu|cpu)$/), reason: expect.any(String) },
     });
+    expect(stderr).toContain(
+      ` takes ${told.chosen.backend === "cpu" ? "the CPU" : told.chosen.adapter}: ${told.chosen.reason}`,
+    );
+  });
+
+  test("doctor --backend measures that one only", async () => {
+    const { code, stdout, stderr } = await deplsr(["doctor", "--backend", "cpu", "--json"], temporaryFolder());
+    expect(code).toBe(0);
+    expect(stderr).toContain("--backend cpu takes the CPU: the CPU was asked for");
+    expect(Object.keys(JSON.parse(stdout).backends)).toEqual(["cpu"]);
   });
 });
