@@ -23,6 +23,20 @@ describe("compareValues", () => {
     expect(compare([1, -4, 1e-9], b, { rel: 0 }).pass).toBe(false);
   });
 
+  it("compares 64-bit integers exactly", () => {
+    const long = (...values: bigint[]): StoredTensor =>
+      readSafetensors(writeSafetensors([["x", storedEntry(BigInt64Array.from(values), [values.length])]])).tensors.get(
+        "x",
+      )!;
+    const same = (a: bigint, b: bigint): boolean =>
+      compareValues({ shape: [1], data: BigInt64Array.of(a) }, long(b), { rel: 1 }, 0).pass;
+    expect([same(2n ** 53n + 1n, 2n ** 53n + 1n), same(2n ** 53n + 1n, 2n ** 53n), same(-1n, -1n)]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+  });
+
   it("tells the largest errors", () => {
     const { absolute, relative, strain, problem } = compare([1.5, -4, 0], floats(1, -4, 0), { abs: 0.25 });
     expect([absolute, relative, strain]).toEqual([0.5, 0.125, 2]);

@@ -1,4 +1,4 @@
-import { fromHalf } from "../dtype.ts";
+import { fromHalf, toHalf } from "../dtype.ts";
 import { FileFormatError, quoted } from "./source.ts";
 
 /** The tensors of files: bytes with a dtype and a shape, and their values as the host's numbers. */
@@ -34,10 +34,14 @@ export interface StoredEntry {
 export interface StoredTensor extends StoredEntry {
   /** The values rounded to f32. */
   toFloat32(): Float32Array;
+  /** The values rounded to f16, as its bits; what is too large becomes infinite. */
+  toFloat16(): Uint16Array;
   /** The values exactly. Throws for 64-bit integers beyond 2^53. */
   toFloat64(): Float64Array;
   /** The values as 32-bit integers. Throws for floating dtypes and for values out of range. */
   toInt32(): Int32Array;
+  /** The values as 64-bit integers. Throws for floating dtypes; of U64, values from 2^63 on wrap around. */
+  toBigInt64(): BigInt64Array;
 }
 
 /** One tensor of a file that is still there. */
@@ -46,7 +50,7 @@ export interface FileTensor {
   readonly dtype: StoredDType;
   readonly shape: readonly number[];
   /** The bytes of `count` row-major elements from `first` on, little-endian. @throws FileFormatError when the file is damaged */
-  read(first: number, count: number): Promise<Uint8Array>;
+  readonly read: (first: number, count: number) => Promise<Uint8Array>;
 }
 
 /** Bytes of one element. */
@@ -115,24 +119,33 @@ export function storedTensor(
   bytes: Uint8Array,
   name: string,
 ): StoredTensor {
+  const integers = (): Exclude<NativeValues, Float64Array | Float32Array> => {
+    const values = nativeValues(dtype, bytes);
+    if (values instanceof Float64Array || values instanceof Float32Array) {
+      throw new FileFormatError(`tensor ${quoted(name)} is ${dtype}, but integers are expected`);
+    }
+    return values;
+  };
+  const toFloat32 = (): Float32Array => {
+    const values = nativeValues(dtype, bytes);
+    return values instanceof Float32Array ? values : new Float32Array(exactValues(values, name));
+  };
   return {
     dtype,
     shape,
     bytes,
-    toFloat32: () => {
-      const values = nativeValues(dtype, bytes);
-      return values instanceof Float32Array ? values : Float32Array.from(exactValues(values, name));
-    },
+    toFloat32,
+    toFloat16: () => halves(toFloat32()),
     toFloat64: () => Float64Array.from(exactValues(nativeValues(dtype, bytes), name)),
-    toInt32: () => {
-      if (isStoredFloat(dtype)) {
-        throw new FileFormatError(`tensor ${quoted(name)} is ${dtype}, but integers are expected`);
-      }
-      const values = exactValues(nativeValues(dtype, bytes), name);
-      return Int32Array.from(values, (value) => {
+    toInt32: () =>
+      Int32Array.from(exactValues(integers(), name), (value) => {
         if ((value | 0) !== value) throw new FileFormatError(`tensor ${quoted(name)} holds ${value}, beyond 32 bits`);
         return value;
-      });
+      }),
+    toBigInt64: () => {
+      const values = integers();
+      if (values instanceof BigInt64Array || values instanceof BigUint64Array) return BigInt64Array.from(values);
+      return BigInt64Array.from(values, BigInt);
     },
   };
 }
@@ -159,10 +172,13 @@ function nativeValues(dtype: StoredDType, bytes: Uint8Array): NativeValues {
     case "F32":
       return new Float32Array(buffer);
     case "F16":
-      return Float32Array.from(new Uint16Array(buffer), fromHalf);
-    case "BF16":
+      return fromHalves(new Uint16Array(buffer));
+    case "BF16": {
       // The upper half of an f32.
-      return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
+      const bits = new Uint32Array(new Uint16Array(buffer));
+      for (let i = 0; i < bits.length; i++) bits[i]! <<= 16;
+      return new Float32Array(bits.buffer);
+    }
     case "I64":
       return new BigInt64Array(buffer);
     case "U64":
@@ -182,6 +198,30 @@ function nativeValues(dtype: StoredDType, bytes: Uint8Array): NativeValues {
     case "BOOL":
       return Uint8Array.from(new Uint8Array(buffer), (value) => (value ? 1 : 0));
   }
+}
+
+let halfValues: Float32Array | undefined;
+
+/** By a table of all 65 536 values: files have hundreds of millions of them. */
+function fromHalves(bits: Uint16Array): Float32Array {
+  halfValues ??= Float32Array.from({ length: 65536 }, (_, half) => fromHalf(half));
+  const values = new Float32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) values[i] = halfValues[bits[i]!]!;
+  return values;
+}
+
+/** `toHalf` of each value, with its branch for normal numbers in the loop. */
+function halves(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const result = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) {
+    const magnitude = bits[i]! & 0x7fffffff;
+    result[i] =
+      magnitude >= 0x38800000 && magnitude < 0x477ff000
+        ? ((bits[i]! >>> 16) & 0x8000) | ((magnitude + 0xfff + ((magnitude >>> 13) & 1) - 0x38000000) >>> 13)
+        : toHalf(values[i]!);
+  }
+  return result;
 }
 
 function exactValues(values: NativeValues, name: string): ArrayLike<number> {

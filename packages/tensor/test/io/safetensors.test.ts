@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { readSafetensors, type StoredEntry, storedEntry, writeSafetensors } from "../../src/io/safetensors.ts";
+import { openSafetensors, readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
+import { bytesSource } from "../../src/io/source.ts";
+import { readTensor, type StoredEntry, storedEntry } from "../../src/io/stored.ts";
 
 /** A file from a header and a number of data bytes, without any of the writer's care. */
 function file(header: unknown, data: number | Uint8Array = 0): Uint8Array {
@@ -76,6 +78,10 @@ describe("readSafetensors", () => {
     expect(tensors.get("i64")!.shape).toEqual([]);
     expect(() => tensors.get("u32")!.toInt32()).toThrow('tensor "u32" holds 4000000000, beyond 32 bits');
     expect(() => tensors.get("f32")!.toInt32()).toThrow('tensor "f32" is F32, but integers are expected');
+    expect(tensors.get("u64")!.toBigInt64()).toEqual(BigInt64Array.of(7n));
+    expect(tensors.get("i8")!.toBigInt64()).toEqual(BigInt64Array.of(-7n));
+    expect(() => tensors.get("bf16")!.toBigInt64()).toThrow("integers are expected");
+    expect([...tensors.get("f64")!.toFloat16(), ...tensors.get("f16")!.toFloat16()]).toEqual([0x4248, 0x3e00]);
   });
 
   it("refuses 64-bit integers that a number cannot hold", () => {
@@ -105,8 +111,35 @@ describe("readSafetensors", () => {
     ["bytes after the last tensor", file({ a: tensor("U8", [2], 0, 2) }, 9), "end at byte 2 of the data"],
     ["metadata that is no text", file({ __metadata__: { a: 1 } }), '__metadata__ "a" is not a string'],
     ["metadata that is no object", file({ __metadata__: "x" }), "not an object of strings"],
-  ])("refuses %s", (_, bytes, message) => {
+  ])("refuses %s", async (_, bytes, message) => {
     expect(() => readSafetensors(bytes)).toThrow(message);
+    await expect(openSafetensors(bytesSource(bytes))).rejects.toMatchObject({
+      name: "FileFormatError",
+      message: expect.stringContaining(message),
+    });
+  });
+
+  it("reads parts of a file's tensors when they are asked for", async () => {
+    const written = writeSafetensors([
+      ["a", storedEntry(Float32Array.of(1, 2, 3, 4), [2, 2])],
+      ["b", storedEntry(BigInt64Array.of(9n), [])],
+    ]);
+    const places: number[] = [];
+    const source = bytesSource(written);
+    const watched = {
+      ...source,
+      read: (offset: number, length: number) => {
+        places.push(length);
+        return source.read(offset, length);
+      },
+    };
+    const { tensors } = await openSafetensors(watched);
+    const headerBytes = places.splice(0);
+    expect(headerBytes).toEqual([8, written.length - 8 - 24]);
+    const part = await tensors.get("a")!.read(1, 2);
+    expect([...new Float32Array(part.slice().buffer)]).toEqual([2, 3]);
+    expect((await readTensor(tensors.get("b")!)).toInt32()).toEqual(Int32Array.of(9));
+    expect(places).toEqual([8, 8]);
   });
 
   it("reads a Node Buffer, whose slices share memory", () => {

@@ -1,0 +1,152 @@
+import type { StoredDType } from "@deplsr/tensor";
+import { damaged, Global, type PickleKey, PickleObject, type PickleValue, refused } from "./pickle.ts";
+import { isSizes, TorchStorage, TorchTensor } from "./torch-tensor.ts";
+
+/** The names that a checkpoint's pickle may ask for: tensors, containers and numbers, and nothing else. */
+
+/** A storage type, which says how wide elements are. */
+class StorageType extends Global {
+  readonly dtype: StoredDType;
+
+  constructor(name: string, dtype: StoredDType) {
+    super(name);
+    this.dtype = dtype;
+  }
+}
+
+/** A module of a TorchScript archive: its attributes by name. */
+export class ScriptModule extends PickleObject {
+  readonly what = "a module";
+  attributes: ReadonlyMap<PickleKey, PickleValue> = new Map();
+
+  override build(state: PickleValue): void {
+    if (!(state instanceof Map)) throw damaged("gives a module a state that is no dictionary");
+    this.attributes = state;
+  }
+}
+
+/** NumPy's element type, as in `numpy.dtype("f8")`. */
+class NumpyType extends PickleObject {
+  readonly what = "numpy.dtype";
+  readonly name: PickleValue;
+
+  constructor(name: PickleValue) {
+    super();
+    this.name = name;
+  }
+
+  override build(state: PickleValue): void {
+    if (!Array.isArray(state) || state[1] === ">") throw damaged("holds a NumPy number with its bytes reversed");
+  }
+}
+
+/** Element types by the name of PyTorch's storages. */
+export const TORCH_STORAGES: Readonly<Record<string, StoredDType>> = {
+  DoubleStorage: "F64",
+  FloatStorage: "F32",
+  HalfStorage: "F16",
+  BFloat16Storage: "BF16",
+  LongStorage: "I64",
+  IntStorage: "I32",
+  ShortStorage: "I16",
+  CharStorage: "I8",
+  ByteStorage: "U8",
+  BoolStorage: "BOOL",
+};
+
+const tensor = (args: readonly PickleValue[]): PickleValue => new TorchTensor(args);
+/** What wraps a value and adds nothing that matters here. */
+const first = ([value = null]: readonly PickleValue[]): PickleValue => value;
+
+const NAMES = new Map<string, PickleValue>(
+  [
+    new Global("collections.OrderedDict", ([pairs]) => new Map(asPairs(pairs ?? []))),
+    new Global("torch.Size", first),
+    new Global("torch._utils._rebuild_tensor", tensor),
+    new Global("torch._utils._rebuild_tensor_v2", tensor),
+    new Global("torch._utils._rebuild_parameter", first),
+    new Global("torch._utils._rebuild_parameter_with_state", first),
+    new Global("torch._tensor._rebuild_from_type_v2", rebuildFromType),
+    new Global("torch.Tensor"),
+    new Global("torch.nn.parameter.Parameter"),
+    new Global("numpy.dtype", ([name = null]) => new NumpyType(name)),
+    new Global("numpy.core.multiarray.scalar", numpyNumber),
+    new Global("numpy._core.multiarray.scalar", numpyNumber),
+    new Global("_codecs.encode", encodeLatin1),
+    ...Object.entries(TORCH_STORAGES).flatMap(([name, dtype]) => [
+      new StorageType(`torch.${name}`, dtype),
+      new StorageType(`torch.cuda.${name}`, dtype),
+    ]),
+  ].map((global) => [global.what, global]),
+);
+
+/** What TorchScript has besides: its modules, and functions that say what is in a list. */
+const SCRIPT_LISTS = /^torch\.jit\._pickle\.(build_(int|double|bool|tensor)list|restore_type_tag)$/;
+
+/** @throws FileFormatError naming what is not allowed */
+export function torchName(name: string): PickleValue {
+  const known = NAMES.get(name);
+  if (known === undefined) throw refused(name);
+  return known;
+}
+
+/** The names of a TorchScript archive. @throws FileFormatError naming what is not allowed */
+export function scriptName(name: string): PickleValue {
+  if (name.startsWith("__torch__.")) return new Global(name, () => new ScriptModule());
+  return SCRIPT_LISTS.test(name) ? new Global(name, first) : torchName(name);
+}
+
+/** The storage of a persistent id `("storage", type, key, location, size, view)`. @throws FileFormatError for anything else */
+export function torchStorage(id: PickleValue): TorchStorage {
+  const [kind, type, key, , size, view = null] = Array.isArray(id) ? id : [];
+  if (kind !== "storage") throw damaged("refers to something else than a storage");
+  if (!(type instanceof StorageType)) throw damaged("refers to a storage without a type");
+  if ((typeof key !== "string" && typeof key !== "number") || !isSizes([size ?? null])) {
+    throw damaged("refers to a storage without a name or size");
+  }
+  const whole = new TorchStorage(String(key), type.dtype, size as number); // isSizes has seen it
+  if (view === null) return whole;
+  const [, from, length] = Array.isArray(view) ? view : [];
+  if (!isSizes([from ?? null, length ?? null])) throw damaged("refers to a part of a storage without its place");
+  const [start, count] = [from as number, length as number]; // isSizes has seen them
+  if (start + count > whole.size) throw damaged(`refers to element ${start + count} of a storage of ${whole.size}`);
+  return new TorchStorage(whole.key, whole.dtype, count, start);
+}
+
+function asPairs(value: PickleValue): [string, PickleValue][] {
+  if (!Array.isArray(value)) throw damaged("makes a dictionary of what is no list");
+  return value.map((pair) => {
+    const [key, item = null] = Array.isArray(pair) ? pair : [];
+    if (typeof key !== "string") throw damaged("makes a dictionary of what are no pairs");
+    return [key, item];
+  });
+}
+
+function rebuildFromType([rebuild, , args]: readonly PickleValue[]): PickleValue {
+  if (!(rebuild instanceof Global) || !Array.isArray(args)) throw damaged("makes a tensor of what is none");
+  return rebuild.call(args);
+}
+
+function numpyNumber([type, bytes]: readonly PickleValue[]): PickleValue {
+  if (!(type instanceof NumpyType && bytes instanceof Uint8Array))
+    throw damaged("makes a NumPy number of something else");
+  const read = typeof type.name === "string" ? NUMPY_NUMBERS[type.name] : undefined;
+  const width = Number(String(type.name).slice(1));
+  if (!read || bytes.length !== width) throw damaged(`holds a NumPy number of type ${JSON.stringify(type.name)}`);
+  return read(new DataView(bytes.buffer, bytes.byteOffset, width));
+}
+
+const NUMPY_NUMBERS: Readonly<Record<string, (view: DataView) => PickleValue>> = {
+  f8: (view) => view.getFloat64(0, true),
+  f4: (view) => view.getFloat32(0, true),
+  i8: (view) => view.getBigInt64(0, true),
+  i4: (view) => view.getInt32(0, true),
+  b1: (view) => view.getUint8(0) !== 0,
+};
+
+/** How protocol 2 writes bytes: as text whose characters are the bytes. */
+function encodeLatin1([text, encoding]: readonly PickleValue[]): PickleValue {
+  if (typeof text !== "string" || encoding !== "latin1")
+    throw damaged("makes bytes of something else than latin1 text");
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}

@@ -1,0 +1,66 @@
+import { type FileTensor, readParts, type StoredDType, storedBytes, storedSize } from "@deplsr/tensor";
+import { TORCH_STORAGES } from "./torch-names.ts";
+import { joined, type Sink, ZipWriter } from "./zip-writer.ts";
+
+/**
+ * Writes a state dict as `torch.save` does: an archive that holds an OrderedDict of tensors, read by `torch.load` from PyTorch 1.6 on.
+ * Tensors are read and written a few megabytes at a time.
+ *
+ * @throws Error when PyTorch has no such element type
+ */
+export async function writeTorchFile(tensors: ReadonlyMap<string, FileTensor>, sink: Sink): Promise<void> {
+  const archive = new ZipWriter(sink);
+  const pickle = pickled([...tensors]);
+  await archive.add("archive/data.pkl", pickle.length, [pickle]);
+  let index = 0;
+  for (const tensor of tensors.values()) {
+    const { name, dtype, shape } = tensor;
+    await archive.add(`archive/data/${index++}`, storedSize(name, dtype, shape) * storedBytes(dtype), partsOf(tensor));
+  }
+  const version = new TextEncoder().encode("3\n");
+  await archive.add("archive/version", version.length, [version]);
+  await archive.finish();
+}
+
+async function* partsOf(tensor: FileTensor): AsyncGenerator<Uint8Array> {
+  for await (const [, { bytes }] of readParts(tensor)) yield bytes;
+}
+
+/** The instructions that make the OrderedDict; `pickle.ts` has their names. Protocol 2, without a memo. */
+function pickled(tensors: readonly (readonly [string, FileTensor])[]): Uint8Array {
+  const parts = [op("\x80\x02"), op("ccollections\nOrderedDict\n)R"), op("(")];
+  for (const [index, [name, { dtype, shape }]] of tensors.entries()) {
+    const size = storedSize(name, dtype, shape);
+    const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, length) => product * length, 1));
+    parts.push(text(name), op("ctorch._utils\n_rebuild_tensor_v2\n(("));
+    parts.push(text("storage"), op(`ctorch\n${storageOf(name, dtype)}\n`), text(String(index)), text("cpu"));
+    parts.push(whole(size), op("tQ"), whole(0), tuple(shape), tuple(strides));
+    parts.push(op("\x89ccollections\nOrderedDict\n)RtR"));
+  }
+  return joined([...parts, op("u.")]);
+}
+
+function storageOf(name: string, dtype: StoredDType): string {
+  const storage = Object.entries(TORCH_STORAGES).find(([, type]) => type === dtype)?.[0];
+  if (storage === undefined)
+    throw new Error(`convert: tensor ${JSON.stringify(name)} is ${dtype}, which PyTorch lacks`);
+  return storage;
+}
+
+function op(characters: string): Uint8Array {
+  return Uint8Array.from(characters, (character) => character.charCodeAt(0));
+}
+
+function text(value: string): Uint8Array {
+  const bytes = new TextEncoder().encode(value);
+  return joined([op("X"), new Uint8Array(Uint32Array.of(bytes.length).buffer), bytes]);
+}
+
+function whole(value: number): Uint8Array {
+  if (value < 2 ** 31) return joined([op("J"), new Uint8Array(Int32Array.of(value).buffer)]);
+  return joined([op("\x8a\x08"), new Uint8Array(BigInt64Array.of(BigInt(value)).buffer)]);
+}
+
+function tuple(values: readonly number[]): Uint8Array {
+  return joined([op("("), ...values.map(whole), op("t")]);
+}
