@@ -88,7 +88,7 @@ export class Harness {
 
   /** Measures one row for these contenders. */
   async measure(job: Job, names: readonly ContenderName[]): Promise<Measured> {
-    const expected = job.row.reference();
+    const expected = await job.row.reference();
     const cells = job.cold ? await this.#cold(job.row, names, expected) : await this.#warm(job.row, names, expected);
     return { job, cells };
   }

@@ -145,17 +145,18 @@ export function softmax(x: ArrayLike<number>, cols: number): Float64Array {
   return out;
 }
 
-/** `softmax(q·kᵀ/√dim)·v` of q, k, v `(heads, tokens, dim)`. */
+/** `softmax(q·kᵀ/√dim + bias)·v` of q, k, v `(heads, tokens, dim)`; a bias of fewer heads is used again and again. */
 export function attention(
   q: ArrayLike<number>,
   k: ArrayLike<number>,
   v: ArrayLike<number>,
   { heads, tokens, dim }: Readonly<Record<"heads" | "tokens" | "dim", number>>,
+  bias: ArrayLike<number> = [0],
 ): Float64Array {
   const keys = transpose(k, heads, tokens, dim);
   const scores = matmul(q, keys, { batch: heads, rows: tokens, inner: dim, cols: tokens });
   const map = softmax(
-    scores.map((score) => score / Math.sqrt(dim)),
+    scores.map((score, i) => score / Math.sqrt(dim) + bias[i % bias.length]!),
     tokens,
   );
   return matmul(map, v, { batch: heads, rows: tokens, inner: tokens, cols: dim });

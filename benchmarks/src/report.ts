@@ -194,21 +194,28 @@ export function formatTable(
   ];
 }
 
-/** Why cells are missing or slow: a line for each reason, with the rows it is about. */
+/** Why cells are missing or slow: a line for each reason, with whom and which rows it is about. */
 function explain(rows: readonly ReportRow[]): string[] {
-  const about = new Map<string, string[]>();
-  for (const { name, cannot = {}, failures = {}, notes = {} } of rows) {
-    const lines = [
-      ...Object.entries(cannot).map(([who, why]) => `${who}: ${why}`),
-      ...Object.entries(failures).map(([who, why]) => `${who} fails: ${why}`),
-      ...Object.entries(notes).map(([who, what]) => `${who}, its quicker way: ${what}`),
-    ];
-    for (const line of lines) about.set(line, [...(about.get(line) ?? []), name]);
-  }
-  return Array.from(about, ([line, names]) => {
-    const where = names.length === rows.length && rows.length > 1 ? "every row" : names.join(", ");
-    return `${line} (${where})`;
+  const found = rows.flatMap(({ name, cannot = {}, failures = {}, notes = {} }) => [
+    ...Object.entries(cannot).map(([who, why]) => ({ name, who, what: why })),
+    ...Object.entries(failures).map(([who, why]) => ({ name, who, what: `fails: ${why}` })),
+    ...Object.entries(notes).map(([who, why]) => ({ name, who, what: `its quicker way: ${why}` })),
+  ]);
+  const reasons = group(found, ({ who, what }) => `${who} ${what}`).map((same) => ({
+    ...same[0]!,
+    where: same.length === rows.length && rows.length > 1 ? "every row" : same.map(({ name }) => name).join(", "),
+  }));
+  return group(reasons, ({ what, where }) => `${what} ${where}`).map((same) => {
+    const [{ what, where }] = same as [(typeof same)[number]];
+    return `${same.map(({ who }) => who).join(", ")}: ${what} (${where})`;
   });
+}
+
+/** Items of one key together, in the order of the first ones. */
+function group<T>(items: readonly T[], key: (item: T) => string): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
+  return [...groups.values()];
 }
 
 function formatRatio(value: number | null, wanted: number | undefined, format: (value: number) => string): string {
@@ -235,7 +242,7 @@ function formatCell(cell: Cell | undefined): string {
 /** Three digits, without an exponent. */
 function short(value: number): string {
   if (value >= 100) return value.toFixed(0);
-  return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toFixed(3);
+  return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toPrecision(3);
 }
 
 /** Lines of these columns, each as wide as its widest cell, the first to the left, numbers to the right. */

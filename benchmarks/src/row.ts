@@ -38,7 +38,7 @@ export interface Row {
   /** Bytes that a run must at least read and write, where they are what limits it. */
   readonly bytes?: number;
   /** The result of the definition, in f64. */
-  readonly reference: () => Float64Array;
+  readonly reference: () => Float64Array | Promise<Float64Array>;
   /** Largest error allowed, as a fraction of the largest number of the reference. */
   readonly tolerance: number;
   readonly target?: Target;
@@ -76,12 +76,15 @@ export interface Operation<K extends string> extends Omit<Row, "shape" | "refere
   readonly tolerance?: number;
   readonly ours: (inputs: Readonly<Record<K, Tensor>>) => Tensor;
   /** Consumes its arguments, as all functions of jax-js do. */
-  readonly jax?: Way<(jax: Jax, inputs: Readonly<Record<K, JaxArray>>) => JaxArray>;
+  readonly jax?: Way<(jax: Jax, inputs: Readonly<Record<K, JaxArray>>) => JaxArray> & {
+    /** Runs its operations one by one instead of as one compiled function. */
+    readonly eager?: boolean;
+  };
   readonly tfjs?: Way<(tf: Tf, inputs: Readonly<Record<K, TfTensor>>) => TfTensor>;
   /** Graphs from the inputs, by their names, to `output`: the first that gives the right result on this adapter is measured. Or why there is none. */
   readonly ort?: readonly OrtWay[] | string;
   /** A Python expression of the inputs, by their names; there are `torch`, `torch.nn.functional` as `F` and `attention(q, k, v, bias)`. */
-  readonly torch?: string;
+  readonly torch?: string | Way<string>;
 }
 
 /** Makes a row of an operation. */
@@ -121,7 +124,10 @@ export function operation<K extends string>(definition: Operation<K>): Row {
     tasks: {
       ours: [(api) => operationOfOurs(api, feeds(), (tensors) => ours(tensors as Record<K, Tensor>))],
       ...(jax && {
-        jax: [(api: Jax) => operationOfJax(api, feeds(jax.layouts), (x) => jax.run(api, x as Record<K, JaxArray>))],
+        jax: [
+          (api: Jax) =>
+            operationOfJax(api, feeds(jax.layouts), (x) => jax.run(api, x as Record<K, JaxArray>), jax.eager),
+        ],
       }),
       ...(tfjs && {
         tfjs: [(api: Tf) => operationOfTf(api, feeds(tfjs.layouts), (x) => tfjs.run(api, x as Record<K, TfTensor>))],
@@ -136,7 +142,14 @@ export function operation<K extends string>(definition: Operation<K>): Row {
                     operationOfOrt(api, feeds(layouts), run, constants),
               ),
       }),
-      ...(torch && { torch: [(api: Torch) => operationOfTorch(api, feeds(), torch)] }),
+      ...(torch && {
+        torch: [
+          (api: Torch) => {
+            const { run, layouts }: Way<string> = typeof torch === "string" ? { run: torch } : torch;
+            return operationOfTorch(api, feeds(layouts), run);
+          },
+        ],
+      }),
     },
   };
 }

@@ -28,14 +28,16 @@ export interface Batch {
 
 /**
  * How to fill a sample of `target` ms: with one wait at its end, or with one after each run where that is quicker (some peers slow down
- * when they run ahead). A sample is at most 1000 runs.
+ * when they run ahead). At most 1000 runs wait together.
  *
  * @param together ms of a run among several that are waited for together.
  * @param single ms of a run that is waited for alone.
  */
 export function chooseBatch(together: number, single: number, target: number): Batch {
-  const fill = (ms: number): number => Math.max(1, Math.min(1000, Math.round(target / ms)));
-  return single < 0.95 * together ? { count: 1, repeats: fill(single) } : { count: fill(together), repeats: 1 };
+  const fill = (ms: number): number => Math.max(1, Math.round(target / ms));
+  if (single < 0.95 * together) return { count: 1, repeats: fill(single) };
+  const count = Math.min(1000, fill(together));
+  return { count, repeats: fill(together * count) };
 }
 
 /** The order of a round: each starts with another contender, so that none always follows the same one. */

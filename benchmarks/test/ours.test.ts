@@ -18,7 +18,7 @@ it("runs an operation of ours as often as asked, and keeps nothing", async () =>
     ours: ({ a, b }) => matmul(a, b),
   });
   const task = (await prepareWay(row.tasks.ours, 0, { device, wait })) as Task;
-  expect(largestError(await task.result(), row.reference())).toBeLessThan(1e-6);
+  expect(largestError(await task.result(), await row.reference())).toBeLessThan(1e-6);
   const before = device.memory().liveBuffers;
   let runs = 0;
   const counting = await operationOfOurs({ device, wait }, { inputs: {}, output: [1], read: (x) => x }, () => {

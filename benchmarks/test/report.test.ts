@@ -45,6 +45,7 @@ const measured: Measured[] = [
       ["ours", times(1234.5678)],
       ["jax-js", { kind: "failed", reason: "out of luck" }],
       ["ort-webgpu", { kind: "cannot", reason: "does not train" }],
+      ["tfjs-webgpu", { kind: "cannot", reason: "does not train" }],
     ]),
   },
 ];
@@ -111,7 +112,7 @@ describe("makeReport", () => {
       ratio: null,
       native: {},
       nativeRatio: {},
-      cannot: { "ort-webgpu": "does not train" },
+      cannot: { "ort-webgpu": "does not train", "tfjs-webgpu": "does not train" },
       failures: { "jax-js": "out of luck" },
       rounds: { ours: [1235] },
       errors: { ours: 1e-7 },
@@ -158,9 +159,9 @@ describe("formatTable", () => {
       "ms                      ours    jax-js  ort-webgpu  ratio           rate  of roof",
       "product            20.0 ±50%  42.0 ±5%        30.0  1.50x  0.200 GFLOP/s      20%",
       "first step (cold)       1235     fails           -",
-      "ort-webgpu, its quicker way: wrong result, NaN (product)",
-      "ort-webgpu: does not train (first step (cold))",
-      "jax-js fails: out of luck (first step (cold))",
+      "ort-webgpu: its quicker way: wrong result, NaN (product)",
+      "ort-webgpu, tfjs-webgpu: does not train (first step (cold))",
+      "jax-js: fails: out of luck (first step (cold))",
     ]);
   });
 

@@ -24,7 +24,7 @@ it("gives the reference the same inputs as the contenders, whose axes may be in 
   });
   expect(row.shape).toBe("[2, 3] [3]");
   const [a, b] = [uniform(6, 0), uniform(3, 1)];
-  expect(Array.from(row.reference())).toEqual(Array.from(a, (value, i) => value + b[i % 3]!));
+  expect(Array.from(await row.reference())).toEqual(Array.from(a, (value, i) => value + b[i % 3]!));
 
   const session = {
     release: async () => {},

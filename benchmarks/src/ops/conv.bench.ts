@@ -26,6 +26,9 @@ const geometry = {
 /** TensorFlow.js is at its best with channels last. */
 const IMAGE_LAST = { permute: [0, 2, 3, 1] };
 const WEIGHT_LAST = { permute: [2, 3, 1, 0] };
+/** The convolution branch of a DAT block. */
+const DEPTHWISE: Convolution = { batch: 1, channels: 180, outChannels: 180, size: SIZE, kernel: 3, groups: 180 };
+const FEATURES = [1, 180, SIZE, SIZE];
 const attributes = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
 
 /** The body of a super-resolution network on a tile of 64 by 64, and what its backward pass launches. */
@@ -132,5 +135,27 @@ export default [
       },
     ],
     torch: `torch.nn.grad.conv2d_weight(x, [${WEIGHT}], dy, padding=1)`,
+  }),
+  operation({
+    name: "depthwise 3x3, 180 channels",
+    inputs: { x: FEATURES, weight: [180, 1, 3, 3] },
+    output: FEATURES,
+    bytes: 2 * 4 * 180 * SIZE ** 2,
+    reference: ({ x, weight }) => convolution(x, weight, DEPTHWISE),
+    ours: ({ x, weight }) => conv2d(x, weight, { padding: 1, groups: 180 }),
+    jax: {
+      run: ({ lax }, { x, weight }) => lax.convGeneralDilated(x, weight, [1, 1], "SAME", { featureGroupCount: 180 }),
+    },
+    tfjs: {
+      layouts: { x: IMAGE_LAST, weight: { permute: [2, 3, 0, 1] }, output: IMAGE_LAST },
+      run: (tf, { x, weight }) => tf.depthwiseConv2d(x, weight, 1, "same"),
+    },
+    ort: [
+      {
+        constants: ["weight"],
+        run: [{ op: "Conv", inputs: ["x", "weight"], outputs: ["output"], attributes: { ...attributes, group: 180 } }],
+      },
+    ],
+    torch: "F.conv2d(x, weight, padding=1, groups=180)",
   }),
 ];

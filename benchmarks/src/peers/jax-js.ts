@@ -50,6 +50,13 @@ export interface Jax {
   };
   readonly lax: {
     conv(x: JaxArray, weight: JaxArray, strides: readonly number[], padding: string): JaxArray;
+    convGeneralDilated(
+      x: JaxArray,
+      weight: JaxArray,
+      strides: readonly number[],
+      padding: string,
+      options: { readonly featureGroupCount: number },
+    ): JaxArray;
     convWithGeneralPadding(
       x: JaxArray,
       weight: JaxArray,
@@ -72,14 +79,19 @@ export async function openJax(device: "webgpu" | "wasm"): Promise<Contender> {
 /** Outputs that may wait to be computed: they are all in memory at once. */
 const MAX_WAITING = 8;
 
-/** An operation under `jit`, which fuses it; without it, chains of operations are two to three times slower. */
-export async function operationOfJax(jax: Jax, feeds: Feeds, work: (inputs: JaxTree) => JaxArray): Promise<Task> {
+/** An operation under `jit`, which fuses it; without it (`eager`), chains of operations are two to three times slower. */
+export async function operationOfJax(
+  jax: Jax,
+  feeds: Feeds,
+  work: (inputs: JaxTree) => JaxArray,
+  eager = false,
+): Promise<Task> {
   const entries = Object.entries(feeds.inputs);
   const inputs: JaxTree = Object.fromEntries(
     entries.map(([key, { data, shape }]) => [key, jax.numpy.array(data, { shape })]),
   );
   await jax.blockUntilReady(inputs);
-  const run = jax.jit(work);
+  const run = eager ? work : jax.jit(work);
   return {
     async result() {
       const output = run(jax.tree.ref(inputs));

@@ -31,6 +31,7 @@ export interface Tf {
     matMul(options: { readonly a: TfTensor; readonly b: TfTensor; readonly bias?: TfTensor }): TfTensor;
   };
   conv2d(x: TfTensor, filter: TfTensor, strides: number, padding: "same" | number): TfTensor;
+  depthwiseConv2d(x: TfTensor, filter: TfTensor, strides: number, padding: "same"): TfTensor;
   conv2dTranspose(x: TfTensor, filter: TfTensor, outputShape: Shape, strides: number, padding: "same"): TfTensor;
   engine(): {
     runKernel(
