@@ -115,7 +115,6 @@ const VIT_L: PartialCLIPConfig = {
 };
 
 export const VIT_B_32: CLIPConfig = clipConfig({ vision: { patchSize: 32 } });
-export const VIT_B_32_QUICKGELU: CLIPConfig = { ...VIT_B_32, quickGelu: true };
 export const VIT_B_16: CLIPConfig = clipConfig({});
 export const VIT_L_14: CLIPConfig = clipConfig(VIT_L);
 export const VIT_L_14_336: CLIPConfig = clipConfig({ ...VIT_L, vision: { ...VIT_L.vision, imageSize: 336 } });
@@ -125,12 +124,28 @@ export const VIT_H_14: CLIPConfig = clipConfig({
   text: { width: 1024, heads: 16, layers: 24 },
 });
 
-/** The published models by their open_clip names. */
-export const CLIP_PRESETS: ReadonlyMap<string, CLIPConfig> = new Map([
-  ["ViT-B-32", VIT_B_32],
-  ["ViT-B-32-quickgelu", VIT_B_32_QUICKGELU],
-  ["ViT-B-16", VIT_B_16],
-  ["ViT-L-14", VIT_L_14],
-  ["ViT-L-14-336", VIT_L_14_336],
-  ["ViT-H-14", VIT_H_14],
-]);
+/** The published models by their open_clip names. The weights of OpenAI and some others need the `-quickgelu` form. */
+export const CLIP_PRESETS: ReadonlyMap<string, CLIPConfig> = new Map(
+  Object.entries({
+    "ViT-B-32": VIT_B_32,
+    "ViT-B-16": VIT_B_16,
+    "ViT-L-14": VIT_L_14,
+    "ViT-L-14-336": VIT_L_14_336,
+    "ViT-H-14": VIT_H_14,
+  }).flatMap(([name, config]) => [
+    [name, config],
+    [`${name}-quickgelu`, { ...config, quickGelu: true }],
+  ]),
+);
+
+/** The names that `clipPreset` takes. */
+export function listModels(): string[] {
+  return [...CLIP_PRESETS.keys()];
+}
+
+/** The configuration of a published model by its open_clip name: `ViT-B-32` or `ViT-B/32`. @throws Error listing the known names */
+export function clipPreset(name: string): CLIPConfig {
+  const preset = CLIP_PRESETS.get(name.replaceAll("/", "-"));
+  if (!preset) throw new Error(`CLIP: there is no model ${JSON.stringify(name)}; known are ${listModels().join(", ")}`);
+  return preset;
+}

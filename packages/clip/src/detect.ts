@@ -3,11 +3,12 @@ import { type CLIPConfig, clipConfig, SIGLIP_START, type TextConfig, type Vision
 import { clipName } from "./keys.ts";
 import { clipShapes } from "./state.ts";
 
-/** Channels of a head where open_clip's image towers do not have 64, by their width: ViT-H, ViT-g, ViT-bigG. */
+/** Channels of a head where open_clip's image towers do not have 64, by their width: ViT-H, -g, -bigG, -e. */
 const HEAD_WIDTHS: ReadonlyMap<number, number> = new Map([
   [1280, 80],
   [1408, 88],
   [1664, 104],
+  [1792, 112],
 ]);
 
 /** Scalars that OpenAI's files hold beside the tensors. */
@@ -17,7 +18,7 @@ const OPENAI_MARKS = ["input_resolution", "context_length", "vocab_size"];
  * The configuration of a CLIP from the names and shapes of its tensors, under open_clip's names with or without the prefixes
  * `module.` and `text.`; null when they are not those of a CLIP with a vision transformer.
  *
- * Shapes do not tell everything. Heads have 64 channels, but 80, 88 and 104 in image towers as wide as ViT-H, ViT-g and ViT-bigG;
+ * Shapes do not tell everything. Heads have 64 channels, but more in image towers as wide as those of ViT-H and larger;
  * of a width that 64 does not divide they have the greatest common divisor, which is a guess. OpenAI's files, which
  * `input_resolution`, `context_length` and `vocab_size` give away, mean the quick GELU, all others the exact one. The start values
  * of the logits and of layer scales, which loaded weights replace, are the usual ones.
