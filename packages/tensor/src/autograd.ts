@@ -1,4 +1,5 @@
 import { describe } from "./errors.ts";
+import { scope } from "./scope.ts";
 import { sameShape } from "./shape.ts";
 import { type GradNode, Tensor } from "./tensor.ts";
 
@@ -187,16 +188,17 @@ function descending(y: Tensor): Tensor[] {
  * parameters.
  */
 export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
-  const y = noGrad(() => work(...inputs));
+  const y = scope(() => noGrad(() => work(...inputs)));
   if (!enabled) return y;
   return recordNode(y, "checkpoint", inputs, (dy, add) => {
     const again = inputs.map((input) => alias(input).setRequiresGrad(input.requiresGrad));
-    const gradients = withGrad(() => backward(work(...again), { grad: dy }));
+    const gradients = scope(() => withGrad(() => backward(work(...again), { grad: dy })));
     for (const [tensor, gradient] of gradients) {
       const at = again.indexOf(tensor);
       if (at < 0) add(tensor, gradient);
       else add(inputs[at]!, gradient);
     }
+    for (const input of again) input.dispose();
   });
 }
 

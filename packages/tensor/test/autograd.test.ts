@@ -39,6 +39,22 @@ describe("backward", () => {
   });
 });
 
+describe("checkpoint", () => {
+  it("keeps nothing but the result until the backward pass, and nothing after it", async () => {
+    const own = await T.Device.request();
+    const x = T.requireGrad(own.ones([100, 100]));
+    const w = T.requireGrad(own.ones([100, 100]));
+    const before = own.memory().liveBuffers;
+    T.scope(() => {
+      const y = T.checkpoint((input) => T.tanh(T.matmul(T.tanh(T.matmul(input, w)), w)), x);
+      expect(own.memory().liveBuffers).toBe(before + 1);
+      const gradients = T.backward(y.sum());
+      expect([...gradients.keys()]).toEqual([w, x]);
+    });
+    expect(own.memory().liveBuffers).toBe(before);
+  });
+});
+
 describe("memory", () => {
   it("frees what a scope made, keeps what it returns", async () => {
     // A device of its own: on the shared one the collector may give back other tests' tensors while this one waits.
