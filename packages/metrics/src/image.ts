@@ -1,4 +1,5 @@
 /** The images that the metrics of whole pictures take: 8 bits, RGB, on the host. */
+import { fullRangeLuma, luma } from "./color.ts";
 
 /** `data` holds `height · width · 3` bytes, row by row, red first. */
 export interface Image {
@@ -61,19 +62,4 @@ export function checkPair(metric: string, image: Image, reference: Image): void 
       `${metric}: the image is ${image.width} x ${image.height}, but its reference is ${reference.width} x ${reference.height}`,
     );
   }
-}
-
-/** Luma of an 8-bit RGB pixel, 16 … 235, not rounded (ITU-R BT.601 in studio range, as MATLAB and BasicSR compute it). White is 235. */
-export function luma(red: number, green: number, blue: number): number {
-  return (65.481 * red + 128.553 * green + 24.966 * blue) / 255 + 16;
-}
-
-/**
- * Luma in 0 … 255, rounded to an integer, ties to even (BT.601 in full range, as pyiqa computes it). The weights have three decimals, so ties
- * occur; the reference lets the last bit of its f32 arithmetic decide them, which moves scores by about 1e-7.
- */
-function fullRangeLuma(red: number, green: number, blue: number): number {
-  const value = (299 * red + 587 * green + 114 * blue) / 1000;
-  const nearest = Math.round(value);
-  return nearest - value === 0.5 && nearest % 2 === 1 ? nearest - 1 : nearest;
 }

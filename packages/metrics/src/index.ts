@@ -4,8 +4,8 @@
  * @packageDocumentation
  */
 
-export type { Channels, ComparisonOptions, Image } from "./image.ts";
-export { luma } from "./image.ts";
+export { luma, rgbToYcbcr, type Triple, ycbcrToRgb } from "./color.ts";
+export type { Channels, ComparisonOptions, Image, Plane } from "./image.ts";
 export { CNNIQA, CNNIQA_KONIQ, type CNNIQAConfig } from "./learned/cnniqa.ts";
 export { DISTS, l2Pool, type Similarities } from "./learned/dists.ts";
 export { fidNormalize, fidResize } from "./learned/fid.ts";
@@ -20,5 +20,8 @@ export { InceptionV3 } from "./learned/inception.ts";
 export { LPIPS, type LPIPSNet } from "./learned/lpips.ts";
 export { MetricNetwork } from "./learned/network.ts";
 export type { ImageMetric, LearnedMetric, Metric, MetricInfo, SetMetric, WeightFile } from "./metric.ts";
+export { fitNiqe, type NiqeModel, niqe, pristineFeatures } from "./niqe.ts";
+export { analyzeNiqe, type NiqeAnalysis, type NiqeForm, type NiqeOptions } from "./niqe-features.ts";
+export { formatNiqeModel, readNiqeModel } from "./niqe-file.ts";
 export { psnr, psnrPyiqa } from "./psnr.ts";
 export { ssim, ssimPyiqa } from "./ssim.ts";

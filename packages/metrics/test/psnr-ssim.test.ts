@@ -2,31 +2,16 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Image, luma, psnr, psnrPyiqa, ssim, ssimPyiqa } from "../src/index.ts";
 import { readPng } from "./png.ts";
-
-/** The synthetic pair of spec/checks.md: waves, 200 x 210 pixels. */
-function waves(amplitude: number, phase: number): Image {
-  const [width, height] = [210, 200];
-  const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
-    const c = i % 3;
-    const x = Math.floor(i / 3) % width;
-    const y = Math.floor(i / 3 / width);
-    const value =
-      127.5 +
-      amplitude * Math.sin(0.3 * x + 0.2 * y + c + phase) * Math.cos(0.15 * x - 0.25 * y) +
-      20 * Math.sin(0.333 * x + 0.697 * y + c);
-    return Math.min(255, Math.max(0, Math.round(value)));
-  });
-  return { width, height, data };
-}
+import { waves } from "./waves.ts";
 
 const a = waves(90, 0);
 const b = waves(85, 0.05);
-const sum = (image: Image): number => (image.data as Uint8Array).reduce((total, value) => total + value, 0);
+const sum = ({ data }: { data: Uint8Array }): number => data.reduce((total, value) => total + value, 0);
 
 describe("the synthetic pair", () => {
   it("is the one that the numbers below belong to", () => {
     expect([sum(a), sum(b)]).toEqual([16_063_685, 16_063_801]);
-    expect([...(a.data as Uint8Array).subarray(0, 3)]).toEqual([128, 220, 228]);
+    expect([...a.data.subarray(0, 3)]).toEqual([128, 220, 228]);
   });
 });
 
@@ -75,7 +60,7 @@ describe("the forms of pyiqa", () => {
   });
 
   it("do not count opposed structures", () => {
-    const inverted: Image = { ...a, data: (a.data as Uint8Array).map((value) => 255 - value) };
+    const inverted: Image = { ...a, data: a.data.map((value) => 255 - value) };
     expect(ssim(inverted, a)).toBeLessThan(0);
     expect(ssimPyiqa(inverted, a)).toBeGreaterThanOrEqual(0);
   });

@@ -1,0 +1,75 @@
+import { FileFormatError, readSafetensors } from "@deplsr/tensor";
+import { readMatFile } from "./mat-file.ts";
+import type { NiqeModel } from "./niqe.ts";
+import { NIQE_FEATURES } from "./niqe-features.ts";
+
+/** Names in the published files: of BasicSR and of the original release. */
+const MEAN = ["mu_pris_param", "mu_prisparam"];
+const COVARIANCE = ["cov_pris_param", "cov_prisparam"];
+
+/**
+ * Reads a NIQE model: what `formatNiqeModel` wrote, BasicSR's parameters as `.safetensors` or `.json`, or the original release's `.mat`
+ * (which pyiqa uses).
+ *
+ * @param name the file's, which is the label of a model that has none
+ * @throws FileFormatError in one line when the file is of another kind, damaged, or has no such numbers
+ */
+export async function readNiqeModel(bytes: Uint8Array, name: string): Promise<NiqeModel> {
+  const { arrays, label } = await readArrays(bytes);
+  const array = (names: readonly string[], size: number): ArrayLike<number> => {
+    const values = names.map((key) => arrays.get(key)).find((found) => found !== undefined);
+    const what = `NIQE parameters: "${names[0]}"`;
+    if (!values)
+      throw new FileFormatError(`${what} is missing (there are ${[...arrays.keys()].join(", ") || "no arrays"})`);
+    if (values.length !== size) throw new FileFormatError(`${what} has ${values.length} numbers instead of ${size}`);
+    if (!Array.from(values).every(Number.isFinite)) throw new FileFormatError(`${what} holds what is no number`);
+    return values;
+  };
+  return {
+    label: label ?? name,
+    mean: array(MEAN, NIQE_FEATURES),
+    covariance: array(COVARIANCE, NIQE_FEATURES ** 2),
+    ...(arrays.has("gaussian_window") && { window: array(["gaussian_window"], 49) }),
+  };
+}
+
+/** A model as the text of a JSON file, with `facts` about where it comes from. */
+export function formatNiqeModel(
+  { label, mean, covariance }: NiqeModel,
+  facts: Readonly<Record<string, unknown>> = {},
+): string {
+  const rows = Array.from({ length: NIQE_FEATURES }, (_, i) =>
+    Array.from(covariance).slice(i * NIQE_FEATURES, (i + 1) * NIQE_FEATURES),
+  );
+  return `${JSON.stringify({ label, ...facts, mu_pris_param: [Array.from(mean)], cov_pris_param: rows })}\n`;
+}
+
+interface Arrays {
+  readonly arrays: ReadonlyMap<string, ArrayLike<number>>;
+  readonly label?: string | undefined;
+}
+
+async function readArrays(bytes: Uint8Array): Promise<Arrays> {
+  const start = new TextDecoder("latin1").decode(bytes.subarray(0, 8));
+  if (start.startsWith("MATLAB")) return { arrays: await readMatFile(bytes) };
+  // The header of a safetensors file begins with its size, whose upper bytes are 0.
+  if (/^\s*\{/.test(start) && !start.includes("\0")) return readJson(bytes);
+  const { tensors, metadata } = readSafetensors(bytes);
+  return { arrays: new Map([...tensors].map(([name, tensor]) => [name, tensor.toFloat64()])), label: metadata.label };
+}
+
+function readJson(bytes: Uint8Array): Arrays {
+  let fields: Readonly<Record<string, unknown>>;
+  try {
+    fields = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new FileFormatError("NIQE parameters: this is not valid JSON: the file is cut off or damaged");
+  }
+  const arrays = new Map<string, number[]>();
+  for (const [name, value] of Object.entries(fields)) {
+    if (!Array.isArray(value)) continue;
+    const numbers: unknown[] = value.flat();
+    if (numbers.every((entry) => typeof entry === "number")) arrays.set(name, numbers);
+  }
+  return { arrays, label: typeof fields.label === "string" ? fields.label : undefined };
+}
