@@ -110,7 +110,7 @@ export class Transformer extends Module implements TokenStack {
     const { mask, afterBlock } = options;
     return this.resblocks.reduce((value, block, index) => {
       const run = (input: Tensor): Tensor => block.forward(input, mask);
-      const y = options.checkpoint ? checkpoint(run, value) : run(value);
+      const y = options.checkpoint && needsGradient(block, value) ? checkpoint(run, value) : run(value);
       return afterBlock ? afterBlock(y, index) : y;
     }, x);
   }
@@ -130,4 +130,9 @@ export class Transformer extends Module implements TokenStack {
     });
     return maps;
   }
+}
+
+/** Whether a gradient flows to the input or to any weight of a block; a checkpoint without would have nothing to compute again. */
+function needsGradient(block: Module, input: Tensor): boolean {
+  return input.requiresGrad || [...block.parameters().values()].some((weight) => weight.requiresGrad);
 }

@@ -1,5 +1,5 @@
 import { indexSelect, type Tensor } from "@deplsr/tensor";
-import type { CLIP } from "./model.ts";
+import type { CLIP, CLIPOptions } from "./model.ts";
 
 /** Rows of token ids with each different one once, as short as the longest text among them. */
 export interface DistinctTexts {
@@ -51,7 +51,7 @@ function endPosition(tokens: Int32Array): number {
  * Text features of token ids (n, contextLength) on the host, each different text encoded once: → (n, embedDim). Equal to
  * encoding every row, in values and gradients.
  */
-export function encodeDistinct(model: CLIP, ids: Int32Array, options: { readonly normalize?: boolean } = {}): Tensor {
+export function encodeDistinct(model: CLIP, ids: Int32Array, options: CLIPOptions = {}): Tensor {
   const { device } = model.logitScale;
   const distinct = distinctTexts(ids, model.config.text.contextLength);
   const rows = device.tensor(distinct.ids, [distinct.rows, distinct.length], { dtype: "i32" });

@@ -14,12 +14,19 @@ import {
 } from "@deplsr/tensor";
 import type { CLIPConfig } from "./config.ts";
 import { CLIP_NAMES } from "./keys.ts";
+import { imageGroups, lockTower, textGroups } from "./lock.ts";
 import { TextTransformer } from "./text.ts";
 import { VisionTransformer } from "./vision.ts";
 
 /** How features are returned: as they are, or of length 1. */
 export interface EncodeOptions {
   readonly normalize?: boolean;
+}
+
+/** How a CLIP encodes. */
+export interface CLIPOptions extends EncodeOptions {
+  /** Recompute each block in the backward pass instead of storing its activations: less memory for more time. */
+  readonly checkpoint?: boolean;
 }
 
 /** Largest value of the logarithm of the logit scale; the smallest is 0. */
@@ -58,22 +65,37 @@ export class CLIP extends Module {
   }
 
   /** Images `(b, 3, s, s)`, normalised by CLIP's mean and deviation, to features `(b, embedDim)`. */
-  encodeImage(image: Tensor, options: EncodeOptions = {}): Tensor {
-    return normalizeIf(options.normalize, this.visual.forward(image));
+  encodeImage(image: Tensor, { normalize = false, checkpoint = false }: CLIPOptions = {}): Tensor {
+    return normalizeIf(normalize, this.visual.forward(image, { checkpoint }));
   }
 
   /** Token ids `(b, n) i32` to features `(b, embedDim)`. */
-  encodeText(ids: Tensor, options: EncodeOptions = {}): Tensor {
-    return normalizeIf(options.normalize, this.text.forward(ids));
+  encodeText(ids: Tensor, { normalize = false, checkpoint = false }: CLIPOptions = {}): Tensor {
+    return normalizeIf(normalize, this.text.forward(ids, { checkpoint }));
   }
 
-  forward(image: Tensor, ids: Tensor): CLIPOutput {
+  forward(image: Tensor, ids: Tensor, options: Omit<CLIPOptions, "normalize"> = {}): CLIPOutput {
     return {
-      imageFeatures: this.encodeImage(image, { normalize: true }),
-      textFeatures: this.encodeText(ids, { normalize: true }),
+      imageFeatures: this.encodeImage(image, { ...options, normalize: true }),
+      textFeatures: this.encodeText(ids, { ...options, normalize: true }),
       logitScale: exp(this.logitScale),
       logitBias: this.logitBias,
     };
+  }
+
+  /**
+   * Takes the image tower out of training, as open_clip's `lock_image_tower`, but for its last `unlockedGroups`: counted from the
+   * end, the projection, the last block with the last normalisation, each block before, and what stands before the blocks.
+   *
+   * @see https://arxiv.org/abs/2111.07991
+   */
+  lockImageTower(unlockedGroups = 0): void {
+    lockTower(this.visual, imageGroups(this.visual), unlockedGroups);
+  }
+
+  /** As `lockImageTower`, of the text tower; before its blocks stand the embeddings of tokens and positions. */
+  lockTextTower(unlockedLayers = 0): void {
+    lockTower(this.text, textGroups(this.text), unlockedLayers);
   }
 }
 
@@ -82,7 +104,7 @@ export function normalizeFeatures(features: Tensor): Tensor {
   return l2Normalize(features, { dim: -1 });
 }
 
-function normalizeIf(normalize: boolean | undefined, features: Tensor): Tensor {
+function normalizeIf(normalize: boolean, features: Tensor): Tensor {
   return normalize ? normalizeFeatures(features) : features;
 }
 

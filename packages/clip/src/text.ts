@@ -46,6 +46,11 @@ export class TextTransformer extends Module {
     return this.pool(this.transformer.forward(this.embed(ids), { ...options, mask: "causal" }), ids);
   }
 
+  /** Head-averaged attention map of each block, `(b, n, n)`; row i is what token i looks at, itself and those before it. */
+  attentionMaps(ids: Tensor): Tensor[] {
+    return this.transformer.attentionMaps(this.embed(ids), { mask: "causal" });
+  }
+
   /** Ids `(b, n) i32` to the tokens that enter block 0: `(b, n, c)`. */
   embed(ids: Tensor): Tensor {
     const { contextLength } = this.config;
