@@ -51,7 +51,7 @@ export interface PickleNames {
 export class CutOffPickle extends FileFormatError {}
 
 /** Instructions of one pickle: bounds what a hostile file can make of few bytes. A training state of a large network has 10^5. */
-const MAX_INSTRUCTIONS = 2 ** 21;
+const MAX_INSTRUCTIONS = 2 ** 20;
 /** Bytes of a pickle. That network's has less than a megabyte. */
 export const MAX_PICKLE_BYTES = 16 * 2 ** 20;
 

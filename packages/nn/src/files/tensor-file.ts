@@ -55,7 +55,7 @@ const MAX_PATH = 1000;
 const MAX_TENSORS = 100_000;
 /** Bytes of all tensors as a multiple of the bytes stored: expanded views and shared storages repeat them. */
 const MAX_REPEATS = 16;
-const FREE_BYTES = 64 * 2 ** 20;
+const FREE_BYTES = 16 * 2 ** 20;
 
 function flattened({ format, value, contents }: TorchFile): TensorFile {
   const tensors = new Map<string, FileTensor>();

@@ -26,7 +26,7 @@ export interface Safetensors<Tensor = StoredTensor> {
 }
 
 /** Headers of known files have less than a megabyte; parsing takes a multiple of this in memory. */
-const MAX_HEADER_BYTES = 16 * 2 ** 20;
+const MAX_HEADER_BYTES = 8 * 2 ** 20;
 
 /**
  * Reads a whole file.
