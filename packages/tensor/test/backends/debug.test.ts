@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -17,8 +17,8 @@ await device.sync();
 `;
 
 /** Runs the program in a process of its own, since the variables are read once. */
-async function stderrWith(variables: Record<string, string>, code = program): Promise<string> {
-  const args = ["--import", "tsx", "--conditions", "@deplsr/source", "--input-type=module", "--eval", code];
+async function stderrWith(variables: Record<string, string>, code = program, more: string[] = []): Promise<string> {
+  const args = ["--import", "tsx", "--conditions", "@deplsr/source", "--input-type=module", "--eval", code, ...more];
   const { stderr } = await run(process.execPath, args, { cwd: root, env: { ...process.env, ...variables } });
   return stderr;
 }
@@ -47,7 +47,43 @@ it("writes a timeline for a trace viewer", async () => {
   const folder = await mkdtemp(join(tmpdir(), "trace-"));
   const file = join(folder, "trace.json");
   await stderrWith({ DEPLSR_TRACE: file });
-  const { traceEvents } = JSON.parse(await readFile(file, "utf8")) as { traceEvents: { name: string; dur: number }[] };
+  const { traceEvents } = JSON.parse(await readFile(file, "utf8")) as { traceEvents: TraceEvent[] };
   expect(traceEvents.some(({ name, dur }) => name.startsWith("pointwise") && dur > 0)).toBe(true);
   await rm(folder, { recursive: true });
 });
+
+describe("on the CPU", () => {
+  const code = `
+import { Device, matmul, gelu } from "@deplsr/tensor";
+const device = await Device.request({ backend: "cpu", threads: Number(process.argv.at(-1)) });
+const x = device.full([300, 200], 0.5);
+console.error("result", (await gelu(matmul(x, device.ones([200, 100]))).data())[29_999]);
+`;
+
+  it.each([1, 2])("prints a line for each launch, and writes the timeline, with %i threads", async (threads) => {
+    const folder = await mkdtemp(join(tmpdir(), "trace-"));
+    const file = join(folder, "trace.json");
+    const text = await stderrWith({ DEPLSR_DEBUG: "2", DEPLSR_TRACE: file }, code, [String(threads)]);
+    expect(text).toContain("result 100");
+    expect(text).toMatch(
+      /deplsr: matmul\S* for matmul f32\[300, 100\] \[\d+\] [\d.]+ us, [\d.]+ GB\/s, [\d.]+ GFLOP\/s, [1-9]\d* bytes live/,
+    );
+    expect(text).toMatch(
+      /deplsr: pointwise for gelu f32\[300, 100\] \[\d+\] [\d.]+ us, [\d.]+ GB\/s, [1-9]\d* bytes live/,
+    );
+    const { traceEvents } = JSON.parse(await readFile(file, "utf8")) as { traceEvents: TraceEvent[] };
+    expect(traceEvents[0]).toMatchObject({ name: "process_name", args: { name: expect.stringContaining("CPU") } });
+    const op = traceEvents.find(({ name }) => name === "matmul f32[300, 100]")!;
+    expect(op.args).toMatchObject({ flops: 2 * 300 * 200 * 100, bytes: 4 * (300 * 200 + 200 * 100 + 300 * 100) });
+    const launch = traceEvents.find(({ name, ts }) => /^matmul(-|$)/.test(name) && ts >= op.ts)!;
+    expect(launch.ts + launch.dur).toBeLessThanOrEqual(op.ts + op.dur + 1e-3);
+    await rm(folder, { recursive: true });
+  });
+});
+
+interface TraceEvent {
+  readonly name: string;
+  readonly ts: number;
+  readonly dur: number;
+  readonly args: Readonly<Record<string, unknown>>;
+}

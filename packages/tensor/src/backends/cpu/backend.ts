@@ -1,7 +1,8 @@
-import { enableRelaxedSimd, logicalCores, mayBlock, platform } from "#platform";
+import { enableRelaxedSimd, logicalCores, mayBlock, onExit, platform } from "#platform";
 import type * as Calls from "../../backend.ts";
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
+import { printMemory } from "../timeline.ts";
 import { CpuEngine } from "./engine.ts";
 import { attention } from "./kernels/attention.ts";
 import * as conv from "./kernels/conv.ts";
@@ -15,6 +16,7 @@ import { reduce } from "./kernels/reduce.ts";
 import * as rows from "./kernels/rows.ts";
 import type { Block } from "./storage.ts";
 import { hasRelaxedSimd, hasSimd } from "./wasm/module.ts";
+import { watch } from "./watch.ts";
 
 const ASKED_FOR = "the CPU was asked for";
 const NOT_ISOLATED =
@@ -90,8 +92,11 @@ export class CpuBackend implements Calls.Backend {
     const adapter = `CPU, WASM ${simd}, ${count}`;
     const chosen = options.reason ?? ASKED_FOR;
     const reason = shared || wanted <= 1 ? chosen : `${chosen}; ${oneThread(NOT_ISOLATED)}`;
-    if (env().debug >= 1) console.error(`deplsr: ${adapter}: ${reason}`);
-    return new CpuBackend(engine, {
+    if (env().debug >= 1) {
+      console.error(`deplsr: ${adapter}: ${reason}`);
+      onExit(() => printMemory(`${engine.launched} launches of ${engine.kernels} kernels`, engine.pool.report()));
+    }
+    const backend = new CpuBackend(engine, {
       backend: "cpu",
       adapter,
       kind: "cpu",
@@ -101,6 +106,8 @@ export class CpuBackend implements Calls.Backend {
       limits: { threads, memoryBytes: engine.pool.limit },
       maxTensorBytes: engine.pool.largest,
     });
+    if (env().debug >= 2 || env().trace) watch(backend);
+    return backend;
   }
 
   allocate(bytes: number, label: string): Calls.Storage {

@@ -41,8 +41,20 @@ const MAX_CHUNKS = 4000;
 interface Launch {
   readonly name: string;
   readonly kernel: number;
+  /** Address of the arguments. */
+  readonly args: number;
   readonly units: number;
   readonly cost: number;
+}
+
+/** When a launch ran, in microseconds. */
+export interface LaunchTime {
+  readonly kernel: string;
+  readonly units: number;
+  /** Its work as it was estimated, in nanoseconds on one thread. */
+  readonly cost: number;
+  readonly start: number;
+  readonly duration: number;
 }
 
 /** How an engine is made. */
@@ -60,6 +72,8 @@ export interface EngineOptions {
 export class CpuEngine {
   readonly pool: BlockPool;
   readonly options: EngineOptions;
+  /** Told of each launch; launches run one by one then. */
+  onLaunch: ((time: LaunchTime) => void) | undefined;
   readonly #memory: WebAssembly.Memory;
   readonly #runner: Runner;
   readonly #ids = new Map<Kernel, number>();
@@ -71,6 +85,7 @@ export class CpuEngine {
   #epoch = 0;
   #codeEnd = CODE;
   #serial = 0;
+  #launched = 0;
   #destroyed = false;
 
   constructor(options: EngineOptions) {
@@ -80,6 +95,16 @@ export class CpuEngine {
     this.#floats = new Float32Array(this.#memory.buffer);
     this.pool = new BlockPool(this.#memory, CODE_END, options.memoryLimit);
     this.#runner = createRunner(this.#memory, MAP, 0, options.mayWait);
+  }
+
+  /** Launches recorded since the engine was made. */
+  get launched(): number {
+    return this.#launched;
+  }
+
+  /** Kernels compiled since then. */
+  get kernels(): number {
+    return this.#serial;
   }
 
   /** The address of a view's first element. */
@@ -98,17 +123,19 @@ export class CpuEngine {
    */
   launch<S extends Spec>(kernel: Kernel<S>, args: Numbers<S>, units: number, cost: number): void {
     if (units <= 0) return;
+    this.#launched++;
     this.throwIfDestroyed();
     if (this.#launches.length === BATCH) this.run();
     if (4 * kernel.words > ARGUMENT_BYTES) throw new Error(`internal: ${kernel.name} has too many arguments`);
     if (this.#words.byteLength === 0) this.#refresh();
     const id = this.#ids.get(kernel) ?? this.#compile(kernel);
-    let at = (ARGUMENTS + this.#launches.length * ARGUMENT_BYTES) / 4;
+    const start = ARGUMENTS + this.#launches.length * ARGUMENT_BYTES;
+    let at = start / 4;
     for (const name in kernel.spec) {
       if (kernel.spec[name] === "f32") this.#floats[at++] = args[name]!;
       else this.#words[at++] = args[name]!;
     }
-    this.#launches.push({ name: kernel.name, kernel: id, units, cost: units * cost });
+    this.#launches.push({ name: kernel.name, kernel: id, args: start, units, cost: units * cost });
     this.#cost += units * cost;
     if (this.#cost >= BATCH_COST) this.run();
   }
@@ -148,13 +175,25 @@ export class CpuEngine {
     this.#launches = [];
     this.#cost = 0;
     if (this.#words.byteLength === 0) this.#refresh();
-    const together = this.options.threads > 1 && cost >= WAKE_COST && launches.some(isParallel);
-    if (together && env().debug < 2) this.#runTogether(launches);
-    else for (const [i, launch] of launches.entries()) this.#runAlone(launch, ARGUMENTS + i * ARGUMENT_BYTES);
+    if (!this.onLaunch) {
+      this.#runAll(launches, cost);
+      return;
+    }
+    for (const launch of launches) {
+      const start = performance.now();
+      this.#runAll([launch], launch.cost);
+      const duration = 1000 * (performance.now() - start);
+      const { name, units, cost } = launch;
+      this.onLaunch({ kernel: name, units, cost, start: 1000 * start, duration });
+    }
   }
 
-  #runAlone({ name, kernel, units, cost }: Launch, args: number): void {
-    const start = performance.now();
+  #runAll(launches: readonly Launch[], cost: number): void {
+    if (this.options.threads > 1 && cost >= WAKE_COST && launches.some(isParallel)) this.#runTogether(launches);
+    else for (const launch of launches) this.#runAlone(launch);
+  }
+
+  #runAlone({ name, kernel, args, units, cost }: Launch): void {
     // In pieces, since optimised code takes over between calls only.
     const grain = Math.max(1, Math.ceil((units * PIECE_COST) / (cost + 1)));
     for (let begin = 0; begin < units; begin += grain) {
@@ -163,9 +202,6 @@ export class CpuEngine {
       } catch (cause) {
         throw new DeviceError(`${name} failed on the CPU over ${units} units: ${String(cause)}`, { cause });
       }
-    }
-    if (env().debug >= 2) {
-      console.error(`deplsr: ${name} [${units}] ${((performance.now() - start) * 1000).toFixed(1)} us`);
     }
   }
 
@@ -195,10 +231,10 @@ export class CpuEngine {
       words[group + 6] = grain;
       groups++;
     }
-    launches.forEach(({ kernel, units }, i) => {
+    launches.forEach(({ kernel, args, units }, i) => {
       const entry = MAP.entries / 4 + 4 * i;
       words[entry] = kernel;
-      words[entry + 1] = ARGUMENTS + i * ARGUMENT_BYTES;
+      words[entry + 1] = args;
       words[entry + 2] = units;
     });
     words[MAP.groupCount / 4] = groups;

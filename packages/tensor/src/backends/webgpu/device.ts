@@ -1,8 +1,9 @@
-import { onExit, writeText } from "#platform";
+import { onExit } from "#platform";
 import type { BackendInfo } from "../../backend.ts";
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
+import { printMemory } from "../timeline.ts";
 import { Profiler } from "./profile.ts";
 import { LaunchQueue } from "./queue.ts";
 import { BufferPool } from "./storage.ts";
@@ -58,7 +59,9 @@ export class WebGPU {
     this.pool = new BufferPool(device, this.info.maxTensorBytes, (error) => this.fail(error));
     this.queue = new LaunchQueue(this);
     this.profiler =
-      (env().debug >= 2 || env().trace) && device.features.has("timestamp-query") ? new Profiler(device) : undefined;
+      (env().debug >= 2 || env().trace) && device.features.has("timestamp-query")
+        ? new Profiler(device, this.info.adapter, this.pool)
+        : undefined;
     device.addEventListener("uncapturederror", (event) => {
       this.fail(new DeviceError(`${this.info.adapter}: ${(event as GPUUncapturedErrorEvent).error.message}`));
     });
@@ -69,10 +72,11 @@ export class WebGPU {
     if (env().debug >= 1) {
       console.error(`deplsr: ${this.info.adapter} (${found.kind}): ${found.reason}`);
       console.error(`deplsr: ${JSON.stringify(this.info.limits)} ${this.info.features.join(" ")}`);
-      onExit(() => this.#reportAtExit());
-    } else if (env().trace) {
-      onExit(() => this.#reportAtExit());
+      onExit(() => printMemory(`${this.queue.launches} launches of ${this.#kernelIds} kernels`, this.pool.report()));
     }
+    const { trace } = env();
+    if (trace && !this.profiler)
+      console.error(`deplsr: ${trace} is not written: ${this.info.adapter} has no timestamps`);
   }
 
   /** Asks the adapter for its full limits and the features that kernels can use. */
@@ -82,20 +86,6 @@ export class WebGPU {
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
     const device = await adapter.requestDevice({ label: "deplsr", requiredFeatures, requiredLimits });
     return new WebGPU(found, device);
-  }
-
-  /** What `DEPLSR_DEBUG` and `DEPLSR_TRACE` promise for the end: memory, buffers that are still held, the timeline. */
-  #reportAtExit(): void {
-    if (env().debug >= 1) {
-      const { liveBuffers, liveBytes, pooledBytes, peakBytes, createdBuffers } = this.pool.report();
-      console.error(
-        `deplsr: ${this.queue.launches} launches of ${this.#kernelIds} kernels; ${createdBuffers} buffers made, peak ${peakBytes} bytes, ` +
-          `${pooledBytes} bytes pooled; ${liveBuffers} buffers with ${liveBytes} bytes were never given back`,
-      );
-    }
-    const { trace } = env();
-    if (trace && this.profiler) writeText(trace, this.profiler.trace());
-    else if (trace) console.error(`deplsr: ${trace} is not written: ${this.info.adapter} has no timestamps`);
   }
 
   nextKernelId(): number {

@@ -1,23 +1,19 @@
 import { env } from "../../env.ts";
+import { openTimeline, printLaunch, type Timeline } from "../timeline.ts";
+import type { BufferPool } from "./storage.ts";
 
 interface Sample {
   readonly name: string;
   readonly grid: readonly [number, number, number];
   /** Of all operands, as allocated: what the launch reads and writes at least once. */
   readonly bytes: number;
+  /** That tensors held when it was submitted. */
+  readonly liveBytes: number;
 }
 
 interface Batch {
   readonly samples: readonly Sample[];
   readonly readback: GPUBuffer;
-}
-
-/** What the device did in one launch; times in microseconds of the device's clock. */
-export interface TimelineEvent {
-  readonly name: string;
-  readonly grid: readonly [number, number, number];
-  readonly start: number;
-  readonly duration: number;
 }
 
 /** Queries that one set holds; a submission with more launches leaves the rest untimed. */
@@ -33,10 +29,15 @@ export class Profiler {
   readonly #resolved: GPUBuffer;
   #samples: Sample[] = [];
   #batches: Batch[] = [];
-  readonly events: TimelineEvent[] = [];
+  readonly #timeline: Timeline | undefined;
+  readonly #pool: BufferPool;
+  /** From the device's clock to the host's, roughly. */
+  #offset: number | undefined;
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, adapter: string, pool: BufferPool) {
     this.#device = device;
+    this.#timeline = openTimeline(adapter);
+    this.#pool = pool;
     this.#querySet = device.createQuerySet({ type: "timestamp", count: CAPACITY });
     this.#resolved = device.createBuffer({
       size: CAPACITY * 8,
@@ -48,7 +49,7 @@ export class Profiler {
   pass(name: string, grid: readonly [number, number, number], bytes: number): GPUComputePassDescriptor {
     const first = this.#samples.length * 2;
     if (first + 2 > CAPACITY) return { label: name };
-    this.#samples.push({ name, grid, bytes });
+    this.#samples.push({ name, grid, bytes, liveBytes: this.#pool.report().liveBytes });
     return {
       label: name,
       timestampWrites: { querySet: this.#querySet, beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 },
@@ -77,29 +78,13 @@ export class Profiler {
   async #read({ samples, readback }: Batch): Promise<void> {
     await readback.mapAsync(GPUMapMode.READ);
     const times = new BigUint64Array(readback.getMappedRange());
-    samples.forEach((sample, i) => {
+    samples.forEach(({ name, grid, bytes, liveBytes }, i) => {
       const start = Number(times[2 * i]!) / 1000;
       const duration = Number(times[2 * i + 1]! - times[2 * i]!) / 1000;
-      this.events.push({ name: sample.name, grid: sample.grid, start, duration });
-      if (env().debug >= 2) {
-        const rate = (sample.bytes / 1e3 / duration).toFixed(2);
-        console.error(`deplsr: ${sample.name} [${sample.grid.join(", ")}] ${duration.toFixed(1)} us, ${rate} GB/s`);
-      }
+      this.#offset ??= 1000 * performance.now() - start;
+      this.#timeline?.events.push({ name, start: start + this.#offset, duration, details: { grid, bytes } });
+      if (env().debug >= 2) printLaunch(name, grid, duration, { bytes, flops: 0 }, liveBytes);
     });
     readback.destroy();
-  }
-
-  /** The launches so far in the Trace Event Format, which Perfetto opens. */
-  trace(): string {
-    const traceEvents = this.events.map(({ name, grid, start, duration }) => ({
-      name,
-      ph: "X",
-      pid: 1,
-      tid: 1,
-      ts: start,
-      dur: duration,
-      args: { grid },
-    }));
-    return JSON.stringify({ traceEvents });
   }
 }
