@@ -28,3 +28,4 @@ export * from "./text.ts";
 export * from "./tokenizer.ts";
 export * from "./vision.ts";
 export * from "./vocabulary.ts";
+export * from "./zero-shot.ts";
