@@ -1,5 +1,5 @@
-import type { LoadOptions, LoadReport, StateDict, StateEntry } from "@deplsr/nn";
-import { scope, Tensor } from "@deplsr/tensor";
+import { changedEntry, type LoadOptions, type LoadReport, type StateDict, type StateEntry } from "@deplsr/nn";
+import { scope, type Tensor } from "@deplsr/tensor";
 import { clipName } from "./keys.ts";
 import type { CLIP } from "./model.ts";
 import { resizeImagePositions, resizeTextPositions } from "./position.ts";
@@ -18,19 +18,18 @@ export function loadCLIP(model: CLIP, entries: StateDict, options: Omit<LoadOpti
   }
   return scope(() => {
     const { vision, text } = model.config;
-    const fit = (name: string, resize: (embedding: Tensor) => Tensor): void => {
+    const grid = vision.imageSize / vision.patchSize;
+    const fit = (name: string, rows: number, resize: (embedding: Tensor) => Tensor): void => {
       const entry = renamed.get(name);
-      if (entry?.shape.length === 2) renamed.set(name, resize(onDevice(model, entry)));
+      const [found, width = 0] = entry?.shape ?? [];
+      if (entry?.shape.length !== 2 || found === rows) return;
+      renamed.set(name, changedEntry(entry, model.logitScale.device, [rows, width], resize));
     };
-    fit("visual.positional_embedding", (x) => resizeImagePositions(x, vision.imageSize / vision.patchSize));
-    fit("positional_embedding", (x) => resizeTextPositions(x, text.contextLength));
+    fit("visual.positional_embedding", 1 + grid * grid, (x) => resizeImagePositions(x, grid));
+    fit("positional_embedding", text.contextLength, (x) => resizeTextPositions(x, text.contextLength));
     if (model.logitBias && !renamed.has("logit_bias")) {
       renamed.set("logit_bias", model.logitBias.device.zeros([]));
     }
     return model.loadStateDict(renamed, options);
   });
-}
-
-function onDevice(model: CLIP, entry: StateEntry): Tensor {
-  return entry instanceof Tensor ? entry : model.logitScale.device.tensor(entry.toFloat32(), entry.shape);
 }

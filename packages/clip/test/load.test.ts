@@ -1,4 +1,5 @@
-import { Rng, type Tensor } from "@deplsr/tensor";
+import { encodeCheckpoint, loadFile, openTensorFile } from "@deplsr/nn";
+import { bytesSource, Rng, type Tensor } from "@deplsr/tensor";
 import { expectClose, testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import { CLIP, clipConfig, loadCLIP, resizeImagePositions, resizeTextPositions, SIGLIP_START } from "../src/index.ts";
@@ -40,6 +41,22 @@ describe("loadCLIP", () => {
     expect(await model.visual.positionalEmbedding.data()).toEqual(await expected.data());
     saved.dispose();
     model.dispose();
+  });
+
+  it("resizes positions as they are read from their file", async () => {
+    const saved = new CLIP(TINY, init);
+    const { tensors } = await openTensorFile(bytesSource(await encodeCheckpoint(saved)));
+    const sizes = { vision: { ...TINY.vision, imageSize: 48 }, text: { ...TINY.text, contextLength: 9 } };
+    const [once, twice] = [
+      new CLIP(clipConfig({ ...TINY, ...sizes }), init),
+      new CLIP(clipConfig({ ...TINY, ...sizes }), init),
+    ];
+    loadCLIP(once, saved.stateDict());
+    await loadFile(tensors, (entries, options) => loadCLIP(twice, entries, options));
+    for (const [name, tensor] of once.stateDict()) {
+      expect(await twice.stateDict().get(name)!.data(), name).toEqual(await tensor.data());
+    }
+    for (const model of [saved, once, twice]) model.dispose();
   });
 
   it("lists what does not fit", () => {

@@ -1,7 +1,14 @@
-import { assign, type Device, type StoredTensor, scope, Tensor } from "@deplsr/tensor";
+import { assign, type Device, type FileTensor, fillFromFile, type StoredTensor, scope, Tensor } from "@deplsr/tensor";
 
-/** What `loadStateDict` takes for one name: a tensor of the same device, or one read from a file. */
-export type StateEntry = Tensor | StoredTensor;
+/** What is written into its target once everything has been checked: a tensor that is still in its file. */
+export interface DeferredEntry {
+  readonly shape: readonly number[];
+  /** Writes the values into a tensor of that shape. */
+  readonly fill: (target: Tensor) => Promise<void>;
+}
+
+/** What `loadStateDict` takes for one name: a tensor of the same device, one read from a file, or, of `loadFile`, one still in it. */
+export type StateEntry = Tensor | StoredTensor | DeferredEntry;
 
 /** Named tensors, as a module's `stateDict()` or a file gives them. */
 export type StateDict = ReadonlyMap<string, StateEntry>;
@@ -18,6 +25,8 @@ export interface LoadOptions {
   readonly allowMismatched?: Allow;
   /** From an entry's name to the module's; `null` drops the entry. */
   readonly rename?: (name: string) => string | null;
+  /** Takes the work that deferred entries leave; `loadFile` gives it. */
+  readonly later?: (work: () => Promise<void>) => void;
 }
 
 /** What `loadStateDict` did, in the module's names. */
@@ -61,10 +70,53 @@ export function loadTensors(
   if (refused.missing.length + refused.unexpected.length + refused.mismatched.length > 0) {
     throw new StateDictError(`${where}: ${differences(refused, targets, sources)}`, refused);
   }
-  scope(() => {
-    for (const name of report.loaded) copyInto(targets.get(name)!, sources.get(name)!);
-  });
+  for (const name of report.loaded) copyInto(targets.get(name)!, sources.get(name)!, options);
   return report;
+}
+
+/**
+ * Loads tensors that are still in their file, one after the other, so that they are never all on the host. Everything is checked before
+ * anything is written.
+ *
+ * @param load a module's `loadStateDict`, or a loader that knows other names too, such as `loadCLIP`
+ * @throws StateDictError as `load`
+ * @throws FileFormatError when the file is damaged
+ */
+export async function loadFile(
+  tensors: ReadonlyMap<string, FileTensor>,
+  load: (entries: StateDict, options: LoadOptions) => LoadReport,
+  options: LoadOptions = {},
+): Promise<LoadReport> {
+  const deferred = Array.from(tensors, ([name, tensor]): [string, DeferredEntry] => [
+    name,
+    { shape: tensor.shape, fill: (target) => fillFromFile(target, tensor) },
+  ]);
+  const waiting: (() => Promise<void>)[] = [];
+  const report = load(new Map(deferred), { ...options, later: (work) => void waiting.push(work) });
+  for (const work of waiting) await work();
+  return report;
+}
+
+/**
+ * An entry as `change` makes it of its tensor: at once, or when it is read.
+ *
+ * @param device where a tensor is made of an entry that is not on a device yet
+ * @param shape what `change` gives
+ */
+export function changedEntry(
+  entry: StateEntry,
+  device: Device,
+  shape: readonly number[],
+  change: (tensor: Tensor) => Tensor,
+): StateEntry {
+  if (entry instanceof Tensor) return change(entry);
+  if (!("fill" in entry)) return change(device.tensor(entry.toFloat32(), entry.shape));
+  const fill = async (target: Tensor): Promise<void> => {
+    using original = device.zeros(entry.shape);
+    await entry.fill(original);
+    scope(() => assign(target, change(original)));
+  };
+  return { shape, fill };
 }
 
 function allows(allow: Allow | undefined, name: string): boolean {
@@ -115,8 +167,15 @@ function differences(
   ].join("; ");
 }
 
-function copyInto(target: Tensor, source: StateEntry): void {
-  assign(target, source instanceof Tensor ? source : upload(target.device, source, target));
+function copyInto(target: Tensor, source: StateEntry, { later }: LoadOptions): void {
+  if (source instanceof Tensor) {
+    assign(target, source);
+  } else if (!("fill" in source)) {
+    scope(() => assign(target, upload(target.device, source, target)));
+  } else {
+    if (!later) throw new Error("internal: what is still in its file is loaded by loadFile");
+    later(() => source.fill(target));
+  }
 }
 
 function upload(device: Device, source: StoredTensor, like: Tensor): Tensor {

@@ -1,7 +1,16 @@
-import { Rng, readSafetensors } from "@deplsr/tensor";
+import { bytesSource, Rng, readSafetensors } from "@deplsr/tensor";
 import { testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
-import { BatchNorm2d, Conv2d, encodeCheckpoint, type Init, loadCheckpoint, Sequential } from "../src/index.ts";
+import {
+  BatchNorm2d,
+  Conv2d,
+  encodeCheckpoint,
+  type Init,
+  loadCheckpoint,
+  loadFile,
+  openTensorFile,
+  Sequential,
+} from "../src/index.ts";
 
 const device = await testDevice();
 
@@ -24,6 +33,24 @@ describe("checkpoints", () => {
     for (const [name, tensor] of saved.stateDict()) {
       expect(await loaded.stateDict().get(name)!.data(), name).toEqual(await tensor.data());
     }
+  });
+
+  it("are read from their file tensor by tensor, once everything fits", async () => {
+    const saved = model(1);
+    const file = await openTensorFile(bytesSource(await encodeCheckpoint(saved)));
+    const loaded = model(2);
+    const report = await loadFile(file.tensors, (...args) => loaded.loadStateDict(...args));
+    expect(report.loaded).toEqual([...saved.stateDict().keys()]);
+    for (const [name, tensor] of saved.stateDict()) {
+      expect(await loaded.stateDict().get(name)!.data(), name).toEqual(await tensor.data());
+    }
+    const wide = model(3, 4);
+    const before = await wide.stateDict().get("0.weight")!.data();
+    const load = loadFile(file.tensors, (...args) => wide.loadStateDict(...args));
+    await expect(load).rejects.toThrow("6 of another shape: 0.weight [3, 1, 3, 3] (expected [4, 1, 3, 3])");
+    expect(await wide.stateDict().get("0.weight")!.data()).toEqual(before);
+    const lenient = await loadFile(file.tensors, (...args) => wide.loadStateDict(...args), { allowMismatched: true });
+    expect(lenient.loaded).toEqual(["1.num_batches_tracked"]);
   });
 
   it("of another shape are refused in one message", async () => {
