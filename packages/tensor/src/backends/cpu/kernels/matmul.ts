@@ -79,8 +79,8 @@ const productKernel = kernel(
   },
 );
 
-/** Panels of weights that one unit of the thin product multiplies. */
-const THIN_BLOCK = 16;
+/** Bytes of the matrix that one unit of the thin product multiplies, about. */
+const THIN_BYTES = 2 ** 18;
 /** Above so many rows packing the other operand costs less than it saves. */
 const THIN_ROWS = 256;
 const THIN_DEPTH = 4096;
@@ -101,29 +101,34 @@ const thinKernel = kernel(
     n: "i32",
     k: "i32",
     panels: "i32",
+    block: "i32",
     lineBytes: "i32",
   },
   (f, s) => {
     const rowStride = f.let(s.n.shl(2));
     const lines = f.let(s.n.add(ROWS - 1).divU(ROWS));
     f.units((unit) => {
-      f.range(unit.mul(THIN_BLOCK), f.let(unit.add(1).mul(THIN_BLOCK).minU(lines)), 1, (j) => {
-        const column = f.let(j.mul(ROWS));
-        const starts = Array.from({ length: ROWS }, (_, r) =>
-          f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
-        );
-        const left = f.let(s.n.sub(column));
-        const tile = (panel: I32, row: I32, width: 4 | 8): void => {
+      const first = f.let(unit.mul(s.block));
+      const last = f.let(first.add(s.block).minU(lines));
+      // A panel stays in the first-level cache while the block's lines, which stay in the second-level cache, pass it.
+      const pass = (panel: I32, top: I32, width: 4 | 8): void => {
+        f.range(first, last, 1, (j) => {
+          const column = f.let(j.mul(ROWS));
+          const starts = Array.from({ length: ROWS }, (_, r) =>
+            f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
+          );
+          const left = f.let(s.n.sub(column));
+          const row = f.let(top);
           const to = f.let(s.c.add(row.mul(rowStride)).add(column.shl(2)));
           for (const line of thinSums(f, panel, starts, s.k, width)) {
             f.if(row.ltU(s.m), () => f.storeSome(to, line, left));
             f.advance(row, 1);
             f.advance(to, rowStride);
           }
-        };
-        f.range(0, s.panels, 1, (i) => tile(s.a.add(i.mul(s.k).mul(4 * COLS)), f.let(i.mul(COLS)), COLS));
-        f.if(s.rest, () => tile(s.rest, f.let(s.panels.mul(COLS)), 4));
-      });
+        });
+      };
+      f.range(0, s.panels, 1, (i) => pass(f.let(s.a.add(i.mul(s.k).mul(4 * COLS))), f.let(i.mul(COLS)), COLS));
+      f.if(s.rest, () => pass(s.rest, f.let(s.panels.mul(COLS)), 4));
     });
   },
 );
@@ -164,6 +169,7 @@ function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   const panels = narrow ? Math.floor(m / COLS) : Math.ceil(m / COLS);
   const whole = panels > 0 ? pack(cpu, rowsOf(a, 0, Math.min(m, panels * COLS)), 2, COLS, [1, 1]).block : undefined;
   const rest = narrow ? pack(cpu, rowsOf(a, panels * COLS, m), 2, 4, [1, 1]).block : undefined;
+  const block = Math.max(1, Math.min(16, Math.floor(THIN_BYTES / (4 * ROWS * k))));
   const args = {
     a: whole?.address ?? 0,
     rest: rest?.address ?? 0,
@@ -173,9 +179,10 @@ function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
     n,
     k,
     panels,
+    block,
     lineBytes: 4 * b.layout.strides[3]!,
   };
-  const units = Math.ceil(n / ROWS / THIN_BLOCK);
+  const units = Math.ceil(n / ROWS / block);
   cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / SPEED / units);
   whole?.release();
   rest?.release();
