@@ -16,6 +16,8 @@ export interface About {
   readonly adapter: string;
   /** Ours: hardware, system, swiftshader. */
   readonly kind?: string;
+  /** What a reader of its column has to know. */
+  readonly remark?: string;
 }
 
 /** A library that is open in this process. */
@@ -39,8 +41,8 @@ export const contenders = {
   "jax-js": { on: "webgpu", open: () => openJax("webgpu") },
   "tfjs-webgpu": { on: "webgpu", open: () => openTf("webgpu") },
   "ort-webgpu": { on: "webgpu", open: () => openOrtNode("webgpu") },
-  "jax-js-wasm": { on: "cpu", open: () => openJax("wasm") },
-  "tfjs-wasm": { on: "cpu", open: () => openTf("wasm") },
+  "jax-js-wasm": { on: "cpu", open: ({ threads }) => openJax("wasm", threads) },
+  "tfjs-wasm": { on: "cpu", open: ({ threads }) => openTf("wasm", threads) },
   "ort-wasm": { on: "cpu", open: ({ threads }) => openOrtWasm(threads) },
   "ort-node": { on: "cpu", native: true, open: ({ threads }) => openOrtNode("cpu", threads) },
   torch: { on: "cpu", native: true, open: ({ threads }) => openTorch(threads) },

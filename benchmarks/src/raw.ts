@@ -1,5 +1,5 @@
 import type { Contender } from "./contender.ts";
-import { openDawn, shimNavigator } from "./peers/gpu.ts";
+import { openDawn, shimGpu } from "./peers/gpu.ts";
 import { prepareWay, type Task } from "./task.ts";
 
 /** A bare WebGPU device: what the ceilings are measured with. */
@@ -18,7 +18,7 @@ export interface RawKernel {
 
 /** Opens Dawn without a library on top. */
 export async function openRaw(): Promise<Contender> {
-  const adapterName = await shimNavigator();
+  const adapterName = await shimGpu();
   const gpu = await openDawn();
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new Error("Dawn finds no adapter");

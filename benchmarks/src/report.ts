@@ -50,6 +50,8 @@ export interface Report {
   readonly machine: Machine;
   /** Of the contenders that were opened. */
   readonly versions: Readonly<Record<string, string>>;
+  /** What a reader of their columns has to know. */
+  readonly remarks?: Readonly<Record<string, string>>;
   /** What the adapter reached: GB/s of a copy (read and written), GFLOP/s of multiply-adds. */
   readonly roof: { readonly gbs?: number; readonly gflops?: number };
   readonly rows: readonly ReportRow[];
@@ -71,6 +73,7 @@ export interface ReportInput {
 export function makeReport(input: ReportInput): Report {
   const { about, machine, threads, ceilings, measured } = input;
   const ours = about.get("ours");
+  const remarks = Array.from(about).flatMap(([name, { remark }]) => (remark ? [[name, remark] as const] : []));
   return {
     adapter: ours?.adapter ?? "unknown",
     backend: ours?.backend ?? "unknown",
@@ -78,6 +81,7 @@ export function makeReport(input: ReportInput): Report {
     threads,
     machine,
     versions: Object.fromEntries(Array.from(about, ([name, { version }]) => [name, version])),
+    ...(remarks.length > 0 && { remarks: Object.fromEntries(remarks) }),
     roof: {
       ...(ceilings.bytes !== undefined && { gbs: round(ceilings.bytes / 1e9) }),
       ...(ceilings.flops !== undefined && { gflops: round(ceilings.flops / 1e9) }),
@@ -190,6 +194,7 @@ export function formatTable(
     ...(ceilings.length > 0 ? [`roof: ${ceilings.join(", ")}`] : []),
     "",
     ...align(filled),
+    ...Object.entries(report.remarks ?? {}).map(([who, what]) => `${who}: ${what}`),
     ...explain(report.rows),
   ];
 }

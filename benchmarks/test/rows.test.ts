@@ -36,7 +36,7 @@ it("gives the reference the same inputs as the contenders, whose axes may be in 
     },
   };
   const upload = async (data: Float32Array) => ({ data, dispose: () => {} });
-  const ort = { session: async () => session, upload, wait: async () => {} };
+  const ort = { load: async () => ({ device: session, host: session }), upload, wait: async () => {} };
   const task = (await prepareWay(row.tasks.ort, 0, ort)) as Task;
   expect(await task.result()).toEqual(a);
   expect(Array.from(seen[0]!)).toEqual([a[0], a[3], a[1], a[4], a[2], a[5]]);

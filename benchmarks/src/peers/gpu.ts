@@ -20,17 +20,15 @@ export async function openDawn(): Promise<GPU> {
   return instance;
 }
 
-/**
- * Gives libraries that were written for browsers what they look for: `navigator.gpu`, and a user agent, which jax-js reads.
- *
- * @returns the name of the adapter that they will get.
- */
-export async function shimNavigator(): Promise<string> {
+/** Gives libraries that were written for browsers what they look for: a user agent, which jax-js reads, the number of threads, a GPU. */
+export function shimNavigator(navigator: { readonly hardwareConcurrency: number; readonly gpu?: GPU }): void {
+  Object.defineProperty(globalThis, "navigator", { value: { userAgent: "Node", ...navigator }, configurable: true });
+}
+
+/** Gives libraries that were written for browsers a GPU. @returns the name of the adapter that they will get. */
+export async function shimGpu(): Promise<string> {
   const gpu = await openDawn();
-  Object.defineProperty(globalThis, "navigator", {
-    value: { gpu, userAgent: "Node", hardwareConcurrency: 1 },
-    configurable: true,
-  });
+  shimNavigator({ gpu, hardwareConcurrency: 1 });
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new Error("Dawn finds no adapter");
   const { description, device, vendor, architecture } = adapter.info;

@@ -1,7 +1,8 @@
 import type { Shape } from "@deplsr/tensor";
 import type { Contender } from "../contender.ts";
 import { type Feeds, prepareWay, type Task } from "../task.ts";
-import { importPeer, shimNavigator, versionOf } from "./gpu.ts";
+import { importPeer, shimGpu, shimNavigator, versionOf } from "./gpu.ts";
+import { shimWorker } from "./web-worker.ts";
 
 /** An array of jax-js, as much of it as the rows use. Functions consume their arguments: `x.ref` is passed where x is needed again. */
 export interface JaxArray {
@@ -66,13 +67,15 @@ export interface Jax {
   };
 }
 
-/** Opens jax-js on WebGPU (unsupported in Node by its makers, but it runs with a `navigator`) or on WASM. */
-export async function openJax(device: "webgpu" | "wasm"): Promise<Contender> {
-  const adapter = await shimNavigator();
+/** Opens jax-js on WebGPU or on WASM; GPU and threads are unsupported in Node by its makers, but it runs with what a browser has. */
+export async function openJax(device: "webgpu" | "wasm", threads = 1): Promise<Contender> {
+  const adapter = device === "webgpu" ? await shimGpu() : "CPU";
+  if (device === "wasm") shimNavigator({ hardwareConcurrency: threads });
+  if (threads > 1) shimWorker();
   const api = (await importPeer("@jax-js/jax")) as Jax;
   if (!(await api.init(device)).includes(device)) throw new Error(`jax-js does not start its ${device} backend`);
   api.defaultDevice(device);
-  const about = { version: versionOf("@jax-js/jax"), backend: device, adapter: device === "webgpu" ? adapter : "CPU" };
+  const about = { version: versionOf("@jax-js/jax"), backend: device, adapter };
   return { about, prepare: ({ jax }, way) => prepareWay(jax, way, api) };
 }
 

@@ -24,10 +24,15 @@ interface OrtModule {
   };
 }
 
+/** A model, loaded so that its output stays on the device, and so that it comes to the host; on the CPU that is the same. */
+export interface OrtModel {
+  readonly device: OrtSession;
+  readonly host: OrtSession;
+}
+
 /** ONNX Runtime, with its tensors where it computes. */
 export interface Ort {
-  /** A session whose output stays on the device, or comes to the host, which is the same on the CPU. */
-  session(model: Uint8Array, output: "device" | "host"): Promise<OrtSession>;
+  load(model: Uint8Array): Promise<OrtModel>;
   upload(data: Float32Array, shape: Shape): Promise<OrtTensor>;
   /** Waits for the device. */
   wait(): Promise<void>;
@@ -57,14 +62,17 @@ export async function openOrtWasm(threads = 1): Promise<Contender> {
 function ortOnCpu(ort: OrtModule, provider: "cpu" | "wasm", threads: number): Ort {
   const options = { executionProviders: [provider], intraOpNumThreads: threads, logSeverityLevel: 3 };
   return {
-    session: (model) => ort.InferenceSession.create(model, options),
+    async load(model) {
+      const session = await ort.InferenceSession.create(model, options);
+      return { device: session, host: session };
+    },
     upload: async (data, shape) => new ort.Tensor("float32", data, shape),
     wait: async () => {},
   };
 }
 
 async function ortOnGpu(ort: OrtModule): Promise<Ort> {
-  const session: Ort["session"] = (model, output) =>
+  const session = (model: Uint8Array, output: "device" | "host"): Promise<OrtSession> =>
     ort.InferenceSession.create(model, {
       executionProviders: ["webgpu"],
       // One core: what its other threads would take is what a software adapter runs on.
@@ -83,7 +91,11 @@ async function ortOnGpu(ort: OrtModule): Promise<Ort> {
     const { y } = await copy.run({ x: new ort.Tensor("float32", data, shape) });
     return y!;
   };
-  return { session, upload, wait };
+  const load: Ort["load"] = async (model) => ({
+    device: await session(model, "device"),
+    host: await session(model, "host"),
+  });
+  return { load, upload, wait };
 }
 
 /** An operation as a model of a few nodes; inputs are uploaded once and outputs stay on the device. */
@@ -101,24 +113,24 @@ export async function operationOfOrt(
     nodes,
     initializers: Object.fromEntries(fixed!),
   });
-  const sessions = { device: await ort.session(graph, "device"), host: await ort.session(graph, "host") };
+  const { device, host } = await ort.load(graph);
   const inputs: Record<string, OrtTensor> = {};
   for (const [key, { shape, data }] of fed!) inputs[key] = await ort.upload(data, shape);
   return {
     async result() {
-      const { output } = await sessions.host.run(inputs);
+      const { output } = await host.run(inputs);
       return feeds.read(output!.data);
     },
     async run(count) {
       for (let i = 0; i < count; i++) {
-        const { output } = await sessions.device.run(inputs);
+        const { output } = await device.run(inputs);
         output!.dispose();
       }
       await ort.wait();
     },
     dispose() {
       for (const tensor of Object.values(inputs)) tensor.dispose();
-      for (const session of Object.values(sessions)) void session.release();
+      for (const session of new Set([device, host])) void session.release();
     },
   };
 }

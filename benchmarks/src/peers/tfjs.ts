@@ -1,7 +1,7 @@
 import type { Shape } from "@deplsr/tensor";
 import type { Contender } from "../contender.ts";
 import { type Feeds, prepareWay, type Task } from "../task.ts";
-import { requirePeer, shimNavigator, versionOf } from "./gpu.ts";
+import { requirePeer, shimGpu, versionOf } from "./gpu.ts";
 
 /** A tensor of TensorFlow.js, as much of it as the rows use. */
 export interface TfTensor {
@@ -59,14 +59,20 @@ export interface TfOptimizer {
   dispose(): void;
 }
 
-/** Opens TensorFlow.js on WebGPU (unsupported in Node by its makers, but it runs with a `navigator`) or on WASM. */
-export async function openTf(backend: "webgpu" | "wasm"): Promise<Contender> {
-  const adapter = backend === "webgpu" ? await shimNavigator() : "CPU";
+/**
+ * Opens TensorFlow.js on WebGPU (unsupported in Node by its makers, but it runs with a `navigator`) or on WASM, where it takes its build
+ * with SIMD but, in Node, never the one with threads.
+ *
+ * @see https://github.com/tensorflow/tfjs/issues/3830
+ */
+export async function openTf(backend: "webgpu" | "wasm", threads = 1): Promise<Contender> {
+  const adapter = backend === "webgpu" ? await shimGpu() : "CPU";
   const tf = requirePeer("@tensorflow/tfjs") as Tf;
   requirePeer(`@tensorflow/tfjs-backend-${backend}`);
   if (!(await tf.setBackend(backend))) throw new Error(`tfjs does not start its ${backend} backend`);
   await tf.ready();
-  const about = { version: versionOf("@tensorflow/tfjs"), backend, adapter };
+  const remark = threads > 1 ? "one thread: it has no more in Node" : undefined;
+  const about = { version: versionOf("@tensorflow/tfjs"), backend, adapter, ...(remark && { remark }) };
   return { about, prepare: ({ tfjs }, way) => prepareWay(tfjs, way, tf) };
 }
 
