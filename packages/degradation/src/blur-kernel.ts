@@ -40,6 +40,9 @@ export interface BlurKernel {
   readonly weights: Float64Array;
 }
 
+/** The kernel that changes nothing. */
+export const IDENTITY: BlurKernel = { size: 1, weights: Float64Array.of(1) };
+
 /**
  * Evaluates a kernel and normalises it to sum 1. Values before that, with m the squared distance to the centre in units of the spread:
  * Gaussian `exp(−m/2)`, generalised `exp(−m^β/2)`, plateau `1/(1 + m^β)`, sinc `ω J1(ωr)/(2πr)`.
@@ -104,10 +107,14 @@ function profile(spec: Exclude<BlurKernelSpec, { type: "sinc" }>): (squaredDista
 }
 
 function sincValue(cutoff: number): (x: number, y: number) => number {
+  // The limit at the centre is from J1(z) ≈ z/2. Few distances differ, and Bessel functions are slow.
+  const known = new Map([[0, cutoff ** 2 / (4 * Math.PI)]]);
   return (x, y) => {
-    const radius = Math.hypot(x, y);
-    // The limit at the centre, from J1(z) ≈ z/2.
-    return radius === 0 ? cutoff ** 2 / (4 * Math.PI) : (cutoff * besselJ1(cutoff * radius)) / (2 * Math.PI * radius);
+    const squared = x ** 2 + y ** 2;
+    const radius = Math.sqrt(squared);
+    const value = known.get(squared) ?? (cutoff * besselJ1(cutoff * radius)) / (2 * Math.PI * radius);
+    known.set(squared, value);
+    return value;
   };
 }
 

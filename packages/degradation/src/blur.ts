@@ -1,5 +1,6 @@
 import { conv2d, type Device, expand, pad, reshape, ShapeError, type Tensor, unsqueeze } from "@deplsr/tensor";
 import { type BlurKernel, padKernel } from "./blur-kernel.ts";
+import { inGroups } from "./groups.ts";
 
 /**
  * Filters every channel with one kernel for the batch or one for each image: `images (b, c, h, w)`, `kernel (k, k)`, `(1, k, k)` or
@@ -21,23 +22,28 @@ export function filter2d(images: Tensor, kernel: Tensor): Tensor {
 }
 
 /**
- * Filters each image with a kernel of its own, as `filter2d` does: `images (b, c, h, w)` → the same shape. Where all kernels are products of a
- * column and a row, as isotropic Gaussians are, these two are applied one after the other: 2k products for a pixel instead of k².
+ * Filters each image with a kernel of its own, as `filter2d` does: `images (b, c, h, w)` → the same shape. Kernels of one size are applied
+ * together, and those that are products of a column and a row, as isotropic Gaussians are, as these two: 2k products for a pixel instead of k².
  *
  * @throws ShapeError when an image is not larger than half a kernel, or the number of kernels is not that of the images
  */
 export function blurImages(images: Tensor, kernels: readonly BlurKernel[]): Tensor {
-  const { device } = images;
   if (kernels.length !== images.shape[0]) {
     throw new ShapeError(`blurImages: ${kernels.length} kernels for images [${images.shape.join(", ")}]`);
   }
-  const size = Math.max(...kernels.map((kernel) => kernel.size));
-  const factors = kernels.map((kernel) => factorize(padKernel(kernel, size)));
-  if (!factors.every((factor) => factor !== null)) return filter2d(images, kernelTensor(device, kernels));
-  if (size === 1) return images;
-  const side = (name: "column" | "row"): Tensor =>
-    device.tensor(Float32Array.from(factors.flatMap((factor) => [...factor[name]])), [kernels.length, size]);
-  return correlate(correlate(images, unsqueeze(side("column"), 2)), unsqueeze(side("row"), 1));
+  const factors = kernels.map(factorize);
+  const keys = kernels.map(({ size }, i) => `${size} ${factors[i] !== null}`);
+  return inGroups(images, keys, (part, indices) => {
+    const own = indices.map((i) => kernels[i]!);
+    const { size } = own[0]!;
+    if (size === 1) return part;
+    if (factors[indices[0]!] === null) return correlate(part, kernelTensor(part.device, own));
+    const side = (name: "column" | "row"): Tensor => {
+      const values = indices.flatMap((i) => [...factors[i]![name]]);
+      return part.device.tensor(Float32Array.from(values), [indices.length, size]);
+    };
+    return correlate(correlate(part, unsqueeze(side("column"), 2)), unsqueeze(side("row"), 1));
+  });
 }
 
 /** The column and row whose product a kernel of sum 1 is, or null: they can only be the sums of its rows and of its columns. */

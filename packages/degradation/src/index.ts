@@ -1,11 +1,16 @@
 /**
- * Image degradations with captions that tell their levels: blur, noise, JPEG compression, ringing and resizing, batched on the device.
- * Parameters are drawn on the host from a seed (`drawSemantic`) and are plain JSON; `degradeSemantic` applies them.
+ * Image degradations with captions that tell their levels: blur, noise, JPEG compression, ringing, sharpening and resizing, batched on the
+ * device. Parameters are drawn on the host from a seed and are plain JSON: what was drawn can be stored and applied again.
+ *
+ * - `drawSemantic` and `degradeSemantic`: one image, one caption (DePLSR).
+ * - `drawSecondOrder` and `degradeSecondOrder`: training pairs for super-resolution (Real-ESRGAN); `TrainingPairPool` mixes them.
  *
  * @packageDocumentation
  */
 
+export { type Augmentation, type AugmentOptions, augment } from "./augment.ts";
 export { blurImages, filter2d, kernelTensor } from "./blur.ts";
+export { type BlurKernelType, type BlurOptions, drawBlur, drawSinc } from "./blur-draw.ts";
 export { type BlurKernel, type BlurKernelSpec, blurKernel, covariance, padKernel } from "./blur-kernel.ts";
 export {
   captionParts,
@@ -17,21 +22,8 @@ export {
   parseCaption,
   type ZeroTexts,
 } from "./caption.ts";
+export type { Range } from "./chance.ts";
 export { applyColorMatrix, RGB_TO_YCBCR, YCBCR_TO_RGB } from "./color.ts";
-export {
-  type BlurKernelOptions,
-  type BlurKernelType,
-  drawBlurKernel,
-  drawSemantic,
-  drawSinc,
-  kernelSize,
-  levelsOf,
-  type Range,
-  SEMANTIC_OPTIONS,
-  type SemanticDraw,
-  type SemanticOptions,
-  sigmaGrid,
-} from "./draw.ts";
 export { type ImresizeOptions, imresize } from "./imresize.ts";
 export { diffJpeg, type JpegOptions, quantizationFactor } from "./jpeg.ts";
 export { roundTo255Levels } from "./levels.ts";
@@ -43,6 +35,29 @@ export {
   type PoissonNoise,
   poissonRate,
 } from "./noise.ts";
-export { type Chain, degradeSemantic } from "./pipeline.ts";
+export { addNoise, type NoiseDraw, type NoiseDrawOptions } from "./noise-draw.ts";
+export { type HostImages, TrainingPairPool, type TrainingPairPoolState } from "./pair-pool.ts";
 export { type ResizeMode, type ResizeTarget, resize } from "./resize.ts";
+export { degradeSecondOrder, type TrainingPair } from "./second-order.ts";
+export {
+  drawSecondOrder,
+  type ResizeDraw,
+  SECOND_ORDER_OPTIONS,
+  type SecondOrderDraw,
+  type SecondOrderOptions,
+  type SecondStageOptions,
+  type StageDraw,
+  type StageOptions,
+  smallestSide,
+} from "./second-order-draw.ts";
+export { type Chain, degradeSemantic } from "./semantic.ts";
+export {
+  drawSemantic,
+  kernelSize,
+  levelsOf,
+  SEMANTIC_OPTIONS,
+  type SemanticDraw,
+  type SemanticOptions,
+  sigmaGrid,
+} from "./semantic-draw.ts";
 export { type UsmOptions, usmKernel, usmSharpen } from "./usm.ts";

@@ -30,8 +30,11 @@ export interface NoiseOptions {
 export interface GaussianNoise extends NoiseOptions {
   /** Standard deviation in steps of 255, for the batch or for each image. */
   readonly sigma: number | readonly number[];
-  /** Draws standard-normal numbers. It is asked for the field (h, w) of the grey noise first, where an image has any. */
-  readonly draw: (shape: Shape) => Tensor;
+  /**
+   * Draws standard-normal numbers. It is asked for the grey noise (b, 1, h, w) first, where an image has any; a field (h, w) serves all
+   * images, which is what the reference draws.
+   */
+  readonly draw: (shape: Shape, kind: "gray" | "color") => Tensor;
 }
 
 /** Level of Poisson noise and its counts. */
@@ -39,18 +42,15 @@ export interface PoissonNoise extends NoiseOptions {
   /** Factor of the noise, for the batch or for each image. */
   readonly scale: number | readonly number[];
   /** Draws counts for rates. It is asked for the grey noise (b, 1, h, w) first, where an image has any. */
-  readonly draw: (rate: Tensor) => Tensor;
+  readonly draw: (rate: Tensor, kind: "gray" | "color") => Tensor;
 }
 
-/**
- * Adds Gaussian noise: `images (b, 3, h, w) + n·σ/255`. The grey field is one for all images, scaled by each one's sigma, as in the
- * reference.
- */
+/** Adds Gaussian noise: `images (b, 3, h, w) + n·σ/255`. */
 export function addGaussianNoise(images: Tensor, { sigma, draw, ...options }: GaussianNoise): Tensor {
-  const [, , h = 0, w = 0] = images.shape;
+  const [b = 0, , h = 0, w = 0] = images.shape;
   const gray = grayShare("addGaussianNoise", images, options);
-  const grayField = gray && draw([h, w]);
-  const field = mix(draw(images.shape), grayField, gray);
+  const grayField = gray && draw([b, 1, h, w], "gray");
+  const field = mix(draw(images.shape, "color"), grayField, gray);
   return finish(add(images, mul(field, mul(perImage("addGaussianNoise", images, sigma), 1 / 255))), options);
 }
 
@@ -60,8 +60,8 @@ export function addGaussianNoise(images: Tensor, { sigma, draw, ...options }: Ga
  */
 export function addPoissonNoise(images: Tensor, { scale, draw, ...options }: PoissonNoise): Tensor {
   const gray = grayShare("addPoissonNoise", images, options);
-  const grayField = gray && poissonField(luma(images), draw);
-  const field = mix(poissonField(images, draw), grayField, gray);
+  const grayField = gray && poissonField(luma(images), "gray", draw);
+  const field = mix(poissonField(images, "color", draw), grayField, gray);
   return finish(add(images, mul(field, perImage("addPoissonNoise", images, scale))), options);
 }
 
@@ -81,9 +81,9 @@ function luma(images: Tensor): Tensor {
   return sum(mul(images, images.device.tensor([0.2989, 0.587, 0.114], [1, 3, 1, 1])), { dim: 1, keepDim: true });
 }
 
-function poissonField(images: Tensor, draw: (rate: Tensor) => Tensor): Tensor {
+function poissonField(images: Tensor, kind: "gray" | "color", draw: PoissonNoise["draw"]): Tensor {
   const { quantized, vals, rate } = poissonRate(images);
-  return sub(div(draw(rate), vals), quantized);
+  return sub(div(draw(rate, kind), vals), quantized);
 }
 
 /**

@@ -3,6 +3,9 @@ import { abs, add, cast, clamp, gt, mul, ShapeError, sub, type Tensor } from "@d
 import { blurImages } from "./blur.ts";
 import { type BlurKernel, blurKernel } from "./blur-kernel.ts";
 
+/** Side of the Gaussian kernel in pixels. */
+export const USM_RADIUS = 51;
+
 /** How much is sharpened, and where. */
 export interface UsmOptions {
   /** Factor of the detail that is added. Default 0.5. */
@@ -21,7 +24,10 @@ export interface UsmOptions {
  * @throws ShapeError when an image is not larger than half the kernel
  * @see BasicSR `USMSharp`
  */
-export function usmSharpen(images: Tensor, { weight = 0.5, threshold = 10, radius = 51 }: UsmOptions = {}): Tensor {
+export function usmSharpen(
+  images: Tensor,
+  { weight = 0.5, threshold = 10, radius = USM_RADIUS }: UsmOptions = {},
+): Tensor {
   if (images.rank !== 4) {
     throw new ShapeError(`usmSharpen: images [${images.shape.join(", ")}] must be (b, c, h, w)`);
   }

@@ -78,7 +78,7 @@ describe("addGaussianNoise", () => {
     });
     expect(shapes).toEqual([
       [2, 3, 4, 5],
-      [4, 5],
+      [2, 1, 4, 5],
       [2, 3, 4, 5],
     ]);
   });

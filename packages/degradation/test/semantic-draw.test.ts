@@ -1,17 +1,13 @@
-import { Rng } from "@deplsr/tensor";
 import { describe, expect, it } from "vitest";
-import { blurKernel } from "../src/blur-kernel.ts";
 import {
-  drawBlurKernel,
   drawSemantic,
-  drawSinc,
   kernelSize,
   levelsOf,
   SEMANTIC_OPTIONS,
   type SemanticDraw,
   type SemanticOptions,
   sigmaGrid,
-} from "../src/draw.ts";
+} from "../src/semantic-draw.ts";
 
 const many = (options: SemanticOptions = SEMANTIC_OPTIONS): SemanticDraw[] =>
   Array.from({ length: 2000 }, (_, seed) => drawSemantic(seed, options));
@@ -82,57 +78,29 @@ describe("drawSemantic", () => {
     expect(levelsOf(drawSemantic(3))).toEqual({ blurSigma, noise, quality, ringing: sinc !== null });
   });
 
+  it("takes the second blur's families and exponents from the options that end in 2", () => {
+    const second = { kernelList2: ["plateau_iso"], kernelProb2: [1], betapRange2: [1, 1] } as const;
+    for (const draw of many({ ...SEMANTIC_OPTIONS, ...second }).slice(0, 50)) {
+      const { blurSigma: sigma } = draw;
+      expect(["iso", "aniso"]).toContain(draw.kernels[0].type);
+      expect(draw.kernels[1]).toEqual({ type: "plateau_iso", size: kernelSize(sigma), sigma, beta: 1 });
+    }
+  });
+
   it.each<[Partial<SemanticOptions>, string]>([
-    [{ kernelProb: [0.5, 0.6] }, "kernelProb [0.5, 0.6]"],
-    [{ kernelList: [], kernelProb: [] }, "kernelProb []"],
-    [{ noiseRange: [5, 1] }, "noiseRange [5, 1] must be rising"],
-    [{ jpegRange: [30, 100] }, "jpegRange [30, 100] must lie above 0 and not above 99"],
+    [{ kernelProb: [0.5, 0.6] }, "kernelProb [0.5, 0.6] must be 2 shares of 1"],
+    [{ kernelList: [], kernelProb: [] }, "kernelProb [] must be 0 shares of 1"],
+    [{ kernelProb2: [1] }, "kernelProb2 [1] must be 2 shares of 1"],
+    [{ noiseRange: [5, 1] }, "noiseRange [5, 1] must be rising and not below 0"],
+    [{ poissonScaleRange: [-1, 1] }, "poissonScaleRange [-1, 1] must be rising and not below 0"],
+    [{ betagRange: [2, 4] }, "betagRange [2, 4] must be above 0, on both sides of 1"],
+    [{ jpegRange: [30, 100] }, "jpegRange [30, 100] must be rising, above 0 and not above 99"],
     [{ blurSigma: [0, 3, 0] }, "blurSigma [0, 3, 0]"],
     [{ blurSigma: [0, 6, 0.1] }, "blurKernelSize 21 must be odd and at least 37"],
     [{ blurKernelSize: 20 }, "blurKernelSize 20 must be odd"],
-    [{ lqSize: 0.5 }, "lqSize 0.5"],
-    [{ finalSincProb: 1.5 }, "finalSincProb 1.5 must lie between 0 and 1"],
+    [{ lqSize: 0.5 }, "lqSize 0.5 must be a whole number of at least 1"],
+    [{ finalSincProb: 1.5 }, "finalSincProb 1.5 must be between 0 and 1"],
   ])("refuses %j", (change, message) => {
-    expect(() => drawSemantic(1, { ...SEMANTIC_OPTIONS, ...change })).toThrow(message);
-  });
-});
-
-describe("drawBlurKernel", () => {
-  it("draws every family within its ranges", () => {
-    const rng = new Rng(1);
-    const kernelList = [
-      "iso",
-      "aniso",
-      "generalized_iso",
-      "generalized_aniso",
-      "plateau_iso",
-      "plateau_aniso",
-    ] as const;
-    const options = {
-      kernelList,
-      kernelProb: [0.45, 0.25, 0.12, 0.03, 0.12, 0.03],
-      sigmaX: [0.2, 3],
-      sigmaY: [0.5, 1.5],
-      betagRange: [0.5, 4],
-      betapRange: [1, 2],
-    } as const;
-    const kernels = Array.from({ length: 2000 }, () => drawBlurKernel(rng, 7, options));
-    kernelList.forEach((type, i) => {
-      expect(kernels.filter((kernel) => kernel.type === type).length / 2000).toBeCloseTo(options.kernelProb[i]!, 1);
-    });
-    for (const kernel of kernels.slice(0, 200)) {
-      expect(blurKernel(kernel).weights.every(Number.isFinite)).toBe(true);
-      if ("theta" in kernel) {
-        expect(Math.abs(kernel.theta) <= Math.PI && kernel.sigmaY >= 0.5 && kernel.sigmaY < 1.5).toBe(true);
-      }
-      if ("beta" in kernel) expect(kernel.beta >= (kernel.type.startsWith("plateau") ? 1 : 0.5)).toBe(true);
-    }
-  });
-});
-
-describe("drawSinc", () => {
-  it("reaches the largest size", () => {
-    const rng = new Rng(2);
-    expect(new Set(Array.from({ length: 100 }, () => drawSinc(rng, 11).size))).toEqual(new Set([7, 9, 11]));
+    expect(() => drawSemantic(1, { ...SEMANTIC_OPTIONS, ...change })).toThrow(`drawSemantic: ${message}`);
   });
 });
