@@ -1,4 +1,4 @@
-import { detach, noGrad, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { detach, gelu, noGrad, quickGelu, Rng, scope, type Tensor } from "@deplsr/tensor";
 import { expectClose, testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
@@ -45,6 +45,12 @@ describe("CLIP", () => {
     const siglip = siglipLoss({ ...pair, logitScale: device.full([], 10), logitBias: device.full([], -10) });
     expect(await siglip.item()).toBeCloseTo(13.3665047, 4);
     model.dispose();
+  });
+
+  it("has the published activations: the exact GELU and the quick one", async () => {
+    const one = device.ones([1]);
+    expect(await gelu(one).item()).toBeCloseTo(0.84134471, 6);
+    expect(await quickGelu(one).item()).toBeCloseTo(0.84579577, 6);
   });
 
   it("gives the published numbers with the quick activation", async () => {

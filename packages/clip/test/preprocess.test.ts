@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
+  CLIP_MEAN,
+  CLIP_STD,
   centerCropOrPad,
   normalizeImage,
   type PixelImage,
@@ -125,6 +127,11 @@ describe("centerCropOrPad", () => {
 });
 
 describe("normalizeImage", () => {
+  it("takes CLIP's mean and deviation", () => {
+    expect(CLIP_MEAN).toEqual([0.48145466, 0.4578275, 0.40821073]);
+    expect(CLIP_STD).toEqual([0.26862954, 0.26130258, 0.27577711]);
+  });
+
   it("puts the channels into planes", () => {
     const image: PixelImage = { width: 2, height: 1, channels: 3, data: Uint8Array.of(0, 51, 102, 153, 204, 255) };
     const planes = normalizeImage(image, [0, 0.2, 0.4], [1, 2, 0.5]);
