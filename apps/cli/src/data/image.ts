@@ -1,6 +1,6 @@
 /**
- * Image files to pixels and back. Every image enters as 8-bit sRGB with three channels: grey is repeated, 16 bits are rounded to 8, CMYK and
- * embedded colour profiles are converted, the EXIF orientation is applied, and transparency is composited over white.
+ * Image files to pixels and back. Every image enters as 8-bit sRGB with three channels: grey is repeated, 16 bits are rounded to the nearest
+ * of 8, CMYK and embedded colour profiles are converted, the EXIF orientation is applied, and transparency is composited over white.
  */
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
@@ -51,13 +51,17 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<Imag
   if (bytes.length === 0)
     throw new UserError(`image: ${name} is empty (0 bytes): it was not written to the end, get it again`);
   try {
-    const { data, info } = await sharp(bytes, { failOn: "error", limitInputPixels: MOST_PIXELS })
+    const picture = sharp(bytes, { failOn: "error", limitInputPixels: MOST_PIXELS });
+    const deep = (await picture.metadata()).depth === "ushort";
+    const { data, info } = await picture
       .rotate()
-      .flatten({ background: "#ffffff" })
-      .toColourspace("srgb")
-      .raw({ depth: "uchar" })
+      .toColourspace(deep ? "rgb16" : "srgb")
+      .raw({ depth: deep ? "ushort" : "uchar" })
       .toBuffer({ resolveWithObject: true });
-    return { width: info.width, height: info.height, data: toThreeChannels(data, info.channels) };
+    const values = deep
+      ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2)
+      : new Uint8Array(data.buffer, data.byteOffset, data.length);
+    return { width: info.width, height: info.height, data: toThreeChannels(values, info.channels) };
   } catch (error) {
     throw explainDecoding(error, name);
   }
@@ -88,12 +92,21 @@ export async function encodeImage(image: Image, name: string): Promise<Buffer> {
   }
 }
 
-function toThreeChannels(data: Uint8Array, channels: number): Uint8Array {
-  if (channels === 3) return new Uint8Array(data.buffer, data.byteOffset, data.length);
-  const pixels = data.length / channels;
+/**
+ * Pixels of one to four channels, the last of two or four being the opacity, as RGB of 8 bits on white. The decoder would do it as well, but
+ * cuts the lower bits of 16 off, which darkens by half a level.
+ */
+function toThreeChannels(values: Uint8Array | Uint16Array, channels: number): Uint8Array {
+  const white = values instanceof Uint8Array ? 255 : 65535;
+  if (channels === 3 && values instanceof Uint8Array) return values;
+  const pixels = values.length / channels;
   const result = new Uint8Array(pixels * 3);
   for (let i = 0; i < pixels; i++) {
-    for (let c = 0; c < 3; c++) result[i * 3 + c] = data[i * channels + (channels > 2 ? c : 0)]!;
+    const opacity = channels % 2 === 0 ? values[(i + 1) * channels - 1]! / white : 1;
+    for (let c = 0; c < 3; c++) {
+      const value = values[i * channels + (channels > 2 ? c : 0)]!;
+      result[i * 3 + c] = Math.round((white + (value - white) * opacity) * (255 / white));
+    }
   }
   return result;
 }

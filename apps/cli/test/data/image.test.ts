@@ -60,19 +60,26 @@ describe("readImage", () => {
     expect([...(await decodeImage(png, "a.png")).data]).toEqual([255, 255, 255, 100, 50, 20, 127, 127, 127]);
   });
 
-  test("16 bits become 8", async () => {
-    const values = new Uint16Array([0, 257 * 128, 257 * 200, 65535, 257, 257 * 7]);
+  test("16 bits become the nearest of 8", async () => {
+    const values = new Uint16Array([0, 257 * 128 + 128, 257 * 200 - 128, 65535, 129, 257 * 7 - 129]);
     const colour = await sharp(values, { raw: { width: 2, height: 1, channels: 3 } })
       .toColourspace("rgb16")
       .png()
       .toBuffer();
     expect((await sharp(colour).metadata()).depth).toBe("ushort");
-    expect([...(await decodeImage(colour, "a.png")).data]).toEqual([0, 128, 200, 255, 1, 7]);
+    expect([...(await decodeImage(colour, "a.png")).data]).toEqual([0, 128, 200, 255, 1, 6]);
     const grey = await sharp(values.slice(0, 2), { raw: { width: 2, height: 1, channels: 1 } })
       .toColourspace("grey16")
       .png()
       .toBuffer();
     expect([...(await decodeImage(grey, "a.png")).data]).toEqual([0, 0, 0, 128, 128, 128]);
+    const halfClear = await sharp(new Uint16Array([0, 257 * 100, 65535, 32896, 9, 9, 9, 0]), {
+      raw: { width: 2, height: 1, channels: 4 },
+    })
+      .toColourspace("rgb16")
+      .png()
+      .toBuffer();
+    expect([...(await decodeImage(halfClear, "a.png")).data]).toEqual([127, 177, 255, 255, 255, 255]);
   });
 
   test("CMYK with and without a profile becomes the RGB it shows", async () => {
