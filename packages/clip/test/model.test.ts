@@ -12,6 +12,7 @@ import {
   LOGIT_SCALE_LIMIT,
   SIGLIP_START,
   siglipLoss,
+  VIT_B_32,
 } from "../src/index.ts";
 import { digest, fill, TINY, tokens, waves } from "./published-numbers.ts";
 
@@ -110,6 +111,13 @@ describe("CLIP", () => {
       "ln_final.weight",
       "ln_final.bias",
     ]);
+    model.dispose();
+  });
+
+  it("has the published number of parameters as ViT-B-32", () => {
+    const model = new CLIP(VIT_B_32, init);
+    expect(model.parameterCount()).toBe(151_277_313);
+    expect(Array.from(model.stateDict(), ([name, { shape }]) => [name, shape])).toEqual([...clipShapes(VIT_B_32)]);
     model.dispose();
   });
 
