@@ -9,8 +9,8 @@ const device = await testDevice();
 const SMALL = clipConfig({
   embedDim: 32,
   quickGelu: true,
-  vision: { imageSize: 32, patchSize: 16, width: 128, layers: 2 },
-  text: { contextLength: 12, vocabSize: 90, width: 64, heads: 1, layers: 2 },
+  vision: { imageSize: 32, patchSize: 16, width: 64, layers: 1 },
+  text: { contextLength: 12, vocabSize: 90, width: 64, heads: 1, layers: 1 },
 });
 
 /** A number of 16 bits: sign, 5 bits of exponent, 10 of fraction. */

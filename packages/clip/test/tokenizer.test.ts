@@ -131,12 +131,12 @@ function expectRow(text: string): void {
 describe("any string", () => {
   it("gives 77 ids from start to end", () => {
     const rng = new Rng(77);
-    for (let i = 0; i < 2000; i++) expectRow(randomText(rng));
+    for (let i = 0; i < 1000; i++) expectRow(randomText(rng));
   });
 
   it("takes time in proportion to its length", { timeout: 20_000 }, () => {
     const rng = new Rng(78);
-    const length = 2 ** 17;
+    const length = 2 ** 16;
     const letters = Array.from({ length }, () => String.fromCharCode(97 + rng.integer(26))).join("");
     const texts = [
       letters,
