@@ -1,10 +1,9 @@
-import { DropPath, type Init, inference, LayerNorm, type Mode, Module } from "@deplsr/nn";
+import { DropPath, type Init, inference, LayerNorm, type Mode, Module, transient } from "@deplsr/nn";
 import { add, type Tensor } from "@deplsr/tensor";
 import { ChannelAttention } from "./channel-attention.ts";
 import { type DATConfig, isShifted } from "./config.ts";
 import { SpatialGateFeedForward } from "./ffn.ts";
 import { SpatialAttention } from "./spatial-attention.ts";
-import { transient } from "./transient.ts";
 import type { Size } from "./window.ts";
 import type { WindowTables } from "./window-tables.ts";
 

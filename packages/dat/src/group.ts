@@ -1,9 +1,8 @@
-import { Conv2d, type FieldNames, type Init, inference, type Mode, Module } from "@deplsr/nn";
+import { Conv2d, type FieldNames, type Init, inference, type Mode, Module, replaced, transient } from "@deplsr/nn";
 import { add, leakyRelu, permute, reshape, type Tensor } from "@deplsr/tensor";
 import { DATBlock } from "./block.ts";
 import type { DATConfig } from "./config.ts";
 import { BOTTLENECK_NAMES } from "./keys.ts";
-import { replaced, transient } from "./transient.ts";
 import type { Size } from "./window.ts";
 import type { WindowTables } from "./window-tables.ts";
 

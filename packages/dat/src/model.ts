@@ -9,15 +9,16 @@ import {
   type LoadReport,
   type Mode,
   Module,
+  replaced,
   type StateDict,
   type StateEntry,
+  transient,
 } from "@deplsr/nn";
 import { add, E, pointwise, reshape, ShapeError, type Tensor } from "@deplsr/tensor";
 import { checkConfig, type DATConfig, dropPathRates } from "./config.ts";
 import { type Bottleneck, imageToTokens, ResidualGroup, residualConvolution, tokensToImage } from "./group.ts";
 import { DAT_NAMES } from "./keys.ts";
 import { datState } from "./state.ts";
-import { replaced, transient } from "./transient.ts";
 import { type Head, makeHead } from "./upsample.ts";
 import type { Size } from "./window.ts";
 import { WindowTables } from "./window-tables.ts";

@@ -1,5 +1,5 @@
+import { replaced, transient } from "@deplsr/nn";
 import { add, flip, mul, type Tensor, transpose } from "@deplsr/tensor";
-import { replaced, transient } from "./transient.ts";
 
 /** Axes to flip, and whether to exchange height and width afterwards. */
 type Turn = readonly [flips: readonly number[], transposed: boolean];

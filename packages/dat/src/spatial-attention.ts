@@ -1,4 +1,4 @@
-import { Dropout, type Init, inference, type Linear, type Mode, Module } from "@deplsr/nn";
+import { Dropout, type Init, inference, type Linear, type Mode, Module, transient } from "@deplsr/nn";
 import {
   type AttentionOptions,
   attention,
@@ -19,7 +19,6 @@ import { blend, ChannelInteraction, DepthwiseBranch, SpatialInteraction } from "
 import { makeLinear, toChannels, toTokens } from "./linear.ts";
 import { merge, partition } from "./partition.ts";
 import { PositionBias } from "./position-bias.ts";
-import { transient } from "./transient.ts";
 import { paddedSize, type Size } from "./window.ts";
 import type { WindowTable, WindowTables } from "./window-tables.ts";
 

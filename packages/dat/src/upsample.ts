@@ -1,8 +1,7 @@
-import { Conv2d, type FieldNames, type Init, Module } from "@deplsr/nn";
+import { Conv2d, type FieldNames, type Init, Module, replaced, transient } from "@deplsr/nn";
 import { leakyRelu, pixelShuffle, type Tensor } from "@deplsr/tensor";
 import { type DATConfig, upsampleSteps } from "./config.ts";
 import { UPSAMPLE_NAMES } from "./keys.ts";
-import { replaced, transient } from "./transient.ts";
 
 /** Features `(b, c, h, w)` → image `(b, inChannels, s·h, s·w)`, s the scale of the configuration. */
 export type Head = Module & { forward(features: Tensor): Tensor };

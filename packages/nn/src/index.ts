@@ -27,3 +27,4 @@ export * from "./optim/ema.ts";
 export * from "./optim/schedule.ts";
 export * from "./sequential.ts";
 export * from "./state-dict.ts";
+export * from "./transient.ts";
