@@ -35,8 +35,3 @@ export function expectWithin(
       throw new Error(`value ${i}: ${actual[i]} instead of ${value}, beyond ${tolerances[i]}`);
   });
 }
-
-/** Sum of the products of two lists of equal length. */
-export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  return Array.from(a).reduce((total, value, i) => total + value * b[i]!, 0);
-}
