@@ -14,6 +14,7 @@ export { asHalf } from "./files/half.ts";
 export * from "./files/tensor-file.ts";
 export { writeTorchFile } from "./files/torch-writer.ts";
 export * from "./files/weights.ts";
+export { ZipArchive, type ZipEntry } from "./files/zip.ts";
 export type { Sink } from "./files/zip-writer.ts";
 export * from "./init.ts";
 export * from "./linear.ts";
