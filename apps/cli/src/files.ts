@@ -7,6 +7,9 @@ import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promi
 import { basename, dirname, join } from "node:path";
 import { systemCode, UserError, WriteError } from "./errors.ts";
 
+/** Writes a file piece by piece. */
+export type WriteParts = (write: (part: Uint8Array) => Promise<void>) => Promise<void>;
+
 /** Opens the temporary file for writing; replaced in tests by one whose disk is full. */
 export type OpenFile = (path: string) => Promise<Pick<FileHandle, "writeFile" | "sync" | "close">>;
 
@@ -48,12 +51,12 @@ async function making<T>(temporary: string, make: () => Promise<T>): Promise<T> 
  * Writes a file whole or not at all; missing folders are made.
  *
  * @param path where the file shall stand; an existing file is replaced
- * @param content bytes, or text written as UTF-8
+ * @param content bytes, text written as UTF-8, or what writes the file piece by piece
  * @throws WriteError when the disk is full, the folder cannot be written, or the path is a folder
  */
 export async function writeFileAtomic(
   path: string,
-  content: Uint8Array | string,
+  content: Uint8Array | string | WriteParts,
   openFile: OpenFile = openNew,
 ): Promise<void> {
   const temporary = temporaryName(path);
@@ -61,7 +64,9 @@ export async function writeFileAtomic(
     await mkdir(dirname(path), { recursive: true });
     const file = await making(temporary, () => openFile(temporary));
     try {
-      await file.writeFile(content);
+      // A file handle writes on from where it is.
+      if (typeof content === "function") await content((part) => file.writeFile(part));
+      else await file.writeFile(content);
       await file.sync();
     } finally {
       await file.close();
@@ -70,7 +75,7 @@ export async function writeFileAtomic(
     temporaries.delete(temporary);
   } catch (error) {
     await discard(temporary);
-    throw explain(error, path, typeof content === "string" ? Buffer.byteLength(content) : content.byteLength);
+    throw explain(error, path, typeof content === "function" ? undefined : Buffer.byteLength(content));
   }
 }
 
