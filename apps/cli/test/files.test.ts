@@ -23,6 +23,25 @@ describe("writeFileAtomic", () => {
     expect(readdirSync(join(folder, "a", "b"))).toEqual(["file.txt"]);
   });
 
+  test("writes a file piece by piece, whole or not at all", async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, "file");
+    const parts = ["one", "zwölf", ""].map((text) => new TextEncoder().encode(text));
+    await writeFileAtomic(path, async (write) => {
+      for (const part of parts) await write(part);
+      expect(readdirSync(folder)).toHaveLength(1);
+      expect(existsSync(path)).toBe(false);
+    });
+    expect(readFileSync(path, "utf8")).toBe("onezwölf");
+    const failing = writeFileAtomic(path, async (write) => {
+      await write(parts[0]!);
+      throw new Error("no more");
+    });
+    await expect(failing).rejects.toThrow("no more");
+    expect(readFileSync(path, "utf8")).toBe("onezwölf");
+    expect(readdirSync(folder)).toEqual(["file"]);
+  });
+
   test("a full disk gives one line, leaves the old file and no temporary one", async () => {
     const folder = temporaryFolder();
     const path = join(folder, "model.safetensors");
