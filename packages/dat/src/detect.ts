@@ -4,6 +4,12 @@ import { datState, type StateSpec } from "./state.ts";
 /** Names and shapes of the entries of a state dict, in the reference's names, without a `module.` in front. */
 export type StateShapes = ReadonlyMap<string, readonly number[]>;
 
+/** How much a state dict has to be of a network. */
+export interface DetectOptions {
+  /** Whether every tensor has to be there and fit; by default it has. */
+  readonly whole?: boolean;
+}
+
 /** What only a DAT has: the tokens' first normalisation, and blocks whose branches interact. */
 const SIGNATURE = ["conv_first.weight", "before_RG.1.weight", "layers.0.blocks.0.attn.spatial_interaction.0.weight"];
 
@@ -18,11 +24,12 @@ const PARTS = /^(conv_first|before_RG|layers|norm|conv_after_body|conv_before_up
  * the same shapes: the shorter side is first, and [8, 32] is taken where no position table is stored. An `expansionFactor`
  * that was rounded down to whole features comes back as one that gives as many.
  *
+ * @param options `whole: false` leaves it to the loader to say what is missing, too much or of another shape
  * @throws Error with one line that names the first difference, when the names are a DAT's but do not fit together
  */
-export function detectDAT(shapes: StateShapes): DATConfig | null {
+export function detectDAT(shapes: StateShapes, { whole = true }: DetectOptions = {}): DATConfig | null {
   if (!SIGNATURE.every((name) => shapes.has(name))) return null;
-  if (![...shapes.keys()].every((name) => PARTS.test(name))) return null;
+  if (whole && ![...shapes.keys()].every((name) => PARTS.test(name))) return null;
   const size = (name: string, axis = 0): number => shapes.get(name)?.[axis] ?? misfit("DAT", `${name} is missing`);
   const [embedDim, inChannels] = [size("conv_first.weight"), size("conv_first.weight", 1)];
   const stepped = shapes.has("conv_before_upsample.0.weight");
@@ -49,7 +56,7 @@ export function detectDAT(shapes: StateShapes): DATConfig | null {
     upsampler: stepped ? "pixelshuffle" : "pixelshuffledirect",
     resiConnection: shapes.has("conv_after_body.weight") ? "1conv" : "3conv",
   });
-  checkShapes("DAT", shapes, datState(config));
+  if (whole) checkShapes("DAT", shapes, datState(config));
   return config;
 }
 

@@ -52,6 +52,15 @@ describe("detectDAT", () => {
     expect(detectDAT(shapesOf(DAT_S_X4, "derived", "statistic"))).toEqual({ ...DAT_S_X4, splitSize: [8, 32] });
   });
 
+  it("leaves what does not fit to a loader that lists it", () => {
+    const shapes = shapesOf(DAT_S_X4);
+    shapes.delete("norm.bias");
+    shapes.set("norm.weight", [3]);
+    shapes.set("extra", [1]);
+    expect(detectDAT(shapes)).toBeNull();
+    expect(detectDAT(shapes, { whole: false })).toEqual(DAT_S_X4);
+  });
+
   it("finds an expansion that gives as many features", () => {
     const config = { ...DAT_X4, expansionFactor: 1.415 }; // 254.7 features are 254
     const found = detectDAT(shapesOf(config))!;

@@ -1,4 +1,4 @@
-import { checkShapes, detectDAT, ratioGiving, type StateShapes } from "@deplsr/dat";
+import { checkShapes, type DetectOptions, detectDAT, ratioGiving, type StateShapes } from "@deplsr/dat";
 import { checkRealDATConfig, type FusionLayers, type RealDATConfig, withFusion } from "./realdat-config.ts";
 import { realDATState } from "./realdat-state.ts";
 
@@ -13,11 +13,12 @@ const FUSION_PARTS = /^(fusion_blocks|adaptive_feat_channels)\./;
  * the published 6 into which the widths divide; a fusion block before every group is "all"; without any block, everything but
  * `clipDim` is as published.
  *
+ * @param options as of `detectDAT`
  * @throws Error with one line that names the first difference, when the names are a RealDAT's but do not fit together
  */
-export function detectRealDAT(shapes: StateShapes): RealDATConfig | null {
+export function detectRealDAT(shapes: StateShapes, options: DetectOptions = {}): RealDATConfig | null {
   const adaptive = shapes.get("adaptive_feat_channels.0.weight");
-  const dat = adaptive ? detectDAT(new Map([...shapes].filter(([name]) => !FUSION_PARTS.test(name)))) : null;
+  const dat = adaptive ? detectDAT(new Map([...shapes].filter(([name]) => !FUSION_PARTS.test(name))), options) : null;
   if (!dat || !adaptive) return null;
   const names = [...shapes.keys()];
   const groups = [...dat.depth.keys()].filter((g) => names.some((name) => name.startsWith(`fusion_blocks.${g}.`)));
@@ -32,7 +33,7 @@ export function detectRealDAT(shapes: StateShapes): RealDATConfig | null {
     fusionQkvBias: groups.length === 0 ? dat.qkvBias : shapes.has(`${first}.attn.q.bias`),
     clipDim: adaptive[1] ?? 0,
   });
-  checkShapes("RealDAT", shapes, realDATState(config));
+  if (options.whole !== false) checkShapes("RealDAT", shapes, realDATState(config));
   return config;
 }
 

@@ -41,6 +41,13 @@ describe("detectRealDAT", () => {
     expect(detectRealDAT(shapesOf(config))).toEqual(config);
   });
 
+  it("leaves what does not fit to a loader that lists it", () => {
+    const shapes = shapesOf(REALDAT_X4);
+    shapes.delete("fusion_blocks.2.mlp.fc2.bias");
+    shapes.set("norm.weight", [3]);
+    expect(detectRealDAT(shapes, { whole: false })).toEqual(REALDAT_X4);
+  });
+
   it("takes the published values for what shapes do not tell", () => {
     const dropped = { ...REALDAT_X4, fusionAttnDropRate: 0.1, fusionDropRate: 0.2, fusionNumHeads: 4 };
     expect(detectRealDAT(shapesOf(dropped))).toEqual(REALDAT_X4);
