@@ -23,6 +23,8 @@ export * from "./open-clip-config.ts";
 export * from "./position.ts";
 export * from "./preprocess.ts";
 export * from "./resize.ts";
+export * from "./resnet.ts";
+export * from "./resnet-clip.ts";
 export * from "./state.ts";
 export * from "./text.ts";
 export * from "./tokenizer.ts";

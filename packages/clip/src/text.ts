@@ -26,7 +26,7 @@ export class TextTransformer extends Module {
   readonly lnFinal: LayerNorm;
   readonly config: TextConfig;
 
-  constructor({ text, embedDim, quickGelu }: CLIPConfig, init: Init) {
+  constructor({ text, embedDim, quickGelu }: Pick<CLIPConfig, "text" | "embedDim" | "quickGelu">, init: Init) {
     super();
     const { width, contextLength, vocabSize } = text;
     this.positionalEmbedding = parameter(normal([contextLength, width], 0.01, init));
