@@ -3,12 +3,24 @@
 import type { Device } from "@deplsr/tensor";
 import { Attributes } from "./attributes.ts";
 import type { Case, Driver, Fixture } from "./fixture.ts";
+import { clipiqaCase } from "./learned/clipiqa.ts";
+import { cnniqaCase } from "./learned/cnniqa.ts";
 import { distsCase, lpipsCase } from "./learned/comparisons.ts";
+import { fidCase, frechetCase, inceptionCase } from "./learned/distributions.ts";
+import { maniqaCase } from "./learned/maniqa.ts";
+import { musiqCase } from "./learned/musiq.ts";
 
 const CASES: Readonly<Record<string, (fixture: Fixture, device: Device, config: Attributes) => Case | Promise<Case>>> =
   {
     lpips: lpipsCase,
     dists: distsCase,
+    inception_features: inceptionCase,
+    fid: fidCase,
+    frechet_distance: frechetCase,
+    cnniqa: cnniqaCase,
+    clipiqa: clipiqaCase,
+    musiq: musiqCase,
+    maniqa: maniqaCase,
   };
 
 /** One case a fixture: its network is made once. */

@@ -39,7 +39,7 @@ export class CNNIQA extends MetricNetwork {
     this.config = config;
   }
 
-  /** Scores `(b)` of images `(b, 3, h, w)`, RGB in [0, 1]. @throws ShapeError for images smaller than a filter */
+  /** Scores `(b)` of images `(b, 3, h, w)`, RGB in [0, 1]. @throws RangeError for images smaller than a filter */
   forward(image: Tensor): Tensor {
     const hidden = relu(this.fc2.forward(relu(this.fc1.forward(this.extremes(image)))));
     return reshape(this.fc3.forward(hidden), [-1]);

@@ -1,6 +1,6 @@
-import { constant, type FieldNames, type Init, parameter } from "@deplsr/nn";
+import { constant, type FieldNames, type Init, parameter, transient } from "@deplsr/nn";
 import { add, cat, conv2d, div, expand, mean, mul, reshape, sqrt, square, sub, sum, type Tensor } from "@deplsr/tensor";
-import { checkImages, MetricNetwork, transient } from "./network.ts";
+import { checkImages, MetricNetwork } from "./network.ts";
 import { type Trunk, vgg16 } from "./trunk.ts";
 
 /** Mean and deviation of ImageNet's colours. */
@@ -50,7 +50,7 @@ export class DISTS extends MetricNetwork {
     return { trunk: "" };
   }
 
-  /** Distances `(b)` of images `(b, 3, h, w)`, RGB in [0, 1]. @throws ShapeError for different sizes, and for small images */
+  /** Distances `(b)` of images `(b, 3, h, w)`, RGB in [0, 1]. @throws RangeError for different sizes, and for small images */
   forward(image: Tensor, reference: Tensor): Tensor {
     const { texture, structure } = this.similarities(image, reference);
     const weighted = (weights: Tensor, x: Tensor): Tensor => mul(reshape(weights, [1, -1]), x);

@@ -1,5 +1,5 @@
+import { transient } from "@deplsr/nn";
 import { clamp, div, interpolate, sub, type Tensor } from "@deplsr/tensor";
-import { transient } from "./network.ts";
 
 /** Side of the images that Inception-v3 was trained on. */
 const SIDE = 299;

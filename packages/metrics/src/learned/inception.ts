@@ -7,9 +7,10 @@ import {
   Module,
   Sequential,
   type Size2d,
+  transient,
 } from "@deplsr/nn";
 import { avgPool2d, cat, maxPool2d, mean, relu, type Tensor } from "@deplsr/tensor";
-import { checkImages, MetricNetwork, Named, transient } from "./network.ts";
+import { checkImages, MetricNetwork, Named, type Watch } from "./network.ts";
 
 /** Convolution without bias, batch normalisation, ReLU. */
 class BasicConv extends Module {
@@ -203,10 +204,10 @@ export class InceptionV3 extends MetricNetwork {
   /**
    * Features `(b, 2048)` of images `(b, 3, h, w)` in [−1, 1]; the distance takes 299×299.
    *
-   * @param watch is called with what each stage gives
-   * @throws ShapeError for images with a side below 75
+   * @param watch sees what each stage gives
+   * @throws RangeError for images with a side below 75
    */
-  forward(image: Tensor, watch?: (stage: string, y: Tensor) => void): Tensor {
+  forward(image: Tensor, watch?: Watch): Tensor {
     checkImages("InceptionV3", SMALLEST, image);
     let x = image;
     for (const [name, stage] of this.stages.parts) {

@@ -1,6 +1,6 @@
-import { Conv2d, constant, type FieldNames, type Init, Module, Sequential } from "@deplsr/nn";
+import { Conv2d, constant, type FieldNames, type Init, Module, Sequential, transient } from "@deplsr/nn";
 import { add, div, l2Norm, mean, mul, square, sub, type Tensor } from "@deplsr/tensor";
-import { checkImages, MetricNetwork, Named, transient } from "./network.ts";
+import { checkImages, MetricNetwork, Named } from "./network.ts";
 import { alexNet, squeezeNet, type Trunk, vgg16 } from "./trunk.ts";
 
 /** The networks that LPIPS was published with. `alex` is the usual one. */
@@ -51,7 +51,7 @@ export class LPIPS extends MetricNetwork {
     return { trunk: "", heads: "" };
   }
 
-  /** Distances `(b)` of images `(b, 3, h, w)`, RGB in [0, 1]. @throws ShapeError for different sizes, and for small images */
+  /** Distances `(b)` of images `(b, 3, h, w)`, RGB in [0, 1]. @throws RangeError for different sizes, and for small images */
   forward(image: Tensor, reference: Tensor): Tensor {
     return this.contributions(image, reference).reduce(add);
   }

@@ -1,5 +1,5 @@
 import { type FieldNames, type LoadReport, Module, type StateDict } from "@deplsr/nn";
-import { describe, gradEnabled, ShapeError, scope, type Tensor } from "@deplsr/tensor";
+import { describe, ShapeError, type Tensor } from "@deplsr/tensor";
 
 /**
  * The network of a metric: evaluated, never trained. Its tensors bear the names of the published files, whose other entries (classifiers,
@@ -23,6 +23,9 @@ export abstract class MetricNetwork extends Module {
   }
 }
 
+/** Is called with what a network finds on its way, under the name of the part that found it. Only `keep` lets such a tensor live on. */
+export type Watch = (part: string, x: Tensor) => void;
+
 /** Modules under names that are those of a file as they stand. */
 export class Named<Part extends Module> extends Module {
   readonly parts: ReadonlyMap<string, Part>;
@@ -39,19 +42,14 @@ export class Named<Part extends Module> extends Module {
   }
 }
 
-/** Runs a part of a network. Where no graph is recorded, everything that it makes but its result is given back at once. */
-export function transient<Result extends Tensor | readonly Tensor[]>(part: () => Result): Result {
-  return gradEnabled() ? part() : (scope(part) as Result); // a result of tensors is no promise
-}
-
-/** @throws ShapeError unless `image` is `(b, 3, h, w)` with sides of at least `smallest`, and `reference` of the same shape */
+/** @throws RangeError unless `image` is `(b, 3, h, w)` with sides of at least `smallest`, and `reference` of the same shape */
 export function checkImages(metric: string, smallest: number, image: Tensor, reference: Tensor = image): void {
   const [, channels, height = 0, width = 0] = image.shape;
   if (image.rank !== 4 || channels !== 3) throw new ShapeError(`${metric}: takes (b, 3, h, w), got ${describe(image)}`);
   if (Math.min(height, width) < smallest) {
-    throw new ShapeError(`${metric}: ${describe(image)} has a side below ${smallest} pixels, which its network needs`);
+    throw new RangeError(`${metric}: ${describe(image)} has a side below ${smallest} pixels, which its network needs`);
   }
   if (`${image.shape}` !== `${reference.shape}`) {
-    throw new ShapeError(`${metric}: the image ${describe(image)} and its reference ${describe(reference)} differ`);
+    throw new RangeError(`${metric}: the image ${describe(image)} and its reference ${describe(reference)} differ`);
   }
 }

@@ -40,8 +40,8 @@ function middle(whole: number, part: number): number {
   return Math.max(0, Math.floor((whole - part) / 2));
 }
 
-/** What is stored under `name`: the beginning of `x` along every axis. */
-export function beginning(fixture: Fixture, name: string, x: Tensor): Outputs {
+/** As much of the beginning of `x` along every axis as is stored under `name`, where it is. */
+export function beginning(fixture: Fixture, name: string, x: Tensor): Readonly<Record<string, Tensor>> {
   return optional(fixture, name, (shape) =>
     slice(
       x,
@@ -51,16 +51,16 @@ export function beginning(fixture: Fixture, name: string, x: Tensor): Outputs {
 }
 
 /** An output for a stored tensor's shape, or none where it is not stored. */
-export function optional(
+export function optional<Output extends Tensor | HostValues>(
   fixture: Fixture,
   name: string,
-  make: (shape: readonly number[]) => Tensor | HostValues,
-): Outputs {
+  make: (shape: readonly number[]) => Output,
+): Readonly<Record<string, Output>> {
   const shape = fixture.tensors.get(name)?.shape;
   return shape ? { [name]: make(shape) } : {};
 }
 
-/** Whole numbers or floats of the host as an output. */
+/** Numbers of the host as an output. */
 export function host(data: ArrayLike<number>, shape: readonly number[] = [data.length]): HostValues {
   return { shape, data };
 }

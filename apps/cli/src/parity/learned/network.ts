@@ -27,12 +27,12 @@ export function networkCase<Network extends MetricNetwork>(
 }
 
 /** What a network with these weights answers; it is disposed of afterwards. */
-export function withNetwork<Network extends MetricNetwork>(
+export function withNetwork<Network extends MetricNetwork, Answer>(
   weights: StateDict,
   device: Device,
   make: (init: Init) => Network,
-  answers: (network: Network) => Outputs,
-): Outputs {
+  answers: (network: Network) => Answer,
+): Answer {
   const network = make({ device, rng: new Rng(0) });
   try {
     network.load(weights);
