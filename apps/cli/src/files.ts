@@ -116,10 +116,15 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** The names in a folder, sorted by code point, so that every machine sees one order. @throws UserError when it is missing or no folder */
-export async function sortedNames(folder: string): Promise<string[]> {
+/**
+ * The names in a folder, sorted by code point, so that every machine sees one order.
+ *
+ * @param recursive also those in its folders, `folder/name`
+ * @throws UserError when it is missing or no folder
+ */
+export async function sortedNames(folder: string, recursive = false): Promise<string[]> {
   try {
-    return (await readdir(folder)).sort();
+    return (await readdir(folder, { recursive })).sort();
   } catch (error) {
     if (systemCode(error) === "ENOENT") throw new UserError(`folder: ${folder} does not exist: check the path`);
     if (systemCode(error) === "ENOTDIR") throw new UserError(`folder: ${folder} is a file, a folder was expected`);
@@ -127,9 +132,29 @@ export async function sortedNames(folder: string): Promise<string[]> {
   }
 }
 
+/** Removes what killed processes left of unfinished files, below a folder that need not be there; files of processes that live stay. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of (await exists(folder)) ? await sortedNames(folder, true) : []) {
+    const owner = TEMPORARY.exec(name)?.[1];
+    if (owner === undefined || (Number(owner) !== process.pid && lives(Number(owner)))) continue;
+    await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+const TEMPORARY = /(?:^|[\\/])\.[^\\/]+\.(\d+)-\d+\.tmp$/;
+
 function temporaryName(path: string): string {
   counter += 1;
   return join(dirname(path), `.${basename(path)}.${process.pid}-${counter}.tmp`);
+}
+
+function lives(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // Somebody else's process may not be signalled, but it is there.
+    return systemCode(error) === "EPERM";
+  }
 }
 
 async function discard(temporary: string): Promise<void> {
