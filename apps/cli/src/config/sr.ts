@@ -16,6 +16,8 @@ const dataset = z.strictObject({
   dataroot_gt: optionalPath,
   dataroot_lq: optionalPath,
   meta_info: optionalPath,
+  /** Names the originals, one a line, where not all of `dataroot_gt` are wanted. */
+  meta_info_file: optionalPath,
   filename_tmpl: z.string().default("{}"),
   io_backend: ioBackend,
 });
@@ -26,7 +28,8 @@ const trainingSet = dataset.extend({
   use_hflip: z.boolean().default(true),
   use_rot: z.boolean().default(true),
   use_shuffle: z.boolean().default(true),
-  num_worker_per_gpu: countOrZero.default(1),
+  /** Images decoded at a time; as many as there are cores where it is left out. */
+  num_worker_per_gpu: countOrZero.optional(),
   batch_size_per_gpu: count.default(4),
   dataset_enlarge_ratio: count.default(1),
   prefetch_mode: z.string().nullable().default(null),

@@ -62,8 +62,8 @@ export const srclipRun = z
     /** A checkpoint is written after this many steps, and at the end. */
     save_frequency: count.default(500),
     log_every_n_steps: count.default(50),
-    /** Images are decoded once and kept in memory when there are at most this many. */
-    cache_images: countOrZero.default(2000),
+    /** Decoded images are kept in memory until they take this much. */
+    cache_megabytes: countOrZero.default(1024),
   })
   .refine((config) => (config.epochs === undefined) !== (config.steps === undefined), {
     message: "either epochs or steps, one of the two",

@@ -6,12 +6,14 @@ import { sortedNames } from "../files.ts";
 import { IMAGE_EXTENSIONS, isImageName } from "./image.ts";
 
 /**
- * The image files of a folder, sorted by name; sub-folders and hidden files are left out.
+ * The image files of a folder, sorted by name; hidden files are left out.
  *
+ * @param recursive also those in its sub-folders, which are left out otherwise
  * @throws UserError when the folder is missing or holds no image
  */
-export async function listImages(folder: string): Promise<string[]> {
-  const names = (await sortedNames(folder)).filter((name) => !name.startsWith(".") && isImageName(name));
+export async function listImages(folder: string, recursive = false): Promise<string[]> {
+  const hidden = /(^|[\\/])\./;
+  const names = (await sortedNames(folder, recursive)).filter((name) => isImageName(name) && !hidden.test(name));
   if (names.length === 0) {
     throw new UserError(`folder: ${folder} holds no images (${IMAGE_EXTENSIONS.join(", ")}): check the path`);
   }
@@ -33,7 +35,8 @@ export function stem(path: string): string {
   return basename(path).replace(/\.[^.]+$/, "");
 }
 
-async function isFolder(path: string): Promise<boolean> {
+/** Whether a path is a folder. @throws UserError when nothing stands there */
+export async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {

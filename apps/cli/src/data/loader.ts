@@ -1,23 +1,16 @@
 /** From the items of a data set to batches, in an order that follows from the seed and the step alone, so that a run can go on where it stopped. */
 import { Rng } from "@deplsr/tensor";
 import { oneLine, UserError } from "../errors.ts";
-
-/** An item that could not be loaded, and why. */
-export interface SkippedItem {
-  readonly name: string;
-  readonly reason: string;
-}
+import type { SkippedItem } from "./skipped.ts";
 
 /** What a loader needs. */
 export interface LoaderOptions<Item> {
-  /** The items' names, for messages. */
+  /** The items' names, for messages; what has one name is left out together. */
   readonly names: readonly string[];
   readonly batchSize: number;
   readonly seed: number;
   /** Whether every epoch has another order; false keeps the order of the list. Default true. */
   readonly shuffle?: boolean;
-  /** Items are kept once loaded when there are at most this many. */
-  readonly cacheItems: number;
   readonly load: (index: number) => Promise<Item>;
   /** Is told once about each item that cannot be loaded. */
   readonly onSkip: (skipped: SkippedItem) => void;
@@ -35,8 +28,7 @@ export interface Loaded<Item> {
  */
 export class Loader<Item> {
   readonly #options: LoaderOptions<Item>;
-  readonly #cache = new Map<number, Promise<Item>>();
-  readonly #skipped = new Map<number, SkippedItem>();
+  readonly #skipped = new Map<string, SkippedItem>();
   #ahead: { step: number; batch: Promise<Loaded<Item>[]> } | undefined;
   #order: { epoch: number; indices: readonly number[] } | undefined;
 
@@ -92,14 +84,14 @@ export class Loader<Item> {
     const { names, load, onSkip } = this.#options;
     for (let i = 0; i < names.length; i++) {
       const index = (wanted + i) % names.length;
-      if (this.#skipped.has(index)) continue;
+      const name = names[index]!;
+      if (this.#skipped.has(name)) continue;
       try {
-        return { index, item: await this.#cached(index, load) };
+        return { index, item: await load(index) };
       } catch (error) {
-        if (this.#skipped.has(index)) continue;
-        const skipped = { name: names[index]!, reason: oneLine(error) };
-        this.#skipped.set(index, skipped);
-        this.#cache.delete(index);
+        if (this.#skipped.has(name)) continue;
+        const skipped = { name, reason: oneLine(error) };
+        this.#skipped.set(name, skipped);
         onSkip(skipped);
       }
     }
@@ -107,14 +99,6 @@ export class Loader<Item> {
     throw new UserError(
       `data: none of the ${names.length} items can be loaded; the first one: ${first?.reason ?? "?"}`,
     );
-  }
-
-  #cached(index: number, load: (index: number) => Promise<Item>): Promise<Item> {
-    const known = this.#cache.get(index);
-    if (known !== undefined) return known;
-    const item = load(index);
-    if (this.#options.names.length <= this.#options.cacheItems) this.#cache.set(index, item);
-    return item;
   }
 }
 

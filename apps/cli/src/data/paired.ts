@@ -1,12 +1,16 @@
 /** The data sets that super-resolution learns from: an original and its low-quality version, `scale` times smaller. */
+import { existsSync } from "node:fs";
 import { basename, dirname, extname, join, sep } from "node:path";
 import type { Rng } from "@deplsr/tensor";
 import { UserError } from "../errors.ts";
+import { sortedNames } from "../files.ts";
 import { resolveBeside } from "./captioned.ts";
 import { crop } from "./crop.ts";
 import { listImages, stem } from "./folder.ts";
 import { type Image, readImage } from "./image.ts";
-import { readTable } from "./tsv.ts";
+import { readMetaInfo } from "./meta-info.ts";
+import type { SkippedItem } from "./skipped.ts";
+import { badRows, readTable } from "./tsv.ts";
 
 /** The files of one pair. */
 export interface PairPaths {
@@ -26,36 +30,68 @@ export interface PairedSource {
   readonly dataroot_gt: string | null;
   readonly dataroot_lq: string | null;
   readonly meta_info: string | null;
+  /** Names the originals, one a line, where not all of `dataroot_gt` are wanted. */
+  readonly meta_info_file: string | null;
   readonly filename_tmpl: string;
 }
 
+/** The pairs of a data set, and the rows of its table that could not be used. */
+export interface PairList {
+  readonly pairs: readonly PairPaths[];
+  readonly skipped: readonly SkippedItem[];
+}
+
 /**
- * Lists the pairs of a data set.
+ * Lists the pairs of a data set. Whether the files can be read turns out when they are.
  *
  * @param key the configuration's key of `source`, for messages
- * @throws UserError when folders or the TSV are missing or name nothing
+ * @throws UserError when folders or lists are missing or name nothing, or two originals share a low-quality image
  */
-export async function listPairs(source: PairedSource, scale: number, key: string): Promise<PairPaths[]> {
-  if (source.type === "PairedImageDataset_LSDIR") {
-    if (source.meta_info === null)
-      throw new UserError(`config: ${key}.meta_info is missing: a TSV with a column filepath`);
-    const { rows } = await readTable(source.meta_info, ["filepath"]);
-    if (rows.length === 0) throw new UserError(`tsv: ${source.meta_info} has no usable row: add some`);
-    return rows.map((row) => {
-      const gt = resolveBeside(source.meta_info!, row.filepath!);
-      return { gt, lq: lowQualityPath(gt, scale) };
-    });
+export async function listPairs(source: PairedSource, scale: number, key: string): Promise<PairList> {
+  const folders = source.type === "PairedImageDataset";
+  const list = await (folders ? folderPairs(source, key) : tablePairs(source, scale, key));
+  const originals = new Map<string, string>();
+  for (const { gt, lq } of list.pairs) {
+    const other = originals.get(lq) ?? gt;
+    if (other !== gt) throw new UserError(`data: ${lq} belongs to both ${other} and ${gt}: give them different names`);
+    originals.set(lq, gt);
   }
-  const { dataroot_gt: gtRoot, dataroot_lq: lqRoot } = source;
+  return list;
+}
+
+/** Two folders whose names follow the template. */
+async function folderPairs(source: PairedSource, key: string): Promise<PairList> {
+  const { dataroot_gt: gtRoot, dataroot_lq: lqRoot, meta_info_file: list, filename_tmpl: template } = source;
   if (gtRoot === null || lqRoot === null) {
     throw new UserError(
       `config: ${key}.dataroot_gt and ${key}.dataroot_lq are both needed: two folders with images of the same names`,
     );
   }
-  return (await listImages(gtRoot)).map((gt) => ({
-    gt,
-    lq: join(lqRoot, source.filename_tmpl.replace("{}", stem(gt)) + extname(gt)),
-  }));
+  const originals = list === null ? await listImages(gtRoot) : await readMetaInfo(list, gtRoot);
+  const names = new Set(await sortedNames(lqRoot));
+  const byStem = new Map([...names].map((name) => [stem(name), name]));
+  const pairs = originals.map((gt) => {
+    const wanted = template.replace("{}", stem(gt));
+    const sameEnding = wanted + extname(gt);
+    // A JPEG's low-quality version may well be a PNG.
+    const name = names.has(sameEnding) ? sameEnding : (byStem.get(wanted) ?? sameEnding);
+    return { gt, lq: join(lqRoot, name) };
+  });
+  return { pairs, skipped: [] };
+}
+
+/** A TSV of originals, whose low-quality versions stand in a folder beside theirs. */
+async function tablePairs({ meta_info: table }: PairedSource, scale: number, key: string): Promise<PairList> {
+  if (table === null) throw new UserError(`config: ${key}.meta_info is missing: a TSV with a column filepath`);
+  const { rows, bad } = await readTable(table, ["filepath"]);
+  if (rows.length === 0) throw new UserError(`tsv: ${table} has no usable row: add some`);
+  const pairs = rows.map((row) => {
+    const gt = resolveBeside(table, row.filepath!);
+    const lq = lowQualityPath(gt, scale);
+    const png = `${lq.slice(0, -extname(lq).length)}.png`;
+    return { gt, lq: !existsSync(lq) && existsSync(png) ? png : lq };
+  });
+  return { pairs, skipped: badRows(table, bad) };
 }
 
 /** The path of an original's low-quality version: its folder `HR` becomes `RealLQ` (x2) or `RealLQx4` (other scales by their number). */
@@ -71,10 +107,12 @@ export function lowQualityPath(gt: string, scale: number): string {
 /**
  * Reads a pair; an original that is larger by less than `scale` pixels than `scale` times the other is cut to fit.
  *
- * @throws UserError when a file cannot be read or the sizes do not belong together
+ * @param least the smallest side that the low-quality image may have
+ * @param read how a file is read: by a `Decoder`, for one
+ * @throws UserError when a file cannot be read, the sizes do not belong together or are too small
  */
-export async function readPair(paths: PairPaths, scale: number): Promise<Pair> {
-  const [gt, lq] = await Promise.all([readImage(paths.gt), readImage(paths.lq)]);
+export async function readPair(paths: PairPaths, scale: number, least = 1, read = readImage): Promise<Pair> {
+  const [gt, lq] = await Promise.all([read(paths.gt), read(paths.lq)]);
   const width = lq.width * scale;
   const height = lq.height * scale;
   const extraX = gt.width - width;
@@ -84,6 +122,7 @@ export async function readPair(paths: PairPaths, scale: number): Promise<Pair> {
       `data: ${paths.gt} is ${gt.width}x${gt.height} where ${paths.lq} times ${scale} is ${width}x${height}: the two are no pair`,
     );
   }
+  if (Math.min(lq.width, lq.height) < least) throw tooSmall(paths.lq, lq, least);
   return { gt: extraX + extraY === 0 ? gt : crop(gt, { left: 0, top: 0, width, height }), lq };
 }
 
@@ -103,11 +142,7 @@ export interface Augmentation {
  */
 export function randomPatch(pair: Pair, size: number, augmentation: Augmentation, rng: Rng, name: string): Pair {
   const { gt, lq } = pair;
-  if (lq.width < size || lq.height < size) {
-    throw new UserError(
-      `data: ${name} is ${lq.width}x${lq.height}, smaller than the square of ${size} pixels to be cut from it`,
-    );
-  }
+  if (Math.min(lq.width, lq.height) < size) throw tooSmall(name, lq, size);
   const scale = gt.width / lq.width;
   const left = rng.integer(lq.width - size + 1);
   const top = rng.integer(lq.height - size + 1);
@@ -119,6 +154,12 @@ export function randomPatch(pair: Pair, size: number, augmentation: Augmentation
   const mirrorY = augmentation.rotate && rng.uniform() < 0.5;
   const transpose = augmentation.rotate && rng.uniform() < 0.5;
   return { gt: turned(cut.gt, mirrorX, mirrorY, transpose), lq: turned(cut.lq, mirrorX, mirrorY, transpose) };
+}
+
+function tooSmall(name: string, { width, height }: Image, size: number): UserError {
+  return new UserError(
+    `data: ${name} is ${width}x${height}, smaller than the square of ${size} pixels to be cut from it`,
+  );
 }
 
 /** A square image mirrored left to right, top to bottom, and with rows and columns exchanged, in this order. */

@@ -2,9 +2,10 @@
  * Tab-separated tables as DePLSR's data sets use them (spec: `filepath`, `title`, `title2` ... `title7`): a header line, one row per image,
  * a cell quoted with `"` when it holds a tab, a quote or a line break (RFC 4180's rule, which is also what pandas writes).
  */
-import { readFile } from "node:fs/promises";
-import { nearest, oneLine, systemCode, UserError } from "../errors.ts";
+import { nearest, UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files.ts";
+import type { SkippedItem } from "./skipped.ts";
+import { readText } from "./text.ts";
 
 /** A row that could not be used, with the line on which it starts (from 1) and why. */
 export interface BadRow {
@@ -50,14 +51,12 @@ export function parseTable(text: string, file: string, required: readonly string
 
 /** Reads a table from a file. @throws UserError as `parseTable`, and when the file cannot be read */
 export async function readTable(file: string, required: readonly string[] = []): Promise<Table> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if (systemCode(error) === "ENOENT") throw new UserError(`tsv: ${file} does not exist: check the path`);
-    throw new UserError(`tsv: ${file} cannot be read: ${oneLine(error)}`);
-  }
-  return parseTable(text, file, required);
+  return parseTable(await readText(file, "tsv"), file, required);
+}
+
+/** Rows that were left out of a table, as a data set lists them. */
+export function badRows(file: string, bad: readonly BadRow[]): SkippedItem[] {
+  return bad.map(({ line, reason }) => ({ name: `${file} line ${line}`, reason }));
 }
 
 /** The table as text: header, rows, `\n` at every line's end; what `parseTable` reads back unchanged. */

@@ -15,7 +15,7 @@ import { CAPTIONED_COLUMNS } from "../data/captioned.ts";
 import { crop, fromPlanes, toPlanes } from "../data/crop.ts";
 import { stem } from "../data/folder.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
-import type { SkippedItem } from "../data/loader.ts";
+import type { SkippedItem } from "../data/skipped.ts";
 import { writeTable } from "../data/tsv.ts";
 import { oneLine, UserError, WriteError } from "../errors.ts";
 import type { Output } from "../output.ts";

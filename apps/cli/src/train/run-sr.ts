@@ -3,6 +3,7 @@ import type { Context } from "../commands/command.ts";
 import type { TrainFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { srRun } from "../config/sr.ts";
+import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { runSession } from "./session.ts";
 import { prepareSr } from "./sr.ts";
@@ -17,7 +18,7 @@ export async function runTrainSr(flags: TrainFlags, context: Context): Promise<v
     const { training, skipped, network } = await prepareSr(device, config, folder, output);
     output.line(`${config.network_g.type} with ${network.module.parameterCount()} parameters; run folder ${folder}`);
     const result = await runSession({ training, folder, config, output });
-    if (skipped() > 0) output.warn(`${skipped()} items of the data set were left out`);
-    output.result({ ...result, skipped: skipped() });
+    listSkipped(output, skipped(), "items of the data set");
+    output.result({ ...result, skipped: skipped().length });
   });
 }

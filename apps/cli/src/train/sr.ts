@@ -15,8 +15,10 @@ import type { SrCLIPV2 } from "@deplsr/srclip";
 import { backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { toPlanes } from "../data/crop.ts";
+import { Decoder } from "../data/decoder.ts";
 import { Loader } from "../data/loader.ts";
 import { listPairs, type Pair, randomPatch, readPair } from "../data/paired.ts";
+import type { SkippedItem } from "../data/skipped.ts";
 import { UserError } from "../errors.ts";
 import { imagePrompt, type PromptOptions } from "../networks/prompt.ts";
 import { makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
@@ -33,11 +35,8 @@ export interface SrTraining {
   readonly network: SrNetwork;
   readonly srclip: SrCLIPV2 | null;
   /** Items of the data set that could not be used so far. */
-  readonly skipped: () => number;
+  readonly skipped: () => readonly SkippedItem[];
 }
-
-/** Pairs are kept in memory when there are at most this many. */
-const CACHED_PAIRS = 200;
 
 /**
  * Gets everything ready.
@@ -61,14 +60,22 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const network = makeSr(device, description.network, run.manual_seed);
   await startFrom(network, run, output);
   const source = run.datasets.train;
-  const pairs = await listPairs(source, run.scale, "datasets.train");
+  const { pairs, skipped } = await listPairs(source, run.scale, "datasets.train");
+  for (const { name, reason } of skipped) output.warn(`data: ${name} is left out: ${reason}`);
+  const workers = source.num_worker_per_gpu;
+  const decoder = new Decoder(workers === undefined ? {} : { workers });
   const loader = new Loader<Pair>({
     names: pairs.flatMap((pair) => Array<string>(source.dataset_enlarge_ratio).fill(pair.lq)),
     batchSize: source.batch_size_per_gpu,
     seed: run.manual_seed,
     shuffle: source.use_shuffle,
-    cacheItems: CACHED_PAIRS,
-    load: (index) => readPair(pairs[Math.floor(index / source.dataset_enlarge_ratio)]!, run.scale),
+    load: (index) =>
+      readPair(
+        pairs[Math.floor(index / source.dataset_enlarge_ratio)]!,
+        run.scale,
+        source.gt_size / run.scale,
+        decoder.read,
+      ),
     onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
   });
   const rate = scheduleOf(run);
@@ -100,7 +107,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
       return trainStep(device, run, { network, srclip, prompt, optimizer }, cuts, drops.fork(step));
     },
   };
-  return { training, network, srclip, skipped: () => loader.skipped.length };
+  return { training, network, srclip, skipped: () => [...skipped, ...loader.skipped] };
 }
 
 interface Parts {

@@ -6,8 +6,11 @@ import { backward, type Device, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { crop, toPlanes } from "../data/crop.ts";
-import { type Image, readImage } from "../data/image.ts";
+import { Decoder } from "../data/decoder.ts";
+import type { Image } from "../data/image.ts";
 import { type Loaded, Loader } from "../data/loader.ts";
+import type { SkippedItem } from "../data/skipped.ts";
+import { badRows } from "../data/tsv.ts";
 import { normalized } from "../networks/prompt.ts";
 import { describeSrclip, makeSrclip } from "../networks/srclip.ts";
 import type { Output } from "../output.ts";
@@ -22,7 +25,7 @@ export interface SrclipTraining {
   readonly training: Training;
   readonly model: SrCLIPV2;
   /** Items of the data set that could not be read so far. */
-  readonly skipped: () => number;
+  readonly skipped: () => readonly SkippedItem[];
 }
 
 /** Gets everything ready. @throws UserError when configuration, data or weights do not fit */
@@ -32,14 +35,14 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
   }
   const { items, bad } = await readCaptioned(run.train_data);
   for (const { line, reason } of bad) output.warn(`tsv: ${run.train_data} line ${line} is left out: ${reason}`);
+  const decoder = new Decoder({ cacheBytes: run.cache_megabytes * 2 ** 20 });
   const model = await makeSrclip(device, run);
   const { imageSize } = model.config.clip.vision;
   const loader = new Loader<Image>({
     names: items.map((item) => item.path),
     batchSize: run.batch_size,
     seed: run.seed,
-    cacheItems: run.cache_images,
-    load: (index) => readImage(items[index]!.path),
+    load: (index) => decoder.read(items[index]!.path),
     onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
   });
   const total = run.steps ?? run.epochs! * loader.batchesPerEpoch;
@@ -70,7 +73,7 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
       return trainStep(model, optimizer, run, { images, ids, imageSize });
     },
   };
-  return { training, model, skipped: () => loader.skipped.length + bad.length };
+  return { training, model, skipped: () => [...badRows(run.train_data, bad), ...loader.skipped] };
 }
 
 /** One step: forward, losses, backward, update. → the four losses, (4,) */

@@ -166,6 +166,9 @@ describe("listImages", () => {
     for (const name of ["b.PNG", "a.jpeg", "notes.txt", ".hidden.png"]) writeFileSync(join(folder, name), "");
     mkdirSync(join(folder, "sub"));
     expect(await listImages(folder)).toEqual([join(folder, "a.jpeg"), join(folder, "b.PNG")]);
+    mkdirSync(join(folder, ".cache"));
+    for (const name of ["sub/a.png", "sub/n.txt", ".cache/c.png"]) writeFileSync(join(folder, name), "");
+    expect(await listImages(folder, true)).toEqual(["a.jpeg", "b.PNG", "sub/a.png"].map((name) => join(folder, name)));
   });
 
   test("an empty folder is an error that names it", async () => {

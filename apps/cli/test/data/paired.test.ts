@@ -13,6 +13,7 @@ const FOLDERS: PairedSource = {
   dataroot_gt: null,
   dataroot_lq: null,
   meta_info: null,
+  meta_info_file: null,
   filename_tmpl: "{}x2",
 };
 
@@ -28,26 +29,50 @@ function doubled({ width, height, data }: Image): Image {
 }
 
 describe("listPairs", () => {
-  test("two folders: the names follow the template", async () => {
+  test("two folders: the names follow the template, the ending may be another one", async () => {
     const folder = temporaryFolder();
-    await writeImage(join(folder, "gt", "b.png"), picture(4, 4));
-    await writeImage(join(folder, "gt", "a.png"), picture(4, 4));
+    for (const name of ["gt/b.jpg", "gt/a.png", "lq/ax2.png", "lq/bx2.png"]) {
+      await writeImage(join(folder, name), picture(4, 4));
+    }
     const source = { ...FOLDERS, dataroot_gt: join(folder, "gt"), dataroot_lq: join(folder, "lq") };
-    expect(await listPairs(source, 2, "datasets.train")).toEqual([
+    const { pairs } = await listPairs(source, 2, "datasets.train");
+    expect(pairs).toEqual([
       { gt: join(folder, "gt", "a.png"), lq: join(folder, "lq", "ax2.png") },
-      { gt: join(folder, "gt", "b.png"), lq: join(folder, "lq", "bx2.png") },
+      { gt: join(folder, "gt", "b.jpg"), lq: join(folder, "lq", "bx2.png") },
     ]);
+    await writeImage(join(folder, "gt", "a.jpg"), picture(4, 4));
+    await expect(listPairs(source, 2, "datasets.train")).rejects.toThrow(
+      `data: ${pairs[0]!.lq} belongs to both ${join(folder, "gt", "a.jpg")} and ${pairs[0]!.gt}: give them different names`,
+    );
+  });
+
+  test("a meta-info file names the originals that are wanted, with or without their sizes", async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, "lq"));
+    const list = join(folder, "meta.txt");
+    writeFileSync(list, "\uFEFFb_s001.png (480,480,3)\r\n\r\nsub/two words.png\r\n");
+    const source = { ...FOLDERS, dataroot_gt: "gt", dataroot_lq: join(folder, "lq"), meta_info_file: list };
+    const { pairs } = await listPairs(source, 2, "datasets.train");
+    expect(pairs).toEqual([
+      { gt: join("gt", "b_s001.png"), lq: join(folder, "lq", "b_s001x2.png") },
+      { gt: join("gt", "sub", "two words.png"), lq: join(folder, "lq", "two wordsx2.png") },
+    ]);
+    writeFileSync(list, "\n");
+    await expect(listPairs(source, 2, "datasets.train")).rejects.toThrow("meta.txt names no images");
   });
 
   test("a TSV of originals: HR becomes RealLQ or RealLQx4, only as a folder's whole name", async () => {
     const folder = temporaryFolder();
     const table = join(folder, "t.tsv");
-    writeFileSync(table, "filepath\ttitle\ndata/HR/train/0001.png\ta cat\n");
+    writeFileSync(table, "filepath\ttitle\ndata/HR/train/0001.png\ta cat\ndata/HR/2.jpg\tb\n3.png\n");
+    await writeImage(join(folder, "data/RealLQx4/2.png"), picture(4, 4));
     const source: PairedSource = { ...FOLDERS, type: "PairedImageDataset_LSDIR", meta_info: table };
-    const gt = join(folder, "data/HR/train/0001.png");
-    expect(await listPairs(source, 4, "datasets.train")).toEqual([
-      { gt, lq: join(folder, "data/RealLQx4/train/0001.png") },
+    const { pairs, skipped } = await listPairs(source, 4, "datasets.train");
+    expect(pairs).toEqual([
+      { gt: join(folder, "data/HR/train/0001.png"), lq: join(folder, "data/RealLQx4/train/0001.png") },
+      { gt: join(folder, "data/HR/2.jpg"), lq: join(folder, "data/RealLQx4/2.png") },
     ]);
+    expect(skipped).toEqual([{ name: `${table} line 4`, reason: "1 cells where the header has 2" }]);
     expect(lowQualityPath("/sets/HRA/HR/x.png", 2)).toBe("/sets/HRA/RealLQ/x.png");
     expect(() => lowQualityPath("/sets/a.png", 2)).toThrow("has no folder named HR in its path");
   });
@@ -74,6 +99,9 @@ describe("readPair", () => {
     const pair = await readPair(paths, 2);
     expect([pair.gt.width, pair.gt.height]).toEqual([10, 8]);
     expect(pair.gt).toEqual(crop(picture(11, 8), { left: 0, top: 0, width: 10, height: 8 }));
+    await expect(readPair(paths, 2, 6)).rejects.toThrow(
+      `data: ${paths.lq} is 5x4, smaller than the square of 6 pixels to be cut from it`,
+    );
     await writeImage(paths.gt, picture(12, 8));
     await expect(readPair(paths, 2)).rejects.toThrow(
       `${paths.gt} is 12x8 where ${paths.lq} times 2 is 10x8: the two are no pair`,

@@ -1,0 +1,19 @@
+/**
+ * Does the work of every item, `jobs` at a time and begun in the order of the list. After a failure nothing new begins; it is thrown once what
+ * had begun has ended.
+ */
+export async function inParallel<Item>(
+  items: Iterable<Item>,
+  jobs: number,
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
+  // All workers take from one generator, which ends for all when it is left by a failure.
+  const queue = (function* () {
+    yield* items;
+  })();
+  const worker = async (): Promise<void> => {
+    for (const item of queue) await work(item);
+  };
+  const ends = await Promise.allSettled(Array.from({ length: jobs }, worker));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+}

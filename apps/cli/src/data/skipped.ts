@@ -1,0 +1,15 @@
+/** Items of a data set that could not be used: left out, counted, and listed at the end. */
+import type { Output } from "../output.ts";
+
+/** An item that was left out, and why. */
+export interface SkippedItem {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** Lists what was left out. @param what was left out, behind its number: `of 20 photographs` */
+export function listSkipped(output: Output, skipped: readonly SkippedItem[], what: string): void {
+  if (skipped.length === 0) return;
+  output.warn(`${skipped.length} ${what} were left out:`);
+  for (const { name, reason } of skipped) output.warn(reason.includes(name) ? reason : `${name}: ${reason}`);
+}
