@@ -2,14 +2,15 @@ import { FileFormatError, readSafetensors } from "@deplsr/tensor";
 import { readMatFile } from "./mat-file.ts";
 import type { NiqeModel } from "./niqe.ts";
 import { NIQE_FEATURES } from "./niqe-features.ts";
+import { readNpzFile } from "./npz-file.ts";
 
 /** Names in the published files: of BasicSR and of the original release. */
 const MEAN = ["mu_pris_param", "mu_prisparam"];
 const COVARIANCE = ["cov_pris_param", "cov_prisparam"];
 
 /**
- * Reads a NIQE model: what `formatNiqeModel` wrote, BasicSR's parameters as `.safetensors` or `.json`, or the original release's `.mat`
- * (which pyiqa uses).
+ * Reads a NIQE model: what `formatNiqeModel` wrote, BasicSR's `.npz` (or the same as `.safetensors` or `.json`), or the original release's
+ * `.mat`, which pyiqa uses.
  *
  * @param name the file's, which is the label of a model that has none
  * @throws FileFormatError in one line when the file is of another kind, damaged, or has no such numbers
@@ -52,6 +53,7 @@ interface Arrays {
 async function readArrays(bytes: Uint8Array): Promise<Arrays> {
   const start = new TextDecoder("latin1").decode(bytes.subarray(0, 8));
   if (start.startsWith("MATLAB")) return { arrays: await readMatFile(bytes) };
+  if (start.startsWith("PK")) return { arrays: await readNpzFile(bytes) };
   // The header of a safetensors file begins with its size, whose upper bytes are 0.
   if (/^\s*\{/.test(start) && !start.includes("\0")) return readJson(bytes);
   const { tensors, metadata } = readSafetensors(bytes);

@@ -43,6 +43,37 @@ function matFile(compressed: boolean, ...arrays: Buffer[]): Buffer {
   return Buffer.concat([header, ...(compressed ? packed : arrays)]);
 }
 
+/** An array as `numpy.save` writes it. */
+function npy(descr: string, values: ArrayBufferView): Buffer {
+  const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': (1, ${values.byteLength / 8}), }`.padEnd(117);
+  const start = Buffer.from("\x93NUMPY\x01\x00\0\0", "latin1");
+  start.writeUInt16LE(header.length + 1, 8);
+  return Buffer.concat([start, Buffer.from(`${header}\n`), Buffer.from(values.buffer)]);
+}
+
+/** A zip archive without compression, as `numpy.savez` writes it. */
+function zip(files: Readonly<Record<string, Buffer>>): Buffer {
+  const [local, directory]: [Buffer[], Buffer[]] = [[], []];
+  let offset = 0;
+  for (const [name, bytes] of Object.entries(files)) {
+    const fields = Buffer.alloc(26); // what both headers share: version, method, checksum (unread), sizes, length of the name
+    fields.writeUInt32LE(bytes.length, 14);
+    fields.writeUInt32LE(bytes.length, 18);
+    fields.writeUInt16LE(name.length, 22);
+    const at = Buffer.alloc(14);
+    at.writeUInt32LE(offset, 10);
+    local.push(Buffer.from("PK\x03\x04"), fields, Buffer.from(name), bytes);
+    directory.push(Buffer.from("PK\x01\x02\0\0"), fields, at, Buffer.from(name));
+    offset += 30 + name.length + bytes.length;
+  }
+  const end = Buffer.alloc(22);
+  end.write("PK\x05\x06");
+  end.writeUInt16LE(Object.keys(files).length, 10);
+  end.writeUInt32LE(Buffer.concat(directory).length, 12);
+  end.writeUInt32LE(offset, 16);
+  return Buffer.concat([...local, ...directory, end]);
+}
+
 const release = [array("mu_prisparam", [1, 36], mean), array("cov_prisparam", [36, 36], covariance)];
 
 function expectModel(model: NiqeModel, label: string): void {
@@ -60,6 +91,18 @@ describe("readNiqeModel", () => {
     const text = Buffer.from(array("notes", [1, 1], Float64Array.of(1)));
     text.writeUInt8(4, 16); // the class of text
     expectModel(await readNiqeModel(matFile(true, text, ...release), "niqe.mat"), "niqe.mat");
+  });
+
+  it("reads NumPy's file", async () => {
+    const arrays = { "mu_pris_param.npy": npy("<f8", mean), "cov_pris_param.npy": npy("<f8", covariance) };
+    expectModel(await readNiqeModel(zip(arrays), "niqe.npz"), "niqe.npz");
+    const integers = zip({ ...arrays, "mu_pris_param.npy": npy("<i8", mean) });
+    await expect(readNiqeModel(integers, "x")).rejects.toThrow(
+      '"mu_pris_param.npy" is no row-major array of f32 or f64',
+    );
+    await expect(readNiqeModel(zip({ "a.txt": Buffer.from("text") }), "x")).rejects.toThrow(
+      '"a.txt" is no NumPy array',
+    );
   });
 
   it("reads what formatNiqeModel wrote", async () => {
