@@ -23,6 +23,7 @@ export const DRIVERS: Readonly<Record<string, () => Promise<{ readonly cases: Dr
   dat: () => import("./dat.ts"),
   realdat: () => import("./realdat.ts"),
   degradation: () => import("./degradation.ts"),
+  metrics: () => import("./metrics.ts"),
   metrics_learned: () => import("./metrics-learned.ts"),
   degradation2: () => import("./degradation2.ts"),
   checkpoints: () => import("./checkpoints.ts"),
