@@ -2,6 +2,7 @@
 
 import type { Device } from "@deplsr/tensor";
 import { Attributes } from "./attributes.ts";
+import { cases as checkpointCases } from "./checkpoints.ts";
 import type { Case, Driver, Fixture } from "./fixture.ts";
 import { clipiqaCase } from "./learned/clipiqa.ts";
 import { cnniqaCase } from "./learned/cnniqa.ts";
@@ -9,6 +10,8 @@ import { distsCase, lpipsCase } from "./learned/comparisons.ts";
 import { fidCase, frechetCase, inceptionCase } from "./learned/distributions.ts";
 import { maniqaCase } from "./learned/maniqa.ts";
 import { musiqCase } from "./learned/musiq.ts";
+import { niqeCase } from "./learned/niqe.ts";
+import { archiveCase } from "./learned/torchscript.ts";
 
 const CASES: Readonly<Record<string, (fixture: Fixture, device: Device, config: Attributes) => Case | Promise<Case>>> =
   {
@@ -21,10 +24,13 @@ const CASES: Readonly<Record<string, (fixture: Fixture, device: Device, config: 
     clipiqa: clipiqaCase,
     musiq: musiqCase,
     maniqa: maniqaCase,
+    niqe_pyiqa: niqeCase,
+    load_checkpoint: archiveCase,
   };
 
-/** One case a fixture: its network is made once. */
+/** One case a fixture: its network is made once. Files without a configuration are checkpoints. */
 export const cases: Driver = async (fixture, device) => {
+  if (!fixture.path.endsWith(".safetensors")) return checkpointCases(fixture, device);
   const config = new Attributes(fixture.config, "config");
   const op = config.string("op");
   const make = Object.hasOwn(CASES, op) ? CASES[op] : undefined;
