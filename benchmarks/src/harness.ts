@@ -9,7 +9,6 @@ import { ContenderProcess } from "./process.ts";
 import { type Roof, roofs } from "./roof.ts";
 import type { Row } from "./row.ts";
 import { type Batch, largestError, median, rotate } from "./statistics.ts";
-import type { Answers } from "./wire.ts";
 
 /** What is measured: a row with everything warm, or its first run in a fresh process. */
 export interface Job {
@@ -55,6 +54,8 @@ export interface HarnessOptions {
 /** ms that a sample of a warm row should take: many launches to a wait, so that waiting does not count. */
 const SAMPLE = 200;
 const TIMEOUT = 300_000;
+/** ms that a contender's rounds of a row may take; beyond, two have to do. */
+const BUDGET = 20_000;
 /** A cold round of a peer may take half a minute. */
 const MAX_COLD_ROUNDS = 3;
 
@@ -63,8 +64,8 @@ export class Harness {
   readonly #options: HarnessOptions;
   readonly #open = new Map<ContenderName, ContenderProcess>();
   readonly #about = new Map<ContenderName, About>();
-  /** Contenders that do not start at all, and why. */
-  readonly #broken = new Map<ContenderName, string>();
+  /** Contenders that do not start at all. */
+  readonly #broken = new Map<ContenderName, StartError>();
   #environment: Readonly<Record<string, string>> = {};
 
   constructor(options: HarnessOptions) {
@@ -125,18 +126,18 @@ export class Harness {
         else
           running.push({ name, way, batch: (await way.process.ask("warm up", { target: SAMPLE })).batch, rounds: [] });
       } catch (error) {
-        const broken = this.#broken.get(name);
-        cells.set(name, broken === undefined ? failed(error) : { kind: "cannot", reason: `does not start: ${broken}` });
+        cells.set(name, lost(error));
       }
     }
     for (let round = 0; round < this.#options.rounds; round++) {
       this.#options.say(`${row.name}: round ${round + 1} of ${this.#options.rounds}`);
       for (const { name, way, batch, rounds } of rotate(running, round)) {
-        if (cells.has(name)) continue;
+        const spent = batch.count * batch.repeats * rounds.reduce((sum, ms) => sum + ms, 0);
+        if (cells.has(name) || (rounds.length >= 2 && spent > BUDGET)) continue;
         try {
           rounds.push((await way.process.ask("run", { batch })).ms);
         } catch (error) {
-          cells.set(name, failed(error));
+          cells.set(name, lost(error));
         }
       }
     }
@@ -167,7 +168,7 @@ export class Harness {
           if ("kind" in way) cells.set(name, way);
           else times.set(name, { way, rounds: [...(times.get(name)?.rounds ?? []), way.ms] });
         } catch (error) {
-          cells.set(name, failed(error));
+          cells.set(name, lost(error));
         } finally {
           fresh?.stop();
         }
@@ -212,27 +213,28 @@ export class Harness {
     const before = this.#open.get(name);
     if (before && !before.ended) return before;
     const broken = this.#broken.get(name);
-    if (broken) throw new Error(broken);
+    if (broken) throw broken;
     const contender = this.#start(name, {});
-    try {
-      await this.#opened(contender);
-    } catch (error) {
-      contender.stop();
-      this.#broken.set(name, messageOf(error));
-      throw error;
-    }
+    await this.#opened(contender);
     this.#open.set(name, contender);
     return contender;
   }
 
-  async #opened(contender: ContenderProcess): Promise<Answers["open"]> {
-    const answer = await contender.ask("open", {});
-    const { adapter, backend } = answer.about;
-    if (backend === "webgpu" && !sharesAdapter(this.#about.get("ours")?.kind, adapter, answer.libraries)) {
-      throw new Error(`it runs on ${adapter}, not on the adapter of ours`);
+  /** @throws StartError when it does not open, or not on the adapter of ours; its process is gone then. */
+  async #opened(contender: ContenderProcess): Promise<void> {
+    try {
+      const { about, libraries } = await contender.ask("open", {});
+      const { adapter, backend } = about;
+      if (backend === "webgpu" && !sharesAdapter(this.#about.get("ours")?.kind, adapter, libraries)) {
+        throw new Error(`it runs on ${adapter}, not on the adapter of ours`);
+      }
+      this.#about.set(contender.name, about);
+    } catch (error) {
+      contender.stop();
+      const broken = new StartError(messageOf(error));
+      this.#broken.set(contender.name, broken);
+      throw broken;
     }
-    this.#about.set(contender.name, answer.about);
-    return answer;
   }
 
   #start(name: ContenderName, extra: Readonly<Record<string, string>>): ContenderProcess {
@@ -242,6 +244,9 @@ export class Harness {
     return new ContenderProcess(name, { device, environment, timeout, ...(script && { script }) });
   }
 }
+
+/** A contender does not start at all. */
+class StartError extends Error {}
 
 /** A contender that is ready to do a row's work, and does it right. */
 interface Way {
@@ -257,8 +262,11 @@ function describeError(error: number): string {
   return Number.isFinite(error) ? `off by ${error.toExponential(1)} of the largest number` : "NaN or of another shape";
 }
 
-function failed(error: unknown): Cell {
-  return { kind: "failed", reason: messageOf(error) };
+function lost(error: unknown): Cell {
+  const reason = messageOf(error);
+  return error instanceof StartError
+    ? { kind: "cannot", reason: `does not start: ${reason}` }
+    : { kind: "failed", reason };
 }
 
 function messageOf(error: unknown): string {

@@ -10,7 +10,7 @@ export function installPeers(say: (line: string) => void): void {
   // npm writes this one last, so a broken install counts as none.
   const installed = new URL("node_modules/.package-lock.json", folder);
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
-  say("installing the peers into benchmarks/peers (about 600 MB, once)");
+  say("installing the peers into benchmarks/peers (about 800 MB, once)");
   const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
   const cwd = fileURLToPath(folder);
   const npm = process.env.npm_execpath;

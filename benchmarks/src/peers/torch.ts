@@ -1,7 +1,6 @@
-import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Contender } from "../contender.ts";
 import { type Feeds, prepareWay, type Task } from "../task.ts";
@@ -10,7 +9,7 @@ const SCRIPT = fileURLToPath(new URL("./pytorch.py", import.meta.url));
 
 /** Opens PyTorch on the CPU, in the Python that `DEPLSR_PYTHON` names, else in the first on the path that has it. */
 export async function openTorch(threads = 1): Promise<Contender> {
-  const torch = new Torch(findPython(), threads);
+  const torch = startTorch(findPython(), threads);
   const { answer } = await torch.ask({ do: "open" });
   const about = { version: String(answer.version), backend: "cpu", adapter: "CPU" };
   return { about, prepare: ({ torch: ways }, way) => prepareWay(ways, way, torch) };
@@ -31,43 +30,40 @@ function findPython(): string {
   throw new Error(where);
 }
 
-interface Reply {
+/** What Python answers. */
+export interface Reply {
   readonly answer: Readonly<Record<string, unknown>>;
   /** The bytes after the line. */
   readonly data: Uint8Array;
 }
 
-/** PyTorch in a process of its own; see pytorch.py. */
-export class Torch {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #replies: AsyncIterator<Reply>;
-
-  constructor(python: string, threads: number) {
-    const limits = { OMP_NUM_THREADS: String(threads), OPENBLAS_NUM_THREADS: String(threads) };
-    this.#child = spawn(python, [SCRIPT, String(threads)], {
-      stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, ...limits },
-    });
-    this.#child.stdin.on("error", () => {});
-    this.#replies = readReplies(this.#child.stdout);
-  }
-
+/** PyTorch in a process of its own; see pytorch.py for what it can be asked. */
+export interface Torch {
   /** Asks and waits. @throws Error with what Python raised, or that it is gone. */
-  async ask(request: Readonly<Record<string, unknown>>, arrays: readonly Float32Array[] = []): Promise<Reply> {
-    this.#child.stdin.write(`${JSON.stringify(request)}\n`);
-    for (const { buffer, byteOffset, byteLength } of arrays) {
-      this.#child.stdin.write(new Uint8Array(buffer, byteOffset, byteLength));
-    }
-    const { value } = await this.#replies.next();
-    if (!value) throw new Error("Python has ended");
-    if (value.answer.error) throw new Error(String(value.answer.error));
-    return value;
-  }
+  ask(request: Readonly<Record<string, unknown>>, arrays?: readonly Float32Array[]): Promise<Reply>;
+}
 
-  /** Ends the process. */
-  close(): void {
-    this.#child.kill();
-  }
+function startTorch(python: string, threads: number): Torch {
+  const limits = { OMP_NUM_THREADS: String(threads), OPENBLAS_NUM_THREADS: String(threads) };
+  const child = spawn(python, [SCRIPT, String(threads)], {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, ...limits },
+  });
+  // That it has ended is seen in what it says.
+  child.stdin.on("error", () => {});
+  const replies = readReplies(child.stdout);
+  return {
+    async ask(request, arrays = []) {
+      child.stdin.write(`${JSON.stringify(request)}\n`);
+      for (const { buffer, byteOffset, byteLength } of arrays) {
+        child.stdin.write(new Uint8Array(buffer, byteOffset, byteLength));
+      }
+      const { value } = await replies.next();
+      if (!value) throw new Error("Python has ended");
+      if (value.answer.error) throw new Error(String(value.answer.error));
+      return value;
+    },
+  };
 }
 
 /** Cuts a stream into replies: a line of JSON, then as many bytes as it says. */
