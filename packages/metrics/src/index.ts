@@ -6,6 +6,7 @@
 
 export { luma, rgbToYcbcr, type Triple, ycbcrToRgb } from "./color.ts";
 export type { Channels, ComparisonOptions, Image, Plane } from "./image.ts";
+export { clipiqaMetric, imageTensor, LEARNED_METRICS, type PromptedCLIP } from "./learned/catalogue.ts";
 export {
   CLIPIQA,
   CLIPIQA_PROMPTS,
@@ -35,5 +36,6 @@ export type { ImageMetric, LearnedMetric, Metric, MetricInfo, SetMetric, WeightF
 export { fitNiqe, type NiqeModel, niqe, pristineFeatures } from "./niqe.ts";
 export { analyzeNiqe, type NiqeAnalysis, type NiqeForm, type NiqeOptions } from "./niqe-features.ts";
 export { formatNiqeModel, readNiqeModel } from "./niqe-file.ts";
+export { OWN_PRISTINE_MODEL } from "./niqe-pristine.ts";
 export { psnr, psnrPyiqa } from "./psnr.ts";
 export { ssim, ssimPyiqa } from "./ssim.ts";

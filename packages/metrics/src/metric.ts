@@ -5,6 +5,8 @@ import type { Image } from "./image.ts";
 export interface MetricInfo {
   /** As users write it, `lpips`. */
   readonly name: string;
+  /** The name with what scores depend on besides the images, `niqe (own pristine model)`, where there is such a thing. */
+  readonly label?: string;
   readonly lowerBetter: boolean;
   /** Whether images are compared with what they should be. */
   readonly needsReference: boolean;

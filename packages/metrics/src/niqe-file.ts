@@ -12,11 +12,11 @@ const COVARIANCE = ["cov_pris_param", "cov_prisparam"];
  * Reads a NIQE model: what `formatNiqeModel` wrote, BasicSR's `.npz` (or the same as `.safetensors` or `.json`), or the original release's
  * `.mat`, which pyiqa uses.
  *
- * @param name the file's, which is the label of a model that has none
+ * @param label of the model: the file's name, for one
  * @throws FileFormatError in one line when the file is of another kind, damaged, or has no such numbers
  */
-export async function readNiqeModel(bytes: Uint8Array, name: string): Promise<NiqeModel> {
-  const { arrays, label } = await readArrays(bytes);
+export async function readNiqeModel(bytes: Uint8Array, label: string): Promise<NiqeModel> {
+  const arrays = await readArrays(bytes);
   const array = (names: readonly string[], size: number): ArrayLike<number> => {
     const values = names.map((key) => arrays.get(key)).find((found) => found !== undefined);
     const what = `NIQE parameters: "${names[0]}"`;
@@ -27,7 +27,7 @@ export async function readNiqeModel(bytes: Uint8Array, name: string): Promise<Ni
     return values;
   };
   return {
-    label: label ?? name,
+    label,
     mean: array(MEAN, NIQE_FEATURES),
     covariance: array(COVARIANCE, NIQE_FEATURES ** 2),
     ...(arrays.has("gaussian_window") && { window: array(["gaussian_window"], 49) }),
@@ -36,32 +36,26 @@ export async function readNiqeModel(bytes: Uint8Array, name: string): Promise<Ni
 
 /** A model as the text of a JSON file, with `facts` about where it comes from. */
 export function formatNiqeModel(
-  { label, mean, covariance }: NiqeModel,
+  { mean, covariance }: NiqeModel,
   facts: Readonly<Record<string, unknown>> = {},
 ): string {
   const rows = Array.from({ length: NIQE_FEATURES }, (_, i) =>
     Array.from(covariance).slice(i * NIQE_FEATURES, (i + 1) * NIQE_FEATURES),
   );
-  return `${JSON.stringify({ label, ...facts, mu_pris_param: [Array.from(mean)], cov_pris_param: rows })}\n`;
+  return `${JSON.stringify({ ...facts, mu_pris_param: [Array.from(mean)], cov_pris_param: rows })}\n`;
 }
 
-interface Arrays {
-  readonly arrays: ReadonlyMap<string, ArrayLike<number>>;
-  readonly label?: string | undefined;
-}
-
-async function readArrays(bytes: Uint8Array): Promise<Arrays> {
+async function readArrays(bytes: Uint8Array): Promise<ReadonlyMap<string, ArrayLike<number>>> {
   const start = new TextDecoder("latin1").decode(bytes.subarray(0, 8));
-  if (start.startsWith("MATLAB")) return { arrays: await readMatFile(bytes) };
-  if (start.startsWith("PK")) return { arrays: await readNpzFile(bytes) };
+  if (start.startsWith("MATLAB")) return readMatFile(bytes);
+  if (start.startsWith("PK")) return readNpzFile(bytes);
   // The header of a safetensors file begins with its size, whose upper bytes are 0.
   if (/^\s*\{/.test(start) && !start.includes("\0")) return readJson(bytes);
-  const { tensors, metadata } = readSafetensors(bytes);
-  return { arrays: new Map([...tensors].map(([name, tensor]) => [name, tensor.toFloat64()])), label: metadata.label };
+  return new Map([...readSafetensors(bytes).tensors].map(([name, tensor]) => [name, tensor.toFloat64()]));
 }
 
-function readJson(bytes: Uint8Array): Arrays {
-  let fields: Readonly<Record<string, unknown>>;
+function readJson(bytes: Uint8Array): Map<string, number[]> {
+  let fields: object;
   try {
     fields = JSON.parse(new TextDecoder().decode(bytes));
   } catch {
@@ -69,9 +63,8 @@ function readJson(bytes: Uint8Array): Arrays {
   }
   const arrays = new Map<string, number[]>();
   for (const [name, value] of Object.entries(fields)) {
-    if (!Array.isArray(value)) continue;
-    const numbers: unknown[] = value.flat();
-    if (numbers.every((entry) => typeof entry === "number")) arrays.set(name, numbers);
+    const numbers: unknown[] = Array.isArray(value) ? value.flat() : [];
+    if (numbers.length > 0 && numbers.every((entry) => typeof entry === "number")) arrays.set(name, numbers);
   }
-  return { arrays, label: typeof fields.label === "string" ? fields.label : undefined };
+  return arrays;
 }

@@ -107,8 +107,8 @@ describe("readNiqeModel", () => {
 
   it("reads what formatNiqeModel wrote", async () => {
     const text = formatNiqeModel({ label: "ours", mean, covariance }, { photographs: ["a.jpg"] });
-    expect(JSON.parse(text)).toMatchObject({ label: "ours", photographs: ["a.jpg"] });
-    expectModel(await readNiqeModel(Buffer.from(text), "x.json"), "ours");
+    expect(JSON.parse(text).photographs).toEqual(["a.jpg"]);
+    expectModel(await readNiqeModel(Buffer.from(text), "x.json"), "x.json");
   });
 
   it("reads safetensors with BasicSR's names, and the window of the file", async () => {

@@ -1,6 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { analyzeNiqe, fitNiqe, type Image, niqe, pristineFeatures, readNiqeModel } from "../src/index.ts";
+import {
+  analyzeNiqe,
+  fitNiqe,
+  type Image,
+  niqe,
+  OWN_PRISTINE_MODEL,
+  pristineFeatures,
+  readNiqeModel,
+} from "../src/index.ts";
 import { readPng } from "./png.ts";
 import { waves } from "./waves.ts";
 
@@ -73,6 +81,22 @@ if (existsSync(data)) {
     ])("scores %s of TID2013 as pyiqa does", (name, expected) => {
       const image = readPng(new URL(`iqa_calibration/dist/${name}.png`, data));
       expect(Math.abs(niqe(image, published, { form: "pyiqa" }) - expected)).toBeLessThan(5e-3);
+    });
+  });
+
+  describe("with the model that is shipped", () => {
+    it("ranks photographs and what became of them as the published one does", () => {
+      const names = ["metrics_ref/gt/comic", "metrics_ref/bic/comic", "metrics_ref/bic/baboon", "kodak/kodim04"];
+      const images = names.map((name) => readPng(new URL(`${name}.png`, data)));
+      const [comic, blurred, baboon, kodak] = images.map((image) => niqe(image, OWN_PRISTINE_MODEL));
+      expect(kodak).toBeLessThan(comic!);
+      expect(comic).toBeLessThan(Math.min(blurred!, baboon!));
+      expect(kodak).toBeCloseTo(2.8213, 3);
+    });
+
+    it("says whose it is", () => {
+      expect(OWN_PRISTINE_MODEL.label).toBe("own pristine model");
+      expect([OWN_PRISTINE_MODEL.mean.length, OWN_PRISTINE_MODEL.covariance.length]).toEqual([36, 36 * 36]);
     });
   });
 }
