@@ -15,13 +15,13 @@ export async function encodeTensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<Uint8Array> {
   const entries = await Promise.all(
-    Array.from(tensors, async ([name, tensor]) => [name, encodeValues(await tensor.data(), tensor.shape)] as const),
+    Array.from(tensors, async ([name, tensor]) => [name, storedValues(await tensor.data(), tensor.shape)] as const),
   );
   return writeSafetensors(entries, metadata);
 }
 
-/** Integers are written as 64-bit ones, which is what PyTorch's integer buffers are. */
-function encodeValues(values: HostArray, shape: readonly number[]): StoredEntry {
+/** A tensor's values as an entry to write. Integers become 64-bit ones, which is what PyTorch's integer buffers are. */
+export function storedValues(values: HostArray, shape: readonly number[]): StoredEntry {
   return storedEntry(values instanceof Int32Array ? BigInt64Array.from(values, BigInt) : values, shape);
 }
 

@@ -11,6 +11,7 @@ export * from "./conv.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
 export { asHalf } from "./files/half.ts";
+export { writeSafetensorsFile } from "./files/safetensors-writer.ts";
 export * from "./files/tensor-file.ts";
 export { writeTorchFile } from "./files/torch-writer.ts";
 export * from "./files/weights.ts";

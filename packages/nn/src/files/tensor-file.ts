@@ -29,12 +29,14 @@ export interface TensorFile {
 export async function openTensorFile(source: Source): Promise<TensorFile> {
   const start = await source.read(0, Math.min(512, source.size));
   const head = new TextDecoder("latin1").decode(start);
-  if (head.startsWith("PK")) return flattened(await openTorchZip(source));
-  if (head.startsWith("\x80")) return flattened(await openTorchLegacy(source));
+  // Before the others: a safetensors file begins with a length, which may be any bytes.
   if (head.charAt(8) === "{") {
     const { tensors, metadata } = await openSafetensors(source);
     return { format: "safetensors", tensors, values: new Map(), metadata };
   }
+  if (head.startsWith("PK")) return flattened(await openTorchZip(source));
+  // As a number: to browsers latin1 is windows-1252, where this byte is another character.
+  if (start[0] === 0x80) return flattened(await openTorchLegacy(source));
   throw new FileFormatError(otherKind(head));
 }
 
@@ -49,7 +51,7 @@ function otherKind(head: string): string {
 }
 
 /** What a hostile file could say at great length: ways to its values, levels of containers, characters of a path, tensors. */
-const MAX_VALUES = 500_000;
+const MAX_VALUES = 200_000;
 const MAX_DEPTH = 100;
 const MAX_PATH = 1000;
 const MAX_TENSORS = 100_000;

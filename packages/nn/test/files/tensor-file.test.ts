@@ -150,6 +150,20 @@ describe("openTensorFile", () => {
     }
   });
 
+  it("knows safetensors files whose length looks like the beginning of another kind", async () => {
+    for (const length of [0x80, 0x4b50]) {
+      const file = (note: string): Uint8Array => writeSafetensors([["w", storedEntry(COUNT, [13])]], { note });
+      const missing = length + 8 + COUNT.byteLength - file("").length;
+      const opened = await open(file("x".repeat(missing)));
+      expect([opened.format, opened.metadata.note!.length, [...opened.tensors.keys()]]).toEqual([
+        "safetensors",
+        missing,
+        ["w"],
+      ]);
+      expect(new DataView(file("x".repeat(missing)).buffer).getUint32(0, true)).toBe(length);
+    }
+  });
+
   it("reads large tensors in parts", async () => {
     const size = 5 * 2 ** 20;
     const values = Float32Array.from({ length: size }, (_, i) => i % 1000);
