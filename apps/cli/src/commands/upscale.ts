@@ -3,8 +3,12 @@ import { type Command, type DeviceFlags, deviceFlags } from "./command.ts";
 /** The flags of `deplsr upscale`. */
 export interface UpscaleFlags extends DeviceFlags {
   readonly images: string[];
-  readonly checkpoint: string | undefined;
+  readonly model: string | undefined;
+  readonly key: string | undefined;
+  readonly "allow-missing": boolean;
   readonly srclip: string | undefined;
+  readonly "clip-input": "normalized" | "raw" | undefined;
+  readonly "clip-fit": "squash" | "crop" | undefined;
   readonly out: string;
   readonly tile: number;
 }
@@ -21,11 +25,30 @@ export const upscale: Command<UpscaleFlags> = {
         demandOption: true,
         describe: "Photographs, or folders of them",
       })
-      .option("checkpoint", {
+      .option("model", {
+        alias: "checkpoint",
         type: "string",
-        describe: "A run's folder, or one of its checkpoints; default runs/demo/sr",
+        describe: "A DAT or RealDAT: a .pth, .pt, .bin or .safetensors file, or a run's folder; default runs/demo/sr",
       })
-      .option("srclip", { type: "string", describe: "The SRCLIP run, where it has moved since the training" })
+      .option("key", { type: "string", describe: "Which weights of the file, e.g. params; default params_ema, params" })
+      .option("allow-missing", {
+        type: "boolean",
+        default: false,
+        describe: "Load what fits, and say what does not, instead of refusing",
+      })
+      .option("srclip", {
+        type: "string",
+        describe:
+          "The SRCLIP of a RealDAT (file or run): of a file, or where it has moved since the training; none: without",
+      })
+      .option("clip-input", {
+        choices: ["normalized", "raw"] as const,
+        describe: "How SRCLIP saw images when a RealDAT was trained; default as its run says, of other files raw",
+      })
+      .option("clip-fit", {
+        choices: ["squash", "crop"] as const,
+        describe: "The same for images of another size than SRCLIP's; default as its run says, of other files squash",
+      })
       .option("out", {
         type: "string",
         default: ".",
@@ -33,7 +56,11 @@ export const upscale: Command<UpscaleFlags> = {
       })
       .option("tile", { type: "number", default: 200, describe: "Largest side of what is enlarged at once, in pixels" })
       .example("$0 upscale photo.jpg", "Writes photo_x2.png with the demo's small network")
-      .example("$0 upscale photos/ --checkpoint runs/realdat-x4 --out large/", "Every photograph of a folder")
+      .example(
+        "$0 upscale photo.jpg --model DAT_x4.pth",
+        "With weights of PyTorch: what network they are is seen from them",
+      )
+      .example("$0 upscale photos/ --model runs/realdat-x4 --out large/", "Every photograph of a folder")
       .epilogue("Transparency is composited over white; what is written has 8 bits a channel and no metadata."),
   run: async (flags, context) => (await import("../upscale/run.ts")).runUpscale(flags, context),
 };

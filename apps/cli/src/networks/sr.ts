@@ -1,20 +1,32 @@
 /** Super-resolution networks: from a configuration or a checkpoint folder to something that enlarges images. */
-import { configFromReference, DAT } from "@deplsr/dat";
-import type { LoadOptions, LoadReport, Mode, Module, StateDict } from "@deplsr/nn";
-import { type ImagePrompt, RealDAT, realDATConfigFromReference } from "@deplsr/srclip";
+import { configFromReference, DAT, type DATConfig } from "@deplsr/dat";
+import {
+  type Init,
+  type LoadOptions,
+  type LoadReport,
+  type Mode,
+  type Module,
+  type StateDict,
+  selectWeights,
+  type TensorFile,
+  type Weights,
+} from "@deplsr/nn";
+import { type ImagePrompt, RealDAT, type RealDATConfig, realDATConfigFromReference } from "@deplsr/srclip";
 import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { loadWeights, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { describedIn, loadWeights, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { describeNetwork, detectNetwork } from "./detect.ts";
 import type { PromptOptions } from "./prompt.ts";
+import { loadInto, withTensorFile } from "./weights-file.ts";
 
 /** A network that enlarges images. */
 export interface SrNetwork {
   readonly module: Module;
   readonly scale: number;
   readonly load: (entries: StateDict, options: LoadOptions) => LoadReport;
-  /** Whether it can be steered by SRCLIP's features. */
-  readonly takesPrompt: boolean;
+  /** Width of the SRCLIP's features that can steer it; null where none can. */
+  readonly promptDim: number | null;
   /** Images (b, 3, h, w) in [0, 1] → (b, 3, s·h, s·w), not clamped. */
   readonly forward: (images: Tensor, prompt: ImagePrompt | null, mode?: Mode) => Tensor;
 }
@@ -32,30 +44,34 @@ export function makeSr(device: Device, network: Readonly<Record<string, unknown>
   const { type, ...args } = network;
   const init = { device, rng: new Rng(seed).fork("weights of the network") };
   try {
-    if (type === "DAT") {
-      const dat = new DAT(configFromReference(args), init);
-      const forward: SrNetwork["forward"] = (images, _prompt, mode) => dat.forward(images, mode ? { mode } : {});
-      return {
-        module: dat,
-        load: (...args) => dat.loadStateDict(...args),
-        scale: dat.config.upscale,
-        takesPrompt: false,
-        forward,
-      };
-    }
-    const realDat = new RealDAT(realDATConfigFromReference(args), init);
-    const forward: SrNetwork["forward"] = (images, prompt, mode) =>
-      realDat.forward(images, { prompt, ...(mode ? { mode } : {}) });
-    return {
-      module: realDat,
-      load: (...args) => realDat.loadStateDict(...args),
-      scale: realDat.config.upscale,
-      takesPrompt: true,
-      forward,
-    };
+    return type === "DAT"
+      ? datNetwork(configFromReference(args), init)
+      : realDatNetwork(realDATConfigFromReference(args), init);
   } catch (error) {
     throw new UserError(`config: network_g: ${oneLine(error)}`);
   }
+}
+
+function datNetwork(config: DATConfig, init: Init): SrNetwork {
+  const module = new DAT(config, init);
+  return {
+    module,
+    scale: config.upscale,
+    load: (...args) => module.loadStateDict(...args),
+    promptDim: null,
+    forward: (images, _prompt, mode) => module.forward(images, mode ? { mode } : {}),
+  };
+}
+
+function realDatNetwork(config: RealDATConfig, init: Init): SrNetwork {
+  const module = new RealDAT(config, init);
+  return {
+    module,
+    scale: config.upscale,
+    load: (...args) => module.loadStateDict(...args),
+    promptDim: config.clipDim,
+    forward: (images, prompt, mode) => module.forward(images, { prompt, ...(mode ? { mode } : {}) }),
+  };
 }
 
 /** `network_g` of a configuration as the arguments of the reference's constructors: DAT knows nothing of fusion. */
@@ -67,23 +83,62 @@ export function networkArguments(config: SrRunConfig["network_g"], clipDim: numb
   };
 }
 
-/** Loads a network from a checkpoint folder. @throws UserError as `readDescription` and `loadWeights` */
-export async function loadSr(
-  device: Device,
-  folder: string,
-): Promise<{ network: SrNetwork; description: SrDescription }> {
-  const description = srDescription(await readDescription(folder, "sr"), folder);
-  const network = makeSr(device, description.network, 0);
-  await loadWeights(folder, network.load);
-  return { network, description };
+/** How weights are taken from a file. */
+export interface WeightsOptions {
+  /** Which of a file's state dicts; by default `selectWeights` chooses. */
+  readonly key?: string;
+  /** Whether every tensor has to be there and fit; by default it has. */
+  readonly strict?: boolean;
 }
 
-function srDescription({ config }: ModelDescription, folder: string): SrDescription {
+/** A network with its weights. */
+export interface LoadedSr {
+  readonly network: SrNetwork;
+  readonly report: LoadReport;
+  /** Null for a file that says nothing of its network. */
+  readonly description: SrDescription | null;
+}
+
+/** Loads a network from a checkpoint folder. @throws UserError as `readDescription` and `loadWeights` */
+export async function loadSr(device: Device, folder: string, options: WeightsOptions = {}): Promise<LoadedSr> {
+  const description = srDescription(await readDescription(folder, "sr"), folder);
+  const network = makeSr(device, description.network, 0);
+  return { network, report: await loadWeights(folder, network.load, options), description };
+}
+
+/**
+ * Loads a network from a file. Unless it is one of ours, which say what they are, its network follows from its tensors.
+ *
+ * @throws UserError when the file cannot be read, holds no network that enlarges images, or one that does not fit together
+ */
+export function loadSrFile(device: Device, path: string, options: WeightsOptions = {}): Promise<LoadedSr> {
+  return withTensorFile(path, async (file) => {
+    const { tensors } = selectWeights(file, options.key);
+    const description = describedSr(path, file);
+    const network = description ? makeSr(device, description.network, 0) : detectSr(device, path, tensors);
+    return { network, report: await loadInto(path, tensors, network.load, options), description };
+  });
+}
+
+/** What the header of a file of ours says of its network; null for other files. */
+export function describedSr(path: string, file: TensorFile): SrDescription | null {
+  const description = describedIn(path, file, "sr");
+  return description && srDescription(description, path);
+}
+
+function detectSr(device: Device, path: string, tensors: Weights["tensors"]): SrNetwork {
+  const found = detectNetwork(path, tensors, { whole: false });
+  const init = { device, rng: new Rng(0) };
+  if (found?.model === "DAT") return datNetwork(found.config, init);
+  if (found?.model === "RealDAT") return realDatNetwork(found.config, init);
+  const what = found ? `a ${describeNetwork(found)}` : "no network that is known here";
+  throw new UserError(`checkpoint: ${path} holds ${what}: a DAT or RealDAT is needed to enlarge images`);
+}
+
+function srDescription({ config }: ModelDescription, where: string): SrDescription {
   const { network, prompt } = config as Partial<SrDescription>;
   if (typeof network !== "object" || network === null || prompt === undefined) {
-    throw new UserError(
-      `checkpoint: ${folder}/model.json does not describe a super-resolution network: the checkpoint is damaged`,
-    );
+    throw new UserError(`checkpoint: ${where} does not describe a super-resolution network: the checkpoint is damaged`);
   }
   return { network, prompt };
 }

@@ -1,12 +1,13 @@
 /** SRCLIP: from a configuration or a checkpoint folder to a network. */
-import { readFile } from "node:fs/promises";
 import { CLIP_PRESETS, type CLIPConfig, clipConfig, loadCLIP, parseOpenClipConfig } from "@deplsr/clip";
+import { selectWeights } from "@deplsr/nn";
 import { loadSrCLIP, SrCLIPV2, type SrCLIPV2Config, srclipConfig } from "@deplsr/srclip";
-import { type Device, Rng, readSafetensors } from "@deplsr/tensor";
+import { type Device, Rng } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { latestCheckpoint } from "../run-folder.ts";
-import { loadWeights, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { describeNetwork, detectNetwork } from "./detect.ts";
+import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
 
 /**
  * The network of a run, with random weights, or with those of `pretrained` in its CLIP, which is then locked.
@@ -24,13 +25,31 @@ export async function makeSrclip(device: Device, run: SrclipRunConfig): Promise<
   return model;
 }
 
-/** Loads the network of a run folder's newest checkpoint, or of a checkpoint folder. @throws UserError when it cannot be read or does not fit */
+/**
+ * Loads the network of a run folder's newest checkpoint, of a checkpoint folder, or of a file of weights.
+ *
+ * @throws UserError when it cannot be read or does not fit
+ */
 export async function loadSrclip(device: Device, path: string): Promise<SrCLIPV2> {
-  const folder = await latestCheckpoint(path);
-  const model = new SrCLIPV2(srclipOf(await readDescription(folder, "srclip"), folder), { device, rng: new Rng(0) });
-  await loadWeights(folder, (entries, options) => loadSrCLIP(model, entries, options));
-  model.freeze();
-  return model;
+  const place = await findModel(path);
+  const folder = "folder" in place ? place.folder : null;
+  const file = weightsOf(place);
+  return withTensorFile(file, async (opened) => {
+    const { tensors } = selectWeights(opened);
+    const described = folder === null ? describedIn(file, opened, "srclip") : await readDescription(folder, "srclip");
+    const config = described ? srclipOf(described, path) : detectSrclip(file, tensors);
+    const model = new SrCLIPV2(config, { device, rng: new Rng(0) });
+    await loadInto(file, tensors, (entries, options) => loadSrCLIP(model, entries, options));
+    model.freeze();
+    return model;
+  });
+}
+
+function detectSrclip(path: string, tensors: Parameters<typeof detectNetwork>[1]): SrCLIPV2Config {
+  const found = detectNetwork(path, tensors);
+  if (found?.model === "SrCLIPV2") return found.config;
+  const what = found ? `a ${describeNetwork(found)}` : "no network that is known here";
+  throw new UserError(`checkpoint: ${path} holds ${what}: an SRCLIP with features for single degradations is needed`);
 }
 
 /** What a checkpoint's `model.json` says of a network. */
@@ -51,30 +70,20 @@ function clipOf(model: SrclipRunConfig["model"]): CLIPConfig {
   );
 }
 
-async function loadPretrained(model: SrCLIPV2, path: string): Promise<void> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw new UserError(
-      `config: pretrained: ${path} cannot be read (${oneLine(error)}): give CLIP weights as safetensors, or ~ for none`,
-    );
-  }
-  try {
-    loadCLIP(model.clip, readSafetensors(bytes).tensors);
-  } catch (error) {
-    throw new UserError(`config: pretrained: ${path} does not fit the model: ${oneLine(error)}`);
-  }
+function loadPretrained(model: SrCLIPV2, path: string): Promise<unknown> {
+  return withTensorFile(path, (file) =>
+    loadInto(path, selectWeights(file).tensors, (entries, options) => loadCLIP(model.clip, entries, options)),
+  );
 }
 
-function srclipOf({ config }: ModelDescription, folder: string): SrCLIPV2Config {
+function srclipOf({ config }: ModelDescription, where: string): SrCLIPV2Config {
   const { clip, loss, fineDegradations } = config as Partial<SrCLIPV2Config>;
   if (clip === undefined || loss === undefined || fineDegradations === undefined) {
-    throw new UserError(`checkpoint: ${folder}/model.json does not describe an SRCLIP: the checkpoint is damaged`);
+    throw new UserError(`checkpoint: ${where} does not describe an SRCLIP: the checkpoint is damaged`);
   }
   try {
     return srclipConfig(clipConfig(clip), { loss, fineDegradations });
   } catch (error) {
-    throw new UserError(`checkpoint: ${folder}/model.json: ${oneLine(error)}`);
+    throw new UserError(`checkpoint: ${where}: ${oneLine(error)}`);
   }
 }

@@ -4,9 +4,19 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Adam, encodeTensors, type LoadOptions, type LoadReport, type StateDict } from "@deplsr/nn";
-import { readSafetensors, type StoredEntry, storedEntry, type Tensor, writeSafetensors } from "@deplsr/tensor";
+import {
+  type Adam,
+  encodeTensors,
+  type LoadOptions,
+  type LoadReport,
+  type StateDict,
+  selectWeights,
+  storedValues,
+  type TensorFile,
+} from "@deplsr/nn";
+import { type StoredEntry, type Tensor, writeSafetensors } from "@deplsr/tensor";
 import { oneLine, systemCode, UserError } from "../errors.ts";
+import { DESCRIPTION, loadInto, WEIGHTS, withTensorFile } from "../networks/weights-file.ts";
 import type { CheckpointFiles } from "../run-folder.ts";
 
 /** Which kind of network a checkpoint holds. */
@@ -28,9 +38,9 @@ export interface TrainingState {
   readonly seed: number;
 }
 
-const MODEL = "model.safetensors";
-const DESCRIPTION = "model.json";
 const FORMAT = 1;
+/** Where the header of the weights repeats `model.json`, for when they are taken out of their folder. */
+const METADATA = "model";
 
 /**
  * The files of a checkpoint.
@@ -42,7 +52,7 @@ export async function checkpointFiles(state: TrainingState): Promise<CheckpointF
   const { tensors, scalars } = state.optimizer.stateDict();
   const resume = { format: FORMAT, step: state.step, seed: state.seed, optimizer: scalars };
   return new Map<string, Uint8Array | string>([
-    [MODEL, writeSafetensors(model, { kind: state.description.kind, step: String(state.step) })],
+    [WEIGHTS, writeSafetensors(model, { step: String(state.step), [METADATA]: JSON.stringify(state.description) })],
     [DESCRIPTION, `${JSON.stringify(state.description, null, 2)}\n`],
     ["optimizer.safetensors", await encodeTensors(tensors)],
     ["state.json", `${JSON.stringify(resume)}\n`],
@@ -52,19 +62,32 @@ export async function checkpointFiles(state: TrainingState): Promise<CheckpointF
 /** Reads `model.json` of a checkpoint folder. @throws UserError when it is missing, no JSON, or of another kind than `kind` */
 export async function readDescription(folder: string, kind: ModelKind): Promise<ModelDescription> {
   const path = join(folder, DESCRIPTION);
-  const text = (await readBytes(path)).toString("utf8");
+  const description = parseDescription((await readBytes(path)).toString("utf8"), path);
+  if (description.kind === kind) return description;
+  throw new UserError(`checkpoint: ${folder} holds a network of kind "${description.kind}" where "${kind}" is needed`);
+}
+
+/**
+ * What the header of our own weights says of them; null for other files and other kinds.
+ *
+ * @param path the file, for messages
+ * @throws UserError when it is damaged
+ */
+export function describedIn(path: string, { metadata }: TensorFile, kind: ModelKind): ModelDescription | null {
+  const text = metadata[METADATA];
+  const description = text === undefined ? null : parseDescription(text, path);
+  return description?.kind === kind ? description : null;
+}
+
+function parseDescription(text: string, path: string): ModelDescription {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     throw new UserError(`checkpoint: ${path} is not JSON (${oneLine(error)}): the checkpoint is damaged`);
   }
-  if (!isDescription(value))
-    throw new UserError(`checkpoint: ${path} does not describe a network: the checkpoint is damaged`);
-  if (value.kind !== kind) {
-    throw new UserError(`checkpoint: ${folder} holds a network of kind "${value.kind}" where "${kind}" is needed`);
-  }
-  return value;
+  if (isDescription(value)) return value;
+  throw new UserError(`checkpoint: ${path} does not describe a network: the checkpoint is damaged`);
 }
 
 /**
@@ -74,19 +97,13 @@ export async function readDescription(folder: string, kind: ModelKind): Promise<
  * @param options `strict: false` leaves alone what does not fit, as when a x4 network starts from a x2 one
  * @throws UserError naming the file and every missing, unexpected and mis-shaped tensor at once
  */
-export async function loadWeights(
+export function loadWeights(
   folder: string,
   load: (entries: StateDict, options: LoadOptions) => LoadReport,
-  { strict = true }: { readonly strict?: boolean } = {},
+  options: { readonly strict?: boolean } = {},
 ): Promise<LoadReport> {
-  const path = join(folder, MODEL);
-  const bytes = await readBytes(path);
-  try {
-    const lenient = { allowMissing: !strict, allowUnexpected: !strict, allowMismatched: !strict };
-    return load(readSafetensors(bytes).tensors, lenient);
-  } catch (error) {
-    throw new UserError(`checkpoint: ${path} does not fit the network: ${oneLine(error)}`);
-  }
+  const path = join(folder, WEIGHTS);
+  return withTensorFile(path, (file) => loadInto(path, selectWeights(file).tensors, load, options));
 }
 
 async function readAll(tensors: ReadonlyMap<string, Tensor>, step: number): Promise<Map<string, StoredEntry>> {
@@ -98,7 +115,7 @@ async function readAll(tensors: ReadonlyMap<string, Tensor>, step: number): Prom
         `train: ${name} holds a value that is no number after step ${step}: nothing is saved, lower the learning rate`,
       );
     }
-    entries.set(name, storedEntry(data, tensor.shape));
+    entries.set(name, storedValues(data, tensor.shape));
   }
   return entries;
 }

@@ -17,12 +17,12 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
   const { output } = context;
   if (!Number.isInteger(flags.tile) || flags.tile < 16)
     throw new UsageError(`--tile ${flags.tile} must be a whole number of at least 16`);
-  const checkpoint = flags.checkpoint ?? DEMO_RUN;
-  if (!(await exists(checkpoint))) {
+  const model = flags.model ?? DEMO_RUN;
+  if (!(await exists(model))) {
     throw new UserError(
-      flags.checkpoint === undefined
-        ? "upscale: there is no trained network yet: give one with --checkpoint, or make a small one with `deplsr demo`"
-        : `upscale: ${checkpoint} does not exist: check the path of --checkpoint`,
+      flags.model === undefined
+        ? "upscale: there is no trained network yet: give one with --model, or make a small one with `deplsr demo`"
+        : `upscale: ${model} does not exist: check the path of --model`,
     );
   }
   const inputs = await expandInputs(flags.images);
@@ -31,8 +31,18 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
   if (toFile && inputs.length > 1)
     throw new UsageError(`--out ${flags.out} is one file for ${inputs.length} photographs: give a folder`);
   await withDevice(flags, context, async (device) => {
-    const upscaler = await loadUpscaler(device, checkpoint, flags.srclip);
-    const { scale } = upscaler.network;
+    const upscaler = await loadUpscaler(device, model, {
+      strict: !flags["allow-missing"],
+      prompt: {
+        ...(flags["clip-input"] ? { clipInput: flags["clip-input"] } : {}),
+        ...(flags["clip-fit"] ? { clipFit: flags["clip-fit"] } : {}),
+      },
+      warn: (text) => output.warn(text),
+      ...(flags.key === undefined ? {} : { key: flags.key }),
+      ...(flags.srclip === undefined ? {} : { srclip: flags.srclip }),
+    });
+    const { module, scale } = upscaler.network;
+    output.line(`network: ${module.constructor.name} x${scale} of ${model}`);
     const images: { in: string; out: string; width: number; height: number; ms: number }[] = [];
     const skipped: { name: string; reason: string }[] = [];
     for (const path of inputs) {

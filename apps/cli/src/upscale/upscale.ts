@@ -5,16 +5,18 @@ import type { ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
 import { type Device, interpolate, noGrad, scope } from "@deplsr/tensor";
 import { fromPlanes, toPlanes } from "../data/crop.ts";
 import type { Image } from "../data/image.ts";
-import { imagePrompt, squareForPrompt } from "../networks/prompt.ts";
-import { loadSr, type SrDescription, type SrNetwork } from "../networks/sr.ts";
+import { UserError } from "../errors.ts";
+import { imagePrompt, type PromptOptions, squareForPrompt } from "../networks/prompt.ts";
+import { loadSr, loadSrFile, type SrNetwork, type WeightsOptions } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
-import { latestCheckpoint, runFolderOf } from "../run-folder.ts";
+import { findModel, leftOut } from "../networks/weights-file.ts";
+import { runFolderOf } from "../run-folder.ts";
 
 /** A trained network and the SRCLIP that steers it. */
 export interface Upscaler {
   readonly network: SrNetwork;
   readonly srclip: SrCLIPV2 | null;
-  readonly prompt: SrDescription["prompt"];
+  readonly prompt: PromptOptions | null;
 }
 
 /** How the work is cut. */
@@ -25,18 +27,50 @@ export interface UpscaleOptions {
   readonly onTile?: (done: number, total: number) => void;
 }
 
+/** What an upscaler is loaded with besides the network's place. */
+export interface UpscalerOptions extends WeightsOptions {
+  /** The SRCLIP: where it is no longer where it was at training, or that of a RealDAT in a file of its own; "none" for none. */
+  readonly srclip?: string;
+  /** How images were shown to SRCLIP when the network was trained; by default as it says itself, else as the reference does. */
+  readonly prompt?: Partial<PromptOptions>;
+  /** Told what `strict: false` left out of the network. */
+  readonly warn?: (text: string) => void;
+}
+
+/** How the reference shows images to SRCLIP. */
+const REFERENCE_PROMPT: PromptOptions = { clipInput: "raw", clipFit: "squash" };
+
 /**
- * Loads a run's newest network, or that of a checkpoint folder, and its SRCLIP.
+ * Loads a run's newest network, that of a checkpoint folder, or that of a file, and its SRCLIP.
  *
- * @param srclip the SRCLIP run, where it is no longer where it was at training
  * @throws UserError when something is missing or does not fit
  */
-export async function loadUpscaler(device: Device, path: string, srclip?: string): Promise<Upscaler> {
-  const folder = await latestCheckpoint(path);
-  const { network, description } = await loadSr(device, folder);
-  if (description.prompt === null) return { network, srclip: null, prompt: null };
-  const where = srclip ?? join(runFolderOf(folder), description.prompt.srclip);
-  return { network, srclip: await loadSrclip(device, where), prompt: description.prompt };
+export async function loadUpscaler(device: Device, path: string, options: UpscalerOptions = {}): Promise<Upscaler> {
+  const place = await findModel(path);
+  const folder = "folder" in place ? place.folder : null;
+  const loaded = "folder" in place ? loadSr(device, place.folder, options) : loadSrFile(device, place.file, options);
+  const { network, report, description } = await loaded;
+  for (const line of leftOut(report)) options.warn?.(`${path}: ${line}`);
+  if (network.promptDim === null || description?.prompt === null || options.srclip === "none") {
+    return { network, srclip: null, prompt: null };
+  }
+  const trained = description?.prompt;
+  const where = options.srclip ?? (folder !== null && trained ? join(runFolderOf(folder), trained.srclip) : undefined);
+  if (where === undefined) {
+    throw new UserError(
+      `upscale: ${path} is a RealDAT, which needs an SRCLIP to tell it what an image shows and how it is degraded: give one ` +
+        "with --srclip, or --srclip none to go without (worse than a DAT trained alone)",
+    );
+  }
+  const srclip = await loadSrclip(device, where);
+  const { embedDim } = srclip.config.clip;
+  if (embedDim !== network.promptDim) {
+    throw new UserError(
+      `upscale: ${path} was trained with an SRCLIP of ${network.promptDim} features, that of ${where} has ${embedDim}: give another one`,
+    );
+  }
+  const { clipInput, clipFit } = { ...REFERENCE_PROMPT, ...trained, ...options.prompt };
+  return { network, srclip, prompt: { clipInput, clipFit } };
 }
 
 /**
@@ -88,12 +122,7 @@ export async function bicubic(device: Device, image: Image, scale: number): Prom
   return fromPlanes(await enlarged.data(), size[1], size[0])[0]!;
 }
 
-function promptOf(
-  device: Device,
-  srclip: SrCLIPV2,
-  options: NonNullable<SrDescription["prompt"]>,
-  image: Image,
-): ImagePrompt {
+function promptOf(device: Device, srclip: SrCLIPV2, options: PromptOptions, image: Image): ImagePrompt {
   const { imageSize } = srclip.config.clip.vision;
   return scope(() => {
     const square = device.tensor(squareForPrompt(image, imageSize, options.clipFit), [1, 3, imageSize, imageSize]);

@@ -9,7 +9,7 @@ describe("deplsr", () => {
     const folder = temporaryFolder();
     const { code, stdout } = await deplsr(["--help"], folder);
     expect(code).toBe(0);
-    for (const name of ["doctor", "degrade", "train", "evaluate", "upscale", "demo"])
+    for (const name of ["doctor", "degrade", "train", "evaluate", "upscale", "convert", "inspect", "demo"])
       expect(stdout).toContain(`deplsr ${name}`);
     const commands = [
       ["doctor"],
@@ -40,6 +40,8 @@ describe("deplsr", () => {
       [["evaluate", "--data", "x.tsv"], /Missing required argument: checkpoint/],
       [["demo", "--steps", "many"], /--steps must be a whole number above 0/],
       [["upscale", "a.png", "--tile", "3"], /--tile 3 must be a whole number of at least 16/],
+      [["inspect"], /Not enough non-option arguments/],
+      [["convert", "a.pth", "b.onnx"], /b.onnx must end in .safetensors, .pth, .pt or .bin/],
     ];
     for (const [args, message] of wrong) {
       const { code, stdout, stderr } = await deplsr(args, folder);
@@ -73,9 +75,12 @@ describe("deplsr", () => {
       [["degrade", ".", "--out", "out", "--captions", "none.tsv"], "none.tsv does not exist"],
       [
         ["upscale", "text.jpg"],
-        "there is no trained network yet: give one with --checkpoint, or make a small one with `deplsr demo`",
+        "there is no trained network yet: give one with --model, or make a small one with `deplsr demo`",
       ],
-      [["upscale", "text.jpg", "--checkpoint", "none"], "upscale: none does not exist: check the path of --checkpoint"],
+      [["upscale", "text.jpg", "--model", "none"], "upscale: none does not exist: check the path of --model"],
+      [["upscale", "text.jpg", "--model", "t.tsv"], "t.tsv cannot be read: this is neither a PyTorch file"],
+      [["inspect", "none.pth"], "checkpoint: none.pth does not exist: check the path"],
+      [["convert", "t.tsv", "text.bin"], "t.tsv cannot be read: this is neither a PyTorch file"],
       [["demo", "text.jpg"], "text.jpg is not an image that can be read"],
       [["train", "sr", "--config", "none.yml"], "config: none.yml does not exist: check the path"],
     ];

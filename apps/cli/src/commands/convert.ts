@@ -1,0 +1,34 @@
+import type { Command } from "./command.ts";
+
+/** The flags of `deplsr convert`. */
+export interface ConvertFlags {
+  readonly in: string;
+  readonly out: string;
+  readonly key: string | undefined;
+  readonly fp16: boolean;
+  readonly force: boolean;
+}
+
+/** `deplsr convert`: weights from one file format to another. */
+export const convert: Command<ConvertFlags> = {
+  command: "convert <in> <out>",
+  describe: "Convert weights to or from safetensors",
+  options: (yargs) =>
+    yargs
+      .positional("in", {
+        type: "string",
+        demandOption: true,
+        describe: "A .pth, .pt, .bin or .safetensors file, or a run's folder",
+      })
+      .positional("out", {
+        type: "string",
+        demandOption: true,
+        describe: "A .safetensors file, or a .pth, .pt or .bin file that PyTorch reads",
+      })
+      .option("key", { type: "string", describe: "Which weights of the file, e.g. params; default params_ema, params" })
+      .option("fp16", { type: "boolean", default: false, describe: "Floats in half precision" })
+      .option("force", { type: "boolean", default: false, describe: "Replace the file where there is one" })
+      .example("$0 convert DAT_x4.pth DAT_x4.safetensors", "PyTorch to safetensors")
+      .example("$0 convert runs/realdat-x4 realdat.pth --fp16", "A run's newest weights for PyTorch, half as large"),
+  run: async (flags, context) => (await import("../convert/run.ts")).runConvert(flags, context),
+};

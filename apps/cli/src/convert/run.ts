@@ -1,0 +1,75 @@
+import { extname } from "node:path";
+import { asHalf, type Sink, selectWeights, writeSafetensorsFile, writeTorchFile } from "@deplsr/nn";
+import { type FileTensor, numel, storedBytes } from "@deplsr/tensor";
+import type { Context } from "../commands/command.ts";
+import type { ConvertFlags } from "../commands/convert.ts";
+import { UsageError, UserError } from "../errors.ts";
+import { exists, writeFileAtomic } from "../files.ts";
+import { describedSr } from "../networks/sr.ts";
+import { findModel, otherWeights, weightsOf, withTensorFile } from "../networks/weights-file.ts";
+import type { Output } from "../output.ts";
+import { duration } from "../progress.ts";
+import { withDerived } from "./derived.ts";
+
+const MIB = 2 ** 20;
+
+/** Does what `deplsr convert` asks for. */
+export async function runConvert(flags: ConvertFlags, { output }: Context): Promise<void> {
+  const format = formatOf(flags.out);
+  if (!flags.force && (await exists(flags.out))) {
+    throw new UserError(`convert: ${flags.out} is there already: give another name, or --force to replace it`);
+  }
+  const path = weightsOf(await findModel(flags.in));
+  const started = performance.now();
+  await withTensorFile(path, async (file) => {
+    const { key, tensors } = selectWeights(file, flags.key);
+    const others = otherWeights(file, key);
+    if (key !== "") output.line(`weights: ${key}${others.length > 0 ? ` (${others.join(", ")} left out)` : ""}`);
+    // PyTorch's files have no header to say what the network is.
+    const description = format === "PyTorch" ? describedSr(path, file) : null;
+    const whole = description ? withDerived(tensors, description) : tensors;
+    const chosen = flags.fp16 ? inHalf(whole, output) : whole;
+    const bar = output.progress("convert", Math.ceil(bytesOf(chosen) / MIB), "MiB");
+    let bytes = 0;
+    await writeFileAtomic(flags.out, (writePart) => {
+      const sink: Sink = {
+        write: async (part) => {
+          await writePart(part);
+          bytes += part.length;
+          bar.update(Math.floor(bytes / MIB));
+        },
+      };
+      return format === "PyTorch"
+        ? writeTorchFile(chosen, sink)
+        : // `format` is what other programs look for to know whose layout the tensors have.
+          writeSafetensorsFile(chosen, sink, { format: "pt", ...file.metadata });
+    });
+    bar.finish();
+    const ms = Math.round(performance.now() - started);
+    output.line(`${path} -> ${flags.out} (${chosen.size} tensors, ${bytes} bytes, ${duration(ms / 1000)})`);
+    output.result({ in: path, out: flags.out, weights: key, tensors: chosen.size, bytes, ms });
+  });
+}
+
+type Tensors = ReadonlyMap<string, FileTensor>;
+
+function formatOf(path: string): "safetensors" | "PyTorch" {
+  const extension = extname(path).toLowerCase();
+  if (extension === ".safetensors") return "safetensors";
+  if ([".pth", ".pt", ".bin"].includes(extension)) return "PyTorch";
+  throw new UsageError(
+    `${path} must end in .safetensors, .pth, .pt or .bin: its name says in which format it is written`,
+  );
+}
+
+function inHalf(tensors: Tensors, output: Output): Map<string, FileTensor> {
+  const warn = (name: string, count: number): void =>
+    output.warn(`${name}: ${count} values are beyond the range of half precision and become infinite`);
+  return new Map([...tensors].map(([name, tensor]) => [name, asHalf(tensor, warn)]));
+}
+
+function bytesOf(tensors: Tensors): number {
+  let bytes = 0;
+  for (const { dtype, shape } of tensors.values()) bytes += numel(shape) * storedBytes(dtype);
+  return bytes;
+}

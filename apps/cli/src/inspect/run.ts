@@ -1,0 +1,85 @@
+import { selectWeights, type TensorFile, type Weights } from "@deplsr/nn";
+import { FileFormatError, isStoredFloat, numel } from "@deplsr/tensor";
+import type { Context } from "../commands/command.ts";
+import type { InspectFlags } from "../commands/inspect.ts";
+import { oneLine, UserError } from "../errors.ts";
+import { type DetectedNetwork, describeNetwork, detectNetwork, parameterCount } from "../networks/detect.ts";
+import { findModel, otherWeights, printable, weightsOf, withTensorFile } from "../networks/weights-file.ts";
+import { type Output, table } from "../output.ts";
+
+/** Plain values that are shown: an epoch, not the settings of each group of an optimizer. */
+const SHOWN_VALUES = 8;
+
+/** Does what `deplsr inspect` asks for. */
+export async function runInspect(flags: InspectFlags, { output }: Context): Promise<void> {
+  const path = weightsOf(await findModel(flags.file));
+  await withTensorFile(path, async (file) => {
+    const weights = weightsIn(file, flags.key, output);
+    const network = weights && networkOf(path, weights, output);
+    const parameters = network ? parameterCount(network) : floatsOf((weights ?? file).tensors);
+    output.line(`file        ${path} (${file.format})`);
+    if (weights) output.line(`weights     ${whichOf(weights, file)}`);
+    output.line(`network     ${network ? describeNetwork(network) : "not known"}`);
+    if (network) output.line(`config      ${JSON.stringify(network.config)}`);
+    output.line(`parameters  ${parameters}`);
+    for (const line of remarks(file)) output.line(line);
+    output.line();
+    const rows = [...file.tensors].map(([name, { shape, dtype }]) => [printable(name), `[${shape.join(", ")}]`, dtype]);
+    for (const line of table([`${rows.length} tensors`, "shape", "type"], rows)) output.line(line);
+    output.result({
+      model: network?.model ?? null,
+      config: network?.config ?? null,
+      parameters,
+      format: file.format,
+      weights: weights?.key ?? null,
+      tensors: Array.from(file.tensors, ([name, { shape, dtype }]) => ({ name, shape, dtype })),
+    });
+  });
+}
+
+/** The weights that `inspect` speaks of; null where a file holds several and none is asked for. */
+function weightsIn(file: TensorFile, key: string | undefined, output: Output): Weights | null {
+  try {
+    return selectWeights(file, key);
+  } catch (error) {
+    if (key !== undefined || !(error instanceof FileFormatError)) throw error;
+    output.warn(`${oneLine(error)}: say which with --key`);
+    return null;
+  }
+}
+
+function whichOf({ key }: Weights, file: TensorFile): string {
+  const others = otherWeights(file, key);
+  return `${printable(key) || "the top"}${others.length > 0 ? ` (also there: ${others.join(", ")})` : ""}`;
+}
+
+/** The network; null where it is not known, or nearly known, which is said. */
+function networkOf(path: string, { tensors }: Weights, output: Output): DetectedNetwork | null {
+  try {
+    return detectNetwork(path, tensors);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    output.warn(oneLine(error));
+    return null;
+  }
+}
+
+function floatsOf(tensors: TensorFile["tensors"]): number {
+  const floats = [...tensors.values()].filter(({ dtype }) => isStoredFloat(dtype));
+  return floats.reduce((sum, { shape }) => sum + numel(shape), 0);
+}
+
+/** What a file holds beside tensors. */
+function remarks({ values, metadata }: TensorFile): string[] {
+  const shown = [...values].slice(0, SHOWN_VALUES).map(([name, value]) => `${name} ${String(value)}`);
+  const more = values.size > shown.length ? [`and ${values.size - shown.length} more`] : [];
+  return [
+    ...(shown.length > 0 ? [`values      ${[...shown, ...more].map(brief).join(", ")}`] : []),
+    ...Object.entries(metadata).map(([name, text]) => `metadata    ${brief(`${name}: ${text}`)}`),
+  ];
+}
+
+function brief(text: string): string {
+  const shown = printable(text);
+  return shown.length > 100 ? `${shown.slice(0, 100)}...` : shown;
+}

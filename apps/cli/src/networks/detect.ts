@@ -1,0 +1,73 @@
+/** Which network a file's weights belong to, from the names and shapes of its tensors alone. */
+import { type CLIPConfig, countCLIPParameters, detectCLIP } from "@deplsr/clip";
+import { countParameters, type DATConfig, type DetectOptions, datState, detectDAT } from "@deplsr/dat";
+import {
+  countFinetuneCLIPParameters,
+  countSrCLIPParameters,
+  detectRealDAT,
+  detectSrCLIP,
+  type RealDATConfig,
+  realDATParameterCount,
+  type SrCLIPDescription,
+} from "@deplsr/srclip";
+import { oneLine, UserError } from "../errors.ts";
+
+/** A network and everything that fixes it; the packages' `detect…` say what shapes do not tell. */
+export type DetectedNetwork =
+  | { readonly model: "DAT"; readonly config: DATConfig }
+  | { readonly model: "RealDAT"; readonly config: RealDATConfig }
+  | { readonly model: "CLIP"; readonly config: CLIPConfig }
+  | SrCLIPDescription;
+
+/**
+ * The network of a file's weights; null for one that is not known.
+ *
+ * @param path the file, for messages
+ * @param tensors by their names in the network, without a `module.` in front
+ * @param options `whole: false` leaves it to the loader to list what is missing, too much or of another shape in a DAT or RealDAT
+ * @throws UserError naming what differs, when the names are a known network's but do not fit together
+ */
+export function detectNetwork(
+  path: string,
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+  options: DetectOptions = {},
+): DetectedNetwork | null {
+  const shapes = new Map([...tensors].map(([name, { shape }]) => [name, shape]));
+  try {
+    const realDat = detectRealDAT(shapes, options);
+    if (realDat) return { model: "RealDAT", config: realDat };
+    const dat = detectDAT(shapes, options);
+    if (dat) return { model: "DAT", config: dat };
+    const srclip = detectSrCLIP(shapes);
+    if (srclip) return srclip;
+    const clip = detectCLIP(shapes);
+    return clip && { model: "CLIP", config: clip };
+  } catch (error) {
+    throw new UserError(`checkpoint: ${path}: ${oneLine(error)}`);
+  }
+}
+
+/** Number of a network's trained values; buffers do not count, and a tensor under two names counts once. */
+export function parameterCount(network: DetectedNetwork): number {
+  switch (network.model) {
+    case "DAT":
+      return countParameters(datState(network.config));
+    case "RealDAT":
+      return realDATParameterCount(network.config);
+    case "CLIP":
+      return countCLIPParameters(network.config).total;
+    case "SrCLIP":
+      return countSrCLIPParameters({ ...network.config, fineDegradations: 0 }).v1;
+    case "SrCLIPV2":
+      return countSrCLIPParameters(network.config).v2;
+    case "FinetuneCLIP":
+      return countFinetuneCLIPParameters(network.config);
+  }
+}
+
+/** One line on a network: `DAT x4`, `CLIP with a ViT/32 of 12 blocks`. */
+export function describeNetwork(network: DetectedNetwork): string {
+  if ("upscale" in network.config) return `${network.model} x${network.config.upscale}`;
+  const { vision } = "clip" in network.config ? network.config.clip : network.config;
+  return `${network.model}, image tower ${vision.layers} blocks of ${vision.width}, patches of ${vision.patchSize} in ${vision.imageSize}x${vision.imageSize}`;
+}

@@ -1,0 +1,128 @@
+/** Files of weights: found, opened, and loaded a tensor at a time. */
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import {
+  type LoadOptions,
+  type LoadReport,
+  loadFile,
+  openTensorFile,
+  type StateDict,
+  StateDictError,
+  type TensorFile,
+} from "@deplsr/nn";
+import { FileFormatError, type FileTensor, type Source } from "@deplsr/tensor";
+import { oneLine, systemCode, UserError } from "../errors.ts";
+import { exists } from "../files.ts";
+import { latestCheckpoint } from "../run-folder.ts";
+
+/** The weights of a checkpoint folder. */
+export const WEIGHTS = "model.safetensors";
+/** What they are. */
+export const DESCRIPTION = "model.json";
+
+/** Where a network is: in a checkpoint folder, which describes it, or in a file of its own, which does not. */
+export type ModelPlace = { readonly folder: string } | { readonly file: string };
+
+/**
+ * What a path given for a network means.
+ *
+ * @param path a run folder (its newest checkpoint is taken), a checkpoint folder, or a file
+ * @throws UserError when there is nothing, or no checkpoint in a folder
+ */
+export async function findModel(path: string): Promise<ModelPlace> {
+  const found = await stat(path).catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
+  if (found.isDirectory()) return { folder: await latestCheckpoint(path) };
+  const described = basename(path) === WEIGHTS && (await exists(join(dirname(path), DESCRIPTION)));
+  return described ? { folder: dirname(path) } : { file: path };
+}
+
+/** The file in which a network's weights are. */
+export function weightsOf(place: ModelPlace): string {
+  return "file" in place ? place.file : join(place.folder, WEIGHTS);
+}
+
+/**
+ * Opens a PyTorch or safetensors file for as long as `work` runs; its tensors are read when they are asked for.
+ *
+ * @throws UserError naming the file when it is missing, damaged, or asks for more than tensors, containers and numbers
+ */
+export async function withTensorFile<T>(path: string, work: (file: TensorFile) => Promise<T>): Promise<T> {
+  const handle = await open(path, "r").catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
+  try {
+    return await work(await openTensorFile(await handleSource(handle)));
+  } catch (error) {
+    throw error instanceof FileFormatError || systemCode(error) !== undefined ? unreadable(path, error) : error;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What else is in a file: the first parts of the names of tensors outside `key`. */
+export function otherWeights({ tensors }: TensorFile, key: string): string[] {
+  const groups = [...tensors.keys()].map((name) => (name.includes("/") ? name.slice(0, name.indexOf("/")) : "the top"));
+  return [...new Set(groups)].filter((group) => group !== (key === "" ? "the top" : key)).map(printable);
+}
+
+/** A name out of a file as a terminal may get it: control characters are spelt out. */
+export function printable(name: string): string {
+  return name.replace(/\p{Cc}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/**
+ * Loads a file's tensors into a network.
+ *
+ * @param path the file, for messages
+ * @param load the network's `loadStateDict`, or a loader that knows other names too
+ * @param options `strict: false` leaves alone what does not fit
+ * @throws UserError naming every missing, unexpected and mis-shaped tensor at once
+ */
+export async function loadInto(
+  path: string,
+  tensors: ReadonlyMap<string, FileTensor>,
+  load: (entries: StateDict, options: LoadOptions) => LoadReport,
+  { strict = true }: { readonly strict?: boolean } = {},
+): Promise<LoadReport> {
+  try {
+    const lenient = { allowMissing: !strict, allowUnexpected: !strict, allowMismatched: !strict };
+    return await loadFile(tensors, load, lenient);
+  } catch (error) {
+    if (!(error instanceof StateDictError)) throw error;
+    throw new UserError(`checkpoint: ${path} does not fit the network: ${oneLine(error)}`);
+  }
+}
+
+/** What a load that is not strict left out, a line for each kind. */
+export function leftOut({ missing, unexpected, mismatched }: LoadReport): string[] {
+  const kinds: [names: readonly string[], what: string][] = [
+    [missing, "missing in the file, left as they started"],
+    [unexpected, "unknown to the network, not loaded"],
+    [mismatched, "of another shape, not loaded"],
+  ];
+  return kinds.flatMap(([names, what]) =>
+    names.length === 0 ? [] : [`${names.length} tensors are ${what}: ${names.join(", ")}`],
+  );
+}
+
+async function handleSource(handle: FileHandle): Promise<Source> {
+  const { size } = await handle.stat();
+  const read = async (offset: number, length: number): Promise<Uint8Array> => {
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
+      if (bytesRead === 0) throw new FileFormatError("the file became shorter while it was read");
+      done += bytesRead;
+    }
+    return bytes;
+  };
+  return { size, read };
+}
+
+function unreadable(path: string, error: unknown): UserError {
+  if (systemCode(error) === "ENOENT") return new UserError(`checkpoint: ${path} does not exist: check the path`);
+  if (systemCode(error) === "EISDIR") return new UserError(`checkpoint: ${path} is a folder, a file was expected`);
+  return new UserError(`checkpoint: ${path} cannot be read: ${oneLine(error)}`);
+}
