@@ -2,10 +2,12 @@
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { bind, type Context } from "./commands/command.ts";
+import { convert } from "./commands/convert.ts";
 import { degrade } from "./commands/degrade.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { evaluate } from "./commands/evaluate.ts";
+import { inspect } from "./commands/inspect.ts";
 import { train } from "./commands/train.ts";
 import { upscale } from "./commands/upscale.ts";
 import { exitCode, oneLine, UsageError } from "./errors.ts";
@@ -26,6 +28,8 @@ async function main(argv: readonly string[]): Promise<number> {
       .command(train(context))
       .command(bind(evaluate, context))
       .command(bind(upscale, context))
+      .command(bind(convert, context))
+      .command(bind(inspect, context))
       .command(bind(demo, context))
       .option("json", { type: "boolean", default: false, describe: "One JSON object on stdout, logs on stderr" })
       .demandCommand(1, "say what to do: one of the commands that `deplsr --help` lists")
