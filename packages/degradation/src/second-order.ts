@@ -19,8 +19,8 @@ export interface TrainingPair {
 
 /**
  * Degrades a batch: `images (b, 3, h, w)` RGB in [0, 1] and one draw for each → pairs. `gt` are the images as they were given, turned and cut
- * as drawn, with sides that are multiples of the scale s; `lq` are s times smaller and have 256 levels. Sharpening; blur, resizing, noise, JPEG;
- * the same again; a sinc filter before or after the last JPEG.
+ * as drawn, with sides that are multiples of the scale s (the same tensor where there is nothing to do); `lq` are s times smaller and have 256
+ * levels. Sharpening; blur, resizing, noise, JPEG; the same again; a sinc filter before or after the last JPEG.
  *
  * An image's result depends on its own draw alone, not on the batch it is in: the same draw gives the same bytes again on one device. Images
  * whose draws differ in sizes or modes on the way are degraded apart, so a batch is fastest with draws that were drawn together.
