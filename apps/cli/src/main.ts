@@ -8,6 +8,7 @@ import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { inspect } from "./commands/inspect.ts";
+import { iqa } from "./commands/iqa.ts";
 import { train } from "./commands/train.ts";
 import { upscale } from "./commands/upscale.ts";
 import { exitCode, oneLine, UsageError } from "./errors.ts";
@@ -28,6 +29,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .command(train(context))
       .command(bind(evaluate, context))
       .command(bind(upscale, context))
+      .command(iqa(context))
       .command(bind(convert, context))
       .command(bind(inspect, context))
       .command(bind(demo, context))

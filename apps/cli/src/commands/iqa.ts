@@ -1,0 +1,83 @@
+import type { CommandModule } from "yargs";
+import { bind, type Command, type Context, type DeviceFlags, deviceFlags } from "./command.ts";
+
+/** The flags of `deplsr iqa`. */
+export interface IqaFlags extends DeviceFlags {
+  readonly images: string;
+  readonly ref: string | undefined;
+  readonly metrics: string | undefined;
+  readonly crop: number;
+  readonly y: boolean;
+  readonly csv: string | undefined;
+  readonly "niqe-params": string | undefined;
+  readonly weights: string;
+}
+
+/** The flags of `deplsr iqa fit-niqe`. */
+export interface FitNiqeFlags {
+  readonly photographs: string;
+  readonly out: string;
+  readonly about: string | undefined;
+}
+
+const score: Command<IqaFlags> = {
+  command: "$0 <images>",
+  describe: "Score images, beside what they should be or alone",
+  options: (yargs) =>
+    deviceFlags(yargs)
+      .positional("images", { type: "string", demandOption: true, describe: "An image, or a folder of them" })
+      .option("ref", { type: "string", describe: "What they should be: an image, or a folder with the same names" })
+      .option("metrics", {
+        type: "string",
+        describe: "Names with commas between; default psnr,ssim,niqe, or niqe alone without --ref",
+      })
+      .option("crop", {
+        type: "number",
+        default: 0,
+        describe: "Leave out a border of so many pixels: the scale, usually",
+      })
+      .option("y", { type: "boolean", default: false, describe: "PSNR and SSIM of the luma instead of RGB" })
+      .option("csv", { type: "string", describe: "Write the score of every image to this file" })
+      .option("niqe-params", {
+        type: "string",
+        describe: "NIQE's published parameters (.npz, .mat), or a file of fit-niqe, instead of the model fitted here",
+      })
+      .option("weights", {
+        type: "string",
+        default: "weights",
+        describe: "The folder with the weights of learned metrics",
+      })
+      .example("$0 iqa sr/ --ref hr/ --crop 4 --y --csv scores.csv", "PSNR and SSIM as papers report them, and NIQE")
+      .example("$0 iqa sr/ --ref hr/ --metrics psnr-pyiqa,ssim-pyiqa,lpips", "As DePLSR's scripts/iqa.py scores")
+      .example(
+        "$0 iqa photo.jpg --metrics niqe --niqe-params niqe_pris_params.npz",
+        "No reference, published parameters",
+      )
+      .epilogue(
+        "An image's reference has its name, or the longest name that the image's goes on from: baby_x4 and babyx4 belong to baby " +
+          "or baby_HR. --crop and --y do not apply to what pyiqa defines without them: metrics that end in -pyiqa and learned ones.",
+      ),
+  run: async (flags, context) => (await import("../iqa/run.ts")).runIqa(flags, context),
+};
+
+const fitNiqe: Command<FitNiqeFlags> = {
+  command: "fit-niqe <photographs> <out>",
+  describe: "Fit NIQE's model of natural images to photographs",
+  options: (yargs) =>
+    yargs
+      .positional("photographs", { type: "string", demandOption: true, describe: "A folder of pristine photographs" })
+      .positional("out", { type: "string", demandOption: true, describe: "The file to write, .json" })
+      .option("about", { type: "string", describe: "Where the photographs come from: a sentence for the file" })
+      .example("$0 iqa fit-niqe photographs/ natural.json", "Then: deplsr iqa sr/ --niqe-params natural.json"),
+  run: async (flags, context) => (await import("../iqa/fit-niqe.ts")).runFitNiqe(flags, context),
+};
+
+/** `deplsr iqa`: image quality, and the fit of a model that it needs. */
+export function iqa(context: Context): CommandModule {
+  return {
+    command: "iqa",
+    describe: "Score images: PSNR, SSIM, NIQE and learned metrics",
+    builder: (yargs) => yargs.command(bind(fitNiqe, context)).command(bind(score, context)),
+    handler: () => undefined,
+  };
+}

@@ -1,0 +1,44 @@
+import { basename } from "node:path";
+import { fitNiqe, formatNiqeModel, pristineFeatures } from "@deplsr/metrics";
+import type { Context } from "../commands/command.ts";
+import type { FitNiqeFlags } from "../commands/iqa.ts";
+import { listImages } from "../data/folder.ts";
+import { readImage } from "../data/image.ts";
+import { listSkipped, type SkippedItem } from "../data/skipped.ts";
+import { oneLine, UserError } from "../errors.ts";
+import { writeFileAtomic } from "../files.ts";
+
+/** Does what `deplsr iqa fit-niqe` asks for. */
+export async function runFitNiqe(
+  { photographs: folder, out, about }: FitNiqeFlags,
+  { output }: Context,
+): Promise<void> {
+  const files = await listImages(folder);
+  const photographs: string[] = [];
+  const blocks: Float64Array[] = [];
+  const skipped: SkippedItem[] = [];
+  const bar = output.progress("fit-niqe", files.length, "photograph");
+  for (const [i, file] of files.entries()) {
+    try {
+      const features = pristineFeatures(await readImage(file));
+      if (features.length === 0) throw new UserError("it has no block of 96 x 96 pixels with texture");
+      photographs.push(basename(file));
+      blocks.push(...features);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      skipped.push({ name: file, reason: oneLine(error) });
+    }
+    bar.update(i + 1);
+  }
+  bar.finish();
+  listSkipped(output, skipped, `of ${files.length} photographs`);
+  const facts = { ...(about !== undefined && { about }), photographs, blocks: blocks.length };
+  await writeFileAtomic(out, formatNiqeModel(fitNiqe(blocks, basename(out)), facts));
+  output.line(`${out}: fitted to ${blocks.length} sharp blocks of ${photographs.length} photographs`);
+  output.result({
+    out,
+    photographs: photographs.length,
+    blocks: blocks.length,
+    ...(skipped.length > 0 && { skipped }),
+  });
+}
