@@ -148,6 +148,9 @@ function round(value: number): number {
   return Number(value.toPrecision(4));
 }
 
+/** A column's head, and what it says of a row. */
+type Column = readonly [head: string, cell: (row: ReportRow, cells: Measured["cells"]) => string];
+
 /**
  * The table for a terminal: a line for each row, what it was measured on above it, why cells are missing below. Native code comes after
  * the ratio, each time with the part of its speed that ours has; behind a ratio stands what we want it to be, and whether it is.
@@ -158,22 +161,17 @@ export function formatTable(
   names: readonly ContenderName[],
   native: readonly ContenderName[],
 ): string[] {
-  const columns: readonly (readonly [string, (row: ReportRow, cells: Measured["cells"]) => string])[] = [
+  const times = (name: ContenderName): Column => [name, (_, cells) => formatCell(cells.get(name))];
+  const part = (name: ContenderName): Column => [
+    `of ${name}`,
+    ({ nativeRatio, target }) =>
+      formatRatio(nativeRatio[name] ?? null, name === "torch" ? target?.torch : undefined, percent),
+  ];
+  const columns: readonly Column[] = [
     ["ms", (row) => row.name],
-    ...names
-      .filter((name) => !native.includes(name))
-      .map((name) => [name, (_: ReportRow, cells: Measured["cells"]) => formatCell(cells.get(name))] as const),
+    ...names.filter((name) => !native.includes(name)).map(times),
     ["ratio", ({ ratio, target }) => formatRatio(ratio, target?.ratio, (value) => `${value.toFixed(2)}x`)],
-    ...native
-      .filter((name) => names.includes(name))
-      .flatMap((name) => [
-        [name, (_: ReportRow, cells: Measured["cells"]) => formatCell(cells.get(name))] as const,
-        [
-          `of ${name}`,
-          ({ nativeRatio, target }: ReportRow) =>
-            formatRatio(nativeRatio[name] ?? null, name === "torch" ? target?.torch : undefined, percent),
-        ] as const,
-      ]),
+    ...native.filter((name) => names.includes(name)).flatMap((name) => [times(name), part(name)]),
     ["rate", formatRate],
     ["of roof", ({ ofRoof }) => (ofRoof === undefined ? "" : percent(ofRoof))],
   ];
