@@ -3,6 +3,7 @@ import {
   type Channels,
   type Image,
   type ImageMetric,
+  LEARNED_METRICS,
   type LearnedMetric,
   type Metric,
   type NiqeModel,
@@ -13,6 +14,7 @@ import {
   ssimPyiqa,
 } from "@deplsr/metrics";
 import { nearest, UsageError } from "../errors.ts";
+import { CLIPIQA_METRIC } from "./clipiqa.ts";
 
 /** What the scores of metrics without weights depend on. */
 export interface MetricSettings {
@@ -33,6 +35,8 @@ export function knownMetrics({ channels, cropBorder, niqeModel }: MetricSettings
     compared("psnr-pyiqa", "rgb", psnrPyiqa),
     compared("ssim-pyiqa", "y", ssimPyiqa),
     natural("niqe-pyiqa", model, (image) => niqe(image, niqeModel, { form: "pyiqa" })),
+    ...LEARNED_METRICS,
+    CLIPIQA_METRIC,
   ];
 }
 

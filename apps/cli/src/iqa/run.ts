@@ -31,11 +31,12 @@ export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {
     if (reason === undefined) metrics.push(metric);
     else missing.push({ name: metric.name, reason });
   }
+  if (metrics.length === 0) throw new UserError(`iqa: ${missing.map(({ reason }) => reason).join("; ")}`);
   const scores = await withMetrics(metrics, flags, context, (ready) => scoreAll(files, ready, output));
   const skipped = [...missing, ...scores.skipped];
-  const [first] = skipped;
   if (scores.mean.size === 0) {
-    throw new UserError(`iqa: nothing could be scored${first ? `: ${first.name}: ${first.reason}` : ""}`);
+    const { name, reason } = skipped[0]!;
+    throw new UserError(`iqa: nothing could be scored: ${name}: ${reason}`);
   }
   for (const line of scoreLines(scores, metrics)) output.line(line);
   if (csv !== undefined) await writeFileAtomic(csv, scoreCsv(scores, metrics));

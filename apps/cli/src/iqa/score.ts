@@ -54,7 +54,9 @@ export async function scoreAll(
     const score = await attempt(metric.name, skip, () =>
       metric.scoreSets(readable(files, skip), readable(references, skip)),
     );
-    if (score !== undefined) mean.set(metric.name, score);
+    if (score === undefined) continue;
+    mean.set(metric.name, score);
+    output.line(`${metric.name}: ${files.length} images beside ${references.length}; few images make it too large`);
   }
   return { images, mean, skipped };
 }

@@ -11,8 +11,10 @@ import { exists } from "../files.ts";
 export async function missingWeights(metric: Metric | LearnedMetric, folder: string): Promise<string | undefined> {
   if (!("weights" in metric)) return undefined;
   const found = await Promise.all(metric.weights.map(({ name }) => exists(join(folder, name))));
-  const absent = metric.weights.filter((_, i) => !found[i]).map(({ name, from }) => `${name} (from ${from})`);
-  return absent.length === 0 ? undefined : `it needs ${absent.join(" and ")}: put it into ${resolve(folder)}`;
+  const absent = metric.weights.filter((_, i) => !found[i]).map(({ name, from }) => `${name} (${from})`);
+  return absent.length === 0
+    ? undefined
+    : `${metric.name} needs ${absent.join(" and ")}: bring ${absent.length === 1 ? "it" : "them"} into ${resolve(folder)}`;
 }
 
 /** Makes a metric of its weights. @throws UserError naming the files when they are damaged or of something else */

@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { niqe, OWN_PRISTINE_MODEL, psnr, ssim } from "@deplsr/metrics";
+import { CNNIQA, CNNIQA_KONIQ, imageTensor, niqe, OWN_PRISTINE_MODEL, psnr, ssim } from "@deplsr/metrics";
+import { encodeCheckpoint } from "@deplsr/nn";
+import { Device, Rng } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
 import type { IqaFlags } from "../../src/commands/iqa.ts";
 import { type Image, writeImage } from "../../src/data/image.ts";
@@ -106,6 +108,26 @@ describe("iqa", () => {
       "niqe-pyiqa": niqe(image, OWN_PRISTINE_MODEL, { form: "pyiqa" }),
     });
     expect(given.json.labels.niqe).toBe("niqe (niqe-pristine.json)");
+  });
+
+  test("learned metrics take their weights from a folder; those without go on without them", async () => {
+    const folder = temporaryFolder();
+    const at = (name: string): string => join(folder, name);
+    const image = picture(32, 24);
+    await writeImage(at("a.png"), image);
+    const wanted = { images: at("a.png"), ref: at("a.png"), weights: at("w"), backend: "cpu" } as const;
+    await expect(iqa({ ...wanted, metrics: "lpips,cnniqa" })).rejects.toThrow(
+      /^iqa: lpips needs alexnet-owt-7be5be79.pth \(https.*\) and LPIPS_v0.1_alex-df73285e.pth \(.*\): bring them into .*w; cnniqa needs/,
+    );
+    const device = await Device.request({ backend: "cpu" });
+    const network = new CNNIQA(CNNIQA_KONIQ, { device, rng: new Rng(1) });
+    await writeFileAtomic(at("w/CNNIQA_koniq10k-e6f14c91.pth"), await encodeCheckpoint(network));
+    const [expected] = await network.forward(imageTensor(device, image)).data();
+    device.destroy();
+    const { json, text } = await iqa({ ...wanted, metrics: "ssim,lpips,cnniqa" });
+    expect(json.images).toEqual([{ name: "a", ssim: 1, cnniqa: expect.closeTo(expected!, 5) }]);
+    expect(json.skipped).toEqual([{ name: "lpips", reason: expect.stringContaining("lpips needs alexnet") }]);
+    expect(text).toMatch(/^a +1.0000 +-?\d\.\d{4}$/m);
   });
 
   test("says in one line what it cannot do", async () => {

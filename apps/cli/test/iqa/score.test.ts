@@ -39,7 +39,9 @@ test("a metric of sets sees every image and every reference that can be read", a
   }
   await writeFileAtomic(join(folder, "hr/d.png"), "no image");
   const files = await listPairs(join(folder, "sr"), join(folder, "hr"));
-  const { images, mean, skipped } = await scoreAll(files, [metric], recordedOutput().output);
+  const { output, stdout } = recordedOutput();
+  const { images, mean, skipped } = await scoreAll(files, [metric], output);
+  expect(stdout()).toContain("brightness: 2 images beside 3");
   expect(images).toEqual([]);
   expect([...mean]).toEqual([["brightness", 13]]);
   expect(skipped.map(({ name }) => name)).toEqual([join(folder, "hr/d.png")]);
@@ -63,7 +65,7 @@ test("a learned metric says which files to bring and where to put them, and is m
   };
   await writeFileAtomic(join(weights, "trunk.pth"), Uint8Array.of(40));
   expect(await missingWeights(metric, weights)).toBe(
-    `it needs head.pth (from https://example.org/head): put it into ${weights}`,
+    `first-byte needs head.pth (https://example.org/head): bring it into ${weights}`,
   );
   await writeFileAtomic(join(weights, "head.pth"), "");
   expect(await missingWeights(metric, weights)).toBeUndefined();
