@@ -68,8 +68,7 @@ export interface CLIPIQAResult {
  * CLIP-IQA: how much more a photograph resembles "Good image" than "bad image", and so on for five pairs; 0 … 1, higher is better, without
  * reference and in its own size.
  *
- * The model is CLIP's RN50, file `RN50.pt` of https://github.com/openai/CLIP (a TorchScript archive), which pyiqa takes from
- * https://huggingface.co/chaofengc/IQA-PyTorch-Weights.
+ * The model is CLIP's RN50, file `RN50.pt` of https://github.com/openai/CLIP, a TorchScript archive.
  *
  * @see https://arxiv.org/abs/2207.12396
  */

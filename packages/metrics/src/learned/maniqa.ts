@@ -72,8 +72,7 @@ export interface PatchScores {
  * MANIQA: attention over patches and over channels scores a photograph without reference; about 0 … 1, higher is better. By far the most
  * expensive metric: 135 billion products for each of 20 parts of an image.
  *
- * File: `ckpt_koniq10k.pt` from https://github.com/IIGROUP/MANIQA/releases, which pyiqa takes from
- * https://huggingface.co/chaofengc/IQA-PyTorch-Weights; the ImageNet trunk is in it.
+ * File: `ckpt_koniq10k.pt` from https://github.com/IIGROUP/MANIQA/releases, where pyiqa takes it from; the ImageNet trunk is in it.
  *
  * @see https://arxiv.org/abs/2204.08958
  */

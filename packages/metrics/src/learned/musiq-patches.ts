@@ -1,4 +1,5 @@
 import { interpolate, pad, permute, reshape, type Tensor } from "@deplsr/tensor";
+import { roundHalfToEven } from "../color.ts";
 
 /** An image in one of the sizes that MUSIQ looks at, cut into patches. */
 export interface PatchGrid {
@@ -22,12 +23,6 @@ export function musiqScales(image: Tensor, longerSides: readonly number[]): Tens
     });
   });
   return [...resized, image];
-}
-
-function roundHalfToEven(value: number): number {
-  const below = Math.floor(value);
-  const rest = value - below;
-  return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
 }
 
 /** Cuts images `(b, 3, h, w)` into patches of side `p`; zeros around them complete the last ones, the smaller half in front. */

@@ -1,5 +1,5 @@
 /** Images of fixtures, and what is stored of the maps that a network makes of them. */
-import type { Image } from "@deplsr/metrics";
+import { type Image, imageTensor } from "@deplsr/metrics";
 import { type Device, mean, reshape, slice, sqrt, square, type Tensor } from "@deplsr/tensor";
 import type { HostValues } from "../compare.ts";
 import { type Fixture, type Outputs, stored } from "../fixture.ts";
@@ -12,15 +12,9 @@ export function imageOf(fixture: Fixture, name: string): Image {
   return { width, height, data: toInt32() };
 }
 
-/** The same on a device: (1, 3, h, w), values 0 … 255 divided by `scale`. */
-export function pixels(fixture: Fixture, device: Device, name: string, scale = 255): Tensor {
-  const { width, height, data } = imageOf(fixture, name);
-  const plane = width * height;
-  const values = Float32Array.from(
-    { length: 3 * plane },
-    (_, i) => data[3 * (i % plane) + Math.floor(i / plane)]! / scale,
-  );
-  return device.tensor(values, [1, 3, height, width]);
+/** The same on a device: (1, 3, h, w), values 0 … 255 divided by `white`. */
+export function pixels(fixture: Fixture, device: Device, name: string, white = 255): Tensor {
+  return imageTensor(device, imageOf(fixture, name), white);
 }
 
 /** Mean and root mean square of each channel of `x (1, c, h, w)`, and the middle of the first channels, as far as they are stored. */

@@ -133,15 +133,18 @@ function labels({ config }: MUSIQ, part: string): string[] {
   ];
 }
 
-/** A resized image: means, six rows from the middle, the last corner. */
+/** A resized image: means, rows from the middle, the last corner; less where the image is smaller. */
 function resizedOutputs(fixture: Fixture, name: string, image: Tensor): Outputs {
   const [height, width] = image.shape.slice(2) as [number, number];
-  const top = Math.floor(height / 2) - 3;
+  const top = Math.max(0, Math.floor(height / 2) - 3);
   const one = select(image, 0, 0);
+  const from = (start: number): number => Math.max(0, start);
   return {
     ...activation(fixture, name, image),
     ...optional(fixture, `${name}.crop`, () => slice(one, [null, [top, top + 6], [0, 8]])),
-    ...optional(fixture, `${name}.corner`, () => slice(one, [null, [height - 4, height], [width - 4, width]])),
+    ...optional(fixture, `${name}.corner`, () =>
+      slice(one, [null, [from(height - 4), height], [from(width - 4), width]]),
+    ),
   };
 }
 
