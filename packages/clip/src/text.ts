@@ -74,17 +74,16 @@ export class TextTransformer extends Module {
 
   /** The start values of CLIP's text tower, smaller than the framework's for deep stacks. */
   private startAsClip(init: Init): void {
+    if (init.blank) return;
     const { width, layers } = this.config;
-    const start = (tensor: Tensor, std: number): void => assign(tensor, normal(tensor.shape, std, init));
+    const start = (tensor: Tensor, std: number): void => scope(() => assign(tensor, normal(tensor.shape, std, init)));
     const residual = width ** -0.5 * (2 * layers) ** -0.5;
-    scope(() => {
-      start(this.tokenEmbedding.weight, 0.02);
-      for (const { attn, mlp } of this.transformer.resblocks) {
-        start(attn.inProjWeight, width ** -0.5);
-        start(attn.outProj.weight, residual);
-        start(mlp.cFc.weight, (2 * width) ** -0.5);
-        start(mlp.cProj.weight, residual);
-      }
-    });
+    start(this.tokenEmbedding.weight, 0.02);
+    for (const { attn, mlp } of this.transformer.resblocks) {
+      start(attn.inProjWeight, width ** -0.5);
+      start(attn.outProj.weight, residual);
+      start(mlp.cFc.weight, (2 * width) ** -0.5);
+      start(mlp.cProj.weight, residual);
+    }
   }
 }

@@ -4,15 +4,19 @@ import { clamp, type Device, mul, type Rng, rand, randn, type Shape, scope, sub,
 export interface Init {
   readonly device: Device;
   readonly rng: Rng;
+  /** Leave at zero what would be drawn: a model that is about to be loaded needs no random weights. */
+  readonly blank?: boolean;
 }
 
 /** Uniform in [−bound, bound). */
 export function uniform(shape: Shape, bound: number, init: Init): Tensor {
+  if (init.blank) return init.device.zeros(shape);
   return scope(() => sub(mul(rand(init.device, shape, init.rng), 2 * bound), bound));
 }
 
 /** Normal with mean 0 and standard deviation `std`. */
 export function normal(shape: Shape, std: number, init: Init): Tensor {
+  if (init.blank) return init.device.zeros(shape);
   return scope(() => mul(randn(init.device, shape, init.rng), std));
 }
 
@@ -28,6 +32,7 @@ export interface Truncation {
  */
 export function truncNormal(shape: Shape, std: number, init: Init, { min = -2, max = 2 }: Truncation = {}): Tensor {
   if (!(min < max)) throw new RangeError(`truncNormal: min ${min} must be below max ${max}`);
+  if (init.blank) return init.device.zeros(shape);
   // Beyond 6 deviations a draw has probability 2e-9: clamping cannot be told from drawing again.
   if (Math.min(-min, max) >= 6 * std) return scope(() => clamp(normal(shape, std, init), { min, max }));
   const values = new Float32Array(shape.reduce((product, size) => product * size, 1));

@@ -21,6 +21,14 @@ describe("initial values", () => {
     expect(await draw(4)).not.toEqual(await draw(5));
   });
 
+  it("are zeros of a model that is about to be loaded, and draw nothing", async () => {
+    const init = { device, rng: new Rng(4), blank: true };
+    for (const tensor of [uniform([9], 1, init), normal([9], 1, init), truncNormal([9], 1, init, { min: 0, max: 1 })]) {
+      expect([...(await tensor.data())]).toEqual(new Array(9).fill(0));
+    }
+    expect(init.rng.uniform()).toBe(new Rng(4).uniform());
+  });
+
   it.each([
     ["uniform", (rng: Rng) => uniform(SHAPE, 0.3, { device, rng }), 0.3],
     ["kaimingUniform", (rng: Rng) => kaimingUniform(SHAPE, { device, rng }), 1 / Math.sqrt(150)],

@@ -39,10 +39,15 @@ export interface SrDescription {
   readonly prompt: ({ readonly srclip: string } & PromptOptions) | null;
 }
 
-/** The network that a configuration describes, with random weights. @param clipDim width of SRCLIP's features @throws UserError naming what does not fit */
-export function makeSr(device: Device, network: Readonly<Record<string, unknown>>, seed: number): SrNetwork {
+/**
+ * The network that a configuration describes.
+ *
+ * @param seed of its random weights; null for none, where they are about to be loaded
+ * @throws UserError naming what does not fit
+ */
+export function makeSr(device: Device, network: Readonly<Record<string, unknown>>, seed: number | null): SrNetwork {
   const { type, ...args } = network;
-  const init = { device, rng: new Rng(seed).fork("weights of the network") };
+  const init = seed === null ? blank(device) : { device, rng: new Rng(seed).fork("weights of the network") };
   try {
     return type === "DAT"
       ? datNetwork(configFromReference(args), init)
@@ -50,6 +55,10 @@ export function makeSr(device: Device, network: Readonly<Record<string, unknown>
   } catch (error) {
     throw new UserError(`config: network_g: ${oneLine(error)}`);
   }
+}
+
+function blank(device: Device): Init {
+  return { device, rng: new Rng(0), blank: true };
 }
 
 function datNetwork(config: DATConfig, init: Init): SrNetwork {
@@ -102,7 +111,7 @@ export interface LoadedSr {
 /** Loads a network from a checkpoint folder. @throws UserError as `readDescription` and `loadWeights` */
 export async function loadSr(device: Device, folder: string, options: WeightsOptions = {}): Promise<LoadedSr> {
   const description = srDescription(await readDescription(folder, "sr"), folder);
-  const network = makeSr(device, description.network, 0);
+  const network = makeSr(device, description.network, null);
   return { network, report: await loadWeights(folder, network.load, options), description };
 }
 
@@ -115,7 +124,7 @@ export function loadSrFile(device: Device, path: string, options: WeightsOptions
   return withTensorFile(path, async (file) => {
     const { tensors } = selectWeights(file, options.key);
     const description = describedSr(path, file);
-    const network = description ? makeSr(device, description.network, 0) : detectSr(device, path, tensors);
+    const network = description ? makeSr(device, description.network, null) : detectSr(device, path, tensors);
     return { network, report: await loadInto(path, tensors, network.load, options), description };
   });
 }
@@ -128,9 +137,8 @@ export function describedSr(path: string, file: TensorFile): SrDescription | nul
 
 function detectSr(device: Device, path: string, tensors: Weights["tensors"]): SrNetwork {
   const found = detectNetwork(path, tensors, { whole: false });
-  const init = { device, rng: new Rng(0) };
-  if (found?.model === "DAT") return datNetwork(found.config, init);
-  if (found?.model === "RealDAT") return realDatNetwork(found.config, init);
+  if (found?.model === "DAT") return datNetwork(found.config, blank(device));
+  if (found?.model === "RealDAT") return realDatNetwork(found.config, blank(device));
   const what = found ? `a ${describeNetwork(found)}` : "no network that is known here";
   throw new UserError(`checkpoint: ${path} holds ${what}: a DAT or RealDAT is needed to enlarge images`);
 }

@@ -38,7 +38,7 @@ export async function loadSrclip(device: Device, path: string): Promise<SrCLIPV2
     const { tensors } = selectWeights(opened);
     const described = folder === null ? describedIn(file, opened, "srclip") : await readDescription(folder, "srclip");
     const config = described ? srclipOf(described, path) : detectSrclip(file, tensors);
-    const model = new SrCLIPV2(config, { device, rng: new Rng(0) });
+    const model = new SrCLIPV2(config, { device, rng: new Rng(0), blank: true });
     await loadInto(file, tensors, (entries, options) => loadSrCLIP(model, entries, options));
     model.freeze();
     return model;

@@ -164,7 +164,7 @@ describe("upscaling with a file of weights", () => {
     const told: string[] = [];
     const loaded = await loadUpscaler(device(), path, { strict: false, warn: (text) => void told.push(text) });
     expect(told).toEqual([
-      `${path}: 1 tensors are missing in the file, left as they started: norm.bias`,
+      `${path}: 1 tensors are missing in the file and stay blank: norm.bias`,
       `${path}: 1 tensors are unknown to the network, not loaded: extra`,
       `${path}: 1 tensors are of another shape, not loaded: norm.weight`,
     ]);

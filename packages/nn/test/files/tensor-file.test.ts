@@ -165,7 +165,7 @@ describe("openTensorFile", () => {
   });
 
   it("reads large tensors in parts", async () => {
-    const size = 5 * 2 ** 20;
+    const size = 5 * 2 ** 18;
     const values = Float32Array.from({ length: size }, (_, i) => i % 1000);
     const file = await open(torchZip(pickle(tensor({ size, shape: [size], strides: [1] })), { 0: values }));
     const firsts: number[] = [];
@@ -173,7 +173,7 @@ describe("openTensorFile", () => {
       firsts.push(first);
       expect(part.toFloat32()[7]).toBe((first + 7) % 1000);
     }
-    expect(firsts).toEqual([0, 2 ** 21, 2 ** 22]);
+    expect(firsts).toEqual([0, 2 ** 19, 2 ** 20]);
   });
 
   const one = tensor({ size: 4, shape: [4], strides: [1] });

@@ -82,8 +82,8 @@ export async function readTensor({ name, dtype, shape, read }: FileTensor): Prom
   return storedTensor(dtype, shape, await read(0, storedSize(name, dtype, shape)), name);
 }
 
-/** Elements of a tensor that are read at a time where it need not be whole: 8 MiB. */
-const PART_BYTES = 8 * 2 ** 20;
+/** Bytes of a tensor that are read at a time where it need not be whole. */
+const PART_BYTES = 2 * 2 ** 20;
 
 /** A tensor of a file in pieces of a few megabytes: each a flat tensor and the place of its first element. */
 export async function* readParts({ name, dtype, shape, read }: FileTensor): AsyncGenerator<[number, StoredTensor]> {

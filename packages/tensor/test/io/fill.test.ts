@@ -16,7 +16,7 @@ async function inFile(entry: StoredEntry): Promise<FileTensor> {
 
 describe("fillFromFile", () => {
   it("writes values of any stored type, in several parts where they are many", async () => {
-    const size = 2 ** 22 + 3;
+    const size = 2 ** 20 + 3;
     const values = Float32Array.from({ length: size }, (_, i) => i % 4099);
     const target = device.zeros([size]);
     await fillFromFile(target, await inFile(storedEntry(values, [size])));
