@@ -50,9 +50,10 @@ export class TorchTensor extends PickleObject {
     this.shape = shape;
     this.strides = strides;
     this.offset = offset as number; // isSizes has seen it
-    const last = shape.reduce((at, size, axis) => at + (size - 1) * strides[axis]!, this.offset);
-    if (this.size > 0 && !(last < storage.size)) {
-      throw damaged(`makes a tensor that reaches element ${last} of a storage of ${storage.size}`);
+    if (this.size > 0 && this.offset + this.#span() > storage.size) {
+      throw damaged(
+        `makes a tensor that reaches element ${this.offset + this.#span() - 1} of a storage of ${storage.size}`,
+      );
     }
   }
 
@@ -64,17 +65,24 @@ export class TorchTensor extends PickleObject {
   inFile(name: string, contents: (storage: TorchStorage) => Promise<Source>): FileTensor {
     const { dtype } = this.storage;
     const width = storedBytes(dtype);
-    const base = this.storage.first + this.offset;
-    const range = async (from: number, count: number): Promise<Uint8Array> =>
-      readRange(await contents(this.storage), from * width, count * width, `tensor ${quoted(name)}`);
-    const read = this.#contiguous()
-      ? (first: number, count: number) => range(base + first, count)
-      : async (first: number, count: number) => {
-          const places = this.#places(first, count);
-          const [from, to] = bounds(places);
-          return picked(await range(base + from, to - from), places, from, width);
-        };
+    const range = async (first: number, count: number): Promise<Uint8Array> => {
+      const from = this.storage.first + this.offset + first;
+      return readRange(await contents(this.storage), from * width, count * width, `tensor ${quoted(name)}`);
+    };
+    if (this.#contiguous()) return { name, dtype, shape: this.shape, read: range };
+    // Who reads a scattered tensor part by part goes through all of it each time: it stays while there is room.
+    let kept: WeakRef<Uint8Array> | undefined;
+    const read = async (first: number, count: number): Promise<Uint8Array> => {
+      const bytes = kept?.deref() ?? (await range(0, this.#span()));
+      kept = new WeakRef(bytes);
+      return picked(bytes, this.#places(first, count), width);
+    };
     return { name, dtype, shape: this.shape, read };
+  }
+
+  /** Elements of the storage from the tensor's first to its last. */
+  #span(): number {
+    return this.shape.reduce((span, size, axis) => span + (size - 1) * this.strides[axis]!, 1);
   }
 
   /** Whether the elements lie in the storage in row-major order without gaps. */
@@ -87,7 +95,7 @@ export class TorchTensor extends PickleObject {
     return true;
   }
 
-  /** Where elements lie in the storage, from the tensor's first on. */
+  /** Where elements lie in the storage, counted from the tensor's first. */
   #places(first: number, count: number): Float64Array {
     const { shape, strides } = this;
     const index = new Array<number>(shape.length).fill(0);
@@ -111,21 +119,11 @@ export class TorchTensor extends PickleObject {
   }
 }
 
-/** The smallest place, and the one after the largest. */
-function bounds(places: Float64Array): [from: number, to: number] {
-  let [from, to] = [Number.POSITIVE_INFINITY, 0];
-  for (const place of places) {
-    if (place < from) from = place;
-    if (place >= to) to = place + 1;
-  }
-  return places.length === 0 ? [0, 0] : [from, to];
-}
-
-/** Elements of `width` bytes at `places`, of bytes that begin at place `from`. */
-function picked(bytes: Uint8Array, places: Float64Array, from: number, width: number): Uint8Array {
+/** Elements of `width` bytes at `places`. */
+function picked(bytes: Uint8Array, places: Float64Array, width: number): Uint8Array {
   const result = new Uint8Array(places.length * width);
   for (let i = 0; i < places.length; i++) {
-    const at = (places[i]! - from) * width;
+    const at = places[i]! * width;
     for (let byte = 0; byte < width; byte++) result[i * width + byte] = bytes[at + byte]!;
   }
   return result;
