@@ -86,6 +86,7 @@ export function analyzeNiqe(
   const smaller = imresize(fraction, 0.5);
   const half = { ...smaller, data: smaller.data.map((value) => 255 * value) };
   const full = normalize(covered, details);
+  // The scores that are known of BasicSR's form come from halves in f64.
   const coarse = normalize(half, { ...details, round: (value) => value });
   const features: Float64Array[] = [];
   const sharpness: number[] = [];

@@ -52,9 +52,9 @@ export function chooseMetrics(
   settings: MetricSettings,
 ): (Metric | LearnedMetric)[] {
   const known = knownMetrics(settings);
-  const wanted = (names ?? (hasReferences ? "psnr,ssim,niqe" : "niqe")).split(",").map((name) => name.trim());
-  return [...new Set(wanted)].map((name) => {
-    const metric = known.find((one) => one.name === name.toLowerCase());
+  const wanted = (names ?? (hasReferences ? "psnr,ssim,niqe" : "niqe")).toLowerCase().split(",");
+  return [...new Set(wanted.map((name) => name.trim()))].map((name) => {
+    const metric = known.find((one) => one.name === name);
     if (!metric) {
       const all = known.map((one) => one.name);
       const meant = nearest(name, all);

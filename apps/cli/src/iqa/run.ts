@@ -73,6 +73,8 @@ async function readModel(path: string): Promise<NiqeModel> {
   } catch (error) {
     if (systemCode(error) === "ENOENT")
       throw new UserError(`niqe: ${path} does not exist: check the path of --niqe-params`);
-    throw new UserError(`niqe: ${path} cannot be used: ${oneLine(error)}`);
+    throw new UserError(
+      `niqe: ${path} cannot be used (${oneLine(error)}): give niqe_pris_params.npz, niqe_modelparameters.mat or a file of fit-niqe`,
+    );
   }
 }

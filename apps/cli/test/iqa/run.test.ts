@@ -107,7 +107,11 @@ describe("iqa", () => {
       niqe: shipped.json.mean.niqe,
       "niqe-pyiqa": niqe(image, OWN_PRISTINE_MODEL, { form: "pyiqa" }),
     });
-    expect(given.json.labels.niqe).toBe("niqe (niqe-pristine.json)");
+    expect(given.json.labels).toEqual({
+      niqe: "niqe (niqe-pristine.json)",
+      "niqe-pyiqa": "niqe-pyiqa (niqe-pristine.json)",
+    });
+    expect(given.text).toMatch(/^image +niqe \(niqe-pristine.json\) +niqe-pyiqa \(niqe-pristine.json\)$/m);
   });
 
   test("learned metrics take their weights from a folder; those without go on without them", async () => {
