@@ -132,16 +132,16 @@ export async function sortedNames(folder: string, recursive = false): Promise<st
   }
 }
 
-/** Removes what killed processes left of unfinished files, below a folder that need not be there; files of processes that live stay. */
+/** Removes what killed processes left of unfinished files in a folder, which need not be there; files of processes that live stay. */
 export async function removeLeftovers(folder: string): Promise<void> {
-  for (const name of (await exists(folder)) ? await sortedNames(folder, true) : []) {
+  for (const name of (await exists(folder)) ? await sortedNames(folder) : []) {
     const owner = TEMPORARY.exec(name)?.[1];
     if (owner === undefined || (Number(owner) !== process.pid && lives(Number(owner)))) continue;
     await rm(join(folder, name), { recursive: true, force: true });
   }
 }
 
-const TEMPORARY = /(?:^|[\\/])\.[^\\/]+\.(\d+)-\d+\.tmp$/;
+const TEMPORARY = /^\..+\.(\d+)-\d+\.tmp$/;
 
 function temporaryName(path: string): string {
   counter += 1;

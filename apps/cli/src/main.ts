@@ -7,6 +7,7 @@ import { degrade } from "./commands/degrade.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { evaluate } from "./commands/evaluate.ts";
+import { extract } from "./commands/extract.ts";
 import { inspect } from "./commands/inspect.ts";
 import { iqa } from "./commands/iqa.ts";
 import { train } from "./commands/train.ts";
@@ -26,6 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .usage(`${DESCRIPTION}\n\nUsage: $0 <command> [options]`)
       .command(bind(doctor, context))
       .command(bind(degrade, context))
+      .command(bind(extract, context))
       .command(train(context))
       .command(bind(evaluate, context))
       .command(bind(upscale, context))

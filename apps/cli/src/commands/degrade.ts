@@ -2,54 +2,89 @@ import { type Command, type DeviceFlags, deviceFlags } from "./command.ts";
 
 /** The flags of `deplsr degrade`. */
 export interface DegradeFlags extends DeviceFlags {
-  readonly images: string[];
-  readonly out: string;
+  readonly images: string[] | undefined;
+  readonly out: string | undefined;
+  readonly pipeline: "semantic" | "second-order";
   readonly config: string | undefined;
+  readonly root: string | undefined;
   readonly captions: string | undefined;
+  readonly "caption-command": string | undefined;
+  readonly "caption-timeout": number;
   readonly caption: string;
   readonly count: number;
   readonly fit: "squash" | "crop";
   readonly chain: "reference" | "sequential";
   readonly size: number | undefined;
+  readonly scale: number | undefined;
   readonly seed: number | undefined;
+  readonly jobs: number;
+  readonly preview: boolean;
 }
 
-/** `deplsr degrade`: photographs to a data set of degraded images with captions. */
+/** `deplsr degrade`: photographs to a data set of degraded images, with captions or as pairs. */
 export const degrade: Command<DegradeFlags> = {
-  command: "degrade <images..>",
-  describe: "Degrade photographs and write what was done to each: PNG files and a TSV",
+  command: "degrade [images..]",
+  describe: "Degrade photographs and write what was done to each; started again, it goes on where it stopped",
   options: (yargs) =>
     deviceFlags(yargs)
       .positional("images", {
         type: "string",
         array: true,
-        demandOption: true,
-        describe: "Photographs, or folders of them",
+        describe: "Photographs, folders of them, or lists (TSV, JSON, TXT); a degraded.jsonl makes its images again",
       })
-      .option("out", { type: "string", demandOption: true, describe: "Folder for the PNG files and degraded.tsv" })
-      .option("config", { type: "string", describe: "How to degrade; options/degrade.yml shows the defaults" })
-      .option("captions", { type: "string", describe: "TSV with filepath and title of the photographs" })
+      .option("out", {
+        type: "string",
+        describe: "Folder of the data set; without it, a folder HR gets one beside it: LQ, RealLQ (x2), RealLQx4 ...",
+      })
+      .option("pipeline", {
+        choices: ["semantic", "second-order"] as const,
+        default: "semantic" as const,
+        describe: "Squares with captions for SRCLIP, or Real-ESRGAN's pairs for super-resolution",
+      })
+      .option("scale", { type: "number", describe: "second-order: how many times smaller, instead of the file's" })
+      .option("config", { type: "string", describe: "How to degrade; options/degrade/ shows the defaults" })
+      .option("root", { type: "string", describe: "Folder that paths in lists count from; default: the list's own" })
+      .option("captions", {
+        type: "string",
+        describe: "A TSV or JSON file, `sidecar` (a.txt beside a.jpg), or `none`; default: what the lists say",
+      })
+      .option("caption-command", {
+        type: "string",
+        describe: "Program that prints a caption, `blip {image}`, for photographs that have none",
+      })
+      .option("caption-timeout", { type: "number", default: 300, describe: "Seconds that it may take for one" })
       .option("caption", { type: "string", default: "a photo", describe: "Caption of photographs without one" })
       .option("count", { type: "number", default: 1, describe: "Degraded versions of each photograph" })
       .option("fit", {
         choices: ["squash", "crop"] as const,
         default: "squash" as const,
-        describe: "Squash the whole photograph to the square, or cut random squares out at native resolution",
+        describe: "Take the whole photograph (semantic: squashed to a square), or cut random squares out",
       })
       .option("chain", {
         choices: ["reference", "sequential"] as const,
         default: "reference" as const,
-        describe: "One blur and noise, as published, or both stages one after the other",
+        describe: "semantic: one blur and noise, as published, or both stages one after the other",
       })
       .option("size", {
         type: "number",
-        describe: "Side of the degraded images, instead of the configuration's lq_size",
+        describe: "Side of the squares: semantic instead of the file's lq_size, second-order with --fit crop (512)",
       })
       .option("seed", { type: "number", describe: "Instead of the configuration's manual_seed" })
-      .example("$0 degrade photos/ --out data/", "One degraded version of every photograph, 224 pixels square")
+      .option("jobs", { type: "number", default: 2, describe: "Photographs that are worked on at a time" })
+      .option("preview", { type: "boolean", default: false, describe: "Write a contact sheet, preview.png" })
       .example(
-        "$0 degrade a.jpg b.jpg --out data/ --count 50 --fit crop --size 64",
-        "A hundred squares at native resolution",
-      ),
+        "$0 degrade photos/ --out data/ --preview",
+        "One degraded square of every photograph, and a look at them",
+      )
+      .example(
+        "$0 degrade train.tsv --out data/ --captions sidecar",
+        "The photographs of a list, captions from text files",
+      )
+      .example("$0 degrade LSDIR/HR --pipeline second-order --scale 4", "Pairs: LSDIR/RealLQx4 beside LSDIR/HR")
+      .example(
+        "$0 degrade DIV2K/ --pipeline second-order --scale 2 --fit crop --count 40 --out sub/",
+        "Pairs of squares: sub/HR and sub/X2",
+      )
+      .example("$0 degrade data/degraded.jsonl --out again/", "The same images again, from what was recorded"),
   run: async (flags, context) => (await import("../degrade/run.ts")).runDegrade(flags, context),
 };

@@ -1,26 +1,44 @@
-/** The configuration of `deplsr degrade`: the data set part of the reference's `options/train_srclip.yml` (spec/degradation.md, 6). */
+/**
+ * The configurations of `deplsr degrade`: the reference's `options/train_srclip.yml` (spec/degradation.md, 6) and Real-ESRGAN's
+ * `train_realesrgan_x4plus.yml` (8), so that these files load unchanged. What only their trainings need is read and unused.
+ */
 import { z } from "zod";
-import { count, optionalPath, probability, range } from "./fields.ts";
+import { count, countOrZero, optionalPath, probability, range } from "./fields.ts";
 
 const kernelType = z.enum(["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]);
+const kernelList = z.array(kernelType).min(1);
+const shares = z.array(probability).min(1);
 
-const synthesis = z.strictObject({
+/** What every data set has. */
+const dataset = {
   name: z.string().default("data"),
-  type: z.literal("SRClipDataset").default("SRClipDataset"),
+  /** A folder of originals, or a list of them; used where the command line names none. */
   dataroot_gt: optionalPath,
   meta_info: optionalPath,
   io_backend: z.strictObject({ type: z.literal("disk") }).default({ type: "disk" }),
+  use_hflip: z.boolean().default(false),
+  use_rot: z.boolean().default(false),
+  use_shuffle: z.boolean().optional(),
+  num_worker_per_gpu: countOrZero.optional(),
+  batch_size_per_gpu: count.optional(),
+  dataset_enlarge_ratio: count.optional(),
+  prefetch_mode: z.string().nullable().optional(),
+};
+
+const semantic = z.strictObject({
+  ...dataset,
+  type: z.literal("SRClipDataset").default("SRClipDataset"),
   blur_kernel_size: count.default(21),
-  kernel_list: z.array(kernelType).min(1).default(["iso", "aniso"]),
-  kernel_prob: z.array(probability).min(1).default([0.5, 0.5]),
+  kernel_list: kernelList.default(["iso", "aniso"]),
+  kernel_prob: shares.default([0.5, 0.5]),
   sinc_prob: probability.default(0),
   /** Lower end, upper end (not reached), step. */
-  blur_sigma: z.tuple([z.number().nonnegative(), z.number().nonnegative(), z.number().positive()]).default([0, 3, 0.1]),
+  blur_sigma: z.tuple([z.number(), z.number(), z.number()]).default([0, 3, 0.1]),
   betag_range: range.default([0.5, 4]),
   betap_range: range.default([1, 2]),
   blur_kernel_size2: count.default(21),
-  kernel_list2: z.array(kernelType).min(1).default(["iso", "aniso"]),
-  kernel_prob2: z.array(probability).min(1).default([0.5, 0.5]),
+  kernel_list2: kernelList.default(["iso", "aniso"]),
+  kernel_prob2: shares.default([0.5, 0.5]),
   sinc_prob2: probability.default(0),
   blur_sigma2: range.default([0, 3]),
   betag_range2: range.default([0.5, 4]),
@@ -32,25 +50,88 @@ const synthesis = z.strictObject({
   jpeg_range: range.default([30, 95]),
   final_sinc_prob: probability.default(0.2),
   lq_size: count.default(224),
-  use_hflip: z.boolean().default(false),
-  use_rot: z.boolean().default(false),
-  num_worker_per_gpu: count.default(1),
-  batch_size_per_gpu: count.default(12),
-  dataset_enlarge_ratio: count.default(1),
-  prefetch_mode: z.string().nullable().default(null),
+  /** Ours: widens the filter of the last resizing where the image shrinks. */
+  antialias: z.boolean().default(false),
 });
 
-/** The schema of a synthesis run. */
-export const degradeRun = z.strictObject({
+/** What every file has. */
+const run = {
   name: z.string().default("degrade"),
   model_type: z.string().default("RealESRGANModel"),
-  scale: count.default(1),
   num_gpu: z.union([z.literal("auto"), count]).default("auto"),
-  manual_seed: z.number().int().nonnegative().default(0),
-  datasets: z.strictObject({ train: synthesis.prefault({}), val: synthesis.optional() }).prefault({}),
+  manual_seed: countOrZero.default(0),
+};
+
+/** The schema of the semantic-driven pipeline. */
+export const semanticRun = z.strictObject({
+  ...run,
+  scale: count.optional(),
+  datasets: z.strictObject({ train: semantic.prefault({}), val: semantic.optional() }).prefault({}),
 });
 
-/** A synthesis run with every default filled in. */
-export type DegradeRunConfig = z.output<typeof degradeRun>;
-/** How images are degraded, the part of the file that `deplsr degrade` uses. */
-export type SynthesisConfig = z.output<typeof synthesis>;
+const SIX_KERNELS = kernelType.options;
+const SIX_SHARES = [0.45, 0.25, 0.12, 0.03, 0.12, 0.03];
+
+const secondOrder = z.strictObject({
+  ...dataset,
+  type: z.enum(["RealESRGANDataset", "RealESRGANDataset_LSDIR"]).default("RealESRGANDataset"),
+  /** The folder above the folder of the low-quality images; used where the command line has no `--out`. */
+  dataroot_lq: optionalPath,
+  gt_size: count.optional(),
+  blur_kernel_size: count.default(21),
+  kernel_list: kernelList.default([...SIX_KERNELS]),
+  kernel_prob: shares.default([...SIX_SHARES]),
+  sinc_prob: probability.default(0.1),
+  blur_sigma: range.default([0.2, 3]),
+  betag_range: range.default([0.5, 4]),
+  betap_range: range.default([1, 2]),
+  blur_kernel_size2: count.default(21),
+  kernel_list2: kernelList.default([...SIX_KERNELS]),
+  kernel_prob2: shares.default([...SIX_SHARES]),
+  sinc_prob2: probability.default(0.1),
+  blur_sigma2: range.default([0.2, 1.5]),
+  betag_range2: range.default([0.5, 4]),
+  betap_range2: range.default([1, 2]),
+  final_sinc_prob: probability.default(0.8),
+});
+
+const unused = z.unknown().optional();
+
+/** The schema of the second-order pipeline. */
+export const secondOrderRun = z.strictObject({
+  ...run,
+  scale: count.default(4),
+  resize_prob: shares.default([0.2, 0.7, 0.1]),
+  resize_range: range.default([0.15, 1.5]),
+  gaussian_noise_prob: probability.default(0.5),
+  noise_range: range.default([1, 30]),
+  poisson_scale_range: range.default([0.05, 3]),
+  gray_noise_prob: probability.default(0.4),
+  jpeg_range: range.default([30, 95]),
+  second_blur_prob: probability.default(0.8),
+  resize_prob2: shares.default([0.3, 0.4, 0.3]),
+  resize_range2: range.default([0.3, 1.2]),
+  gaussian_noise_prob2: probability.default(0.5),
+  noise_range2: range.default([1, 25]),
+  poisson_scale_range2: range.default([0.05, 2.5]),
+  gray_noise_prob2: probability.default(0.4),
+  jpeg_range2: range.default([30, 95]),
+  queue_size: count.default(180),
+  datasets: z.strictObject({ train: secondOrder.prefault({}), val: unused }).prefault({}),
+  l1_gt_usm: unused,
+  percep_gt_usm: unused,
+  gan_gt_usm: unused,
+  gt_size: unused,
+  network_g: unused,
+  network_d: unused,
+  path: unused,
+  train: unused,
+  val: unused,
+  logger: unused,
+  dist_params: unused,
+});
+
+/** A semantic-driven run with every default filled in. */
+export type SemanticRunConfig = z.output<typeof semanticRun>;
+/** A second-order run with every default filled in. */
+export type SecondOrderRunConfig = z.output<typeof secondOrderRun>;

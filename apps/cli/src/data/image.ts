@@ -50,9 +50,17 @@ export async function readImage(path: string): Promise<Image> {
 export async function decodeImage(bytes: Uint8Array, name: string): Promise<Image> {
   if (bytes.length === 0)
     throw new UserError(`image: ${name} is empty (0 bytes): it was not written to the end, get it again`);
+  const picture = sharp(bytes, { failOn: "error", limitInputPixels: false });
+  const { depth, width, height } = await picture.metadata().catch((error) => {
+    throw explainHeader(error, name);
+  });
+  if (width * height > MOST_PIXELS) {
+    throw new UserError(
+      `image: ${name} has more than ${MOST_PIXELS} pixels (${width}x${height}): make it smaller first`,
+    );
+  }
+  const deep = depth === "ushort";
   try {
-    const picture = sharp(bytes, { failOn: "error", limitInputPixels: MOST_PIXELS });
-    const deep = (await picture.metadata()).depth === "ushort";
     const { data, info } = await picture
       .rotate()
       .toColourspace(deep ? "rgb16" : "srgb")
@@ -63,7 +71,7 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<Imag
       : new Uint8Array(data.buffer, data.byteOffset, data.length);
     return { width: info.width, height: info.height, data: toThreeChannels(values, info.channels) };
   } catch (error) {
-    throw explainDecoding(error, name);
+    throw damaged(error, name);
   }
 }
 
@@ -111,20 +119,15 @@ function toThreeChannels(values: Uint8Array | Uint16Array, channels: number): Ui
   return result;
 }
 
-function explainDecoding(error: unknown, name: string): UserError {
-  const reason = firstSentence(error);
-  if (/unsupported image format/i.test(reason)) {
-    return new UserError(
-      `image: ${name} is not an image that can be read: give a JPEG, PNG, WebP, TIFF, AVIF or GIF file`,
-    );
-  }
-  if (/pixel limit/i.test(reason)) {
-    return new UserError(`image: ${name} has more than ${MOST_PIXELS} pixels: make it smaller first`);
-  }
-  if (/premature|truncat|end of (input|file|stream)|not enough|corrupt|read error|libspng|bad|invalid/i.test(reason)) {
-    return new UserError(`image: ${name} is truncated or damaged (${reason}): get the file again`);
-  }
-  return new UserError(`image: ${name} cannot be decoded (${reason}): get the file again or convert it to PNG`);
+function explainHeader(error: unknown, name: string): UserError {
+  if (!/unsupported image format/i.test(firstSentence(error))) return damaged(error, name);
+  return new UserError(
+    `image: ${name} is not an image that can be read: give a JPEG, PNG, WebP, TIFF, AVIF or GIF file`,
+  );
+}
+
+function damaged(error: unknown, name: string): UserError {
+  return new UserError(`image: ${name} is truncated or damaged (${firstSentence(error)}): get the file again`);
 }
 
 /** A decoder may report the same failure many times over: the first line is enough. */

@@ -17,3 +17,13 @@ export async function inParallel<Item>(
   const ends = await Promise.allSettled(Array.from({ length: jobs }, worker));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
+
+/** Makes a function that does what it is given one after the other, in the order of the calls. */
+export function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  };
+}

@@ -67,7 +67,8 @@ async function folderPairs(source: PairedSource, key: string): Promise<PairList>
       `config: ${key}.dataroot_gt and ${key}.dataroot_lq are both needed: two folders with images of the same names`,
     );
   }
-  const originals = list === null ? await listImages(gtRoot) : await readMetaInfo(list, gtRoot);
+  const originals =
+    list === null ? await listImages(gtRoot) : (await readMetaInfo(list)).map((name) => join(gtRoot, name));
   const names = new Set(await sortedNames(lqRoot));
   const byStem = new Map([...names].map((name) => [stem(name), name]));
   const pairs = originals.map((gt) => {

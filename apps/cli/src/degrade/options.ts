@@ -1,40 +1,54 @@
-/** From the fields of a configuration file to what the degradation package takes. */
-import { drawSemantic, type SemanticOptions } from "@deplsr/degradation";
-import type { SynthesisConfig } from "../config/degrade.ts";
+/** From the fields of configuration files to what the degradation package takes. */
+import {
+  drawSemantic,
+  type SecondOrderOptions,
+  type SemanticOptions,
+  smallestSide as smallestSecondOrderSide,
+} from "@deplsr/degradation";
+import type { SecondOrderRunConfig, SemanticRunConfig } from "../config/degrade.ts";
 import { oneLine, UserError } from "../errors.ts";
 
-/** The synthesis options of a configuration. @throws UserError when they do not fit together */
-export function semanticOptions(config: SynthesisConfig, file: string): SemanticOptions {
-  const options: SemanticOptions = {
-    kernelList: config.kernel_list,
-    kernelProb: config.kernel_prob,
-    sincProb: config.sinc_prob,
-    sincProb2: config.sinc_prob2,
-    blurSigma: config.blur_sigma,
-    blurKernelSize: config.blur_kernel_size,
-    betagRange: config.betag_range,
-    betapRange: config.betap_range,
-    kernelList2: config.kernel_list2,
-    kernelProb2: config.kernel_prob2,
-    betagRange2: config.betag_range2,
-    betapRange2: config.betap_range2,
-    blurSigma2: config.blur_sigma2,
-    blurKernelSize2: config.blur_kernel_size2,
-    gaussianNoiseProb: config.gaussian_noise_prob,
-    noiseRange: config.noise_range,
-    poissonNoiseProb: config.poisson_noise_prob,
-    poissonScaleRange: config.poisson_scale_range,
-    jpegRange: config.jpeg_range,
-    finalSincProb: config.final_sinc_prob,
-    lqSize: config.lq_size,
-    antialias: false,
-    useHflip: config.use_hflip,
-    useRot: config.use_rot,
-  };
-  try {
-    drawSemantic(0, options);
-  } catch (error) {
-    throw new UserError(`config: ${file}: ${oneLine(error).replace(/^drawSemantic: /, "")}`);
-  }
+/** The options of the semantic-driven pipeline. @throws UserError naming what is out of its range, and the range */
+export function semanticOptions({ datasets }: SemanticRunConfig, file: string): SemanticOptions {
+  const options = camelKeys(datasets.train);
+  checked(file, () => drawSemantic(0, options));
   return options;
+}
+
+/**
+ * The options of the second-order pipeline for whole images. They are not turned, as the originals on the disk would not be.
+ *
+ * @throws UserError naming what is out of its range, and the range
+ */
+export function secondOrderOptions({ datasets, ...run }: SecondOrderRunConfig, file: string): SecondOrderOptions {
+  const options = { ...camelKeys(run), ...camelKeys(datasets.train), gtSize: null, useHflip: false, useRot: false };
+  checked(file, () => smallestSecondOrderSide(options));
+  return options;
+}
+
+/** The smallest side, in pixels, of an image that every kernel fits: they mirror half of themselves at its borders. */
+export function smallestSide(options: SemanticOptions | SecondOrderOptions): number {
+  return "scale" in options ? smallestSecondOrderSide(options) : (options.blurKernelSize + 1) / 2;
+}
+
+/** Complaints about `noiseRange` are about the file's `noise_range`. */
+function checked(file: string, check: () => unknown): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const [, name = "", rest = ""] = /^\w+: (\w+)(.*)$/.exec(oneLine(error)) ?? [];
+    throw new UserError(`config: ${file}: ${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}${rest}`);
+  }
+}
+
+type Camel<Name> = Name extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : Name;
+
+/** The same values by names in camel case: `blur_sigma2` becomes `blurSigma2`. */
+function camelKeys<T extends object>(values: T): { [Name in keyof T as Camel<Name>]: T[Name] } {
+  const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  // What `Camel` says of the type, `camel` does to the names.
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [camel(name), value])) as {
+    [Name in keyof T as Camel<Name>]: T[Name];
+  };
 }

@@ -1,174 +1,164 @@
-/** Making a captioned data set: photographs in, degraded PNG files and the TSV that says what was done to each out. */
-import { join, relative } from "node:path";
-import {
-  type Chain,
-  degradationCaption,
-  degradeSemantic,
-  drawSemantic,
-  fineLabels,
-  levelsOf,
-  type SemanticDraw,
-  type SemanticOptions,
-} from "@deplsr/degradation";
-import { type Device, noGrad, Rng, scope } from "@deplsr/tensor";
-import { CAPTIONED_COLUMNS } from "../data/captioned.ts";
-import { crop, fromPlanes, toPlanes } from "../data/crop.ts";
-import { stem } from "../data/folder.ts";
+/** Making a data set: photographs in; degraded PNG files, what was done to each, and a TSV for the training out. */
+import { dirname, join } from "node:path";
+import { degradationCaption, fineLabels, levelsOf } from "@deplsr/degradation";
+import type { Device } from "@deplsr/tensor";
+import { CAPTIONED_COLUMNS, resolveBeside } from "../data/captioned.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
+import { inParallel, oneAtATime } from "../data/jobs.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { writeTable } from "../data/tsv.ts";
 import { oneLine, UserError, WriteError } from "../errors.ts";
+import { removeLeftovers } from "../files.ts";
 import type { Output } from "../output.ts";
+import type { Captioner } from "./captions.ts";
+import { cutSquare, degradeImages } from "./images.ts";
+import type { Plan } from "./plan.ts";
+import { type ImageRecord, Records } from "./records.ts";
 
-/** A photograph and what it shows. */
-export interface Source {
-  readonly path: string;
-  readonly title: string;
-}
-
-/** What is made of the photographs. */
+/** A data set to be made. */
 export interface SynthesisRequest {
-  readonly sources: readonly Source[];
-  /** What the files of each photograph are called; default: as the photograph. */
-  readonly names?: readonly string[];
-  /** Degraded versions of each photograph. */
-  readonly count: number;
-  /** `squash`: the whole photograph, resized to the square at the end, as the original does. `crop`: a random square at native resolution. */
-  readonly fit: "squash" | "crop";
-  readonly options: SemanticOptions;
-  readonly chain: Chain;
-  readonly seed: number;
-  /** Changes what was drawn, for instance to rounder levels. */
-  readonly adjust?: (draw: SemanticDraw) => SemanticDraw;
-  /** Where the PNG files go. */
-  readonly folder: string;
-  /** The TSV; its paths count from its own folder. */
-  readonly table: string;
-  /** Images that are degraded together. */
+  readonly plans: readonly Plan[];
+  /** Where the records are kept; the plans' paths count from its folder. */
+  readonly records: string;
+  /** The TSV that trainings read, in the folder of the records; null writes none. */
+  readonly table: string | null;
+  readonly captions: Captioner;
+  /** Stands in the TSV where asking for a caption failed. */
+  readonly fallback: string;
+  /** The smallest side that a photograph may have. */
+  readonly leastSide: number;
+  /** Images of one photograph that are degraded together. */
   readonly batchSize: number;
+  /** Photographs that are worked on at a time: read, degraded (one of them) and written. */
+  readonly jobs: number;
 }
 
-/** One degraded image. */
-export interface Degraded {
-  readonly in: string;
-  readonly out: string;
-  /** The whole degradation in words. */
-  readonly degradation: string;
-}
-
-/** What was made, and which photographs could not be used. */
+/** What was made. */
 export interface SynthesisResult {
-  readonly images: readonly Degraded[];
+  /** The whole set, in the order of the plans. */
+  readonly records: readonly ImageRecord[];
+  /** How many images of it an earlier run had made. */
+  readonly kept: number;
+  /** Photographs that could not be used. */
   readonly skipped: readonly SkippedItem[];
+  /** Photographs whose caption could not be found. */
+  readonly captionless: readonly SkippedItem[];
 }
-
-/** The largest blur reaches this far and mirrors the image at its border, so a side must have at least one pixel more. */
-const REACH = 10;
 
 /**
- * Degrades photographs. One that cannot be read, or is too small, is left out and reported.
+ * Makes the images that are planned and not there yet. A photograph that cannot be read, or is too small, is left out. Killed at any moment and
+ * started again, it ends with the same bytes, however many jobs there are.
  *
- * @throws UserError when none is left, or the disk is full
+ * @throws UserError when there is no image in the end, or the disk is full
  */
 export async function synthesize(device: Device, request: SynthesisRequest, output: Output): Promise<SynthesisResult> {
-  const { sources, count, table } = request;
-  const images: Degraded[] = [];
-  const skipped: SkippedItem[] = [];
-  const rows: Record<string, string>[] = [];
-  const names = request.names ?? uniqueNames(sources.map(({ path }) => path));
-  const bar = output.progress("degrade", sources.length * count, "image");
-  for (const [index, source] of sources.entries()) {
+  const { plans, captions, table, fallback } = request;
+  const base = dirname(request.records);
+  const files = plans.flatMap(({ out, original = out }) => [join(base, out), join(base, original)]);
+  for (const folder of new Set([request.records, ...files].map(dirname))) await removeLeftovers(folder);
+  const records = await Records.open(request.records, plans);
+  const kept = records.made.length;
+  for (const record of records.made) {
+    const title = captions.known(resolveBeside(request.records, record.in)) ?? record.title;
+    if (title !== record.title) records.add({ ...record, title });
+  }
+  const photos = byPhoto(plans).filter((own) => own.some((plan) => (records.get(plan)?.title ?? null) === null));
+  const skipped = new Map<string, string>();
+  const captionless = new Map<string, string>();
+  const bar = output.progress("degrade", plans.length, "image").startAt(kept);
+  const inTurn = oneAtATime();
+  let done = kept;
+  await inParallel(photos, request.jobs, async (own) => {
+    const path = resolveBeside(request.records, own[0]!.in);
+    const wanted = own.filter((plan) => records.get(plan) === undefined);
     try {
-      const photo = await readImage(source.path);
-      const made = await degradeOne(device, request, photo, { source, index, name: names[index]! });
-      for (const { draw, out } of made) {
-        const levels = levelsOf(draw);
-        const degradation = degradationCaption(levels);
-        images.push({ in: source.path, out, degradation });
-        const cells = [relative(join(table, ".."), out), source.title, degradation, ...fineLabels(levels)];
-        rows.push(Object.fromEntries(CAPTIONED_COLUMNS.map((column, i) => [column, cells[i]!])));
+      const photo = await readImage(path);
+      for (const plan of wanted) checkSize(device, photo, path, plan, request.leastSide);
+      const title = await titleOf(own, path);
+      for (const record of own.flatMap((plan) => records.get(plan) ?? [])) {
+        if (record.title !== title) records.add({ ...record, title });
+      }
+      for (let at = 0; at < wanted.length; at += request.batchSize) {
+        const batch = wanted.slice(at, at + request.batchSize);
+        const pieces = batch.map(({ square }) => (square ? cutSquare(photo, square) : photo));
+        const images = await inTurn(() => degradeImages(device, pieces, batch));
+        await Promise.all(
+          batch.map(async (plan, i) => {
+            if (plan.original !== undefined) await writeImage(join(base, plan.original), pieces[i]!);
+            await writeImage(join(base, plan.out), images[i]!);
+            records.add({ ...plan, title });
+          }),
+        );
       }
     } catch (error) {
       if (!(error instanceof UserError) || error instanceof WriteError) throw error;
-      skipped.push({ name: source.path, reason: oneLine(error) });
-      output.warn(`${source.path} is left out: ${oneLine(error)}`);
+      skipped.set(path, oneLine(error));
     }
-    bar.update((index + 1) * count);
-  }
+    done += wanted.length;
+    bar.update(done, skipped.size > 0 ? `${skipped.size} left out` : "");
+  });
   bar.finish();
-  if (images.length === 0)
-    throw new UserError(`degrade: nothing could be degraded: ${skipped[0]?.reason ?? "no images"}`);
-  await writeTable(table, CAPTIONED_COLUMNS, rows);
-  return { images, skipped };
+  const { made } = records;
+  if (made.length === 0)
+    throw new UserError(`degrade: nothing could be degraded: ${[...skipped.values()][0] ?? "no images"}`);
+  await records.write();
+  if (table !== null)
+    await writeTable(
+      table,
+      CAPTIONED_COLUMNS,
+      made.flatMap((record) => row(record, fallback)),
+    );
+  return { records: made, kept, skipped: listed(skipped), captionless: listed(captionless) };
+
+  /** The photograph's caption: a known one, that of its other images, or a new one; null when there is none. */
+  async function titleOf(own: readonly Plan[], path: string): Promise<string | null> {
+    const earlier = own.map((plan) => records.get(plan)?.title).find((title) => title);
+    const title = captions.known(path) ?? earlier;
+    if (title !== undefined) return title;
+    try {
+      return await captions.ask(path);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      captionless.set(path, oneLine(error));
+      return null;
+    }
+  }
 }
 
-async function degradeOne(
-  device: Device,
-  request: SynthesisRequest,
-  photo: Image,
-  { source, index, name }: { source: Source; index: number; name: string },
-): Promise<{ draw: SemanticDraw; out: string }[]> {
-  const { count, fit, options, folder, batchSize, adjust = (draw) => draw } = request;
-  const side = fit === "crop" ? options.lqSize : REACH + 1;
-  if (Math.min(photo.width, photo.height) < Math.max(side, REACH + 1)) {
-    throw new UserError(
-      `degrade: ${source.path} is ${photo.width}x${photo.height}: at least ${Math.max(side, REACH + 1)} pixels a side are needed`,
-    );
+/** Sorted, since which job ends first is a matter of chance. */
+function listed(reasons: ReadonlyMap<string, string>): SkippedItem[] {
+  return [...reasons.keys()].sort().map((name) => ({ name, reason: reasons.get(name)! }));
+}
+
+function byPhoto(plans: readonly Plan[]): Plan[][] {
+  const photos = new Map<string, Plan[]>();
+  for (const plan of plans) {
+    const own = photos.get(plan.in);
+    if (own) own.push(plan);
+    else photos.set(plan.in, [plan]);
   }
-  const bytes = fit === "crop" ? 0 : photo.width * photo.height * 3 * Float32Array.BYTES_PER_ELEMENT;
+  return [...photos.values()];
+}
+
+function checkSize(device: Device, { width, height }: Image, path: string, plan: Plan, leastSide: number): void {
+  const least = Math.max(leastSide, plan.square?.size ?? 0);
+  if (Math.min(width, height) < least) {
+    throw new UserError(`degrade: ${path} is ${width}x${height}: at least ${least} pixels a side are needed`);
+  }
+  if (plan.square) return;
+  const enlarged = plan.pipeline === "semantic" ? 1 : Math.max(1, plan.draw.stages[0].resize.factor);
+  const bytes = Math.ceil(width * height * enlarged ** 2 * 3 * Float32Array.BYTES_PER_ELEMENT);
   if (bytes > device.info.maxTensorBytes) {
     throw new UserError(
-      `degrade: ${source.path} (${photo.width}x${photo.height}) is a tensor of ${bytes} bytes, over this adapter's limit of ${device.info.maxTensorBytes}: cut squares out with --fit crop`,
+      `degrade: ${path} (${width}x${height}) becomes a tensor of ${bytes} bytes, over this adapter's limit of ${device.info.maxTensorBytes}: cut squares out with --fit crop`,
     );
   }
-  const rng = new Rng(request.seed).fork("images").fork(index);
-  const made: { draw: SemanticDraw; out: string }[] = [];
-  for (let at = 0; at < count; at += batchSize) {
-    const numbers = Array.from({ length: Math.min(batchSize, count - at) }, (_, i) => at + i);
-    const draws = numbers.map((number) => adjust(drawSemantic(rng.fork(number).integer(2 ** 31), options)));
-    const pieces = numbers.map((number) =>
-      fit === "crop" ? randomCrop(photo, side, rng.fork(number).fork("crop")) : photo,
-    );
-    const results = await degradeImages(device, pieces, draws, request.chain);
-    const written = numbers.map(async (number, i) => {
-      const out = join(folder, `${name}${count > 1 ? `_${String(number + 1).padStart(3, "0")}` : ""}.png`);
-      await writeImage(out, results[i]!);
-      return { draw: draws[i]!, out };
-    });
-    made.push(...(await Promise.all(written)));
-  }
-  return made;
 }
 
-/** Degrades images of one size as drawn. → squares of the draws' `lqSize` */
-export async function degradeImages(
-  device: Device,
-  images: readonly Image[],
-  draws: readonly SemanticDraw[],
-  chain: Chain,
-): Promise<Image[]> {
-  const { width, height } = images[0]!;
-  using result = scope(() =>
-    noGrad(() => degradeSemantic(device.tensor(toPlanes(images), [images.length, 3, height, width]), draws, { chain })),
-  );
-  const size = draws[0]!.lqSize;
-  return fromPlanes(await result.data(), size, size);
-}
-
-/** A random square of an image. */
-export function randomCrop(image: Image, side: number, rng: Rng): Image {
-  const left = rng.integer(image.width - side + 1);
-  const top = rng.integer(image.height - side + 1);
-  return crop(image, { left, top, width: side, height: side });
-}
-
-/** The files' names without folder and ending, numbered where two would be the same. */
-function uniqueNames(paths: readonly string[]): string[] {
-  const seen = new Map<string, number>();
-  return paths.map((path) => {
-    const name = stem(path);
-    const times = (seen.get(name) ?? 0) + 1;
-    seen.set(name, times);
-    return times === 1 ? name : `${name}-${times}`;
-  });
+/** A record's row of the TSV; pairs for super-resolution have none. */
+function row(record: ImageRecord, fallback: string): Record<string, string>[] {
+  if (record.pipeline !== "semantic") return [];
+  const levels = levelsOf(record.draw);
+  const cells = [record.out, record.title ?? fallback, degradationCaption(levels), ...fineLabels(levels)];
+  return [Object.fromEntries(CAPTIONED_COLUMNS.map((column, i) => [column, cells[i]!]))];
 }

@@ -1,10 +1,11 @@
 /** The demo's data: degraded squares with captions for SRCLIP, and pairs for super-resolution. */
 import { join } from "node:path";
-import { drawSemantic } from "@deplsr/degradation";
 import { type Device, interpolate, noGrad, Rng, scope } from "@deplsr/tensor";
 import { fromPlanes, toPlanes } from "../data/crop.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
-import { degradeImages, randomCrop, type SynthesisResult, synthesize } from "../degrade/synthesize.ts";
+import { degradeImages, randomCrop } from "../degrade/images.ts";
+import { planImages, semanticRecipes } from "../degrade/plan.ts";
+import { type SynthesisResult, synthesize } from "../degrade/synthesize.ts";
 import type { Output } from "../output.ts";
 import type { DemoPhoto } from "./photos.ts";
 import {
@@ -15,6 +16,7 @@ import {
   PLACES,
   roundLevels,
   SCALE,
+  SQUARE,
   SQUARE_DAMAGE,
   SQUARES_PER_HELD_OUT,
   SQUARES_PER_PHOTO,
@@ -39,24 +41,25 @@ export async function makeData(
   photos: readonly DemoPhoto[],
   { folder, seed, output }: { folder: string; seed: number; output: Output },
 ): Promise<DemoData> {
-  const squares = (heldOut: boolean): Promise<SynthesisResult> =>
-    synthesize(
-      device,
-      {
-        sources: photos.filter((photo) => photo.heldOut === heldOut).map(({ path, title }) => ({ path, title })),
-        names: photos.filter((photo) => photo.heldOut === heldOut).map(({ name }) => name),
-        count: heldOut ? SQUARES_PER_HELD_OUT : SQUARES_PER_PHOTO,
-        fit: "crop",
-        options: SQUARE_DAMAGE,
-        chain: "reference",
-        seed,
-        adjust: roundLevels,
-        folder: join(folder, PLACES.degraded),
-        table: join(folder, heldOut ? PLACES.heldOut : PLACES.training),
-        batchSize: 48,
-      },
-      output,
-    );
+  const squares = (heldOut: boolean): Promise<SynthesisResult> => {
+    const sources = photos.filter((photo) => photo.heldOut === heldOut);
+    const titles = new Map(sources.map(({ path, title }) => [path, title]));
+    const table = join(folder, heldOut ? PLACES.heldOut : PLACES.training);
+    const records = table.replace(/tsv$/, "jsonl");
+    const plans = planImages({
+      sources,
+      count: heldOut ? SQUARES_PER_HELD_OUT : SQUARES_PER_PHOTO,
+      square: SQUARE_DAMAGE.lqSize,
+      seed,
+      draw: semanticRecipes(SQUARE_DAMAGE, "reference", roundLevels),
+      folder: join(folder, PLACES.degraded),
+      originals: null,
+      records,
+    });
+    const captions = { known: (path: string) => titles.get(path) ?? "", ask: async () => "" };
+    const request = { plans, records, table, captions, fallback: "", leastSide: SQUARE, batchSize: 48, jobs: 1 };
+    return synthesize(device, request, output);
+  };
   const training = await squares(false);
   const heldOut = await squares(true);
   const seen = photos.filter((photo) => !photo.heldOut);
@@ -99,7 +102,8 @@ async function damagedPairs(
       }),
     ),
   );
-  const draws = originals.map((_, i) => drawSemantic(rng.fork(i).integer(2 ** 31), { ...PAIR_DAMAGE, lqSize: small }));
-  const damaged = await degradeImages(device, fromPlanes(await smaller.data(), small, small), draws, "reference");
+  const draw = semanticRecipes({ ...PAIR_DAMAGE, lqSize: small }, "reference");
+  const recipes = originals.map((_, i) => draw(rng.fork(i).integer(2 ** 31)));
+  const damaged = await degradeImages(device, fromPlanes(await smaller.data(), small, small), recipes);
   return originals.map((gt, i) => ({ gt, lq: damaged[i]! }));
 }

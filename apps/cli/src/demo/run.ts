@@ -157,8 +157,8 @@ function summary(result: DemoResult, { seconds, report, out, adapter, photo }: S
   return {
     adapter,
     degrade: {
-      images: data.training.images.length,
-      heldOut: data.heldOut.images.length,
+      images: data.training.records.length,
+      heldOut: data.heldOut.records.length,
       pairs: data.pairs,
       tsv: join(out, PLACES.training),
     },

@@ -98,7 +98,7 @@ describe("the commands one after the other", () => {
       out: "data/a_001.png",
       degradation: expect.stringContaining("blur with sigma:"),
     });
-    expect(readdirSync(join(folder, "data"))).toHaveLength(9);
+    expect(readdirSync(join(folder, "data"))).toHaveLength(10);
     expect(readFileSync(join(folder, "data", "degraded.tsv"), "utf8")).toContain("a_001.png\ta field 🐑\tblur");
   });
 
@@ -262,11 +262,11 @@ test("Ctrl-C where nothing trains leaves at once with nothing half-written", asy
     ["degrade", "photos", "--out", "data", "--count", "4000", "--fit", "crop", "--size", "64"],
     folder,
   );
-  while (!existsSync(join(folder, "data"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (!existsSync(join(folder, "data", "degraded.jsonl"))) await new Promise((resolve) => setTimeout(resolve, 20));
   running.interrupt();
   const { code } = await running.finished;
   expect(code).toBe(130);
-  const names = readdirSync(join(folder, "data"));
+  const names = readdirSync(join(folder, "data")).filter((name) => name !== "degraded.jsonl");
   expect(names.filter((name) => !name.endsWith(".png"))).toEqual([]);
   for (const name of names) expect(await readImage(join(folder, "data", name))).toMatchObject({ width: 64 });
 });

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { degradeRun } from "../../src/config/degrade.ts";
+import { semanticRun } from "../../src/config/degrade.ts";
 import { parseConfig, readConfig } from "../../src/config/parse.ts";
 import { srRun } from "../../src/config/sr.ts";
 import { srclipRun } from "../../src/config/srclip.ts";
@@ -26,7 +26,7 @@ describe("parseConfig", () => {
     expect(() => parseConfig(`${SRCLIP}bach_size: 4\n`, "a.yml", srclipRun)).toThrow(
       'config: a.yml: unknown key "bach_size": did you mean "batch_size"?',
     );
-    expect(() => parseConfig("datasets: {train: {jpeg_rang: [1, 2]}}", "d.yml", degradeRun)).toThrow(
+    expect(() => parseConfig("datasets: {train: {jpeg_rang: [1, 2]}}", "d.yml", semanticRun)).toThrow(
       'config: d.yml: unknown key "datasets.train.jpeg_rang": did you mean "jpeg_range"?',
     );
     expect(() => parseConfig(`${SRCLIP}model2: {}\ncolour: red\n`, "a.yml", srclipRun)).toThrow(
@@ -108,15 +108,5 @@ describe("the files under options/", () => {
     const { config } = await readConfig(join(OPTIONS, "train", "srclip-vit-b-32.yml"), srclipRun);
     expect(config.batch_size).toBe(512);
     expect(config).toMatchObject({ lr: 2e-5, eps: 1e-6, epochs: 30 });
-  });
-
-  test("degrade.yml holds the values of the paper's data set, which are the defaults too", async () => {
-    const { config } = await readConfig(join(OPTIONS, "degrade.yml"), degradeRun);
-    expect(config).toEqual(parseConfig("", "empty.yml", degradeRun).config);
-    expect(config.datasets.train).toMatchObject({
-      blur_sigma: [0, 3, 0.1],
-      noise_range: [0, 30],
-      jpeg_range: [30, 95],
-    });
   });
 });

@@ -1,0 +1,63 @@
+/** Who tells what a photograph shows. */
+import { extname, resolve } from "node:path";
+import { captionCommand } from "../data/caption-command.ts";
+import { readCaptions } from "../data/image-list.ts";
+import type { SourceList } from "../data/sources.ts";
+import { readText } from "../data/text.ts";
+import { exists } from "../files.ts";
+import type { Output } from "../output.ts";
+
+/** Where captions come from besides the lists of photographs. */
+export interface CaptionOptions {
+  /** A TSV or JSON file, `sidecar` for a text file beside each photograph, `none`; undefined for what the lists say. */
+  readonly captions: string | undefined;
+  /** A program that prints the caption of `{image}`, for photographs that have none yet. */
+  readonly command: string | undefined;
+  /** Seconds that it may take. */
+  readonly seconds: number;
+  /** The caption of photographs without one. */
+  readonly fallback: string;
+}
+
+/** Tells what photographs show. */
+export interface Captioner {
+  /** What is known without asking a program; undefined where one has to be asked. */
+  readonly known: (path: string) => string | undefined;
+  /** Asks it. @throws UserError when it does not know */
+  readonly ask: (path: string) => Promise<string>;
+}
+
+/** Collects the captions. @throws UserError for a file of captions that cannot be read, UsageError for a wrong command */
+export async function readCaptioner(
+  { sources, titles }: SourceList,
+  { captions, command, seconds, fallback }: CaptionOptions,
+  output: Output,
+): Promise<Captioner> {
+  const found = new Map(captions === "none" ? [] : titles);
+  if (captions !== undefined && captions !== "none") {
+    const captionOf = captions === "sidecar" ? sidecar : await fileOf(captions, output);
+    for (const { path } of sources) {
+      const caption = await captionOf(path);
+      if (caption) found.set(resolve(path), caption);
+    }
+  }
+  if (command !== undefined)
+    return { known: (path) => found.get(resolve(path)), ask: captionCommand(command, seconds) };
+  const missing = sources.filter(({ path }) => !found.has(resolve(path))).length;
+  if (missing > 0 && found.size > 0) {
+    output.warn(`${missing} of ${sources.length} photographs have no caption: they get "${fallback}"`);
+  }
+  return { known: (path) => found.get(resolve(path)) ?? fallback, ask: async () => fallback };
+}
+
+async function fileOf(file: string, output: Output): Promise<(path: string) => string | undefined> {
+  const { captionOf, bad } = await readCaptions(file);
+  for (const { name, reason } of bad) output.warn(`captions: ${name} is left out: ${reason}`);
+  return captionOf;
+}
+
+/** The text file beside a photograph: `a.txt` for `a.jpg`. */
+async function sidecar(path: string): Promise<string | undefined> {
+  const file = `${path.slice(0, path.length - extname(path).length)}.txt`;
+  return (await exists(file)) ? (await readText(file, "caption")).replace(/\s+/g, " ").trim() : undefined;
+}

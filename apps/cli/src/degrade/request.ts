@@ -1,0 +1,219 @@
+/** From the flags of `deplsr degrade` to what shall be made. */
+import { isAbsolute, join, relative, resolve } from "node:path";
+import type { SecondOrderOptions, SemanticOptions } from "@deplsr/degradation";
+import type { z } from "zod";
+import type { DegradeFlags } from "../commands/degrade.ts";
+import { secondOrderRun, semanticRun } from "../config/degrade.ts";
+import { parseConfig, readConfig } from "../config/parse.ts";
+import { resolveBeside } from "../data/captioned.ts";
+import type { SkippedItem } from "../data/skipped.ts";
+import { listSources } from "../data/sources.ts";
+import { UsageError } from "../errors.ts";
+import type { Output } from "../output.ts";
+import { readCaptioner } from "./captions.ts";
+import { secondOrderOptions, semanticOptions, smallestSide } from "./options.ts";
+import { besideOriginals } from "./placement.ts";
+import { planImages, type Recipe, secondOrderRecipes, semanticRecipes } from "./plan.ts";
+import { readRecords } from "./records.ts";
+import type { SynthesisRequest } from "./synthesize.ts";
+
+/** A data set that is asked for. */
+export interface Wanted {
+  readonly request: SynthesisRequest;
+  /** The data set's folder. */
+  readonly out: string;
+  /** Entries of lists that cannot be used. */
+  readonly skipped: readonly SkippedItem[];
+}
+
+/** Side of the squares that pairs are made of, as in the original. */
+const PAIR_SQUARE = 512;
+/** Squares of one photograph that are degraded together. */
+const BATCH = 16;
+
+/** What a configuration says, with the flags that stand above it. */
+interface Settings {
+  readonly options: SemanticOptions | SecondOrderOptions;
+  readonly draw: (seed: number) => Recipe;
+  readonly seed: number;
+  /** Side of the squares that are cut out; null for the whole photograph. */
+  readonly square: number | null;
+  /** How much smaller the images of pairs are; null where there are no pairs. */
+  readonly scale: number | null;
+  /** Photographs, the folder that they count from and the data set's folder, for want of flags. */
+  readonly inputs: readonly string[];
+  readonly root: string | null;
+  readonly out: string | null;
+}
+
+/** What the flags ask for. @throws UsageError, UserError for wrong flags, configurations, lists and photographs' names */
+export async function wantedSet(flags: DegradeFlags, output: Output): Promise<Wanted> {
+  checkNumbers(flags);
+  const [first, second] = flags.images ?? [];
+  if (first?.endsWith(".jsonl") && second === undefined) return recordedSet(first, flags);
+  const settings = flags.pipeline === "semantic" ? await semantic(flags, output) : await secondOrder(flags, output);
+  const { options, draw, seed, square, scale } = settings;
+  const leastSide = smallestSide(options);
+  if (square !== null && square < leastSide) {
+    throw new UsageError(`--size ${square} is too small: these options need squares of at least ${leastSide} pixels`);
+  }
+  const inputs = flags.images ?? settings.inputs;
+  if (inputs.length === 0)
+    throw new UsageError("which photographs? Name files, folders or lists (see deplsr degrade --help)");
+  const list = await listSources(inputs, flags.root ?? settings.root ?? undefined);
+  const named = flags.out ?? settings.out;
+  const place =
+    named === null
+      ? besideOriginals(list.sources, scale === null ? "LQ" : scale === 2 ? "RealLQ" : `RealLQx${scale}`)
+      : { out: named, sources: list.sources };
+  const folder = named === null || scale === null ? place.out : join(place.out, `X${scale}`);
+  const records = join(folder, "degraded.jsonl");
+  const originals = scale !== null && square !== null ? join(place.out, "HR") : null;
+  const plans = planImages({
+    sources: place.sources,
+    count: flags.count,
+    square,
+    seed,
+    draw,
+    folder,
+    originals,
+    records,
+  });
+  const captions = await readCaptioner(
+    list,
+    {
+      captions: flags.captions,
+      command: flags["caption-command"],
+      seconds: flags["caption-timeout"],
+      fallback: flags.caption,
+    },
+    output,
+  );
+  const request = { plans, records, captions, fallback: flags.caption, leastSide, jobs: flags.jobs };
+  return {
+    request: {
+      ...request,
+      table: scale === null ? join(folder, "degraded.tsv") : null,
+      batchSize: scale === null && square !== null ? BATCH : 1,
+    },
+    out: place.out,
+    skipped: list.skipped,
+  };
+}
+
+/** The images of a file of records once more. */
+async function recordedSet(file: string, { out, caption, jobs }: DegradeFlags): Promise<Wanted> {
+  if (out === undefined) throw new UsageError("--out is missing: say where the images shall be written");
+  const made = await readRecords(file);
+  const [{ pipeline }] = made as [(typeof made)[number]];
+  const pairs = made.find((record) => record.pipeline === "second-order");
+  const folder = pairs === undefined ? out : join(out, `X${pairs.draw.scale}`);
+  const records = join(folder, "degraded.jsonl");
+  const titles = new Map<string, string>();
+  const plans = made.map(({ title, ...plan }) => {
+    const path = resolveBeside(file, plan.in);
+    if (title !== null) titles.set(resolve(path), title);
+    return { ...plan, in: isAbsolute(path) ? path : relative(folder, path) };
+  });
+  return {
+    request: {
+      plans,
+      records,
+      table: pipeline === "semantic" ? join(folder, "degraded.tsv") : null,
+      captions: { known: (path) => titles.get(resolve(path)) ?? caption, ask: async () => caption },
+      fallback: caption,
+      leastSide: 1,
+      batchSize: 1,
+      jobs,
+    },
+    out,
+    skipped: [],
+  };
+}
+
+async function semantic(flags: DegradeFlags, output: Output): Promise<Settings> {
+  if (flags.scale !== undefined) throw new UsageError("--scale goes with --pipeline second-order");
+  const config = await configOf(flags, semanticRun, output);
+  const { train } = config.datasets;
+  const file = flags.config ?? "(defaults)";
+  const options = semanticOptions(
+    { ...config, datasets: { train: { ...train, lq_size: flags.size ?? train.lq_size } } },
+    file,
+  );
+  return {
+    options,
+    draw: semanticRecipes(options, flags.chain),
+    seed: flags.seed ?? config.manual_seed,
+    square: flags.fit === "crop" ? options.lqSize : null,
+    scale: null,
+    ...placesOf(train),
+    out: null,
+  };
+}
+
+async function secondOrder(flags: DegradeFlags, output: Output): Promise<Settings> {
+  const square = flags.fit === "crop" ? (flags.size ?? PAIR_SQUARE) : null;
+  if (square === null && flags.size !== undefined) throw new UsageError("--size goes with --fit crop here");
+  if (square === null && flags.count > 1) {
+    throw new UsageError("--count above 1 goes with --fit crop here: every image needs an original of its own");
+  }
+  const config = await configOf(flags, secondOrderRun, output);
+  const scale = flags.scale ?? config.scale;
+  if (square !== null && square % scale !== 0) {
+    throw new UsageError(`--size ${square} must be a multiple of the scale, ${scale}`);
+  }
+  const { train } = config.datasets;
+  const out = flags.out ?? train.dataroot_lq;
+  if (square !== null && out === null) throw new UsageError("--out is missing: say where the squares shall be written");
+  if (train.use_hflip || train.use_rot) {
+    output.warn("config: use_hflip and use_rot are not used: the originals on the disk are not turned either");
+  }
+  const options = secondOrderOptions({ ...config, scale }, flags.config ?? "(defaults)");
+  return {
+    options,
+    draw: secondOrderRecipes(options),
+    seed: flags.seed ?? config.manual_seed,
+    square,
+    scale,
+    ...placesOf(train),
+    out,
+  };
+}
+
+/** Where a configuration's photographs are. */
+function placesOf({
+  dataroot_gt: folder,
+  meta_info: list,
+}: {
+  dataroot_gt: string | null;
+  meta_info: string | null;
+}): Pick<Settings, "inputs" | "root"> {
+  const input = list ?? folder;
+  return { inputs: input === null ? [] : [input], root: folder };
+}
+
+async function configOf<S extends z.ZodType>(flags: DegradeFlags, schema: S, output: Output): Promise<z.output<S>> {
+  const { config, warnings } =
+    flags.config === undefined ? parseConfig("", "(defaults)", schema) : await readConfig(flags.config, schema);
+  for (const warning of warnings) output.warn(warning);
+  return config;
+}
+
+function checkNumbers(flags: DegradeFlags): void {
+  for (const [name, least] of [
+    ["count", 1],
+    ["jobs", 1],
+    ["size", 1],
+    ["scale", 1],
+    ["seed", 0],
+    ["caption-timeout", 1],
+  ] as const) {
+    const value = flags[name];
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
+      throw new UsageError(`--${name} ${value} must be a whole number of at least ${least}`);
+    }
+  }
+  if (flags.captions !== undefined && flags["caption-command"] !== undefined && flags.captions === "none") {
+    throw new UsageError("--captions none and --caption-command say two things: leave one out");
+  }
+}
