@@ -18,7 +18,7 @@ import { oneLine, UserError } from "../errors.ts";
 import { describedIn, loadWeights, type ModelDescription, readDescription } from "../train/checkpoint.ts";
 import { describeNetwork, detectNetwork } from "./detect.ts";
 import type { PromptOptions } from "./prompt.ts";
-import { loadInto, withTensorFile } from "./weights-file.ts";
+import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
 
 /** A network that enlarges images. */
 export interface SrNetwork {
@@ -126,6 +126,24 @@ export function loadSrFile(device: Device, path: string, options: WeightsOptions
     const description = describedSr(path, file);
     const network = description ? makeSr(device, description.network, null) : detectSr(device, path, tensors);
     return { network, report: await loadInto(path, tensors, network.load, options), description };
+  });
+}
+
+/**
+ * Loads weights into a network from a run's folder or a file.
+ *
+ * @param options of a file without `key`, `selectWeights` chooses
+ * @throws UserError as `loadSrFile`
+ */
+export async function loadSrWeights(
+  network: SrNetwork,
+  path: string,
+  { key, ...options }: WeightsOptions = {},
+): Promise<LoadReport> {
+  const place = weightsOf(await findModel(path));
+  return withTensorFile(place, (file) => {
+    const there = [...file.tensors.keys()].some((name) => name.startsWith(`${key}/`));
+    return loadInto(place, selectWeights(file, there ? key : undefined).tensors, network.load, options);
   });
 }
 

@@ -98,7 +98,7 @@ export async function loadInto(
 /** What a load that is not strict left out, a line for each kind. */
 export function leftOut({ missing, unexpected, mismatched }: LoadReport): string[] {
   const kinds: [names: readonly string[], what: string][] = [
-    [missing, "missing in the file and stay blank"],
+    [missing, "missing in the file and stay as they are"],
     [unexpected, "unknown to the network, not loaded"],
     [mismatched, "of another shape, not loaded"],
   ];

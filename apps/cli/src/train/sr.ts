@@ -21,11 +21,10 @@ import { listPairs, type Pair, randomPatch, readPair } from "../data/paired.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { UserError } from "../errors.ts";
 import { imagePrompt, type PromptOptions } from "../networks/prompt.ts";
-import { makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
+import { loadSrWeights, makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
+import { leftOut } from "../networks/weights-file.ts";
 import type { Output } from "../output.ts";
-import { latestCheckpoint } from "../run-folder.ts";
-import { loadWeights } from "./checkpoint.ts";
 import { stackValues } from "./loop.ts";
 import type { Training } from "./session.ts";
 
@@ -196,14 +195,8 @@ async function srclipOf(device: Device, run: SrRunConfig): Promise<SrCLIPV2 | nu
 }
 
 async function startFrom(network: SrNetwork, run: SrRunConfig, output: Output): Promise<void> {
-  if (run.path.pretrain_network_g === null) return;
-  const folder = await latestCheckpoint(run.path.pretrain_network_g);
-  const report = await loadWeights(folder, network.load, { strict: run.path.strict_load_g });
-  const { missing, unexpected, mismatched } = report;
-  const count = missing.length + unexpected.length + mismatched.length;
-  if (count > 0) {
-    output.warn(
-      `${folder}: ${mismatched.length} tensors of another shape and ${unexpected.length} unknown ones are left out, ${missing.length} start anew`,
-    );
-  }
+  const { pretrain_network_g: path, param_key_g: key, strict_load_g: strict } = run.path;
+  if (path === null) return;
+  const report = await loadSrWeights(network, path, { key, strict });
+  for (const line of leftOut(report)) output.warn(`${path}: ${line}`);
 }

@@ -6,7 +6,7 @@ import { SrCLIPV2, srclipConfig } from "@deplsr/srclip";
 import { bytesSource, Rng, readSafetensors, readTensor, type StoredTensor, writeSafetensors } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
 import { runConvert } from "../../src/convert/run.ts";
-import { makeSr, type SrNetwork } from "../../src/networks/sr.ts";
+import { loadSrWeights, makeSr, type SrNetwork } from "../../src/networks/sr.ts";
 import { RunFolder } from "../../src/run-folder.ts";
 import { checkpointFiles } from "../../src/train/checkpoint.ts";
 import { loadUpscaler, upscaleImage } from "../../src/upscale/upscale.ts";
@@ -164,11 +164,23 @@ describe("upscaling with a file of weights", () => {
     const told: string[] = [];
     const loaded = await loadUpscaler(device(), path, { strict: false, warn: (text) => void told.push(text) });
     expect(told).toEqual([
-      `${path}: 1 tensors are missing in the file and stay blank: norm.bias`,
+      `${path}: 1 tensors are missing in the file and stay as they are: norm.bias`,
       `${path}: 1 tensors are unknown to the network, not loaded: extra`,
       `${path}: 1 tensors are of another shape, not loaded: norm.weight`,
     ]);
     expect(loaded.network.scale).toBe(2);
+  });
+
+  test("a training starts from a file's weights, from those under its key where there are such", async () => {
+    for (const [path, key, weights] of [
+      [DAT, "params", "params"],
+      [DAT, "none", "params_ema"],
+    ] as const) {
+      const network = makeSr(device(), ARGUMENTS, 1);
+      expect((await loadSrWeights(network, path, { key })).missing).toEqual([]);
+      const found = await network.module.stateDict().get("norm.weight")!.data();
+      expect(found).toEqual(reference(weights).get("norm.weight")!.toFloat32());
+    }
   });
 
   test("another network, and none, say so", async () => {
