@@ -24,10 +24,14 @@ export interface SourceList {
  * Lists the photographs of files, folders (with their sub-folders) and lists. Those of folders and lists are named with the folders that they
  * stand in, below the folder or the list.
  *
- * @param root the folder that paths in lists count from. Default: the list's own
- * @throws UserError when something does not exist or names nothing
+ * @param options.written folders that are written: what stands in them is no photograph
+ * @param options.root the folder that paths in lists count from. Default: the list's own
+ * @throws UserError when something does not exist or names nothing, or a folder of photographs is one that is written
  */
-export async function listSources(inputs: readonly string[], root?: string): Promise<SourceList> {
+export async function listSources(
+  inputs: readonly string[],
+  { written, root }: { readonly written: readonly string[]; readonly root?: string | undefined },
+): Promise<SourceList> {
   const sources = new Map<string, Source>();
   const skipped: SkippedItem[] = [];
   const titles = new Map<string, string>();
@@ -46,7 +50,13 @@ export async function listSources(inputs: readonly string[], root?: string): Pro
         if (title !== null) titles.set(resolve(path), title);
       }
     } else if (await isFolder(input)) {
-      for (const path of await listImages(input, true)) add(path, bare(relative(input, path)));
+      if (written.some((folder) => resolve(folder) === resolve(input))) {
+        throw new UserError(`output: ${input} is the folder of the photographs: write to another one`);
+      }
+      const inside = written.filter((folder) => isBelow(folder, input));
+      for (const path of await listImages(input, true)) {
+        if (!inside.some((folder) => isBelow(path, folder))) add(path, bare(relative(input, path)));
+      }
     } else add(input, stem(input));
   }
   return { sources: [...sources.values()], skipped, titles };
@@ -62,6 +72,12 @@ export function refuseSharedNames(sources: readonly Source[], fileOf: (name: str
     }
     owners.set(name, path);
   }
+}
+
+/** Whether a path leads to something in a folder, or in its sub-folders. */
+export function isBelow(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return way !== "" && !way.startsWith("..") && !isAbsolute(way);
 }
 
 /** A path with its folders, without its ending. */

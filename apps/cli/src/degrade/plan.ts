@@ -1,5 +1,5 @@
 /** What is made of which photograph: one plan for every image, drawn before anything is read, so that it follows from seed and names alone. */
-import { dirname, isAbsolute, join, relative } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import {
   type Chain,
   drawSecondOrder,
@@ -11,6 +11,7 @@ import {
 } from "@deplsr/degradation";
 import { Rng } from "@deplsr/tensor";
 import { refuseSharedNames, type Source } from "../data/sources.ts";
+import { UserError } from "../errors.ts";
 
 /** How an image is degraded. */
 export type Recipe =
@@ -53,23 +54,29 @@ export interface PlanOptions {
   readonly records: string;
 }
 
-/** The plans, photograph by photograph. @throws UserError when two photographs would be written to one file */
+/** The plans, photograph by photograph. @throws UserError when two would be written to one file, or one over a photograph */
 export function planImages(options: PlanOptions): Plan[] {
   const { sources, count, square, seed, draw, folder, originals, records } = options;
   const base = dirname(records);
   refuseSharedNames(sources, (name) => `${join(folder, name)}.png`);
+  const photographs = new Set(sources.map(({ path }) => resolve(path)));
+  const place = (where: string, file: string): string => {
+    const path = join(where, file);
+    if (photographs.has(resolve(path))) throw new UserError(`output: ${path} is a photograph: write to another folder`);
+    return relative(base, path);
+  };
   return sources.flatMap(({ path, name }) => {
     const rng = new Rng(seed).fork("images").fork(name);
     return Array.from({ length: count }, (_, i): Plan => {
       const file = `${name}${count > 1 ? `_${String(i + 1).padStart(3, "0")}` : ""}.png`;
       const own = rng.fork(i);
-      const place = own.fork("square");
+      const chance = own.fork("square");
       return {
-        out: relative(base, join(folder, file)),
+        out: place(folder, file),
         in: isAbsolute(path) ? path : relative(base, path),
         ...draw(own.integer(2 ** 31)),
-        square: square === null ? null : { size: square, left: place.uniform(), top: place.uniform() },
-        ...(originals === null ? {} : { original: relative(base, join(originals, file)) }),
+        square: square === null ? null : { size: square, left: chance.uniform(), top: chance.uniform() },
+        ...(originals === null ? {} : { original: place(originals, file) }),
       };
     });
   });

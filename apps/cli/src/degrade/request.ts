@@ -7,21 +7,20 @@ import { secondOrderRun, semanticRun } from "../config/degrade.ts";
 import { parseConfig, readConfig } from "../config/parse.ts";
 import { resolveBeside } from "../data/captioned.ts";
 import type { SkippedItem } from "../data/skipped.ts";
-import { listSources } from "../data/sources.ts";
-import { UsageError } from "../errors.ts";
+import { UsageError, UserError } from "../errors.ts";
 import type { Output } from "../output.ts";
 import { readCaptioner } from "./captions.ts";
 import { secondOrderOptions, semanticOptions, smallestSide } from "./options.ts";
-import { besideOriginals } from "./placement.ts";
-import { planImages, type Recipe, secondOrderRecipes, semanticRecipes } from "./plan.ts";
+import { placeImages } from "./placement.ts";
+import { type Plan, planImages, type Recipe, secondOrderRecipes, semanticRecipes } from "./plan.ts";
 import { readRecords } from "./records.ts";
 import type { SynthesisRequest } from "./synthesize.ts";
 
 /** A data set that is asked for. */
 export interface Wanted {
   readonly request: SynthesisRequest;
-  /** The data set's folder. */
-  readonly out: string;
+  /** Where the contact sheet goes; null for none. */
+  readonly preview: string | null;
   /** Entries of lists that cannot be used. */
   readonly skipped: readonly SkippedItem[];
 }
@@ -60,27 +59,17 @@ export async function wantedSet(flags: DegradeFlags, output: Output): Promise<Wa
   const inputs = flags.images ?? settings.inputs;
   if (inputs.length === 0)
     throw new UsageError("which photographs? Name files, folders or lists (see deplsr degrade --help)");
-  const list = await listSources(inputs, flags.root ?? settings.root ?? undefined);
-  const named = flags.out ?? settings.out;
-  const place =
-    named === null
-      ? besideOriginals(list.sources, scale === null ? "LQ" : scale === 2 ? "RealLQ" : `RealLQx${scale}`)
-      : { out: named, sources: list.sources };
-  const folder = named === null || scale === null ? place.out : join(place.out, `X${scale}`);
-  const records = join(folder, "degraded.jsonl");
-  const originals = scale !== null && square !== null ? join(place.out, "HR") : null;
-  const plans = planImages({
-    sources: place.sources,
-    count: flags.count,
-    square,
-    seed,
-    draw,
-    folder,
-    originals,
-    records,
+  const place = await placeImages(inputs, {
+    root: flags.root ?? settings.root ?? undefined,
+    out: flags.out ?? settings.out,
+    scale,
+    squares: square !== null,
   });
+  const { out, folder } = place;
+  const records = join(folder, "degraded.jsonl");
+  const plans = planImages({ ...place, count: flags.count, square, seed, draw, records });
   const captions = await readCaptioner(
-    list,
+    place,
     {
       captions: flags.captions,
       command: flags["caption-command"],
@@ -89,46 +78,52 @@ export async function wantedSet(flags: DegradeFlags, output: Output): Promise<Wa
     },
     output,
   );
-  const request = { plans, records, captions, fallback: flags.caption, leastSide, jobs: flags.jobs };
-  return {
-    request: {
-      ...request,
-      table: scale === null ? join(folder, "degraded.tsv") : null,
-      batchSize: scale === null && square !== null ? BATCH : 1,
-    },
-    out: place.out,
-    skipped: list.skipped,
+  const request: SynthesisRequest = {
+    plans,
+    records,
+    table: scale === null ? join(folder, "degraded.tsv") : null,
+    captions,
+    fallback: flags.caption,
+    leastSide,
+    batchSize: scale === null && square !== null ? BATCH : 1,
+    jobs: flags.jobs,
   };
+  return { request, preview: flags.preview ? previewOf(out, request) : null, skipped: place.skipped };
 }
 
 /** The images of a file of records once more. */
-async function recordedSet(file: string, { out, caption, jobs }: DegradeFlags): Promise<Wanted> {
+async function recordedSet(file: string, { out, caption, jobs, preview }: DegradeFlags): Promise<Wanted> {
   if (out === undefined) throw new UsageError("--out is missing: say where the images shall be written");
   const made = await readRecords(file);
-  const [{ pipeline }] = made as [(typeof made)[number]];
-  const pairs = made.find((record) => record.pipeline === "second-order");
-  const folder = pairs === undefined ? out : join(out, `X${pairs.draw.scale}`);
-  const records = join(folder, "degraded.jsonl");
+  const pair = made.find((record) => record.pipeline === "second-order");
+  const folder = pair === undefined ? out : join(out, `X${pair.draw.scale}`);
   const titles = new Map<string, string>();
-  const plans = made.map(({ title, ...plan }) => {
+  const plans = made.map(({ title, ...plan }): Plan => {
     const path = resolveBeside(file, plan.in);
     if (title !== null) titles.set(resolve(path), title);
     return { ...plan, in: isAbsolute(path) ? path : relative(folder, path) };
   });
-  return {
-    request: {
-      plans,
-      records,
-      table: pipeline === "semantic" ? join(folder, "degraded.tsv") : null,
-      captions: { known: (path) => titles.get(resolve(path)) ?? caption, ask: async () => caption },
-      fallback: caption,
-      leastSide: 1,
-      batchSize: 1,
-      jobs,
-    },
-    out,
-    skipped: [],
+  const request: SynthesisRequest = {
+    plans,
+    records: join(folder, "degraded.jsonl"),
+    table: pair === undefined ? join(folder, "degraded.tsv") : null,
+    captions: { known: (path) => titles.get(resolve(path)) ?? caption, ask: async () => caption },
+    fallback: caption,
+    leastSide: 1,
+    batchSize: 1,
+    jobs,
   };
+  return { request, preview: preview ? previewOf(out, request) : null, skipped: [] };
+}
+
+/** The contact sheet's place, which must not be that of an image. */
+function previewOf(out: string, { plans, records }: SynthesisRequest): string {
+  const preview = join(out, "preview.png");
+  const taken = plans.find((plan) => resolve(resolveBeside(records, plan.out)) === resolve(preview));
+  if (taken === undefined) return preview;
+  throw new UserError(
+    `output: ${preview} is the contact sheet's: rename the photograph ${taken.in}, or leave out --preview`,
+  );
 }
 
 async function semantic(flags: DegradeFlags, output: Output): Promise<Settings> {

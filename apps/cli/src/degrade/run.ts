@@ -13,7 +13,7 @@ import { synthesize } from "./synthesize.ts";
 export async function runDegrade(flags: DegradeFlags, context: Context): Promise<void> {
   const { output } = context;
   const started = performance.now();
-  const { request, out, skipped: unusable } = await wantedSet(flags, output);
+  const { request, preview, skipped: unusable } = await wantedSet(flags, output);
   const { table, fallback } = request;
   const result = await withDevice(flags, context, (device) => synthesize(device, request, output));
   const { records, kept, captionless } = result;
@@ -25,7 +25,6 @@ export async function runDegrade(flags: DegradeFlags, context: Context): Promise
     );
     for (const { reason } of captionless) output.warn(reason);
   }
-  const preview = flags.preview ? join(out, "preview.png") : null;
   if (preview !== null) await writePreview(preview, request, records, output);
   const before = kept > 0 ? ` (${kept} of them by an earlier run)` : "";
   output.line(`${records.length} images${before}; what was done to each is in ${request.records}`);

@@ -24,7 +24,7 @@ export async function runExtract(flags: ExtractFlags, { output }: Context): Prom
     if (!Number.isSafeInteger(value) || value < least)
       throw new UsageError(`--${name} ${value} must be a whole number of at least ${least}`);
   }
-  const { sources, skipped: unusable } = await listSources(flags.images);
+  const { sources, skipped: unusable } = await listSources(flags.images, { written: [out] });
   const named = sources.map(({ path, name }) => ({ path, name: untemplated(name, flags.template) }));
   const fileOf = (name: string, number: number): string => join(out, `${name}_s${String(number).padStart(3, "0")}.png`);
   refuseSharedNames(named, (name) => fileOf(name, 1));

@@ -14,7 +14,7 @@ describe("listSources", () => {
       "filepath\ttitle\nset/b.v2.jpg\tagain\nHR/d.png\ta dog\n../e.png\t\n/f/g.png\t\n",
     );
     const inputs = ["set", "a.png", "list.tsv"].map((name) => join(folder, name));
-    const { sources, skipped, titles } = await listSources(inputs);
+    const { sources, skipped, titles } = await listSources(inputs, { written: [] });
     expect(sources.map(({ path, name }) => [path, name])).toEqual([
       [join(folder, "set", "b.v2.jpg"), "b.v2"],
       [join(folder, "set", "deep", "c.png"), join("deep", "c")],
@@ -26,13 +26,28 @@ describe("listSources", () => {
     const twice = join(folder, "set", "b.v2.jpg");
     expect(skipped).toEqual([{ name: twice, reason: `${twice} is given more than once: it is taken once` }]);
     expect(titles.get(twice)).toBe("again");
-    expect((await listSources([inputs[2]!], "/root")).sources[1]!.path).toBe("/root/HR/d.png");
+    expect((await listSources([inputs[2]!], { written: [], root: "/root" })).sources[1]!.path).toBe("/root/HR/d.png");
+  });
+
+  test("what stands in a folder that is written is no photograph", async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, "out", "deep"), { recursive: true });
+    for (const name of ["a.png", "out/a.png", "out/deep/b.png", "outside.png"]) writeFileSync(join(folder, name), "");
+    const { sources } = await listSources([folder], { written: [join(folder, "out")] });
+    expect(sources.map(({ name }) => name)).toEqual(["a", "outside"]);
+    const inside = await listSources([join(folder, "out", "deep")], { written: [join(folder, "out")] });
+    expect(inside.sources.map(({ name }) => name)).toEqual(["b"]);
+    await expect(listSources([folder], { written: [`${folder}/`] })).rejects.toThrow(
+      `output: ${folder} is the folder of the photographs: write to another one`,
+    );
   });
 
   test("a folder without images and a path that is not there are told", async () => {
     const folder = temporaryFolder();
-    await expect(listSources([folder])).rejects.toThrow(`folder: ${folder} holds no images (.jpg`);
-    await expect(listSources([join(folder, "x.png")])).rejects.toThrow("x.png does not exist: check the path");
+    await expect(listSources([folder], { written: [] })).rejects.toThrow(`folder: ${folder} holds no images (.jpg`);
+    await expect(listSources([join(folder, "x.png")], { written: [] })).rejects.toThrow(
+      "x.png does not exist: check the path",
+    );
   });
 });
 

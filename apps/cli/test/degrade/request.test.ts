@@ -50,14 +50,16 @@ function originals(...names: string[]): string {
 describe("wantedSet", () => {
   test("semantic: squares and a TSV in the folder", async () => {
     const folder = originals("photos/a.png", "photos/sub/b.jpg");
-    const { request, out } = await wanted({
+    const { request, preview } = await wanted({
       images: [join(folder, "photos")],
       out: "set",
+      preview: true,
       count: 2,
       fit: "crop",
       size: 64,
     });
-    expect([out, request.records, request.table]).toEqual(["set", "set/degraded.jsonl", "set/degraded.tsv"]);
+    expect([request.records, request.table]).toEqual(["set/degraded.jsonl", "set/degraded.tsv"]);
+    expect(preview).toBe("set/preview.png");
     expect(request.plans.map((plan) => plan.out)).toEqual(["a_001.png", "a_002.png", "sub/b_001.png", "sub/b_002.png"]);
     expect(request.plans[0]).toMatchObject({ pipeline: "semantic", chain: "reference", draw: { lqSize: 64 } });
     expect(request.plans[0]!.square).toMatchObject({ size: 64 });
@@ -88,11 +90,16 @@ describe("wantedSet", () => {
       [{ pipeline: "second-order" }, "RealLQx4"],
       [{ pipeline: "second-order", scale: 3 }, "RealLQx3"],
     ] as const) {
-      const { request, out } = await wanted({ ...flags, images: [join(folder, "set", "train.tsv")], out: undefined });
-      expect([out, request.records]).toEqual([join(base, name), join(base, name, "degraded.jsonl")]);
+      const { request } = await wanted({ ...flags, images: [join(folder, "set", "train.tsv")], out: undefined });
+      expect(request.records).toBe(join(base, name, "degraded.jsonl"));
       expect(request.plans.map((plan) => plan.out)).toEqual(["train/1.png", "2.png"]);
       expect(request.captions.known(join(folder, "set", "HR", "2.jpg"))).toBe("a dog");
     }
+    // A second run finds what the first one wrote.
+    mkdirSync(join(folder, "set", "LQ"));
+    writeFileSync(join(folder, "set", "LQ", "2.png"), "");
+    const all = await wanted({ images: [join(folder, "set")], out: undefined });
+    expect(all.request.plans.map((plan) => plan.out)).toEqual(["2.png", "train/1.png"]);
     // What is drawn does not depend on how the photographs are named on the command line.
     const listed = await wanted({ images: [join(folder, "set", "train.tsv")], out: undefined });
     const found = await wanted({ images: [join(folder, "set", "HR")], out: undefined });
@@ -144,6 +151,13 @@ describe("wantedSet", () => {
     );
     await expect(wanted({ images: [twice] })).rejects.toThrow(
       `output: ${twice}/a.jpg and ${twice}/a.png would both be written to out/a.png: rename one`,
+    );
+    await expect(wanted({ images: [`${twice}/a.png`], out: twice })).rejects.toThrow(
+      `output: ${twice}/a.png is a photograph: write to another folder`,
+    );
+    const sheet = originals("preview.jpg");
+    await expect(wanted({ images: [`${sheet}/preview.jpg`], preview: true })).rejects.toThrow(
+      "output: out/preview.png is the contact sheet's: rename the photograph",
     );
     const config = join(folder, "bad.yml");
     writeFileSync(config, "datasets: {train: {jpeg_range: [30, 120]}}\n");
