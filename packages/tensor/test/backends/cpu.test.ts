@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CpuBackend } from "../../src/backends/cpu/backend.ts";
 import * as T from "../../src/index.ts";
 import { seeded } from "../../src/testing.ts";
+import { erfReference } from "../reference/arrays.ts";
 import { everything } from "./everything.ts";
 
 function deviceWith(options: Parameters<typeof CpuBackend.create>[0]): T.Device {
@@ -48,6 +49,8 @@ describe("functions", () => {
   ][] = [
     ["exp", T.exp, Math.exp, [-87, 88], 2],
     ["log", T.log, Math.log, [1e-30, 50], 2],
+    ["erf", T.erf, erfReference, [-5, 5], 2.1],
+    ["erf near 0", T.erf, erfReference, [-0.01, 0.01], 2.1],
     ["tanh", T.tanh, Math.tanh, [-6, 6], 2],
     ["sigmoid", T.sigmoid, (x) => 1 / (1 + Math.exp(-x)), [-20, 20], 3],
     ["pow", (x) => T.pow(x, 2.4), (x) => x ** Math.fround(2.4), [0, 30], 1.5],

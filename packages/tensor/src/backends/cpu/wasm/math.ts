@@ -79,7 +79,8 @@ export function tanh(f: FunctionBuilder, value: F32x4): F32x4 {
     [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
   );
   const near = f.fma(f.let(p.mul(s)), x, x);
-  const far = f.let(f32x4(1).sub(f32x4(2).div(exp(f, a.add(a)).add(1))));
+  const e = expNegative(f, a.mul(-2));
+  const far = f.let(f32x4(1).sub(e).div(e.add(1)));
   return f.let(a.lt(0.625).select(near, withSign(far, x)));
 }
 
@@ -94,25 +95,28 @@ function withSign(a: F32x4, b: F32x4): F32x4 {
 }
 
 /**
- * The error function, in two ranges: an odd polynomial near 0, 1 − exp(polynomial) further out. Coefficients: N. Juffa, "Efficient
- * single-precision erf", minimax fits on [0, 0.9277] and [0.9277, 3.92].
+ * The error function: x + x·p(x²) below 1; above a polynomial of |x| on [1, 3.92], mapped to [−1, 1], at whose end it has become 1.
+ * Both are minimax fits of our own. It makes no use of `exp`, which would cost as much again.
  */
 export function erf(f: FunctionBuilder, value: F32x4): F32x4 {
   const x = f.let(value);
   const a = f.let(x.abs());
-  const s = f.let(x.mul(x));
-  const q = f.let(f.fma(f32x4(-3.88396438e-3), a, 2.42546219e-2));
-  let inner = f.let(f.fma(f.let(f.fma(f32x4(-1.7285347e-5), a, 3.83197126e-4)), s, q));
-  for (const c of [-1.06777877e-1, -6.34846687e-1, -1.28717512e-1]) inner = f.let(f.fma(inner, a, c));
-  inner = f.let(f.fma(inner, a, a.neg()));
-  const far = f.let(f32x4(1).sub(exp(f, inner)));
   const p = polynomial(
     f,
-    s,
-    [-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1],
+    f.let(x.mul(x)),
+    [-5.63142064e-4, 4.91755083e-3, -2.67113112e-2, 1.12801798e-1, -3.7612325e-1, 1.28379121e-1],
   );
-  const near = f.fma(f.let(p), x, x);
-  return f.let(a.gt(0.927734375).select(withSign(far, x), near));
+  const near = f.let(f.fma(f.let(p), x, x));
+  const t = f.let(f.fma(a.notAbove(3.92), 2 / 2.92, -4.92 / 2.92));
+  const far = polynomial(
+    f,
+    t,
+    [
+      -8.55958497e-4, 1.6332973e-3, 2.27372092e-3, -9.09317564e-3, 8.0750687e-3, 6.53534802e-3, -2.87027527e-2,
+      4.50944789e-2, -4.50047478e-2, 3.06016188e-2, -1.3931633e-2, 3.87804233e-3, 9.99496698e-1,
+    ],
+  );
+  return f.let(a.lt(1).select(near, withSign(f.let(far), x)));
 }
 
 /** π/2 in two parts, the first with 33 bits, so that its products with whole numbers below 2²⁰ are exact. */
