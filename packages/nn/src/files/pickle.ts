@@ -7,7 +7,7 @@ import { FileFormatError, quoted } from "@deplsr/tensor";
  * @see https://github.com/python/cpython/blob/main/Lib/pickletools.py
  */
 
-/** What a pickle leaves on the stack. Lists and tuples are arrays, bytes are `Uint8Array`, whole numbers beyond 2^53 are bigint. */
+/** What a pickle leaves on the stack. Lists, tuples and sets are arrays, bytes are `Uint8Array`, whole numbers beyond 2^53 are bigint. */
 export type PickleValue = PickleKey | Uint8Array | PickleValue[] | Map<PickleKey, PickleValue> | PickleObject;
 
 /** What may be a key of a dictionary. */
@@ -77,6 +77,7 @@ class Machine {
   readonly view: DataView;
   readonly names: PickleNames;
   #at: number;
+  #left = MAX_INSTRUCTIONS;
   #stack: PickleValue[] = [];
   /** The stacks below each open mark. */
   readonly #marked: PickleValue[][] = [];
@@ -90,14 +91,21 @@ class Machine {
   }
 
   run(): { value: PickleValue; end: number } {
-    for (let count = 0; count < MAX_INSTRUCTIONS; count++) {
+    for (;;) {
+      this.#spend(1);
       const code = this.byte();
       if (code === 0x2e) return { value: this.pop(), end: this.#at }; // STOP
       const step = INSTRUCTIONS.get(code);
       if (!step) throw damaged(`has the instruction 0x${code.toString(16).padStart(2, "0")}, which is not read here,`);
       step(this);
     }
-    throw new FileFormatError(`pickle: more than ${MAX_INSTRUCTIONS} instructions: not a checkpoint of a network`);
+  }
+
+  #spend(steps: number): void {
+    this.#left -= steps;
+    if (this.#left < 0) {
+      throw new FileFormatError(`pickle: more than ${MAX_INSTRUCTIONS} instructions: not a checkpoint of a network`);
+    }
   }
 
   protocol(version: number): void {
@@ -107,6 +115,8 @@ class Machine {
   call(): void {
     const [callee, args] = this.popMany(2);
     if (!(callee instanceof Global) || !Array.isArray(args)) throw damaged("calls what is no function");
+    // A call may go through what it is given, and the same may be given many times.
+    for (const arg of args) if (typeof arg === "string" || Array.isArray(arg)) this.#spend(arg.length);
     this.push(callee.call(args));
   }
 
@@ -232,6 +242,9 @@ const INSTRUCTIONS: ReadonlyMap<number, (machine: Machine) => void> = new Map([
   [0x85, (m) => m.push(m.popMany(1))], // TUPLE1
   [0x86, (m) => m.push(m.popMany(2))], // TUPLE2
   [0x87, (m) => m.push(m.popMany(3))], // TUPLE3
+  [0x8f, (m) => m.push([])], // EMPTY_SET
+  [0x90, (m) => m.append(m.popMark())], // ADDITEMS
+  [0x91, (m) => m.push(m.popMark())], // FROZENSET
   [0x7d, (m) => m.push(new Map())], // EMPTY_DICT
   [0x73, (m) => m.setItems(m.popMany(2))], // SETITEM
   [0x75, (m) => m.setItems(m.popMark())], // SETITEMS
@@ -249,7 +262,7 @@ const INSTRUCTIONS: ReadonlyMap<number, (machine: Machine) => void> = new Map([
 ]);
 
 /** A little-endian number in two's complement, as long as a 64-bit one or a little longer. */
-function wholeNumber(bytes: Uint8Array): number | bigint {
+export function wholeNumber(bytes: Uint8Array): number | bigint {
   if (bytes.length > 16) throw damaged(`holds a whole number of ${bytes.length} bytes`);
   let value = 0n;
   for (const byte of [...bytes].reverse()) value = (value << 8n) | BigInt(byte);
@@ -276,6 +289,6 @@ function asKey(value: PickleValue): PickleKey {
 /** The refusal of a name. */
 export function refused(name: string): FileFormatError {
   return new FileFormatError(
-    `pickle: asks for ${quoted(name)}, which is no tensor, container or number: refused, nothing was executed; save the state_dict alone`,
+    `pickle: asks for ${quoted(name)}, which is refused: only dense tensors, containers and numbers are read; save the state_dict alone`,
   );
 }

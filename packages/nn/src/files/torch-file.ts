@@ -113,13 +113,17 @@ function parsePickles(bytes: Uint8Array): LegacyPickles {
   const magic = unpickle(bytes, 0, plain);
   if (magic.value !== MAGIC) fail("it is a pickle that torch.save did not write");
   const protocol = unpickle(bytes, magic.end, plain);
-  if (protocol.value !== PROTOCOL) fail(`it is of protocol ${String(protocol.value)}, only ${PROTOCOL} is read`);
+  if (protocol.value !== PROTOCOL) fail(`it is of another protocol than ${PROTOCOL}`);
   const system = unpickle(bytes, protocol.end, plain);
   if (system.value instanceof Map && system.value.get("little_endian") === false) throw bigEndian();
   const { value, end } = unpickle(bytes, system.end, { ...plain, persistent: (id) => remembered(storages, id) });
   const keys = unpickle(bytes, end, plain);
-  if (!Array.isArray(keys.value)) return fail("its list of storages is none");
+  if (!isKeys(keys.value)) return fail("its list of storages is none");
   return { value, keys: keys.value.map(String), storages, end: keys.end };
+}
+
+function isKeys(value: PickleValue): value is (string | number)[] {
+  return Array.isArray(value) && value.every((key) => typeof key === "string" || typeof key === "number");
 }
 
 function remembered(storages: TorchStorage[], id: PickleValue): TorchStorage {

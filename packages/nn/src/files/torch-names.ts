@@ -1,5 +1,5 @@
-import type { StoredDType } from "@deplsr/tensor";
-import { damaged, Global, type PickleKey, PickleObject, type PickleValue, refused } from "./pickle.ts";
+import { quoted, type StoredDType } from "@deplsr/tensor";
+import { damaged, Global, type PickleKey, PickleObject, type PickleValue, refused, wholeNumber } from "./pickle.ts";
 import { isSizes, TorchStorage, TorchTensor } from "./torch-tensor.ts";
 
 /** The names that a checkpoint's pickle may ask for: tensors, containers and numbers, and nothing else. */
@@ -28,10 +28,11 @@ export class ScriptModule extends PickleObject {
 /** NumPy's element type, as in `numpy.dtype("f8")`. */
 class NumpyType extends PickleObject {
   readonly what = "numpy.dtype";
-  readonly name: PickleValue;
+  readonly name: string;
 
-  constructor(name: PickleValue) {
+  constructor([name]: readonly PickleValue[]) {
     super();
+    if (typeof name !== "string") throw damaged("names a NumPy type by something else than text");
     this.name = name;
   }
 
@@ -61,6 +62,14 @@ const first = ([value = null]: readonly PickleValue[]): PickleValue => value;
 const NAMES = new Map<string, PickleValue>(
   [
     new Global("collections.OrderedDict", ([pairs]) => new Map(asPairs(pairs ?? []))),
+    // Dictionaries that only differ in what they answer for keys that they lack.
+    new Global("collections.Counter", ([items = new Map()]) => items),
+    new Global("collections.defaultdict", () => new Map()),
+    ...["builtins", "__builtin__"].flatMap((module) => [
+      new Global(`${module}.set`, ([items = []]) => items),
+      new Global(`${module}.frozenset`, ([items = []]) => items),
+      ...["dict", "list", "int", "float"].map((type) => new Global(`${module}.${type}`)),
+    ]),
     new Global("torch.Size", first),
     new Global("torch._utils._rebuild_tensor", tensor),
     new Global("torch._utils._rebuild_tensor_v2", tensor),
@@ -69,7 +78,7 @@ const NAMES = new Map<string, PickleValue>(
     new Global("torch._tensor._rebuild_from_type_v2", rebuildFromType),
     new Global("torch.Tensor"),
     new Global("torch.nn.parameter.Parameter"),
-    new Global("numpy.dtype", ([name = null]) => new NumpyType(name)),
+    new Global("numpy.dtype", (args) => new NumpyType(args)),
     new Global("numpy.core.multiarray.scalar", numpyNumber),
     new Global("numpy._core.multiarray.scalar", numpyNumber),
     new Global("_codecs.encode", encodeLatin1),
@@ -123,26 +132,31 @@ function asPairs(value: PickleValue): [string, PickleValue][] {
 }
 
 function rebuildFromType([rebuild, , args]: readonly PickleValue[]): PickleValue {
-  if (!(rebuild instanceof Global) || !Array.isArray(args)) throw damaged("makes a tensor of what is none");
+  // Not this function again, whose arguments may hold themselves.
+  const known = rebuild instanceof Global && rebuild.what.startsWith("torch._utils.");
+  if (!known || !Array.isArray(args)) throw damaged("makes a tensor of what is none");
   return rebuild.call(args);
 }
 
 function numpyNumber([type, bytes]: readonly PickleValue[]): PickleValue {
   if (!(type instanceof NumpyType && bytes instanceof Uint8Array))
     throw damaged("makes a NumPy number of something else");
-  const read = typeof type.name === "string" ? NUMPY_NUMBERS[type.name] : undefined;
-  const width = Number(String(type.name).slice(1));
-  if (!read || bytes.length !== width) throw damaged(`holds a NumPy number of type ${JSON.stringify(type.name)}`);
-  return read(new DataView(bytes.buffer, bytes.byteOffset, width));
+  const read = NUMPY_NUMBERS.get(type.name);
+  if (!read || bytes.length !== Number(type.name.slice(1))) {
+    throw damaged(`holds a NumPy number of type ${quoted(type.name)}`);
+  }
+  return read(bytes);
 }
 
-const NUMPY_NUMBERS: Readonly<Record<string, (view: DataView) => PickleValue>> = {
-  f8: (view) => view.getFloat64(0, true),
-  f4: (view) => view.getFloat32(0, true),
-  i8: (view) => view.getBigInt64(0, true),
-  i4: (view) => view.getInt32(0, true),
-  b1: (view) => view.getUint8(0) !== 0,
-};
+const viewOf = ({ buffer, byteOffset, length }: Uint8Array): DataView => new DataView(buffer, byteOffset, length);
+
+const NUMPY_NUMBERS = new Map<string, (bytes: Uint8Array) => PickleValue>([
+  ["f8", (bytes) => viewOf(bytes).getFloat64(0, true)],
+  ["f4", (bytes) => viewOf(bytes).getFloat32(0, true)],
+  ["i8", wholeNumber],
+  ["i4", wholeNumber],
+  ["b1", ([byte]) => byte !== 0],
+]);
 
 /** How protocol 2 writes bytes: as text whose characters are the bytes. */
 function encodeLatin1([text, encoding]: readonly PickleValue[]): PickleValue {

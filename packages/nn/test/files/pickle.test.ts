@@ -38,6 +38,11 @@ describe("pickles", () => {
       ordered: bytes("ccollections\nOrderedDict\n)R", text("b"), "K\x01s}", text("_metadata"), "K\x09sb"),
       pairs: bytes("ccollections\nOrderedDict\n]]", text("k"), "aK\x04aa\x85R"),
       size: "ctorch\nSize\nK\x03\x85\x85R",
+      set: "c__builtin__\nset\n](K\x07e\x85R",
+      set4: "\x8f(K\x08\x90",
+      frozen: "(K\x09\x91",
+      counter: bytes("ccollections\nCounter\n}", int(100), "K\x02s\x85R"),
+      factory: bytes("ccollections\ndefaultdict\ncbuiltins\nlist\n\x85R", text("d"), "K\x03s"),
       kept: "K\x2aq\x000h\x00",
     };
     expect(await valuesOf(pickle(dictionary(items)))).toEqual({
@@ -62,6 +67,11 @@ describe("pickles", () => {
       "ordered/b": 1,
       "pairs/k": 4,
       "size/0": 3,
+      "set/0": 7,
+      "set4/0": 8,
+      "frozen/0": 9,
+      "counter/100": 2,
+      "factory/d": 3,
       kept: 42,
     });
   });
@@ -100,6 +110,7 @@ describe("pickles", () => {
     ["a class of TorchScript outside of its archives", "c__torch__\nModel\n)\x81", 'asks for "__torch__.Model"'],
     ["a name from a prototype", "cconstructor\nname\n", 'asks for "constructor.name"'],
     ["a call of a type", "ctorch\nFloatStorage\n)R", "calls torch.FloatStorage"],
+    ["a call of another type", "cbuiltins\nlist\n)R", "calls builtins.list"],
     ["a call of a number", "K\x01)R", "calls what is no function"],
     ["a call without a list", "ctorch\nSize\nNR", "calls what is no function"],
     [
@@ -117,6 +128,12 @@ describe("pickles", () => {
     ["an append to a number", "K\x01K\x02a", "appends to what is no list"],
     ["items of a list", "]K\x01K\x02s", "sets items of what is no dictionary"],
     ["a list as a key", "}]K\x01s", "a dictionary key that is neither text nor number"],
+    [
+      "arguments that hold themselves",
+      "ctorch._tensor\n_rebuild_from_type_v2\nq\x00(h\x00Nt]q\x01h\x00aNah\x01a0h\x00h\x01R",
+      "makes a tensor of what is none",
+    ],
+    ["a NumPy type of a number", "cnumpy\ndtype\n\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85R", "names a NumPy type"],
     ["a mark that is not there", "t", "closes a mark that was never set"],
     ["more values than there are", "\x87", "takes more values than there are"],
     ["a memo that is empty", "h\x07", "recalls entry 7, which was never stored"],
@@ -146,6 +163,22 @@ describe("pickles", () => {
     const laughs = `](${"K\x01".repeat(10)}e${`q\x000](${"h\x00".repeat(10)}e`.repeat(29)}`;
     await expect(valuesOf(pickle(laughs))).rejects.toThrow("more than 200000 values");
     await expect(valuesOf(pickle("N", "\x85".repeat(100_000)))).rejects.toThrow("nested more than 100 deep");
+  });
+
+  it("refuse to go through the same again and again", async () => {
+    const pairs = bytes("](", bytes(...Array.from({ length: 2000 }, () => "]U\x01ka]a")), "e");
+    const made = "ccollections\nOrderedDict\nh\x00\x85R0".repeat(2000);
+    await expect(valuesOf(pickle(pairs, "q\x00", made))).rejects.toThrow("more than 1048576 instructions");
+    const long = bytes(text("x".repeat(500_000)), "q\x00", `c_codecs\nencode\nh\x00U\x06latin1\x86R0`.repeat(2000));
+    await expect(valuesOf(pickle(long))).rejects.toThrow("more than 1048576 instructions");
+  });
+
+  it("refuse lists of storages that are none", async () => {
+    const file = (keys: string): Uint8Array =>
+      bytes(legacyFile(pickle("N")).subarray(0, -pickle("](e").length), pickle(keys));
+    for (const keys of ["N", "](]e", `N${"\x85".repeat(500_000)}`]) {
+      await expect(openTensorFile(bytesSource(file(keys)))).rejects.toThrow("legacy: its list of storages is none");
+    }
   });
 
   it("refuse a flood of instructions", async () => {

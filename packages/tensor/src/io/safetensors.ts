@@ -187,8 +187,15 @@ function readRecord(name: string, value: unknown, available: number): TensorReco
   return { name, dtype, shape, begin, end };
 }
 
+/** A value of the header as a message may show it: what is nested may be so without end. */
 function shown(value: unknown): string {
-  return (JSON.stringify(value) ?? "missing").slice(0, 80);
+  if (typeof value === "string") return quoted(value);
+  if (Array.isArray(value)) return `[${value.slice(0, 8).map((item) => (isPlain(item) ? shown(item) : "..."))}]`;
+  return isPlain(value) ? String(value) : "{...}";
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value !== "object" || value === null;
 }
 
 function fail(problem: string): never {

@@ -99,6 +99,7 @@ describe("readSafetensors", () => {
     ["a tensor without description", file({ a: 3 }), 'tensor "a" has no description'],
     ["an unknown dtype", file({ a: tensor("F8", [1], 0, 1) }, 1), 'dtype "F8"'],
     ["a dtype from the prototype", file({ a: tensor("toString", [1], 0, 1) }, 1), 'dtype "toString"'],
+    ["endless nesting", file(`{"a":{"dtype":${"[".repeat(1e6)}${"]".repeat(1e6)}}}`), "has dtype [...], which is not"],
     ["a negative size", file({ a: tensor("F32", [-1], 0, 4) }, 4), "shape [-1]"],
     ["a size that is no number", file({ a: tensor("F32", "x", 0, 4) }, 4), 'shape "x"'],
     ["offsets of one number", file({ a: { dtype: "U8", shape: [1], data_offsets: [0] } }, 1), "data_offsets [0]"],
