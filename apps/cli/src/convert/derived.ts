@@ -1,6 +1,5 @@
 /** What the reference's checkpoints of a super-resolution network hold beside ours: tables that follow from the configuration. */
 import {
-  configFromReference,
   type DATConfig,
   datState,
   paddedSize,
@@ -9,17 +8,15 @@ import {
   type Size,
   shiftMask,
 } from "@deplsr/dat";
-import { realDATConfigFromReference } from "@deplsr/srclip";
 import { type FileTensor, storedBytes, storedEntry } from "@deplsr/tensor";
-import type { SrDescription } from "../networks/sr.ts";
+import { type SrDescription, srConfig } from "../networks/sr.ts";
 
 /** `tensors` and the tables that they lack, so that the reference loads them strictly, and that they tell the shape of the windows. */
 export function withDerived(
   tensors: ReadonlyMap<string, FileTensor>,
   { network }: SrDescription,
 ): Map<string, FileTensor> {
-  const { type, ...args } = network;
-  const config = type === "DAT" ? configFromReference(args) : realDATConfigFromReference(args);
+  const { config } = srConfig(network);
   const all = new Map(tensors);
   for (const { name, shape, role, integer } of datState(config)) {
     if (role !== "derived" || all.has(name)) continue;

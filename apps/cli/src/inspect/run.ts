@@ -4,6 +4,8 @@ import type { Context } from "../commands/command.ts";
 import type { InspectFlags } from "../commands/inspect.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { type DetectedNetwork, describeNetwork, detectNetwork, parameterCount } from "../networks/detect.ts";
+import { describedSr, srConfig } from "../networks/sr.ts";
+import { describedSrclip } from "../networks/srclip.ts";
 import { findModel, otherWeights, printable, weightsOf, withTensorFile } from "../networks/weights-file.ts";
 import { type Output, table } from "../output.ts";
 
@@ -15,7 +17,7 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
   const path = weightsOf(await findModel(flags.file));
   await withTensorFile(path, async (file) => {
     const weights = weightsIn(file, flags.key, output);
-    const network = weights && networkOf(path, weights, output);
+    const network = described(path, file) ?? (weights && detected(path, weights, output));
     const parameters = network ? parameterCount(network) : floatsOf((weights ?? file).tensors);
     output.line(`file        ${path} (${file.format})`);
     if (weights) output.line(`weights     ${whichOf(weights, file)}`);
@@ -53,8 +55,16 @@ function whichOf({ key }: Weights, file: TensorFile): string {
   return `${printable(key) || "the top"}${others.length > 0 ? ` (also there: ${others.join(", ")})` : ""}`;
 }
 
-/** The network; null where it is not known, or nearly known, which is said. */
-function networkOf(path: string, { tensors }: Weights, output: Output): DetectedNetwork | null {
+/** What the header of our own weights says. */
+function described(path: string, file: TensorFile): DetectedNetwork | null {
+  const sr = describedSr(path, file);
+  if (sr) return srConfig(sr.network);
+  const config = describedSrclip(path, file);
+  return config && { model: "SrCLIPV2", config };
+}
+
+/** What the tensors say; null where that is nothing that is known, or nearly known, which is said. */
+function detected(path: string, { tensors }: Weights, output: Output): DetectedNetwork | null {
   try {
     return detectNetwork(path, tensors);
   } catch (error) {

@@ -65,7 +65,7 @@ export function parameterCount(network: DetectedNetwork): number {
   }
 }
 
-/** One line on a network: `DAT x4`, `CLIP with a ViT/32 of 12 blocks`. */
+/** A few words on a network: `DAT x4`, or the sizes of an image tower. */
 export function describeNetwork(network: DetectedNetwork): string {
   if ("upscale" in network.config) return `${network.model} x${network.config.upscale}`;
   const { vision } = "clip" in network.config ? network.config.clip : network.config;

@@ -16,7 +16,7 @@ import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { describedIn, loadWeights, type ModelDescription, readDescription } from "../train/checkpoint.ts";
-import { describeNetwork, detectNetwork } from "./detect.ts";
+import { type DetectedNetwork, describeNetwork, detectNetwork } from "./detect.ts";
 import type { PromptOptions } from "./prompt.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
 
@@ -46,15 +46,25 @@ export interface SrDescription {
  * @throws UserError naming what does not fit
  */
 export function makeSr(device: Device, network: Readonly<Record<string, unknown>>, seed: number | null): SrNetwork {
-  const { type, ...args } = network;
   const init = seed === null ? blank(device) : { device, rng: new Rng(seed).fork("weights of the network") };
   try {
-    return type === "DAT"
-      ? datNetwork(configFromReference(args), init)
-      : realDatNetwork(realDATConfigFromReference(args), init);
+    return srNetwork(srConfig(network), init);
   } catch (error) {
     throw new UserError(`config: network_g: ${oneLine(error)}`);
   }
+}
+
+/** A super-resolution network and everything that fixes it. */
+export type SrConfig = Extract<DetectedNetwork, { readonly model: "DAT" | "RealDAT" }>;
+
+/** The configuration behind `network_g` with every default filled in. @throws Error naming an argument that does not fit */
+export function srConfig({ type, ...args }: SrDescription["network"]): SrConfig {
+  if (type === "DAT") return { model: "DAT", config: configFromReference(args) };
+  return { model: "RealDAT", config: realDATConfigFromReference(args) };
+}
+
+function srNetwork(network: SrConfig, init: Init): SrNetwork {
+  return network.model === "DAT" ? datNetwork(network.config, init) : realDatNetwork(network.config, init);
 }
 
 function blank(device: Device): Init {
@@ -155,8 +165,7 @@ export function describedSr(path: string, file: TensorFile): SrDescription | nul
 
 function detectSr(device: Device, path: string, tensors: Weights["tensors"]): SrNetwork {
   const found = detectNetwork(path, tensors, { whole: false });
-  if (found?.model === "DAT") return datNetwork(found.config, blank(device));
-  if (found?.model === "RealDAT") return realDatNetwork(found.config, blank(device));
+  if (found?.model === "DAT" || found?.model === "RealDAT") return srNetwork(found, blank(device));
   const what = found ? `a ${describeNetwork(found)}` : "no network that is known here";
   throw new UserError(`checkpoint: ${path} holds ${what}: a DAT or RealDAT is needed to enlarge images`);
 }

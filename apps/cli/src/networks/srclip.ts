@@ -1,6 +1,6 @@
 /** SRCLIP: from a configuration or a checkpoint folder to a network. */
 import { CLIP_PRESETS, type CLIPConfig, clipConfig, loadCLIP, parseOpenClipConfig } from "@deplsr/clip";
-import { selectWeights } from "@deplsr/nn";
+import { selectWeights, type TensorFile } from "@deplsr/nn";
 import { loadSrCLIP, SrCLIPV2, type SrCLIPV2Config, srclipConfig } from "@deplsr/srclip";
 import { type Device, Rng } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
@@ -36,13 +36,21 @@ export async function loadSrclip(device: Device, path: string): Promise<SrCLIPV2
   const file = weightsOf(place);
   return withTensorFile(file, async (opened) => {
     const { tensors } = selectWeights(opened);
-    const described = folder === null ? describedIn(file, opened, "srclip") : await readDescription(folder, "srclip");
-    const config = described ? srclipOf(described, path) : detectSrclip(file, tensors);
+    const config =
+      folder === null
+        ? (describedSrclip(file, opened) ?? detectSrclip(file, tensors))
+        : srclipOf(await readDescription(folder, "srclip"), folder);
     const model = new SrCLIPV2(config, { device, rng: new Rng(0), blank: true });
     await loadInto(file, tensors, (entries, options) => loadSrCLIP(model, entries, options));
     model.freeze();
     return model;
   });
+}
+
+/** What the header of a file of ours says of its network; null for other files. */
+export function describedSrclip(path: string, file: TensorFile): SrCLIPV2Config | null {
+  const description = describedIn(path, file, "srclip");
+  return description && srclipOf(description, path);
 }
 
 function detectSrclip(path: string, tensors: Parameters<typeof detectNetwork>[1]): SrCLIPV2Config {

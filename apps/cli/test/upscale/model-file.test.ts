@@ -6,6 +6,7 @@ import { SrCLIPV2, srclipConfig } from "@deplsr/srclip";
 import { bytesSource, Rng, readSafetensors, readTensor, type StoredTensor, writeSafetensors } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
 import { runConvert } from "../../src/convert/run.ts";
+import { runInspect } from "../../src/inspect/run.ts";
 import { loadSrWeights, makeSr, type SrNetwork } from "../../src/networks/sr.ts";
 import { RunFolder } from "../../src/run-folder.ts";
 import { checkpointFiles } from "../../src/train/checkpoint.ts";
@@ -138,6 +139,11 @@ describe("upscaling with a file of weights", () => {
     const expected = await upscaleImage(device(), { network, srclip: null, prompt: null }, picture(11, 9));
     for (const path of [run.path, folder, join(folder, "model.safetensors"), alone, pth]) {
       expect(await upscaleImage(device(), await loadUpscaler(device(), path), picture(11, 9))).toEqual(expected);
+    }
+    for (const file of [run.path, alone, pth]) {
+      const shown = recordedOutput(true);
+      await runInspect({ file, key: undefined }, { output: shown.output });
+      expect(JSON.parse(shown.stdout())).toMatchObject({ model: "DAT", config: { splitSize: [2, 4], imgSize: 8 } });
     }
     const { tensors } = await openTensorFile(bytesSource(readFileSync(pth)));
     expect([...tensors.keys()].sort()).toEqual([...reference("params_ema").keys()].sort());
