@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { DeviceOptions } from "@deplsr/tensor";
 import { type Contender, type ContenderName, contenders } from "./contender.ts";
 import { roofs } from "./roof.ts";
+import { cpuRoofs } from "./roof-cpu.ts";
 import type { Row } from "./row.ts";
 import { loadRows } from "./rows.ts";
 import { chooseBatch } from "./statistics.ts";
@@ -10,7 +11,8 @@ import type { Task } from "./task.ts";
 import type { Answer, Request } from "./wire.ts";
 
 const [name, options] = process.argv.slice(2);
-const rows: readonly Row[] = [...(await loadRows()), ...Object.values(roofs).map(({ row }) => row)];
+const ceilings = [...Object.values(roofs), ...Object.values(cpuRoofs)];
+const rows: readonly Row[] = [...(await loadRows()), ...ceilings.map(({ row }) => row)];
 
 let contender: Contender | undefined;
 let task: Task | undefined;

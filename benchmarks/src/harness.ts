@@ -7,6 +7,7 @@ import type { About, ContenderName } from "./contender.ts";
 import { driverEnvironment, sharesAdapter, withoutShaderCache } from "./driver.ts";
 import { ContenderProcess } from "./process.ts";
 import { type Roof, roofs } from "./roof.ts";
+import { cpuRoofs } from "./roof-cpu.ts";
 import type { Row } from "./row.ts";
 import { type Batch, largestError, median, rotate } from "./statistics.ts";
 
@@ -97,11 +98,12 @@ export class Harness {
   /** Measures what the adapter reaches. A ceiling that cannot be measured is missing, and said. */
   async ceilings(): Promise<Ceilings> {
     const found: Partial<Record<keyof typeof roofs, number>> = {};
-    for (const [key, { row, amount }] of Object.entries(roofs) as [keyof typeof roofs, Roof][]) {
-      const { cells } = await this.measure({ row, cold: false }, ["raw"]);
-      const cell = cells.get("raw");
-      const software = this.#about.get("ours")?.kind !== "hardware";
-      if (cell?.kind === "times") found[key] = (amount(software) / median(cell.rounds)) * 1000;
+    const { backend, kind } = this.#about.get("ours")!;
+    const [who, those] = backend === "cpu" ? (["ours", cpuRoofs] as const) : (["raw", roofs] as const);
+    for (const [key, { row, amount }] of Object.entries(those) as [keyof typeof roofs, Roof][]) {
+      const { cells } = await this.measure({ row, cold: false }, [who]);
+      const cell = cells.get(who);
+      if (cell?.kind === "times") found[key] = (amount(kind !== "hardware") / median(cell.rounds)) * 1000;
       else this.#options.say(`no ceiling for ${row.name}: ${cell?.kind === "failed" ? cell.reason : "not measured"}`);
     }
     this.#open.get("raw")?.stop();

@@ -28,7 +28,7 @@ async function main(options: Options): Promise<number> {
     const threads = ours.backend === "cpu" ? options.device.threads : null;
     const machine = describeMachine();
     say(`${ours.backend} on ${ours.adapter}; ${jobs.length} rows; load ${machine.load} on ${machine.cores} cores`);
-    const ceilings = options.cold || ours.backend === "cpu" ? {} : await harness.ceilings();
+    const ceilings = options.cold ? {} : await harness.ceilings();
     const measured: Measured[] = [];
     const report = (): Report =>
       makeReport({ about: harness.about, machine, threads, ceilings, measured, peers, native });
