@@ -31,6 +31,9 @@ export class TorchStorage extends PickleObject {
   }
 }
 
+/** PyTorch's own limit. */
+const MAX_AXES = 64;
+
 /** Sizes and strides (in elements) over a storage, checked to stay inside it. */
 export class TorchTensor extends PickleObject {
   readonly what = "a tensor";
@@ -43,8 +46,9 @@ export class TorchTensor extends PickleObject {
   constructor([storage, offset = null, shape, strides]: readonly PickleValue[]) {
     super();
     if (!(storage instanceof TorchStorage)) throw damaged("makes a tensor of what is no storage");
-    if (!isSizes([offset]) || !isSizes(shape) || !isSizes(strides) || shape.length !== strides.length) {
-      throw damaged("makes a tensor whose sizes and strides are no whole numbers");
+    const axes = Array.isArray(shape) && Array.isArray(strides) && shape.length === strides.length ? shape.length : -1;
+    if (axes < 0 || axes > MAX_AXES || !isSizes([offset]) || !isSizes(shape) || !isSizes(strides)) {
+      throw damaged("makes a tensor whose sizes and strides are none");
     }
     this.storage = storage;
     this.shape = shape;
