@@ -218,6 +218,11 @@ describe("openTensorFile", () => {
       "sizes and strides are none",
     ],
     [
+      "thousands of axes",
+      torchZip(pickle(tensor({ size: 4, shape: Array(5000).fill(1), strides: Array(5000).fill(1) })), { 0: four }),
+      "sizes and strides are none",
+    ],
+    [
       "a negative size",
       torchZip(pickle(tensor({ size: 4, shape: [-4], strides: [1] })), { 0: four }),
       "sizes and strides are none",
