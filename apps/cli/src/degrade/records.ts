@@ -19,11 +19,14 @@ export type ImageRecord = Plan & {
 /** The records of a set that is being made. */
 export class Records {
   readonly file: string;
+  /** Images that are there and were planned otherwise: by another seed or other options. */
+  readonly outdated: number;
   readonly #plans: readonly Plan[];
   readonly #made: Map<string, ImageRecord>;
 
-  private constructor(file: string, plans: readonly Plan[], made: Map<string, ImageRecord>) {
+  private constructor(file: string, plans: readonly Plan[], made: Map<string, ImageRecord>, outdated: number) {
     this.file = file;
+    this.outdated = outdated;
     this.#plans = plans;
     this.#made = made;
   }
@@ -32,12 +35,15 @@ export class Records {
   static async open(file: string, plans: readonly Plan[]): Promise<Records> {
     const planned = new Map(plans.map((plan) => [plan.out, JSON.stringify(plan)]));
     const made = new Map<string, ImageRecord>();
+    const outdated = new Set<string>();
     for (const record of existsSync(file) ? parseRecords(await readText(file, "records")) : []) {
       const { title: _, ...plan } = record;
       const there = [record.out, record.original ?? record.out].every((path) => existsSync(join(dirname(file), path)));
-      if (there && planned.get(record.out) === JSON.stringify(plan)) made.set(record.out, record);
+      if (!there || !planned.has(record.out)) continue;
+      if (planned.get(record.out) === JSON.stringify(plan)) made.set(record.out, record);
+      else outdated.add(record.out);
     }
-    const records = new Records(file, plans, made);
+    const records = new Records(file, plans, made, outdated.size);
     await mkdir(dirname(file), { recursive: true });
     // Whatever a killed run left of a last line goes.
     if (existsSync(file)) await records.write();

@@ -208,7 +208,7 @@ function checkNumbers(flags: DegradeFlags): void {
       throw new UsageError(`--${name} ${value} must be a whole number of at least ${least}`);
     }
   }
-  if (flags.captions !== undefined && flags["caption-command"] !== undefined && flags.captions === "none") {
+  if (flags.captions === "none" && flags["caption-command"] !== undefined) {
     throw new UsageError("--captions none and --caption-command say two things: leave one out");
   }
 }

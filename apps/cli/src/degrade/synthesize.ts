@@ -58,6 +58,9 @@ export async function synthesize(device: Device, request: SynthesisRequest, outp
   for (const folder of new Set([request.records, ...files].map(dirname))) await removeLeftovers(folder);
   const records = await Records.open(request.records, plans);
   const kept = records.made.length;
+  if (records.outdated > 0) {
+    output.warn(`${records.outdated} images were made by another seed or other options: they are made anew`);
+  }
   for (const record of records.made) {
     const title = captions.known(resolveBeside(request.records, record.in)) ?? record.title;
     if (title !== record.title) records.add({ ...record, title });

@@ -144,15 +144,19 @@ describe("synthesize", () => {
     }
   });
 
-  test("images of other options or another seed are made anew", async () => {
+  test("images of other options or another seed are made anew, which is told", async () => {
     const folder = temporaryFolder();
     await photographs(folder);
     await run(squares(folder));
-    expect((await run(squares(folder, { seed: 6 }))).kept).toBe(0);
-    expect((await run(squares(folder, { seed: 6, draw: semanticRecipes(SQUARES, "sequential") }))).kept).toBe(0);
-    expect((await run(squares(folder, { seed: 6, draw: semanticRecipes(SQUARES, "sequential"), count: 4 }))).kept).toBe(
-      6,
-    );
+    const draw = semanticRecipes(SQUARES, "sequential");
+    for (const overrides of [{ seed: 6 }, { seed: 6, draw }]) {
+      const { output, lines } = quiet();
+      expect((await synthesize(device(), squares(folder, overrides), output)).kept).toBe(0);
+      expect(lines[0]).toBe("warning: 6 images were made by another seed or other options: they are made anew\n");
+    }
+    const more = quiet();
+    expect((await synthesize(device(), squares(folder, { seed: 6, draw, count: 4 }), more.output)).kept).toBe(6);
+    expect(more.lines.join("")).not.toContain("warning");
   });
 
   test("every image can be made again from its record", async () => {
