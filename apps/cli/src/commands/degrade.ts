@@ -2,7 +2,7 @@ import { type Command, type DeviceFlags, deviceFlags } from "./command.ts";
 
 /** The flags of `deplsr degrade`. */
 export interface DegradeFlags extends DeviceFlags {
-  readonly images: string[] | undefined;
+  readonly images: string[];
   readonly out: string | undefined;
   readonly pipeline: "semantic" | "second-order";
   readonly config: string | undefined;
@@ -30,6 +30,7 @@ export const degrade: Command<DegradeFlags> = {
       .positional("images", {
         type: "string",
         array: true,
+        default: [] as string[],
         describe: "Photographs, folders of them, or lists (TSV, JSON, TXT); a degraded.jsonl makes its images again",
       })
       .option("out", {

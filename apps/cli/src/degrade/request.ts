@@ -48,7 +48,7 @@ interface Settings {
 /** What the flags ask for. @throws UsageError, UserError for wrong flags, configurations, lists and photographs' names */
 export async function wantedSet(flags: DegradeFlags, output: Output): Promise<Wanted> {
   checkNumbers(flags);
-  const [first, second] = flags.images ?? [];
+  const [first, second] = flags.images;
   if (first?.endsWith(".jsonl") && second === undefined) return recordedSet(first, flags);
   const settings = flags.pipeline === "semantic" ? await semantic(flags, output) : await secondOrder(flags, output);
   const { options, draw, seed, square, scale } = settings;
@@ -56,7 +56,7 @@ export async function wantedSet(flags: DegradeFlags, output: Output): Promise<Wa
   if (square !== null && square < leastSide) {
     throw new UsageError(`--size ${square} is too small: these options need squares of at least ${leastSide} pixels`);
   }
-  const inputs = flags.images ?? settings.inputs;
+  const inputs = first === undefined ? settings.inputs : flags.images;
   if (inputs.length === 0)
     throw new UsageError("which photographs? Name files, folders or lists (see deplsr degrade --help)");
   const place = await placeImages(inputs, {

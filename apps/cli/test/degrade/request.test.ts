@@ -11,7 +11,7 @@ import { temporaryFolder } from "../temporary-folder.ts";
 const FLAGS: DegradeFlags = {
   backend: undefined,
   adapter: undefined,
-  images: undefined,
+  images: [],
   out: "out",
   pipeline: "semantic",
   config: undefined,
@@ -177,7 +177,7 @@ describe("wantedSet", () => {
       [{ images, "caption-timeout": 0 }, "--caption-timeout 0 must be"],
       [{ images, fit: "crop", size: 8 }, "--size 8 is too small: these options need squares of at least 11 pixels"],
       [{ images, scale: 2 }, "--scale goes with --pipeline second-order"],
-      [{ images: undefined }, "which photographs?"],
+      [{}, "which photographs?"],
       [{ images, captions: "none", "caption-command": "x {image}" }, "say two things"],
       [{ ...pairs, count: 2 }, "--count above 1 goes with --fit crop here"],
       [{ ...pairs, size: 96 }, "--size goes with --fit crop here"],
