@@ -5,7 +5,7 @@
 import { rmSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { systemCode, UserError, WriteError } from "./errors.ts";
+import { oneLine, systemCode, UserError, WriteError } from "./errors.ts";
 
 /** Writes a file piece by piece. */
 export type WriteParts = (write: (part: Uint8Array) => Promise<void>) => Promise<void>;
@@ -195,7 +195,9 @@ function explain(error: unknown, path: string, bytes: number | undefined): Error
     case "ENOTDIR":
     case "EEXIST":
       return new WriteError(`write: a part of ${path} is a file, not a folder: choose another path`);
-    default:
+    case undefined:
       return error instanceof Error ? error : new Error(String(error));
+    default:
+      return new WriteError(`write: ${path} cannot be written (${oneLine(error)}): choose another path`);
   }
 }

@@ -50,9 +50,10 @@ export class Progress {
 
   /** Tells how far the work is. @param note a few words behind the bar, `loss 0.123` */
   update(done: number, note = this.#note): void {
+    const same = done === this.#done && note === this.#note;
     this.#done = done;
     this.#note = note;
-    if (this.#finished) return;
+    if (this.#finished || same) return;
     const now = performance.now();
     const interval = this.#stream.isTTY ? REDRAW_MS : PLAIN_MS;
     if (now - this.#drawn < interval && done < this.#total) return;

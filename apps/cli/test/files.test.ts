@@ -61,6 +61,14 @@ describe("writeFileAtomic", () => {
     await expect(writeFileAtomic(join(folder, "sub"), "")).rejects.toThrow("is a folder: give a file name");
   });
 
+  test("whatever else the system refuses names the file that was to be written", async () => {
+    const path = join(temporaryFolder(), "x".repeat(300));
+    await expect(writeFileAtomic(path, "")).rejects.toMatchObject({
+      name: "UserError",
+      message: expect.stringMatching(/^write: \S*x{300} cannot be written \(ENAMETOOLONG: .*\): choose another path$/),
+    });
+  });
+
   test("a process that leaves in the middle of writing leaves nothing behind", () => {
     const folder = temporaryFolder();
     const source = fileURLToPath(new URL("../src/files.ts", import.meta.url));

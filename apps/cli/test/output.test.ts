@@ -91,7 +91,7 @@ describe("Progress", () => {
     ).toBe(true);
     const file = recorder(false);
     const bar = new Progress(file, { name: "train", total: 3, unit: "step" });
-    for (const step of [1, 2, 3]) bar.update(step);
+    for (const step of [1, 2, 3, 3]) bar.update(step);
     bar.finish();
     expect(file.text()).toMatch(/^train \[#{20}\] 3\/3 [^\n\r]*\n$/);
   });

@@ -11,6 +11,8 @@ import { type Output, table } from "../output.ts";
 
 /** Plain values that are shown: an epoch, not the settings of each group of an optimizer. */
 const SHOWN_VALUES = 8;
+/** What TorchScript keeps of every module, and nobody asks for. */
+const OF_EVERY_MODULE = /(^|\.)(training|_is_full_backward_hook)$/;
 
 /** Does what `deplsr inspect` asks for. */
 export async function runInspect(flags: InspectFlags, { output }: Context): Promise<void> {
@@ -80,9 +82,10 @@ function floatsOf(tensors: TensorFile["tensors"]): number {
 }
 
 /** What a file holds beside tensors. */
-function remarks({ values, metadata }: TensorFile): string[] {
-  const shown = [...values].slice(0, SHOWN_VALUES).map(([name, value]) => `${name} ${String(value)}`);
-  const more = values.size > shown.length ? [`and ${values.size - shown.length} more`] : [];
+function remarks({ format, values: all, metadata }: TensorFile): string[] {
+  const values = [...all].filter(([name]) => format !== "TorchScript" || !OF_EVERY_MODULE.test(name));
+  const shown = values.slice(0, SHOWN_VALUES).map(([name, value]) => `${name} ${String(value)}`);
+  const more = values.length > shown.length ? [`and ${values.length - shown.length} more`] : [];
   return [
     ...(shown.length > 0 ? [`values      ${[...shown, ...more].map(brief).join(", ")}`] : []),
     ...Object.entries(metadata).map(([name, text]) => `metadata    ${brief(`${name}: ${text}`)}`),

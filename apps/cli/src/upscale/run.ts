@@ -2,7 +2,7 @@ import { extname, join } from "node:path";
 import type { Context } from "../commands/command.ts";
 import type { UpscaleFlags } from "../commands/upscale.ts";
 import { expandInputs, stem } from "../data/folder.ts";
-import { readImage, writeImage } from "../data/image.ts";
+import { isImageName, readImage, writeImage } from "../data/image.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
 import { exists } from "../files.ts";
@@ -26,10 +26,9 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
     );
   }
   const inputs = await expandInputs(flags.images);
-  const toFile =
-    extname(flags.out) !== "" && [".png", ".jpg", ".jpeg", ".webp"].includes(extname(flags.out).toLowerCase());
-  if (toFile && inputs.length > 1)
-    throw new UsageError(`--out ${flags.out} is one file for ${inputs.length} photographs: give a folder`);
+  const toFile = isImageName(flags.out);
+  if (toFile) checkFile(flags.out, inputs);
+  else checkNames(inputs);
   await withDevice(flags, context, async (device) => {
     const upscaler = await loadUpscaler(device, model, {
       strict: !flags["allow-missing"],
@@ -72,4 +71,25 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
     if (skipped.length > 0) output.warn(`${skipped.length} of ${inputs.length} photographs were left out`);
     output.result({ images, ...(skipped.length > 0 ? { skipped } : {}) });
   });
+}
+
+/** @throws UsageError when all photographs cannot become this one file */
+function checkFile(out: string, inputs: readonly string[]): void {
+  if (inputs.length > 1)
+    throw new UsageError(`--out ${out} is one file for ${inputs.length} photographs: give a folder`);
+  if (![".png", ".jpg", ".jpeg", ".webp"].includes(extname(out).toLowerCase()))
+    throw new UsageError(`--out ${out} must end in .png, .jpg or .webp, or be a folder`);
+}
+
+/** @throws UsageError when two photographs would be written to the same place */
+function checkNames(inputs: readonly string[]): void {
+  const places = new Map<string, string>();
+  for (const path of inputs) {
+    const other = places.get(stem(path));
+    if (other !== undefined)
+      throw new UsageError(
+        `${other} and ${path} would get the same name: enlarge them one by one, each with its --out`,
+      );
+    places.set(stem(path), path);
+  }
 }

@@ -33,7 +33,7 @@ export interface UpscalerOptions extends WeightsOptions {
   readonly srclip?: string;
   /** How images were shown to SRCLIP when the network was trained; by default as it says itself, else as the reference does. */
   readonly prompt?: Partial<PromptOptions>;
-  /** Told what `strict: false` left out of the network. */
+  /** Told what `strict: false` left out of the network, and of an SRCLIP that is of no use. */
   readonly warn?: (text: string) => void;
 }
 
@@ -52,6 +52,8 @@ export async function loadUpscaler(device: Device, path: string, options: Upscal
   const { network, report, description } = await loaded;
   for (const line of leftOut(report)) options.warn?.(`${path}: ${line}`);
   if (network.promptDim === null || description?.prompt === null || options.srclip === "none") {
+    if (options.srclip !== undefined && options.srclip !== "none")
+      options.warn?.(`${path} was made to work without an SRCLIP: ${options.srclip} is not used`);
     return { network, srclip: null, prompt: null };
   }
   const trained = description?.prompt;

@@ -77,6 +77,13 @@ describe("deplsr inspect", () => {
     expect(lines[4]).toBe("parameters  24465");
     expect(lines[5]).toContain("values      epoch 3, name tiny_run, ");
     expect(stdout()).toMatch(/^state_dict\/module\.visual\.proj +\[32, 16\] +F32$/m);
+    const script = recordedOutput();
+    await runInspect(
+      { file: golden("metrics_learned/clip_torchscript.pt"), key: undefined },
+      { output: script.output },
+    );
+    expect(script.stdout()).toMatch(/^visual\.conv1\.weight +\[/m);
+    expect(script.stdout()).not.toContain("training");
   });
 
   test("of an unknown network it tells what there is, and of a nearly known one what is wrong", async () => {
@@ -119,7 +126,7 @@ describe("deplsr inspect", () => {
       expect((error as Error).message).not.toContain("\n");
     }
     await expect(inspected(golden("checkpoints/dat_params_ema.pth"), "net_g")).rejects.toThrow(
-      'there are no weights under "net_g"; tensors are under "params", "params_ema"',
+      'dat_params_ema.pth cannot be read: weights: there are none under "net_g"; tensors are under "params", "params_ema"',
     );
   });
 });

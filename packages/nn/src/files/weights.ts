@@ -32,9 +32,7 @@ export function selectWeights({ tensors }: TensorFile, key?: string): Weights {
   if (chosen === undefined || !weights) {
     const names = [...groups.keys()].map((name) => (name === "" ? "the top" : quoted(name)));
     const where = key === undefined ? "under a known name" : `under ${quoted(key)}`;
-    throw new FileFormatError(
-      `checkpoint: there are no weights ${where}; tensors are under ${names.join(", ") || "none"}`,
-    );
+    throw new FileFormatError(`weights: there are none ${where}; tensors are under ${names.join(", ") || "none"}`);
   }
   return { key: chosen, tensors: withoutPrefix(weights) };
 }
@@ -43,7 +41,7 @@ function withoutPrefix(tensors: ReadonlyMap<string, FileTensor>): Map<string, Fi
   const result = new Map<string, FileTensor>();
   for (const [original, tensor] of tensors) {
     const name = original.replace(/^module\./, "");
-    if (result.has(name)) throw new FileFormatError(`checkpoint: two tensors are named ${quoted(name)}`);
+    if (result.has(name)) throw new FileFormatError(`weights: two tensors are named ${quoted(name)}`);
     result.set(name, { ...tensor, name });
   }
   return result;

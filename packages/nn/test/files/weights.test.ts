@@ -30,7 +30,7 @@ describe("selectWeights", () => {
     const both = file("params/a.w", "params_ema/b.w");
     expect(selected(both, "params")).toEqual(["params", ["a.w"]]);
     expect(() => selectWeights(both, "net_g")).toThrow(
-      'there are no weights under "net_g"; tensors are under "params", "params_ema"',
+      'weights: there are none under "net_g"; tensors are under "params", "params_ema"',
     );
   });
 
@@ -42,7 +42,7 @@ describe("selectWeights", () => {
 
   it("does not guess", () => {
     expect(() => selectWeights(file("net_g/a", "net_d/a"))).toThrow(
-      'there are no weights under a known name; tensors are under "net_g", "net_d"',
+      'weights: there are none under a known name; tensors are under "net_g", "net_d"',
     );
     expect(() => selectWeights(file())).toThrow("tensors are under none");
   });
