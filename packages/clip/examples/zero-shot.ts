@@ -1,8 +1,8 @@
 /**
  * Which of some things does a picture show? With weights in open_clip's form, such as
- * https://huggingface.co/laion/CLIP-ViT-B-32-laion2B-s34B-b79K:
+ * https://huggingface.co/laion/CLIP-ViT-B-32-laion2B-s34B-b79K, as safetensors or as a file of PyTorch:
  *
- *     npm install @deplsr/clip sharp webgpu
+ *     npm install @deplsr/clip sharp webgpu && npm pkg set type=module
  *     npx tsx zero-shot.ts open_clip_config.json open_clip_model.safetensors photo.jpg "cat" "dog" "boat at sea"
  */
 import { readFile } from "node:fs/promises";
@@ -15,7 +15,8 @@ import {
   Tokenizer,
   zeroShotClassifier,
 } from "@deplsr/clip";
-import { Device, Rng, readSafetensors } from "@deplsr/tensor";
+import { loadFile, openTensorFile, selectWeights } from "@deplsr/nn";
+import { bytesSource, Device, Rng } from "@deplsr/tensor";
 import sharp from "sharp";
 
 const [configuration, weights, picture, ...classNames] = process.argv.slice(2);
@@ -25,8 +26,9 @@ if (!configuration || !weights || !picture || classNames.length === 0) {
 
 const device = await Device.request();
 const config = parseOpenClipConfig(JSON.parse(await readFile(configuration, "utf8")));
-const model = new CLIP(config, { device, rng: new Rng(0) });
-loadCLIP(model, readSafetensors(await readFile(weights)).tensors);
+const model = new CLIP(config, { device, rng: new Rng(0), blank: true });
+const { tensors } = selectWeights(await openTensorFile(bytesSource(await readFile(weights))));
+await loadFile(tensors, (entries, options) => loadCLIP(model, entries, options));
 
 const { data, info } = await sharp(picture).flatten().toColourspace("srgb").raw().toBuffer({ resolveWithObject: true });
 const image = { width: info.width, height: info.height, channels: 3, data } as const;
