@@ -68,7 +68,12 @@ function described(path: string, file: TensorFile): DetectedNetwork | null {
 /** What the tensors say; null where that is nothing that is known, or nearly known, which is said. */
 function detected(path: string, { tensors }: Weights, output: Output): DetectedNetwork | null {
   try {
-    return detectNetwork(path, tensors);
+    const network = detectNetwork(path, tensors);
+    const nearly = network ?? detectNetwork(path, tensors, { whole: false });
+    if (!network && nearly) {
+      output.warn(`${path}: nearly a ${describeNetwork(nearly)}, but there are tensors of other names`);
+    }
+    return network;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     output.warn(oneLine(error));

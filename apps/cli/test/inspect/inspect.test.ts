@@ -94,6 +94,11 @@ describe("deplsr inspect", () => {
     await runInspect({ file: fileOf(shapes), key: undefined }, { output });
     expect(JSON.parse(stdout()).model).toBeNull();
     expect(stderr()).toContain("the tensors do not fit together: conv_last.bias [3] is missing");
+    const more = recordedOutput(true);
+    const file = fileOf([...datState(DAT_S_X4).map(({ name, shape }) => [name, shape] as const), ["extra", [3]]]);
+    await runInspect({ file, key: undefined }, { output: more.output });
+    expect(JSON.parse(more.stdout()).model).toBeNull();
+    expect(more.stderr()).toContain(`warning: ${file}: nearly a DAT x4, but there are tensors of other names\n`);
   });
 
   test("control characters of names do not reach the terminal", async () => {
