@@ -3,7 +3,7 @@ import { FileFormatError, isStoredFloat, numel } from "@deplsr/tensor";
 import type { Context } from "../commands/command.ts";
 import type { InspectFlags } from "../commands/inspect.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { type DetectedNetwork, describeNetwork, detectNetwork, parameterCount } from "../networks/detect.ts";
+import { type DetectedNetwork, describeNetwork, detectNetwork, parameterCount, untold } from "../networks/detect.ts";
 import { describedSr, srConfig } from "../networks/sr.ts";
 import { describedSrclip } from "../networks/srclip.ts";
 import { findModel, otherWeights, printable, weightsOf, withTensorFile } from "../networks/weights-file.ts";
@@ -19,12 +19,14 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
   const path = weightsOf(await findModel(flags.file));
   await withTensorFile(path, async (file) => {
     const weights = weightsIn(file, flags.key, output);
-    const network = described(path, file) ?? (weights && detected(path, weights, output));
+    const told = described(path, file);
+    const network = told ?? (weights && detected(path, weights, output));
     const parameters = network ? parameterCount(network) : floatsOf((weights ?? file).tensors);
     output.line(`file        ${path} (${file.format})`);
     if (weights) output.line(`weights     ${whichOf(weights, file)}`);
     output.line(`network     ${network ? describeNetwork(network) : "not known"}`);
     if (network) output.line(`config      ${JSON.stringify(network.config)}`);
+    if (network && !told) output.line(`assumed     ${untold(network).join(", ")}: tensors do not tell`);
     output.line(`parameters  ${parameters}`);
     for (const line of remarks(file)) output.line(line);
     output.line();

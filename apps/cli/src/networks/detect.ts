@@ -71,3 +71,20 @@ export function describeNetwork(network: DetectedNetwork): string {
   const { vision } = "clip" in network.config ? network.config.clip : network.config;
   return `${network.model}, image tower ${vision.layers} blocks of ${vision.width}, patches of ${vision.patchSize} in ${vision.imageSize}x${vision.imageSize}`;
 }
+
+/** What decides a network's numbers, but does not show in its tensors; the packages' `detect…` say what is taken instead. */
+export function untold({ model, config }: DetectedNetwork): string[] {
+  if ("upscale" in config) {
+    const { imgRange, qkScale, layerNormEps } = config;
+    const heads = model === "RealDAT" ? [`fusionNumHeads ${config.fusionNumHeads}`] : [];
+    return [
+      "splitSize in this order",
+      `imgRange ${imgRange}`,
+      `qkScale ${qkScale}`,
+      `layerNormEps ${layerNormEps}`,
+      ...heads,
+    ];
+  }
+  const { quickGelu, vision, text } = "clip" in config ? config.clip : config;
+  return [`quickGelu ${quickGelu}`, `vision.headWidth ${vision.headWidth}`, `text.heads ${text.heads}`];
+}
