@@ -4,7 +4,8 @@ import { type Kernel, type KernelBuilder, kernel, variants } from "../kernel.ts"
 import { expNegative } from "../wasm/math.ts";
 import { type F32, type F32x4, f32x4, type I32, i32, lanes } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
-import { COLS, multiplyTile, pack, ROWS, SPEED } from "./gemm.ts";
+import { accumulateTile, COLS, multiplyTile, pack, ROWS, SPEED } from "./gemm.ts";
+import { largest } from "./rows.ts";
 
 /** Nanoseconds that the softmax of one score takes, about. */
 const SOFTMAX_COST = 1;
@@ -38,7 +39,7 @@ const attentionKernel = variants((biases: number): Kernel => {
   }
   return kernel("attention", spec, (f, loose) => {
     const int = (name: string): I32 => loose[name] as I32;
-    const scale = loose.scale as F32;
+    const factor = f.let((loose.scale as F32).splat());
     const [n, m, d, e] = [int("n"), int("m"), int("d"), int("e")];
     const panels = f.let(n.add(ROWS - 1).divU(ROWS));
     const line = f.let(
@@ -60,24 +61,29 @@ const attentionKernel = variants((biases: number): Kernel => {
           .add(panel.mul(d).mul(4 * ROWS)),
       );
       const k = f.let(int("k").add(batch.mul(int("batchK"))));
-      f.range(0, f.let(line.shrU(2)), COLS, (j) => {
-        multiplyTile(f, {
-          a: q,
-          b: k.add(j.mul(d).shl(2)),
-          depth: d,
-          c: scores.add(j.shl(2)),
-          rowStride: line,
-          rows: f.let(i32(ROWS)),
-          cols: f.let(i32(COLS)),
-          fresh: f.let(i32(1)),
-        });
-      });
       const rows = biasRows(f, int, { biases, batch, first, last: n.sub(1) });
-      const best = lines.map((at, r) => scaleRow(f, { at, m, scale, biases: rows.map((of) => of[r]!) }));
+      const best = lines.map(() => f.let(f32x4(Number.NEGATIVE_INFINITY)));
+      // The scores of COLS keys; `rest` of them where it is given, and −∞ behind.
+      const score = (at: I32, rest?: I32): void => {
+        const tile = Array.from({ length: (ROWS * COLS) / 4 }, () => f.let(f32x4(0)));
+        accumulateTile(f, { a: q, b: k.add(at.mul(d)), depth: d }, tile);
+        tile.forEach((sum, index) => {
+          const [r, h] = [Math.floor(index / (COLS / 4)), index % (COLS / 4)];
+          const scaled = rows.reduce((total, of) => total.add(of[r]!.add(at).f32x4(16 * h)), sum.mul(factor));
+          const value = f.let(rest ? firstLanes(rest, scaled, 4 * h) : scaled);
+          f.store(lines[r]!.add(at), value, 16 * h);
+          // A NaN does not count here: it comes back in the sum.
+          f.set(best[r]!, best[r]!.notBelow(value));
+        });
+      };
+      const whole = f.let(m.and(-COLS).shl(2));
+      f.range(0, whole, 4 * COLS, (at) => score(at));
+      f.if(m.and(COLS - 1), () => score(whole, f.let(m.and(COLS - 1))));
+      const top = best.map((vector) => largest(f, vector));
       const sums = lines.map(() => f.let(f32x4(0)));
       const to = f.let(weights);
       f.range(0, f.let(m.add(3).and(-4).shl(2)), 16, (at) => {
-        const exps = lines.map((from, r) => expNegative(f, from.add(at).f32x4().sub(best[r]!)));
+        const exps = lines.map((from, r) => expNegative(f, from.add(at).f32x4().sub(top[r]!)));
         exps.forEach((value, r) => {
           f.set(sums[r]!, sums[r]!.add(value));
         });
@@ -133,27 +139,10 @@ function biasRows(
   });
 }
 
-/** Scales a row of scores and adds its biases; past the end come −∞, which weigh nothing. Returns the largest in every lane. */
-function scaleRow(
-  f: KernelBuilder,
-  { at, m, scale, biases }: { at: I32; m: I32; scale: F32; biases: readonly I32[] },
-): F32x4 {
-  const lowest = f32x4(Number.NEGATIVE_INFINITY);
-  const best = f.let(lowest);
-  const factor = f.let(scale.splat());
-  const value = (offset: I32): F32x4 =>
-    biases.reduce((sum, bias) => sum.add(bias.add(offset).f32x4()), at.add(offset).f32x4().mul(factor));
-  const put = (offset: I32, x: F32x4): void => {
-    const score = f.let(x);
-    f.store(at.add(offset), score);
-    // A NaN does not count here: it comes back in the sum.
-    f.set(best, best.notBelow(score));
-  };
-  const whole = f.let(m.and(-4).shl(2));
-  f.range(0, whole, 16, (offset) => put(offset, value(offset)));
-  f.if(m.and(3), () => put(whole, lanes(0, 1, 2, 3).ltS(m.and(3).splat()).select(value(whole), lowest)));
-  const pairs = f.let(best.max(best.shuffle(best, 2, 3, 0, 1)));
-  return f.let(pairs.max(pairs.shuffle(pairs, 1, 0, 3, 2)));
+/** The lanes of `vector`, which begins at lane `from` of a panel, that are below `count`; −∞ behind. */
+function firstLanes(count: I32, vector: F32x4, from: number): F32x4 {
+  const index = lanes(from, from + 1, from + 2, from + 3);
+  return index.ltS(count.splat()).select(vector, f32x4(Number.NEGATIVE_INFINITY));
 }
 
 /** Attention of a batch: queries, keys and values into panels, then a few rows at a time. */

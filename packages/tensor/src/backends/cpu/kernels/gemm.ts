@@ -40,19 +40,13 @@ export interface Tile {
   readonly fresh: I32;
 }
 
-/** Multiplies one panel of A with one of B into a tile. */
-export function multiplyTile(f: KernelBuilder, { a, b, depth, c, rowStride, rows, cols, fresh }: Tile): void {
+/** Adds the product of two panels to the sums of a tile: COLS / 4 vectors for each of ROWS rows. */
+export function accumulateTile(
+  f: KernelBuilder,
+  { a, b, depth }: Pick<Tile, "a" | "b" | "depth">,
+  sums: readonly F32x4[],
+): void {
   const half = COLS / 4;
-  const sums = Array.from({ length: ROWS * half }, () => f.let(f32x4(0)));
-  const origin = f.let(c);
-  const lines = Array.from({ length: ROWS }, (_, r) => (r === 0 ? origin : f.let(origin.add(rowStride.mul(r)))));
-  f.if(fresh.eqz(), () => {
-    lines.forEach((line, r) => {
-      f.if(rows.gtU(r), () => {
-        for (let h = 0; h < half; h++) f.set(sums[r * half + h]!, line.f32x4(16 * h));
-      });
-    });
-  });
   const [at, bt] = [f.let(a), f.let(b)];
   const end = f.let(bt.add(depth.mul(4 * COLS)));
   // One step a turn: written out twice, V8 no longer keeps the sums in registers (50 GFLOP/s become 23; 6 rows give 23 as well).
@@ -71,6 +65,22 @@ export function multiplyTile(f: KernelBuilder, { a, b, depth, c, rowStride, rows
       f.advance(bt, 4 * COLS);
     },
   );
+}
+
+/** Multiplies one panel of A with one of B into a tile. */
+export function multiplyTile(f: KernelBuilder, { a, b, depth, c, rowStride, rows, cols, fresh }: Tile): void {
+  const half = COLS / 4;
+  const sums = Array.from({ length: ROWS * half }, () => f.let(f32x4(0)));
+  const origin = f.let(c);
+  const lines = Array.from({ length: ROWS }, (_, r) => (r === 0 ? origin : f.let(origin.add(rowStride.mul(r)))));
+  f.if(fresh.eqz(), () => {
+    lines.forEach((line, r) => {
+      f.if(rows.gtU(r), () => {
+        for (let h = 0; h < half; h++) f.set(sums[r * half + h]!, line.f32x4(16 * h));
+      });
+    });
+  });
+  accumulateTile(f, { a, b, depth }, sums);
   f.if(
     rows.geU(ROWS).and(cols.geU(COLS)),
     () => {

@@ -29,8 +29,8 @@ function put(f: KernelBuilder, at: I32, value: F32x4, rest: I32 | undefined): vo
   else f.store(at, value);
 }
 
-/** The largest lane; a NaN wins. */
-function largest(f: KernelBuilder, v: F32x4): F32x4 {
+/** The largest lane in every lane; a NaN wins. */
+export function largest(f: KernelBuilder, v: F32x4): F32x4 {
   const pairs = f.let(v.max(v.shuffle(v, 2, 3, 0, 1)));
   return f.let(pairs.max(pairs.shuffle(pairs, 1, 0, 3, 2)));
 }
