@@ -42,6 +42,8 @@ export const srclipRun = z
     /** How an image becomes the model's square: `squash` as the original, or a `crop` at native resolution, which keeps the damage visible. */
     image_fit: z.enum(["squash", "crop"]).default("squash"),
     batch_size: count.default(64),
+    /** Batches whose images and texts are compared with each other in one step, one batch in memory at a time. */
+    accum_freq: count.default(1),
     /** Either epochs or steps. */
     epochs: count.optional(),
     steps: count.optional(),

@@ -1,7 +1,16 @@
 /** Training SRCLIP on degraded images and the texts that describe them (spec/srclip.md, 5 to 7). */
 import { clampLogitScale, resizeToFit, Tokenizer } from "@deplsr/clip";
 import { AdamW, clipGradNorm, constantSchedule, cosineSchedule } from "@deplsr/nn";
-import { parameterGroups, type SrCLIPV2, srclipLoss, textMatches } from "@deplsr/srclip";
+import {
+  accumulateGradients,
+  type BatchGradients,
+  parameterGroups,
+  type SrCLIPInput,
+  type SrCLIPLossOptions,
+  type SrCLIPV2,
+  srclipLoss,
+  textMatches,
+} from "@deplsr/srclip";
 import { backward, type Device, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
@@ -45,7 +54,7 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
     load: (index) => decoder.read(items[index]!.path),
     onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
   });
-  const total = run.steps ?? run.epochs! * loader.batchesPerEpoch;
+  const total = run.steps ?? run.epochs! * Math.max(1, Math.floor(loader.batchesPerEpoch / run.accum_freq));
   const schedule = { baseLr: run.lr, warmup: run.warmup, total };
   const rate = run.lr_scheduler === "cosine" ? cosineSchedule(schedule) : constantSchedule(schedule);
   const settings = { lr: run.lr, betas: [run.beta1, run.beta2] as const, eps: run.eps, weightDecay: run.wd };
@@ -62,40 +71,56 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
     learningRate: (step) => rate(step - 1),
     state: () => ({ description: describeSrclip(model.config), model: model.stateDict(), optimizer }),
     step: async (step) => {
-      const batch = await loader.batch(step);
-      const rng = order.fork(step);
-      const images = batch.map(({ item }) => fitImage(item, imageSize, run.image_fit, rng));
-      const ids = tokenizer.tokenize(
-        batch.flatMap((one) => textsOf(items, one)),
-        model.config.clip.text.contextLength,
-      );
+      const parts: Part[] = [];
+      for (let i = 1; i <= run.accum_freq; i++) {
+        const number = (step - 1) * run.accum_freq + i;
+        const batch = await loader.batch(number);
+        const rng = order.fork(number);
+        parts.push({
+          images: batch.map(({ item }) => fitImage(item, imageSize, run.image_fit, rng)),
+          ids: tokenizer.tokenize(
+            batch.flatMap((one) => textsOf(items, one)),
+            model.config.clip.text.contextLength,
+          ),
+        });
+      }
       optimizer.setLearningRate(rate(step - 1));
-      return trainStep(model, optimizer, run, { images, ids, imageSize });
+      return trainStep(model, optimizer, run, parts);
     },
   };
   return { training, model, skipped: () => [...badRows(run.train_data, bad), ...loader.skipped] };
 }
 
+/** A batch as it is loaded. */
+interface Part {
+  readonly images: readonly Image[];
+  readonly ids: Int32Array;
+}
+
 /** One step: forward, losses, backward, update. → the four losses, (4,) */
-function trainStep(
-  model: SrCLIPV2,
-  optimizer: AdamW,
-  run: SrclipRunConfig,
-  { images, ids, imageSize }: { images: readonly Image[]; ids: Int32Array; imageSize: number },
-): Tensor {
+function trainStep(model: SrCLIPV2, optimizer: AdamW, run: SrclipRunConfig, parts: readonly Part[]): Tensor {
   const { device } = model.logitScale;
+  const { vision, text } = model.config.clip;
   return scope(() => {
-    const planes = device.tensor(toPlanes(images), [images.length, 3, imageSize, imageSize]);
-    const output = model.forward({ image: normalized(planes), ids });
-    const { contextLength } = model.config.clip.text;
-    const matches = run.multi_positive ? { matches: textMatches(device, ids, model.textRows, contextLength) } : {};
-    const loss = srclipLoss(output, { kind: model.config.loss, weights: run.loss_weight, ...matches });
-    const gradients = backward(loss.total);
+    const inputs = parts.map(({ images, ids }) => {
+      const planes = device.tensor(toPlanes(images), [images.length, 3, vision.imageSize, vision.imageSize]);
+      return { image: normalized(planes), ids };
+    });
+    const all = Int32Array.from(parts.flatMap(({ ids }) => [...ids]));
+    const matches = run.multi_positive ? { matches: textMatches(device, all, model.textRows, text.contextLength) } : {};
+    const options = { kind: model.config.loss, weights: run.loss_weight, ...matches };
+    const { loss, gradients } =
+      inputs.length === 1 ? wholeBatch(model, inputs[0]!, options) : accumulateGradients(model, inputs, options);
     const clipped = run.grad_clip_norm === null ? gradients : clipGradNorm(gradients, run.grad_clip_norm).grads;
     optimizer.step(clipped);
     clampLogitScale(model.logitScale);
     return stackValues([loss.total, loss.contrastive, loss.degradation, loss.fine!]);
   });
+}
+
+function wholeBatch(model: SrCLIPV2, input: SrCLIPInput, options: SrCLIPLossOptions): BatchGradients {
+  const loss = srclipLoss(model.forward(input), options);
+  return { loss, gradients: backward(loss.total) };
 }
 
 /**

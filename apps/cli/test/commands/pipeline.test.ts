@@ -146,6 +146,18 @@ describe("the commands one after the other", () => {
     expect(readFileSync(join(run, "config.yml"), "utf8")).toContain("loss_weight:");
   });
 
+  test("train srclip compares several batches in one step as it would one large batch", async () => {
+    const lossOf = async (...set: string[]): Promise<number> => {
+      const args = ["train", "srclip", "--config", "srclip.yml", "--out", `runs/${set.join("-")}`, "--json"];
+      const { code, stdout } = await deplsr([...args, "--set", "steps=1", "image_fit=squash", ...set], folder);
+      expect(code).toBe(0);
+      return JSON.parse(stdout).last.loss;
+    };
+    const large = await lossOf("batch_size=4");
+    expect(await lossOf("batch_size=2", "accum_freq=2")).toBeCloseTo(large, 4);
+    expect(Math.abs((await lossOf("batch_size=2")) - large)).toBeGreaterThan(1e-3);
+  });
+
   test("evaluate prints accuracies beside chance", async () => {
     const args = ["evaluate", "--checkpoint", "runs/srclip", "--data", "data/degraded.tsv", "--fit", "crop", "--json"];
     const { code, stdout } = await deplsr(args, folder);
