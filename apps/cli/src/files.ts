@@ -23,15 +23,23 @@ let counter = 0;
 const beingMade = new Set<Promise<unknown>>();
 let leaving = false;
 
-process.on("exit", () => {
-  for (const path of temporaries) rmSync(path, { recursive: true, force: true });
-});
+process.on("exit", removeTemporaries);
 
-/** Ends the process in the middle of whatever it does; temporary files go first. */
-export async function leaveAtOnce(code: number): Promise<never> {
+function removeTemporaries(): void {
+  for (const path of temporaries) rmSync(path, { recursive: true, force: true });
+}
+
+/**
+ * Ends the process in the middle of whatever it does; temporary files go first. It dies of the signal, which a shell reports as 128 + its
+ * number: a graphics driver whose threads are at work does not survive an orderly exit.
+ */
+export async function leaveAtOnce(signal: NodeJS.Signals): Promise<never> {
   leaving = true;
   await Promise.allSettled(beingMade);
-  process.exit(code);
+  removeTemporaries();
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+  return new Promise(() => {});
 }
 
 /** Makes a temporary file or folder, unless the process is leaving: then nothing goes on. */

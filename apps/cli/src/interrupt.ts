@@ -5,9 +5,6 @@
 
 import { leaveAtOnce } from "./files.ts";
 
-/** The exit code of a process that a Ctrl-C ended, by the shell's convention 128 + SIGINT. */
-export const INTERRUPTED = 130;
-
 /** A Ctrl-C may arrive twice, from the terminal and from a launcher that passes it on; only a later one is a second one. */
 const SAME_PRESS_MS = 500;
 
@@ -49,7 +46,7 @@ export class Interrupt {
     if (this.#requestedAt !== undefined && now - this.#requestedAt < SAME_PRESS_MS) return;
     if (this.#requestedAt !== undefined) {
       this.#announce("interrupted again: leaving at once");
-      void leaveAtOnce(INTERRUPTED);
+      void leaveAtOnce("SIGINT");
       return;
     }
     this.#requestedAt = now;

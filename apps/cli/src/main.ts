@@ -59,14 +59,10 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-for (const [signal, number] of [
-  ["SIGINT", 2],
-  ["SIGTERM", 15],
-  ["SIGHUP", 1],
-] as const) {
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   // A training listens for itself; everything else leaves at once, temporary files first.
   process.on(signal, () => {
-    if (process.listenerCount(signal) === 1) void leaveAtOnce(128 + number);
+    if (process.listenerCount(signal) === 1) void leaveAtOnce(signal);
   });
 }
 
