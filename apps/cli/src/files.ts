@@ -3,9 +3,32 @@
  * and renamed over the real name. A temporary name that is left (disk full, Ctrl-C) is removed.
  */
 import { rmSync } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { oneLine, systemCode, UserError, WriteError } from "./errors.ts";
+
+/**
+ * Makes a folder and the folders above it that are missing. Step by step: where a file system answers that a folder is missing although the one
+ * above it is there (`/proc`, a mount point that finds nothing), Node's own way of making them all never ends.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const above = dirname(path);
+    if (systemCode(error) === "EEXIST" && (await isFolder(path))) return;
+    if (systemCode(error) !== "ENOENT" || above === path || (await isFolder(above))) throw error;
+    await makeFolder(above);
+    await makeFolder(path);
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
 
 /** Writes a file piece by piece. */
 export type WriteParts = (write: (part: Uint8Array) => Promise<void>) => Promise<void>;
@@ -69,7 +92,7 @@ export async function writeFileAtomic(
 ): Promise<void> {
   const temporary = temporaryName(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const file = await making(temporary, () => openFile(temporary));
     try {
       // A file handle writes on from where it is.
@@ -98,7 +121,7 @@ export async function writeFolderAtomic(path: string, fill: (folder: string) => 
   const temporary = temporaryName(path);
   const replaced = temporaryName(path);
   try {
-    await making(temporary, () => mkdir(temporary, { recursive: true }));
+    await making(temporary, () => makeFolder(temporary));
     await fill(temporary);
     await syncFolder(temporary);
     const old = await exists(path);

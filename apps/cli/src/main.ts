@@ -37,6 +37,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .command(bind(demo, context))
       .option("json", { type: "boolean", default: false, describe: "One JSON object on stdout, logs on stderr" })
       .demandCommand(1, "say what to do: one of the commands that `deplsr --help` lists")
+      .check(onlyOnce)
       .strict()
       .wrap(Math.min(110, process.stdout.columns ?? 110))
       .exitProcess(false)
@@ -51,6 +52,17 @@ async function main(argv: readonly string[]): Promise<number> {
     output.failure(oneLine(error));
     return exitCode(error);
   }
+}
+
+/** Refuses a flag that is given twice where one value is wanted; yargs makes a list of them. */
+function onlyOnce(args: Record<string, unknown>, declared: unknown): true {
+  // yargs passes what was declared, which its types do not tell.
+  const { array } = declared as { readonly array: readonly string[] };
+  for (const [name, value] of Object.entries(args)) {
+    if (name === "_" || !Array.isArray(value) || array.includes(name)) continue;
+    throw new UsageError(`--${name} is given ${value.length} times: give it once`);
+  }
+  return true;
 }
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

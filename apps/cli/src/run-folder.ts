@@ -3,10 +3,10 @@
  * temporary name, synced and renamed, so that whatever has its name is whole.
  */
 import { appendFileSync } from "node:fs";
-import { mkdir, rename } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { oneLine, systemCode, UserError, WriteError } from "./errors.ts";
-import { exists, sortedNames, writeFileAtomic, writeFolderAtomic } from "./files.ts";
+import { exists, makeFolder, sortedNames, writeFileAtomic, writeFolderAtomic } from "./files.ts";
 
 /** The files of a checkpoint by name: bytes or text. */
 export type CheckpointFiles = ReadonlyMap<string, Uint8Array | string>;
@@ -30,7 +30,7 @@ export class RunFolder {
    */
   static async create(path: string, config: string, now: Date): Promise<RunFolder> {
     if (await exists(path)) await rename(path, `${path}_archived_${timeStamp(now)}`);
-    await mkdir(join(path, "checkpoints"), { recursive: true });
+    await makeFolder(join(path, "checkpoints"));
     await writeFileAtomic(join(path, "config.yml"), config);
     return new RunFolder(path);
   }

@@ -61,6 +61,15 @@ describe("writeFileAtomic", () => {
     await expect(writeFileAtomic(join(folder, "sub"), "")).rejects.toThrow("is a folder: give a file name");
   });
 
+  test.runIf(process.platform === "linux")(
+    "a folder that cannot be made where its parent is there ends at once",
+    async () => {
+      await expect(writeFileAtomic("/proc/deplsr/folder/file", "")).rejects.toThrow(
+        /^write: .* cannot be written \(ENOENT/,
+      );
+    },
+  );
+
   test("whatever else the system refuses names the file that was to be written", async () => {
     const path = join(temporaryFolder(), "x".repeat(300));
     await expect(writeFileAtomic(path, "")).rejects.toMatchObject({

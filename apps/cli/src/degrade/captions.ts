@@ -4,6 +4,7 @@ import { captionCommand } from "../data/caption-command.ts";
 import { readCaptions } from "../data/image-list.ts";
 import type { SourceList } from "../data/sources.ts";
 import { readText } from "../data/text.ts";
+import { UserError } from "../errors.ts";
 import { exists } from "../files.ts";
 import type { Output } from "../output.ts";
 
@@ -39,6 +40,11 @@ export async function readCaptioner(
     for (const { path } of sources) {
       const caption = await captionOf(path);
       if (caption) found.set(resolve(path), caption);
+    }
+    if (captions !== "sidecar" && found.size === 0) {
+      throw new UserError(
+        `captions: ${captions} says nothing of the ${sources.length} photographs: a TSV needs the columns filepath and title`,
+      );
     }
   }
   if (command !== undefined)

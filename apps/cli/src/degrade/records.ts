@@ -3,11 +3,10 @@
  * that have a line, and any image can be made again from its own.
  */
 import { appendFileSync, existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { readText } from "../data/text.ts";
 import { systemCode, UserError, WriteError } from "../errors.ts";
-import { writeFileAtomic } from "../files.ts";
+import { makeFolder, writeFileAtomic } from "../files.ts";
 import type { Plan } from "./plan.ts";
 
 /** An image that was made. */
@@ -44,7 +43,7 @@ export class Records {
       else outdated.add(record.out);
     }
     const records = new Records(file, plans, made, outdated.size);
-    await mkdir(dirname(file), { recursive: true });
+    await makeFolder(dirname(file));
     // Whatever a killed run left of a last line goes.
     if (existsSync(file)) await records.write();
     return records;

@@ -147,6 +147,7 @@ async function semantic(flags: DegradeFlags, output: Output): Promise<Settings> 
 }
 
 async function secondOrder(flags: DegradeFlags, output: Output): Promise<Settings> {
+  if (flags.chain !== "reference") throw new UsageError("--chain goes with --pipeline semantic");
   const square = flags.fit === "crop" ? (flags.size ?? PAIR_SQUARE) : null;
   if (square === null && flags.size !== undefined) throw new UsageError("--size goes with --fit crop here");
   if (square === null && flags.count > 1) {
@@ -208,6 +209,8 @@ function checkNumbers(flags: DegradeFlags): void {
       throw new UsageError(`--${name} ${value} must be a whole number of at least ${least}`);
     }
   }
+  if (flags.caption.trim() === "")
+    throw new UsageError("--caption is empty: say what photographs without a caption show");
   if (flags.captions === "none" && flags["caption-command"] !== undefined) {
     throw new UsageError("--captions none and --caption-command say two things: leave one out");
   }

@@ -1,4 +1,5 @@
 /** Which reference belongs to which image. */
+import { basename } from "node:path";
 import { expandInputs, stem } from "../data/folder.ts";
 
 /** An image, and what it should be. */
@@ -23,21 +24,26 @@ export async function listPairs(images: string, reference: string | undefined): 
   const files = await expandInputs([images]);
   const references = reference === undefined ? [] : await expandInputs([reference]);
   const single = files.length === 1 && references.length === 1;
-  const pairs = files.map((image) => {
-    const name = stem(image);
-    return { name, image, reference: single ? references[0] : referenceOf(name, references) };
+  const names = files.map(stem);
+  const pairs = files.map((image, i) => {
+    // Two files that differ in their ending only are told apart by it.
+    const alone = names.indexOf(names[i]!) === names.lastIndexOf(names[i]!);
+    const reference = single ? references[0] : referenceOf(basename(image), references);
+    return { name: alone ? names[i]! : basename(image), image, reference };
   });
   return { pairs, references };
 }
 
 /**
- * The reference of an image: the one of the same name, or else of the longest name that the image's goes on from with a separator or a
+ * The reference of an image: the one of the same name, of the same ending if there are several, or else of the longest name that the image's goes on from with a separator or a
  * scale (`baby_x4` and `babyx4` from `baby`). What data sets add to a reference's name does not count (`baby_HR`, `baby_SRF_4_HR`).
  */
-export function referenceOf(name: string, references: readonly string[]): string | undefined {
+export function referenceOf(file: string, references: readonly string[]): string | undefined {
+  const name = stem(file);
+  const same = references.filter((reference) => stem(reference) === name);
+  if (same.length > 0) return same.find((reference) => basename(reference) === file) ?? same[0];
   let best: { readonly base: string; readonly reference: string } | undefined;
   for (const reference of references) {
-    if (stem(reference) === name) return reference;
     const base = stem(reference).replace(/(_SRF_\d+)?[-_](HR|GT)$/i, "");
     const goesOn = name.startsWith(base) && /^($|[-_. ]|x\d)/i.test(name.slice(base.length));
     if (goesOn && base.length > (best?.base.length ?? 0)) best = { base, reference };

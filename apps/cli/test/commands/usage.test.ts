@@ -40,6 +40,7 @@ describe("deplsr", () => {
       [["evaluate", "--data", "x.tsv"], /Missing required argument: checkpoint/],
       [["demo", "--steps", "many"], /--steps must be a whole number above 0/],
       [["upscale", "a.png", "--tile", "3"], /--tile 3 must be a whole number of at least 16/],
+      [["doctor", "--adapter", "system", "--adapter", "system"], /--adapter is given 2 times: give it once/],
       [["inspect"], /Not enough non-option arguments/],
       [["convert", "a.pth", "b.onnx"], /b.onnx must end in .safetensors, .pth, .pt or .bin/],
     ];

@@ -166,6 +166,15 @@ describe("wantedSet", () => {
     );
   });
 
+  test("a file of captions that says nothing of the photographs is refused", async () => {
+    const folder = originals("photos/a.png");
+    const captions = join(folder, "captions.tsv");
+    writeFileSync(captions, "filepath\tcaption\na.png\ta cat\n");
+    await expect(wanted({ images: [join(folder, "photos")], captions })).rejects.toThrow(
+      `captions: ${captions} says nothing of the 1 photographs: a TSV needs the columns filepath and title`,
+    );
+  });
+
   test("flags that are out of range or do not go together are wrong usage", async () => {
     const images = [join(originals("photos/a.png"), "photos")];
     const pairs = { images, pipeline: "second-order" as const };
@@ -178,6 +187,8 @@ describe("wantedSet", () => {
       [{ images, fit: "crop", size: 8 }, "--size 8 is too small: these options need squares of at least 11 pixels"],
       [{ images, scale: 2 }, "--scale goes with --pipeline second-order"],
       [{}, "which photographs?"],
+      [{ images, caption: " " }, "--caption is empty: say what photographs without a caption show"],
+      [{ ...pairs, chain: "sequential" }, "--chain goes with --pipeline semantic"],
       [{ images, captions: "none", "caption-command": "x {image}" }, "say two things"],
       [{ ...pairs, count: 2 }, "--count above 1 goes with --fit crop here"],
       [{ ...pairs, size: 96 }, "--size goes with --fit crop here"],

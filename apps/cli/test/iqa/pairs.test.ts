@@ -22,6 +22,19 @@ test.each([
   expect(referenceOf(name, references)).toBe(reference === undefined ? undefined : `hr/${reference}.png`);
 });
 
+test("files that differ in their ending only keep it in their names, and belong to the reference of that ending", async () => {
+  const folder = temporaryFolder();
+  for (const path of ["sr/a.jpg", "sr/a.png", "sr/b.png", "hr/a.jpg", "hr/a.png", "hr/b.jpg"]) {
+    await writeImage(join(folder, path), picture(8, 8));
+  }
+  const { pairs } = await listPairs(join(folder, "sr"), join(folder, "hr"));
+  expect(pairs.map(({ name, reference }) => [name, reference])).toEqual([
+    ["a.jpg", join(folder, "hr/a.jpg")],
+    ["a.png", join(folder, "hr/a.png")],
+    ["b", join(folder, "hr/b.jpg")],
+  ]);
+});
+
 test("a file may be called differently than its reference; in folders names count", async () => {
   const folder = temporaryFolder();
   const [sr, hr] = [join(folder, "sr"), join(folder, "hr")];
