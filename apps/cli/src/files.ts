@@ -12,22 +12,24 @@ import { oneLine, systemCode, UserError, WriteError } from "./errors.ts";
  * above it is there (`/proc`, a mount point that finds nothing), Node's own way of making them all never ends.
  */
 export async function makeFolder(path: string): Promise<void> {
+  const problem = await makeOneFolder(path);
+  if (problem === undefined) return;
+  const above = dirname(path);
+  if (systemCode(problem) !== "ENOENT" || above === path) throw problem;
+  await makeFolder(above);
+  const still = await makeOneFolder(path);
+  if (still !== undefined) throw still;
+}
+
+/** Makes a folder where there is none; returns what went wrong. */
+async function makeOneFolder(path: string): Promise<unknown> {
   try {
     await mkdir(path);
   } catch (error) {
-    const above = dirname(path);
-    if (systemCode(error) === "EEXIST" && (await isFolder(path))) return;
-    if (systemCode(error) !== "ENOENT" || above === path || (await isFolder(above))) throw error;
-    await makeFolder(above);
-    await makeFolder(path);
+    const there = await stat(path).catch(() => undefined);
+    if (!there?.isDirectory()) return error;
   }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
+  return undefined;
 }
 
 /** Writes a file piece by piece. */

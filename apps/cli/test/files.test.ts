@@ -23,6 +23,13 @@ describe("writeFileAtomic", () => {
     expect(readdirSync(join(folder, "a", "b"))).toEqual(["file.txt"]);
   });
 
+  test("many at once make the folders that they share", async () => {
+    const folder = temporaryFolder();
+    const paths = Array.from({ length: 40 }, (_, i) => join(folder, "a", `${i % 3}`, "c", `${i}`));
+    await Promise.all(paths.map((path) => writeFileAtomic(path, "x")));
+    for (const path of paths) expect(readFileSync(path, "utf8")).toBe("x");
+  });
+
   test("writes a file piece by piece, whole or not at all", async () => {
     const folder = temporaryFolder();
     const path = join(folder, "file");
