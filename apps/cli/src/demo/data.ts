@@ -19,7 +19,6 @@ import {
   SQUARE,
   SQUARE_DAMAGE,
   SQUARES_PER_HELD_OUT,
-  SQUARES_PER_PHOTO,
 } from "./recipe.ts";
 
 /** What was made. */
@@ -35,11 +34,15 @@ export interface DamagedPair {
   readonly lq: Image;
 }
 
-/** Makes everything below the demo's folder. */
+/**
+ * Makes everything below the demo's folder.
+ *
+ * @param options `squares`: degraded squares of each photograph that SRCLIP learns from
+ */
 export async function makeData(
   device: Device,
   photos: readonly DemoPhoto[],
-  { folder, seed, output }: { folder: string; seed: number; output: Output },
+  { folder, squares: perPhoto, seed, output }: { folder: string; squares: number; seed: number; output: Output },
 ): Promise<DemoData> {
   const squares = (heldOut: boolean): Promise<SynthesisResult> => {
     const sources = photos.filter((photo) => photo.heldOut === heldOut);
@@ -48,7 +51,7 @@ export async function makeData(
     const records = table.replace(/tsv$/, "jsonl");
     const plans = planImages({
       sources,
-      count: heldOut ? SQUARES_PER_HELD_OUT : SQUARES_PER_PHOTO,
+      count: heldOut ? SQUARES_PER_HELD_OUT : perPhoto,
       square: SQUARE_DAMAGE.lqSize,
       seed,
       draw: semanticRecipes(SQUARE_DAMAGE, "reference", roundLevels),

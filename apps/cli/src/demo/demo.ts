@@ -23,6 +23,8 @@ import { PLACES, SCALE, srclipRecipe, srRecipe } from "./recipe.ts";
 export interface DemoOptions {
   readonly photos: readonly DemoPhoto[];
   readonly folder: string;
+  /** Degraded squares of each photograph that SRCLIP learns from. */
+  readonly squares: number;
   readonly srclipSteps: number;
   readonly srSteps: number;
   readonly seed: number;
@@ -67,7 +69,7 @@ export interface DemoResult {
 
 /** Runs all phases. @throws UserError when it is interrupted, or anything fails */
 export async function runDemo(device: Device, options: DemoOptions): Promise<DemoResult> {
-  const { photos, folder, seed, output } = options;
+  const { photos, folder, squares, seed, output } = options;
   const seconds: Record<string, number> = {};
   const timed = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
     const started = performance.now();
@@ -78,7 +80,7 @@ export async function runDemo(device: Device, options: DemoOptions): Promise<Dem
     return result;
   };
   const data = await timed("Degrading crops of the photographs", () =>
-    makeData(device, photos, { folder, seed, output }),
+    makeData(device, photos, { folder, squares, seed, output }),
   );
   const srclip = await timed("Training SRCLIP: content and degradation", () => trainPrior(device, options));
   const { model } = srclip;

@@ -22,8 +22,6 @@ export const PLACES = {
 
 /** Side of the squares that SRCLIP sees, in pixels. */
 export const SQUARE = 32;
-/** Degraded squares of each photograph that SRCLIP learns from. */
-export const SQUARES_PER_PHOTO = 96;
 /** Degraded squares of each photograph that was held out. */
 export const SQUARES_PER_HELD_OUT = 96;
 /** Pairs of each photograph that super-resolution learns from. */

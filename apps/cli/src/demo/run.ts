@@ -16,19 +16,20 @@ import { demoPhotos } from "./photos.ts";
 import { PLACES } from "./recipe.ts";
 import { demoReport, type UserPhoto } from "./report.ts";
 
-/** Steps of the two trainings. */
-interface Steps {
+/** How much the two trainings see: squares of each photograph, and steps. */
+interface Amount {
+  readonly squares: number;
   readonly srclip: number;
   readonly sr: number;
 }
 
 /** What takes a minute and a half or less on the CPU backend with two cores, and far less on a GPU. */
-const STEPS: Steps = { srclip: 700, sr: 300 };
+const AMOUNT: Amount = { squares: 256, srclip: 1100, sr: 300 };
 
 /** On software WebGPU adapters, which are several times slower: what takes under two minutes on lavapipe, under six on SwiftShader. */
-const SOFTWARE_STEPS: Readonly<Record<string, Steps>> = {
-  system: { srclip: 150, sr: 40 },
-  swiftshader: { srclip: 160, sr: 70 },
+const SOFTWARE_AMOUNTS: Readonly<Record<string, Amount>> = {
+  system: { squares: 96, srclip: 150, sr: 40 },
+  swiftshader: { squares: 96, srclip: 160, sr: 70 },
 };
 
 /** The user's photograph is enlarged whole when that takes at most this long, else a part of it is. */
@@ -45,12 +46,13 @@ export async function runDemoCommand(flags: DemoFlags, context: Context): Promis
   const photo = flags.photo === undefined ? null : await readImage(flags.photo);
   await withDevice(flags, context, async (device) => {
     const started = performance.now();
-    const steps = SOFTWARE_STEPS[device.info.kind] ?? STEPS;
+    const amount = SOFTWARE_AMOUNTS[device.info.kind] ?? AMOUNT;
     const result = await runDemo(device, {
       photos,
       folder: flags.out,
-      srclipSteps: flags.steps ?? steps.srclip,
-      srSteps: flags.steps ?? steps.sr,
+      squares: amount.squares,
+      srclipSteps: flags.steps ?? amount.srclip,
+      srSteps: flags.steps ?? amount.sr,
       seed: flags.seed,
       output,
     });
