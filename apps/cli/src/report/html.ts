@@ -99,5 +99,6 @@ img { max-width: 100%; height: auto; image-rendering: pixelated; }
 svg { max-width: 100%; height: auto; }
 svg text { fill: var(--faint); font: 12px system-ui, sans-serif; }
 svg .axis { stroke: var(--line); stroke-width: 1; }
-.row { display: flex; flex-wrap: wrap; gap: 1.5rem; }
+.row { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-top: 1rem; }
+.row figure { flex: 0 1 13rem; margin: 0; }
 `;
