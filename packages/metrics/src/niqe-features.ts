@@ -1,6 +1,8 @@
 /** The natural scene statistics of an image that NIQE compares: the shapes of its locally normalised values, block by block. */
+
 import { type AggdShapes, aggdShapes, fitAggd, gamma } from "./aggd.ts";
 import { roundHalfToEven } from "./color.ts";
+import { gaussianSquare } from "./gaussian-window.ts";
 import { comparedPlanes, type Image, type Plane } from "./image.ts";
 import { imresize } from "./imresize.ts";
 
@@ -36,6 +38,7 @@ export const NIQE_FEATURES = 36;
 export const NIQE_BLOCK = 96;
 
 const WINDOW = 7;
+const SIGMA = 7 / 6;
 const RADIUS = 3;
 
 /** What differs between the forms. */
@@ -53,14 +56,14 @@ const DETAILS: Readonly<Record<NiqeForm, () => Details>> = {
   basicsr: once(() => ({
     channels: "y",
     round: Math.fround,
-    window: gaussianWindow(),
+    window: gaussianSquare(WINDOW, SIGMA),
     shapes: aggdShapes(),
     leastVariance: 0,
   })),
   pyiqa: once(() => ({
     channels: "full range y",
     round: (value) => value,
-    window: gaussianWindow().map(Math.fround),
+    window: gaussianSquare(WINDOW, SIGMA).map(Math.fround),
     shapes: aggdShapes(Math.fround),
     leastVariance: Number.EPSILON,
   })),
@@ -133,16 +136,6 @@ function normalize(
     normalized[i] = round(round(data[i]! - mean) / round(contrast[i]! + 1));
   }
   return { normalized: { ...plane, data: normalized }, contrast: { ...plane, data: contrast } };
-}
-
-/** 7 x 7, σ = 7/6, sum 1; the centre is 0.1173963553. */
-function gaussianWindow(): Float64Array {
-  const values = Float64Array.from({ length: WINDOW * WINDOW }, (_, k) => {
-    const [y, x] = [Math.floor(k / WINDOW) - RADIUS, (k % WINDOW) - RADIUS];
-    return Math.exp(-(x * x + y * y) / (2 * (7 / 6) ** 2));
-  });
-  const sum = values.reduce((total, value) => total + value);
-  return values.map((value) => value / sum);
 }
 
 /** Shape and mean scale of a block's values; then shape, mean and both scales of their products with four neighbours. */

@@ -1,3 +1,4 @@
+import { gaussianLine } from "./gaussian-window.ts";
 import { type ComparisonOptions, checkPair, comparedPlanes, type Image, type Plane } from "./image.ts";
 
 const WINDOW = 11;
@@ -57,18 +58,9 @@ function planeSsim(x: Plane, y: Plane, lowest: number = Number.NEGATIVE_INFINITY
   return sum / meanX.length;
 }
 
-/** The Gaussian window along one axis, sum 1; its centre squared is 0.0707622. */
-function gaussianWindow(): Float64Array {
-  const values = Float64Array.from({ length: WINDOW }, (_, i) =>
-    Math.exp(-((i - (WINDOW - 1) / 2) ** 2) / (2 * SIGMA ** 2)),
-  );
-  const sum = values.reduce((total, value) => total + value);
-  return values.map((value) => value / sum);
-}
-
 /** Filters with the window where it fits: columns first, then rows, as the window is separable. */
 function filterValid({ width, height, data }: Plane): Float64Array {
-  const window = gaussianWindow();
+  const window = gaussianLine(WINDOW, SIGMA);
   const outWidth = width - WINDOW + 1;
   const outHeight = height - WINDOW + 1;
   const columns = new Float64Array(width * outHeight);
