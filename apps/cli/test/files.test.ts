@@ -68,6 +68,7 @@ describe("writeFileAtomic", () => {
     await expect(writeFileAtomic(join(folder, "sub"), "")).rejects.toThrow("is a folder: give a file name");
   });
 
+  // Only Linux has a folder that is known to refuse every other one in it as missing.
   test.runIf(process.platform === "linux")(
     "a folder that cannot be made where its parent is there ends at once",
     async () => {
