@@ -1,14 +1,22 @@
 /** What every package's tests share: sources instead of builds, and WebGPU work that may take a while on a software adapter. */
+import { existsSync } from "node:fs";
 import { defaultServerConditions } from "vite";
-import { defineConfig, type ViteUserConfig } from "vitest/config";
+import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
 
 const conditions = ["@deplsr/source", ...defaultServerConditions];
+
+/**
+ * `*.reference.test.ts` compare with numbers and files of the reference implementations, which lie in a folder `shared` beside the repository:
+ * where there is none, there is nothing to compare with.
+ */
+const withoutReference = existsSync(new URL("../shared/golden/", import.meta.url)) ? [] : ["**/*.reference.test.ts"];
 
 export const configuration: ViteUserConfig = defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
     include: ["test/**/*.test.ts"],
+    exclude: [...configDefaults.exclude, ...withoutReference],
     environment: "node",
     pool: "forks",
     maxWorkers: 2,

@@ -31,6 +31,9 @@ if (status === 0) {
 rmSync(folder, { recursive: true, force: true });
 
 if (status !== 0 && counts.failed === 0) counts.failed = 1;
+if (!existsSync(join(root, "..", "shared", "golden"))) {
+  console.log("not run: *.reference.test.ts, whose reference numbers (../shared) are not beside this checkout");
+}
 if (counts.skipped > 0) console.log(`${counts.skipped} skipped`);
 console.log(`${counts.passed} passed, ${counts.failed} failed`);
 process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
