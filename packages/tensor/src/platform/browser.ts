@@ -69,6 +69,11 @@ export function mayBlock(): boolean {
 /** Browsers that have relaxed SIMD have it on. */
 export function enableRelaxedSimd(): void {}
 
+/** Browsers have vectors of 128 bits. */
+export function enableWideVectors(): boolean {
+  return false;
+}
+
 /** Runs a program in a worker: it calls `start` with a function that takes `data`. */
 export function spawnThread(program: string, data: ThreadStart): Thread {
   const prelude = "const start = (run) => { onmessage = ({ data }) => { postMessage(0); run(data); }; };";

@@ -42,6 +42,20 @@ export function enableRelaxedSimd(): void {
   if (Number(process.versions.node.split(".")[0]) < 22) setFlagsFromString("--experimental-wasm-relaxed-simd");
 }
 
+/** The versions whose V8 was tried with the flag below; one that V8 does not know it complains of on the console. */
+const PAIRING = { from: 24, to: 26 };
+
+/**
+ * Has V8 make one AVX2 instruction of two that do the same to neighbouring vectors, in code that it optimises from here on. False where
+ * this V8 cannot. That the processor has AVX2 is not known here.
+ */
+export function enableWideVectors(): boolean {
+  const version = Number(process.versions.node.split(".")[0]);
+  if (process.arch !== "x64" || process.versions.bun || version < PAIRING.from || version > PAIRING.to) return false;
+  setFlagsFromString("--experimental-wasm-revectorize");
+  return true;
+}
+
 /** Runs a program in a worker: it calls `start` with a function that takes `data`. The worker does not keep the process alive. */
 export function spawnThread(program: string, data: ThreadStart): Thread {
   const prelude = 'const start = (run) => run(require("node:worker_threads").workerData);';

@@ -28,6 +28,18 @@ describe("threads", () => {
   });
 });
 
+describe("vectors of 256 bits", () => {
+  it("give the same bits as those of 128", async () => {
+    const devices = [false, true].map((wide) => deviceWith({ threads: 2, wide }));
+    expect(devices.map(({ info }) => info.features.includes("simd-256"))).toEqual([false, true]);
+    const [narrow, wide] = [await everything(devices[0]!), await everything(devices[1]!)];
+    for (const [name, values] of Object.entries(narrow)) {
+      expect([name, sameBits(wide[name]!, values)]).toEqual([name, true]);
+    }
+    for (const device of devices) device.destroy();
+  });
+});
+
 function sameBits(a: T.HostArray, b: T.HostArray): boolean {
   const bytes = (x: T.HostArray): Buffer => Buffer.from(x.buffer, x.byteOffset, x.byteLength);
   return bytes(a).equals(bytes(b));
@@ -56,8 +68,12 @@ describe("functions", () => {
     ["pow", (x) => T.pow(x, 2.4), (x) => x ** Math.fround(2.4), [0, 30], 1.5],
     ["inverse pow", (x) => T.pow(x, -7.3), (x) => x ** Math.fround(-7.3), [0.01, 30], 1.5],
   ];
-  it.each([true, false])("are good to about 2 ulp, relaxed %s", async (relaxed) => {
-    const device = deviceWith({ threads: 1, relaxed });
+  it.each([
+    { relaxed: true, wide: true },
+    { relaxed: true, wide: false },
+    { relaxed: false, wide: false },
+  ])("are good to about 2 ulp, %o", async (options) => {
+    const device = deviceWith({ threads: 1, ...options });
     const random = seeded(3);
     for (const [name, op, exact, [low, high], bound] of cases) {
       const x = Float32Array.from({ length: 20_001 }, () => low + (high - low) * random());
@@ -92,7 +108,7 @@ describe("auto", () => {
 
   it("says what it is", async () => {
     const device = await T.Device.request({ backend: "cpu", threads: 2 });
-    expect(device.info.adapter).toMatch(/^CPU, WASM SIMD( \+ relaxed)?, 2 threads$/);
+    expect(device.info.adapter).toMatch(/^CPU, WASM SIMD( of 256 bits)?( \+ relaxed)?, 2 threads$/);
     device.destroy();
   });
 });

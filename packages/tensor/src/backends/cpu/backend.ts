@@ -1,9 +1,10 @@
-import { enableRelaxedSimd, logicalCores, mayBlock, onExit, platform } from "#platform";
+import { enableRelaxedSimd, enableWideVectors, logicalCores, mayBlock, onExit, platform } from "#platform";
 import type * as Calls from "../../backend.ts";
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import { printMemory } from "../timeline.ts";
 import { CpuEngine } from "./engine.ts";
+import { MAX_THREADS } from "./kernel.ts";
 import { attention } from "./kernels/attention.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
@@ -15,7 +16,7 @@ import { random } from "./kernels/random.ts";
 import { reduce } from "./kernels/reduce.ts";
 import * as rows from "./kernels/rows.ts";
 import type { Block } from "./storage.ts";
-import { hasRelaxedSimd, hasSimd } from "./wasm/module.ts";
+import { fuses, hasRelaxedSimd, hasSimd } from "./wasm/module.ts";
 import { watch } from "./watch.ts";
 
 const ASKED_FOR = "the CPU was asked for";
@@ -32,12 +33,30 @@ function oneThread(because: string): string {
   return text;
 }
 
+/**
+ * Whether kernels are written for 256 bits. No program can ask a processor for AVX2; but one that fuses multiplications with additions
+ * has it, but for a few of AMD's of 2012 to 2014.
+ */
+function isWide(asked: boolean | undefined, relaxed: boolean): boolean {
+  const bits = env().simd;
+  const wanted = asked ?? (bits === 0 ? undefined : bits === 256);
+  if (wanted === false) return false;
+  const pairs = relaxed && enableWideVectors() && fuses();
+  return wanted ?? pairs;
+}
+
 /** How a CPU backend is made; the defaults take what the machine has. */
 export interface CpuOptions {
   /** Threads that compute, the caller's included; default `DEPLSR_THREADS`, else one for each core. */
   readonly threads?: number;
   /** False keeps to plain SIMD, whose results do not depend on the processor. Default: relaxed where there is such. */
   readonly relaxed?: boolean;
+  /**
+   * True has kernels written for vectors of 256 bits, false for those of 128 bits that WebAssembly has; the results are the same.
+   * Default `DEPLSR_SIMD` (`128` or `256`), else wide where the JavaScript engine makes one instruction of two and the processor has
+   * such instructions: Node 24 to 26 on x64 with AVX2.
+   */
+  readonly wide?: boolean;
   /** Bytes of memory it may take, at most 4 GiB. */
   readonly memoryLimit?: number;
   /** Why the CPU was chosen; default that it was asked for. */
@@ -84,10 +103,12 @@ export class CpuBackend implements Calls.Backend {
     const relaxed = options.relaxed !== false && hasRelaxedSimd();
     const shared = typeof SharedArrayBuffer !== "undefined" && (globalThis.crossOriginIsolated ?? true);
     const wanted = options.threads ?? (env().threads || logicalCores());
-    const threads = shared ? Math.max(1, Math.floor(wanted)) : 1;
+    const threads = shared ? Math.min(MAX_THREADS, Math.max(1, Math.floor(wanted))) : 1;
     const limit = options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit };
-    const engine = new CpuEngine({ threads, shared: shared && threads > 1, relaxed, mayWait: mayBlock(), ...limit });
-    const simd = relaxed ? "SIMD + relaxed" : "SIMD";
+    const wide = isWide(options.wide, relaxed);
+    const target = { relaxed, wide };
+    const engine = new CpuEngine({ threads, shared: shared && threads > 1, target, mayWait: mayBlock(), ...limit });
+    const simd = `SIMD${wide ? " of 256 bits" : ""}${relaxed ? " + relaxed" : ""}`;
     const count = threads === 1 ? "1 thread" : `${threads} threads`;
     const adapter = `CPU, WASM ${simd}, ${count}`;
     const chosen = options.reason ?? ASKED_FOR;
@@ -102,7 +123,7 @@ export class CpuBackend implements Calls.Backend {
       kind: "cpu",
       reason,
       // The name under which ops ask for f16.
-      features: ["shader-f16", ...(relaxed ? ["relaxed-simd"] : [])],
+      features: ["shader-f16", ...(relaxed ? ["relaxed-simd"] : []), ...(wide ? ["simd-256"] : [])],
       limits: { threads, memoryBytes: engine.pool.limit },
       maxTensorBytes: engine.pool.largest,
     });

@@ -7,6 +7,7 @@ import type { Thread } from "../../platform/thread.ts";
 import type { Kernel, Numbers, Spec } from "./kernel.ts";
 import { createRunner, type MemoryMap, type Runner } from "./runner.ts";
 import { type Block, BlockPool } from "./storage.ts";
+import type { Target } from "./wasm/builder.ts";
 import { MAX_PAGES } from "./wasm/module.ts";
 
 const MAX_KERNELS = 4096;
@@ -61,7 +62,7 @@ export interface LaunchTime {
 export interface EngineOptions {
   readonly threads: number;
   readonly shared: boolean;
-  readonly relaxed: boolean;
+  readonly target: Target;
   /** False on a browser's main thread, which must not block. */
   readonly mayWait: boolean;
   /** Bytes of address space; 4 GiB unless a test wants less. */
@@ -151,7 +152,7 @@ export class CpuEngine {
   }
 
   #compile(kernel: Kernel): number {
-    const code = kernel.encode(this.options.relaxed, this.options.shared);
+    const code = kernel.encode(this.options.target, this.options.shared);
     if (this.#ids.size === MAX_KERNELS || this.#codeEnd + code.length > CODE_END) {
       // Full: everything starts over. Each kernel that is needed again is compiled again.
       this.run();

@@ -1,6 +1,6 @@
-import { FunctionBuilder } from "./wasm/builder.ts";
+import { FunctionBuilder, type Target } from "./wasm/builder.ts";
 import { encodeModule } from "./wasm/module.ts";
-import type { F32, I32 } from "./wasm/values.ts";
+import type { F32, F32x4, I32 } from "./wasm/values.ts";
 
 /** Names and types of a kernel's arguments, in the order in which they lie in memory. */
 export type Spec = Readonly<Record<string, "i32" | "f32">>;
@@ -9,6 +9,12 @@ export type Spec = Readonly<Record<string, "i32" | "f32">>;
 export type Arguments<S extends Spec> = {
   readonly [Name in keyof S]: "i32" extends S[Name] ? ("f32" extends S[Name] ? I32 | F32 : I32) : F32;
 };
+
+/** Threads at most. */
+export const MAX_THREADS = 256;
+/** Where in memory each thread has room for a pair of vectors. */
+export const PAIRS = 8192;
+const PAIR_BYTES = 32;
 
 /** The arguments of a launch. */
 export type Numbers<S extends Spec> = { readonly [Name in keyof S]: number };
@@ -19,7 +25,7 @@ export interface Kernel<S extends Spec = Spec> {
   readonly spec: S;
   /** Words of arguments. */
   readonly words: number;
-  readonly encode: (relaxed: boolean, shared: boolean) => Uint8Array<ArrayBuffer>;
+  readonly encode: (target: Target, shared: boolean) => Uint8Array<ArrayBuffer>;
 }
 
 /** What a kernel is written with: a function builder, and its range. */
@@ -30,8 +36,8 @@ export class KernelBuilder extends FunctionBuilder {
   readonly thread: I32;
   readonly #args: I32;
 
-  constructor(relaxed: boolean) {
-    super(relaxed);
+  constructor(target: Target) {
+    super(target);
     this.#args = this.param();
     this.begin = this.param();
     this.end = this.param();
@@ -46,6 +52,19 @@ export class KernelBuilder extends FunctionBuilder {
     ]);
     // Object.entries loses what `spec` says of each name.
     return Object.fromEntries(entries) as Arguments<S>;
+  }
+
+  /**
+   * Two vectors that were computed alike, step by step, where vectors are wide: sent through memory, since engines look for pairs where
+   * neighbours are stored.
+   */
+  paired(pair: readonly [F32x4, F32x4]): readonly [F32x4, F32x4] {
+    if (!this.target.wide) return pair;
+    const place = this.let(this.thread.mul(PAIR_BYTES).add(PAIRS));
+    pair.forEach((value, i) => {
+      this.store(place, value, 16 * i);
+    });
+    return [this.let(place.f32x4()), this.let(place.f32x4(16))];
   }
 
   /** Runs `body` for each unit of the range. */
@@ -63,8 +82,8 @@ export function kernel<const S extends Spec>(
   spec: S,
   write: (f: KernelBuilder, args: Arguments<S>) => void,
 ): Kernel<S> {
-  const encode = (relaxed: boolean, shared: boolean): Uint8Array<ArrayBuffer> => {
-    const f = new KernelBuilder(relaxed);
+  const encode = (target: Target, shared: boolean): Uint8Array<ArrayBuffer> => {
+    const f = new KernelBuilder(target);
     write(f, f.open(spec));
     return encodeModule(f.finish(), shared);
   };

@@ -1,18 +1,16 @@
 import type { AttentionCall } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { type Kernel, type KernelBuilder, kernel, variants } from "../kernel.ts";
-import { expNegative } from "../wasm/math.ts";
 import { type F32, type F32x4, f32x4, type I32, i32, lanes } from "../wasm/values.ts";
-import { transpose4 } from "./copy.ts";
-import { accumulateTile, COLS, multiplyTile, pack, ROWS, SPEED } from "./gemm.ts";
-import { largest } from "./rows.ts";
+import { accumulateTile, blockingOf, multiplyTile, pack, packSquare } from "./gemm.ts";
+import { softmaxRow } from "./rows.ts";
 
 /** Nanoseconds that the softmax of one score takes, about. */
 const SOFTMAX_COST = 1;
 
 /**
- * A unit computes ROWS rows of the result: their scores, the exponentials of these, and the product of those with the values, all in
- * a scratch area of the thread. The scores of a row lie side by side; the weights are written as a panel of the second product.
+ * A unit computes a tile's rows of the result: their scores, the exponentials of these, and the product of those with the values, all
+ * in a scratch area of the thread. The scores of a row lie side by side; the weights are written as a panel of the second product.
  * @param biases how many there are
  */
 const attentionKernel = variants((biases: number): Kernel => {
@@ -39,68 +37,57 @@ const attentionKernel = variants((biases: number): Kernel => {
   }
   return kernel("attention", spec, (f, loose) => {
     const int = (name: string): I32 => loose[name] as I32;
+    const { rows: height, cols: width } = blockingOf(f.target);
     const factor = f.let((loose.scale as F32).splat());
     const [n, m, d, e] = [int("n"), int("m"), int("d"), int("e")];
-    const panels = f.let(n.add(ROWS - 1).divU(ROWS));
+    const panels = f.let(n.add(height - 1).divU(height));
     const line = f.let(
       m
-        .add(COLS - 1)
-        .and(-COLS)
+        .add(width - 1)
+        .and(-width)
         .shl(2),
     );
-    const scores = f.let(int("scratch").add(f.thread.mul(line.mul(2 * ROWS))));
-    const weights = f.let(scores.add(line.mul(ROWS)));
-    const lines = Array.from({ length: ROWS }, (_, r) => f.let(scores.add(line.mul(r))));
+    const scores = f.let(int("scratch").add(f.thread.mul(line.mul(2 * height))));
+    const weights = f.let(scores.add(line.mul(height)));
+    const lines = Array.from({ length: height }, (_, r) => f.let(scores.add(line.mul(r))));
     f.units((unit) => {
       const batch = f.let(unit.divU(panels));
       const panel = f.let(unit.remU(panels));
-      const first = f.let(panel.mul(ROWS));
+      const first = f.let(panel.mul(height));
       const q = f.let(
         int("q")
           .add(batch.mul(int("batchQ")))
-          .add(panel.mul(d).mul(4 * ROWS)),
+          .add(panel.mul(d).mul(4 * height)),
       );
       const k = f.let(int("k").add(batch.mul(int("batchK"))));
-      const rows = biasRows(f, int, { biases, batch, first, last: n.sub(1) });
-      const best = lines.map(() => f.let(f32x4(Number.NEGATIVE_INFINITY)));
-      // The scores of COLS keys; `rest` of them where it is given, and −∞ behind.
+      const rows = biasRows(f, int, { biases, batch, first, last: n.sub(1), height });
+      // The scores of a tile's keys; `rest` of them where it is given, and −∞ behind.
       const score = (at: I32, rest?: I32): void => {
-        const tile = Array.from({ length: (ROWS * COLS) / 4 }, () => f.let(f32x4(0)));
+        const tile = Array.from({ length: (height * width) / 4 }, () => f.let(f32x4(0)));
         accumulateTile(f, { a: q, b: k.add(at.mul(d)), depth: d }, tile);
-        tile.forEach((sum, index) => {
-          const [r, h] = [Math.floor(index / (COLS / 4)), index % (COLS / 4)];
-          const scaled = rows.reduce((total, of) => total.add(of[r]!.add(at).f32x4(16 * h)), sum.mul(factor));
-          const value = f.let(rest ? firstLanes(rest, scaled, 4 * h) : scaled);
-          f.store(lines[r]!.add(at), value, 16 * h);
-          // A NaN does not count here: it comes back in the sum.
-          f.set(best[r]!, best[r]!.notBelow(value));
+        lines.forEach((line, r) => {
+          const to = f.let(line.add(at));
+          const sums = tile.slice((r * width) / 4, ((r + 1) * width) / 4).map((sum) => f.let(sum.mul(factor)));
+          for (const row of rows) {
+            const bias = f.let(row[r]!.add(at));
+            sums.forEach((sum, h) => {
+              f.set(sum, sum.add(bias.f32x4(16 * h)));
+            });
+          }
+          sums.forEach((sum, h) => {
+            f.store(to, rest ? firstLanes(rest, sum, 4 * h) : sum, 16 * h);
+          });
         });
       };
-      const whole = f.let(m.and(-COLS).shl(2));
-      f.range(0, whole, 4 * COLS, (at) => score(at));
-      f.if(m.and(COLS - 1), () => score(whole, f.let(m.and(COLS - 1))));
-      const top = best.map((vector) => largest(f, vector));
-      const sums = lines.map(() => f.let(f32x4(0)));
-      const to = f.let(weights);
-      f.range(0, f.let(m.add(3).and(-4).shl(2)), 16, (at) => {
-        const exps = lines.map((from, r) => expNegative(f, from.add(at).f32x4().sub(top[r]!)));
-        exps.forEach((value, r) => {
-          f.set(sums[r]!, sums[r]!.add(value));
-        });
-        transpose4(f, exps).forEach((key, i) => {
-          f.store(to, key, 16 * i);
-        });
-        f.advance(to, 64);
-      });
-      const [a, b, c, rest] = transpose4(f, sums) as [F32x4, F32x4, F32x4, F32x4];
-      const inverse = f.let(f32x4(1).div(a.add(b).add(c.add(rest))));
-      f.range(0, f.let(m.shl(4)), 16, (at) => {
-        const key = f.let(weights.add(at));
-        f.store(key, key.f32x4().mul(inverse));
-      });
+      const whole = f.let(m.and(-width).shl(2));
+      f.range(0, whole, 4 * width, (at) => score(at));
+      f.if(m.and(width - 1), () => score(whole, f.let(m.and(width - 1))));
+      const pairs = f.let(m.add(7).and(-8));
+      f.range(scores, weights, line, (row) => softmaxRow(f, row, row, pairs));
+      packRows(f, lines, m, weights);
       const v = f.let(int("v").add(batch.mul(int("batchV"))));
       const out = f.let(int("out").add(batch.mul(n).add(first).mul(e).shl(2)));
-      f.range(0, e, COLS, (j) => {
+      f.range(0, e, width, (j) => {
         multiplyTile(f, {
           a: weights,
           b: v.add(j.mul(m).shl(2)),
@@ -116,11 +103,18 @@ const attentionKernel = variants((biases: number): Kernel => {
   });
 });
 
+/** Packs rows of at least `depth` numbers, rounded up to four, into a panel. */
+function packRows(f: KernelBuilder, rows: readonly I32[], depth: I32, panel: I32): void {
+  const sources = rows.map((row) => f.let(row));
+  const to = f.let(panel);
+  f.range(0, depth, 4, () => packSquare(f, sources, to));
+}
+
 /** Where the rows of each bias begin that belong to a unit; rows past the last repeat it. */
 function biasRows(
   f: KernelBuilder,
   int: (name: string) => I32,
-  { biases, batch, first, last }: { biases: number; batch: I32; first: I32; last: I32 },
+  { biases, batch, first, last, height }: { biases: number; batch: I32; first: I32; last: I32; height: number },
 ): I32[][] {
   if (biases === 0) return [];
   const axis2 = f.let(batch.remU(int("size2")));
@@ -135,7 +129,7 @@ function biasRows(
         .add(axis1.mul(stride(1)))
         .add(axis2.mul(stride(2))),
     );
-    return Array.from({ length: ROWS }, (_, r) => f.let(origin.add(first.add(r).minU(last).mul(stride(3)))));
+    return Array.from({ length: height }, (_, r) => f.let(origin.add(first.add(r).minU(last).mul(stride(3)))));
   });
 }
 
@@ -150,11 +144,12 @@ export function attention(cpu: CpuEngine, { q, k, v, out, scale, biases }: Atten
   const [batch, n, e] = out.layout.shape as [number, number, number];
   const [m, d] = k.layout.shape.slice(2) as [number, number];
   const batchOf = ({ layout }: typeof q): [number, number] => [layout.shape[0]!, layout.shape[1]!];
-  const packedQ = pack(cpu, q, 2, ROWS, batchOf(q));
-  const packedK = pack(cpu, k, 2, COLS, batchOf(k));
-  const packedV = pack(cpu, v, 3, COLS, batchOf(v));
-  const line = 4 * Math.ceil(m / COLS) * COLS;
-  const scratch = cpu.temporary(cpu.options.threads * 2 * ROWS * line, "attention scores");
+  const { rows, cols, speed } = blockingOf(cpu.options.target);
+  const packedQ = pack(cpu, q, 2, rows, batchOf(q));
+  const packedK = pack(cpu, k, 2, cols, batchOf(k));
+  const packedV = pack(cpu, v, 3, cols, batchOf(v));
+  const line = 4 * Math.ceil(m / cols) * cols;
+  const scratch = cpu.temporary(cpu.options.threads * 2 * rows * line, "attention scores");
   const args: Record<string, number> = {
     q: packedQ.block.address,
     k: packedK.block.address,
@@ -176,8 +171,8 @@ export function attention(cpu: CpuEngine, { q, k, v, out, scale, biases }: Atten
     args[`bias${i}`] = cpu.address(bias);
     for (const axis of [0, 1, 2, 3]) args[`stride${i}_${axis}`] = 4 * bias.layout.strides[axis]!;
   });
-  const cost = ROWS * m * ((2 * (d + e)) / SPEED + SOFTMAX_COST);
-  cpu.launch(attentionKernel(biases.length), args, batch * Math.ceil(n / ROWS), 20 + cost);
+  const cost = rows * m * ((2 * (d + e)) / speed + SOFTMAX_COST);
+  cpu.launch(attentionKernel(biases.length), args, batch * Math.ceil(n / rows), 20 + cost);
   for (const { block } of [packedQ, packedK, packedV]) block.release();
   scratch.release();
 }

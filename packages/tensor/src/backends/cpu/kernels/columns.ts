@@ -1,10 +1,7 @@
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
 import { type I32, i32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
-import { COLS, DEPTH, multiplyTile, ROWS } from "./gemm.ts";
-
-/** Bytes of one step of a panel of A. */
-const PANEL_STEP = 4 * ROWS;
+import { type Blocking, blockingOf, DEPTH, multiplyTile } from "./gemm.ts";
 
 /** A unit writes the offset of one tap (channel, row, column of the window). */
 export const offsetsKernel = kernel(
@@ -47,22 +44,23 @@ function windowOf(p: I32, outWidth: I32, stepRow: I32, stepCol: I32): I32 {
 }
 
 /**
- * A unit computes eight neighbouring output pixels of all output channels of one image and group: it packs the pixels' columns, a
+ * A unit computes a tile's width of neighbouring output pixels of all output channels of one image and group: it packs the pixels' columns, a
  * stretch of taps at a time, and multiplies every panel of weights with them. `unit` says that pixels of one row lie side by side.
  */
 export const columnProductKernel = variants((sideBySide: boolean) =>
   kernel("conv-product", SPEC, (f, s) => {
+    const { rows, cols: width } = blockingOf(f.target);
     const rowStride = f.let(s.area.shl(2));
-    const b = f.let(s.scratch.add(f.thread.mul(4 * DEPTH * COLS)));
-    const panels = f.let(s.outputs.add(ROWS - 1).divU(ROWS));
+    const b = f.let(s.scratch.add(f.thread.mul(4 * DEPTH * width)));
+    const panels = f.let(s.outputs.add(rows - 1).divU(rows));
     f.units((unit) => {
       const block = f.let(unit.remU(s.blocks));
       // Image and group together: both images and results of groups lie one after the other.
       const group = f.let(unit.divU(s.blocks));
-      const pixel = f.let(block.mul(COLS));
+      const pixel = f.let(block.mul(width));
       const cols = f.let(s.area.sub(pixel));
       const base = f.let(s.x.add(group.mul(s.groupBytes)));
-      const windows = Array.from({ length: COLS }, (_, j) =>
+      const windows = Array.from({ length: width }, (_, j) =>
         f.let(base.add(windowOf(f.let(pixel.add(j).minU(s.area.sub(1))), s.outWidth, s.stepRow, s.stepCol))),
       );
       const weights = f.let(
@@ -71,7 +69,7 @@ export const columnProductKernel = variants((sideBySide: boolean) =>
             .remU(s.groups)
             .mul(panels)
             .mul(s.taps)
-            .mul(4 * ROWS),
+            .mul(4 * rows),
         ),
       );
       const target = f.let(s.y.add(group.mul(s.outputs).mul(rowStride)).add(pixel.shl(2)));
@@ -79,41 +77,45 @@ export const columnProductKernel = variants((sideBySide: boolean) =>
         const depth = f.let(from.add(s.stretch).minU(s.taps).sub(from));
         const first = f.let(s.offsets.add(from.shl(2)));
         const end = f.let(first.add(depth.shl(2)));
-        const to = f.let(b);
-        const gather = (): void =>
+        // Packs `count` pixels from the block's pixel `p` on, at once where they lie side by side.
+        const gather = (p: number, count: number, together: boolean): void => {
+          const to = f.let(b);
           f.range(first, end, 4, (at) => {
             const offset = f.let(at.i32());
-            windows.forEach((window, j) => {
-              f.store(to, window.add(offset).i32(), 4 * j);
-            });
-            f.advance(to, 4 * COLS);
+            if (together) {
+              const from = f.let(windows[p]!.add(offset));
+              for (let j = 0; j < count; j += 4) f.store(to, from.f32x4(4 * j), 4 * (p + j));
+            } else {
+              for (let j = 0; j < count; j++) f.store(to, windows[p + j]!.add(offset).i32(), 4 * (p + j));
+            }
+            f.advance(to, 4 * width);
           });
-        if (sideBySide) {
-          f.if(
-            pixel.remU(s.outWidth).add(COLS).leU(s.outWidth),
-            () =>
-              f.range(first, end, 4, (at) => {
-                const from8 = f.let(windows[0]!.add(at.i32()));
-                f.store(to, from8.f32x4());
-                f.store(to, from8.f32x4(16), 16);
-                f.advance(to, 4 * COLS);
-              }),
-            gather,
-          );
-        } else gather();
+        };
+        const inOneRow = (p: number, count: number): I32 => pixel.add(p).remU(s.outWidth).add(count).leU(s.outWidth);
+        const byFours = (): void => {
+          for (let p = 0; p < width; p += 4) {
+            f.if(
+              inOneRow(p, 4),
+              () => gather(p, 4, true),
+              () => gather(p, 4, false),
+            );
+          }
+        };
+        if (sideBySide) f.if(inOneRow(0, width), () => gather(0, width, true), byFours);
+        else gather(0, width, false);
         f.range(0, panels, 1, (i) => {
           multiplyTile(f, {
             a: weights.add(
               i
                 .mul(s.taps)
                 .add(from)
-                .mul(4 * ROWS),
+                .mul(4 * rows),
             ),
             b,
             depth,
-            c: target.add(i.mul(ROWS).mul(rowStride)),
+            c: target.add(i.mul(rows).mul(rowStride)),
             rowStride,
-            rows: f.let(s.outputs.sub(i.mul(ROWS))),
+            rows: f.let(s.outputs.sub(i.mul(rows))),
             cols,
             fresh: f.let(from.eqz()),
           });
@@ -123,12 +125,13 @@ export const columnProductKernel = variants((sideBySide: boolean) =>
   }),
 );
 
-/** Packs the inputs that eight taps meet at pixels `from … from + depth − 1`: [pixel][tap]. */
+/** Packs the inputs that the taps of a panel meet at pixels `from … from + depth − 1`: [pixel][tap]. */
 function packPixels(
   f: KernelBuilder,
   s: { readonly outWidth: I32; readonly stepRow: I32; readonly stepCol: I32 },
   { taps, from, depth, to, sideBySide }: { taps: readonly I32[]; from: I32; depth: I32; to: I32; sideBySide: boolean },
 ): void {
+  const width = taps.length;
   const end = f.let(from.add(depth));
   const pixel = f.let(from);
   f.while(
@@ -139,7 +142,7 @@ function packPixels(
         taps.forEach((tap, j) => {
           f.store(to, tap.add(window).i32(), 4 * j);
         });
-        f.advance(to, 4 * COLS);
+        f.advance(to, 4 * width);
         f.advance(pixel, 1);
       };
       if (!sideBySide) {
@@ -149,13 +152,13 @@ function packPixels(
       f.if(
         pixel.remU(s.outWidth).add(4).leU(s.outWidth).and(pixel.add(4).leU(end)),
         () => {
-          for (let half = 0; half < COLS; half += 4) {
-            const rows = [0, 1, 2, 3].map((j) => f.let(taps[half + j]!.add(window).f32x4()));
+          for (let tap = 0; tap < width; tap += 4) {
+            const rows = [0, 1, 2, 3].map((j) => f.let(taps[tap + j]!.add(window).f32x4()));
             transpose4(f, rows).forEach((line, k) => {
-              f.store(to, line, 4 * COLS * k + 4 * half);
+              f.store(to, line, 4 * width * k + 4 * tap);
             });
           }
-          f.advance(to, 16 * COLS);
+          f.advance(to, 16 * width);
           f.advance(pixel, 4);
         },
         single,
@@ -165,8 +168,8 @@ function packPixels(
 }
 
 /** Bytes of scratch that one thread needs for the gradient of weights. */
-export function weightScratch(outputs: number): number {
-  return 4 * COLS * (DEPTH + 3 * ROWS * Math.ceil(outputs / ROWS));
+export function weightScratch({ rows, cols }: Blocking, outputs: number): number {
+  return 4 * cols * (DEPTH + 3 * rows * Math.ceil(outputs / rows));
 }
 
 /**
@@ -174,34 +177,40 @@ export function weightScratch(outputs: number): number {
  * millions of pixels, and their plain sum would lose digits.
  */
 function addExactly(f: KernelBuilder, part: I32, bytes: I32): void {
-  f.range(0, bytes, 16, (at) => {
+  f.range(0, bytes, 32, (at) => {
     const from = f.let(part.add(at));
     const to = f.let(from.add(bytes));
     const lost = f.let(to.add(bytes));
-    const sum = f.let(to.f32x4());
-    const term = f.let(from.f32x4().sub(lost.f32x4()));
-    const total = f.let(sum.add(term));
-    f.store(lost, total.sub(sum).sub(term));
-    f.store(to, total);
+    const results = [0, 16].map((offset) => {
+      const sum = f.let(to.f32x4(offset));
+      const term = f.let(from.f32x4(offset).sub(lost.f32x4(offset)));
+      const total = f.let(sum.add(term));
+      return { total, rest: f.let(total.sub(sum).sub(term)) };
+    });
+    results.forEach(({ total, rest }, i) => {
+      f.store(lost, rest, 16 * i);
+      f.store(to, total, 16 * i);
+    });
   });
 }
 
 /**
- * A unit computes the gradient of eight taps' weights for all output channels of one group: the pixels of the batch, in order, are
+ * A unit computes the gradient of a tile's width of taps' weights for all output channels of one group: the pixels of the batch, in order, are
  * the inner axis.
  */
 export const weightProductKernel = variants((sideBySide: boolean) =>
   kernel("conv-weight-grad", { ...SPEC, batch: "i32" }, (f, s) => {
+    const { rows, cols: width } = blockingOf(f.target);
     const rowStride = f.let(s.taps.shl(2));
-    const panels = f.let(s.outputs.add(ROWS - 1).divU(ROWS));
-    const bytes = f.let(panels.mul(4 * ROWS * COLS));
-    const b = f.let(s.scratch.add(f.thread.mul(bytes.mul(3).add(4 * DEPTH * COLS))));
-    const part = f.let(b.add(4 * DEPTH * COLS));
+    const panels = f.let(s.outputs.add(rows - 1).divU(rows));
+    const bytes = f.let(panels.mul(4 * rows * width));
+    const b = f.let(s.scratch.add(f.thread.mul(bytes.mul(3).add(4 * DEPTH * width))));
+    const part = f.let(b.add(4 * DEPTH * width));
     f.units((unit) => {
       const group = f.let(unit.divU(s.blocks));
-      const tap = f.let(unit.remU(s.blocks).mul(COLS));
+      const tap = f.let(unit.remU(s.blocks).mul(width));
       const cols = f.let(s.taps.sub(tap));
-      const offsets = Array.from({ length: COLS }, (_, j) =>
+      const offsets = Array.from({ length: width }, (_, j) =>
         f.let(s.offsets.add(tap.add(j).minU(s.taps.sub(1)).shl(2)).i32()),
       );
       const target = f.let(s.y.add(group.mul(s.outputs).mul(rowStride)).add(tap.shl(2)));
@@ -210,19 +219,31 @@ export const weightProductKernel = variants((sideBySide: boolean) =>
         const plane = f.let(image.mul(s.groups).add(group));
         const base = f.let(s.x.add(plane.mul(s.groupBytes)));
         const taps = offsets.map((offset) => f.let(base.add(offset)));
-        const dy = f.let(s.a.add(plane.mul(panels).mul(s.area).mul(PANEL_STEP)));
+        const dy = f.let(
+          s.a.add(
+            plane
+              .mul(panels)
+              .mul(s.area)
+              .mul(4 * rows),
+          ),
+        );
         f.range(0, s.area, s.stretch, (from) => {
           const depth = f.let(from.add(s.stretch).minU(s.area).sub(from));
           packPixels(f, s, { taps, from, depth, to: f.let(b), sideBySide });
           f.range(0, panels, 1, (i) => {
             multiplyTile(f, {
-              a: dy.add(i.mul(s.area).add(from).mul(PANEL_STEP)),
+              a: dy.add(
+                i
+                  .mul(s.area)
+                  .add(from)
+                  .mul(4 * rows),
+              ),
               b,
               depth,
-              c: part.add(i.mul(4 * ROWS * COLS)),
-              rowStride: i32(4 * COLS),
-              rows: i32(ROWS),
-              cols: i32(COLS),
+              c: part.add(i.mul(4 * rows * width)),
+              rowStride: i32(4 * width),
+              rows: i32(rows),
+              cols: i32(width),
               fresh: i32(1),
             });
           });
@@ -230,10 +251,11 @@ export const weightProductKernel = variants((sideBySide: boolean) =>
         });
       });
       f.range(0, s.outputs, 1, (o) => {
-        const sum = f.let(part.add(bytes).add(o.mul(4 * COLS)));
+        const sum = f.let(part.add(bytes).add(o.mul(4 * width)));
         const to = f.let(target.add(o.mul(rowStride)));
-        f.storeSome(to, sum.f32x4(), cols);
-        f.if(cols.gtU(4), () => f.storeSome(to, sum.f32x4(16), f.let(cols.sub(4)), 16));
+        for (let at = 0; at < width; at += 4) {
+          f.if(cols.gtU(at), () => f.storeSome(to, sum.f32x4(4 * at), f.let(cols.sub(at)), 4 * at));
+        }
       });
     });
   }),

@@ -7,7 +7,7 @@ import { i32 } from "../wasm/values.ts";
 import { columnProductKernel, offsetsKernel, weightProductKernel, weightScratch } from "./columns.ts";
 import { copy } from "./copy.ts";
 import { depthwise, depthwiseWeightGrad, MAX_TAPS, type PaddedImage } from "./depthwise.ts";
-import { COLS, DEPTH, packedSize, packKernel, ROWS, SPEED, stretchOf } from "./gemm.ts";
+import { blockingOf, DEPTH, packedSize, packKernel, stretchOf } from "./gemm.ts";
 
 /*
  * Letters: o output channels of a group, k = c·kh·kw taps of a group, n output pixels. A convolution is the product weight (o, k) ·
@@ -123,8 +123,9 @@ function tapOffsets(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage): Block 
 
 /** Panels of a dense (groups, lines, depth) matrix. */
 function packed(cpu: CpuEngine, x: number, groups: number, lines: number, depth: number): Block {
-  const block = cpu.temporary(4 * groups * packedSize(lines, depth, ROWS), "convolution panels");
-  const panels = Math.ceil(lines / ROWS);
+  const { rows } = blockingOf(cpu.options.target);
+  const block = cpu.temporary(4 * groups * packedSize(lines, depth, rows), "convolution panels");
+  const panels = Math.ceil(lines / rows);
   const args = {
     x,
     y: block.address,
@@ -137,19 +138,20 @@ function packed(cpu: CpuEngine, x: number, groups: number, lines: number, depth:
     strideLine: 4 * depth,
     strideDepth: 4,
   };
-  cpu.launch(packKernel({ lines: ROWS, order: "along" }), args, groups * panels, 10 + depth * ROWS * 0.3);
+  cpu.launch(packKernel({ lines: rows, order: "along" }), args, groups * panels, 10 + depth * rows * 0.3);
   return block;
 }
 
 /** Weight times columns over a padded image: `weight (outChannels, k)` dense, result (batch, outChannels, outHeight, outWidth). */
 function product(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, weight: number, y: number): void {
+  const { cols, speed } = blockingOf(cpu.options.target);
   const outputs = g.outChannels / g.groups;
   const taps = (g.channels / g.groups) * g.kernel[0] * g.kernel[1];
   const area = g.outHeight * g.outWidth;
   const panels = packed(cpu, weight, g.groups, outputs, taps);
   const offsets = tapOffsets(cpu, g, image);
-  const scratch = cpu.temporary(cpu.options.threads * DEPTH * COLS * 4, "convolution scratch");
-  const blocks = Math.ceil(area / COLS);
+  const scratch = cpu.temporary(cpu.options.threads * DEPTH * cols * 4, "convolution scratch");
+  const blocks = Math.ceil(area / cols);
   const args = {
     a: panels.address,
     x: image.address,
@@ -168,7 +170,8 @@ function product(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, weight: nu
     stretch: stretchOf(taps),
   };
   const form = columnProductKernel(g.stride[1] === 1);
-  cpu.launch(form, args, g.batch * g.groups * blocks, 20 + (2 * COLS * outputs * taps) / SPEED + taps * COLS * 0.3);
+  const cost = (2 * cols * outputs * taps) / speed + taps * cols * 0.3;
+  cpu.launch(form, args, g.batch * g.groups * blocks, 20 + cost);
   for (const block of [panels, offsets, scratch]) block.release();
 }
 
@@ -236,13 +239,15 @@ export function conv2dWeightGrad(cpu: CpuEngine, call: ConvCall): void {
 }
 
 function weightProduct(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, dWeight: number, dy: number): void {
+  const blocking = blockingOf(cpu.options.target);
+  const { cols, speed } = blocking;
   const outputs = g.outChannels / g.groups;
   const taps = (g.channels / g.groups) * g.kernel[0] * g.kernel[1];
   const area = g.outHeight * g.outWidth;
   const panels = packed(cpu, dy, g.batch * g.groups, outputs, area);
   const offsets = tapOffsets(cpu, g, image);
-  const scratch = cpu.temporary(cpu.options.threads * weightScratch(outputs), "convolution scratch");
-  const blocks = Math.ceil(taps / COLS);
+  const scratch = cpu.temporary(cpu.options.threads * weightScratch(blocking, outputs), "convolution scratch");
+  const blocks = Math.ceil(taps / cols);
   const args = {
     a: panels.address,
     x: image.address,
@@ -261,7 +266,7 @@ function weightProduct(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, dWei
     groupBytes: (g.channels / g.groups) * image.planeBytes,
     stretch: stretchOf(area),
   };
-  const cost = (2 * g.batch * COLS * outputs * area) / SPEED + g.batch * area * COLS * 0.3;
+  const cost = (2 * g.batch * cols * outputs * area) / speed + g.batch * area * cols * 0.3;
   cpu.launch(weightProductKernel(g.stride[1] === 1), args, g.groups * blocks, 20 + cost);
   for (const block of [panels, offsets, scratch]) block.release();
 }

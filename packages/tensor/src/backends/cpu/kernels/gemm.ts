@@ -2,22 +2,36 @@ import type { View } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
 import type { Block } from "../storage.ts";
+import type { Target } from "../wasm/builder.ts";
 import { type F32x4, f32x4, type I32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
 
 /*
  * The product that matmul and the convolutions are made of, after Goto & van de Geijn 2008, "Anatomy of high-performance matrix
- * multiplication": operands are packed into panels that the inner loop reads in order, A in panels of ROWS rows, B in panels of COLS
- * columns, each [depth][ROWS or COLS]. The inner loop keeps ROWS x COLS sums in registers.
+ * multiplication": operands are packed into panels that the inner loop reads in order, A in panels of `rows` rows, B in panels of
+ * `cols` columns, each [depth][rows or cols]. The inner loop keeps rows x cols sums in registers.
  */
 
-export const ROWS = 4;
-export const COLS = 8;
 /** The most steps of the inner axis that are summed before sums go back to memory: a panel of B stays in the first-level cache. */
-export const DEPTH = 640;
+export const DEPTH = 384;
 
-/** Estimated floating-point operations a nanosecond. */
-export const SPEED = 25;
+/** How products are cut. */
+export interface Blocking {
+  /** The tile whose sums stay in registers. */
+  readonly rows: number;
+  readonly cols: number;
+  /** Estimated floating-point operations a nanosecond. */
+  readonly speed: number;
+}
+
+/** Eight sums of four: with more V8 does not keep them in registers (6 rows give 23 GFLOP/s where 4 give 50). */
+const NARROW: Blocking = { rows: 4, cols: 8, speed: 25 };
+/** Twelve sums of eight, two vectors of B and one value of A: the registers that V8 has, but one. */
+const WIDE: Blocking = { rows: 6, cols: 16, speed: 50 };
+
+export function blockingOf({ wide }: Pick<Target, "wide">): Blocking {
+  return wide ? WIDE : NARROW;
+}
 
 /** Cuts the inner axis into equal stretches of at most DEPTH. */
 export function stretchOf(depth: number): number {
@@ -40,60 +54,62 @@ export interface Tile {
   readonly fresh: I32;
 }
 
-/** Adds the product of two panels to the sums of a tile: COLS / 4 vectors for each of ROWS rows. */
+/** Adds the product of two panels to the sums of a tile: the vectors of each of its rows. */
 export function accumulateTile(
   f: KernelBuilder,
   { a, b, depth }: Pick<Tile, "a" | "b" | "depth">,
   sums: readonly F32x4[],
 ): void {
-  const half = COLS / 4;
+  const { rows, cols } = blockingOf(f.target);
+  const width = cols / 4;
   const [at, bt] = [f.let(a), f.let(b)];
-  const end = f.let(bt.add(depth.mul(4 * COLS)));
-  // One step a turn: written out twice, V8 no longer keeps the sums in registers (50 GFLOP/s become 23; 6 rows give 23 as well).
+  const end = f.let(bt.add(depth.mul(4 * cols)));
+  // One step a turn: written out twice, V8 no longer keeps the sums in registers (50 GFLOP/s become 23).
   f.while(
     () => bt.ltU(end),
     () => {
-      const columns = Array.from({ length: half }, (_, h) => f.let(bt.f32x4(16 * h)));
-      for (let r = 0; r < ROWS; r++) {
+      const columns = Array.from({ length: width }, (_, h) => f.let(bt.f32x4(16 * h)));
+      for (let r = 0; r < rows; r++) {
         const value = f.let(at.splatF32(4 * r));
         columns.forEach((column, h) => {
-          const sum = sums[r * half + h]!;
+          const sum = sums[r * width + h]!;
           f.set(sum, f.fma(value, column, sum));
         });
       }
-      f.advance(at, 4 * ROWS);
-      f.advance(bt, 4 * COLS);
+      f.advance(at, 4 * rows);
+      f.advance(bt, 4 * cols);
     },
   );
 }
 
 /** Multiplies one panel of A with one of B into a tile. */
 export function multiplyTile(f: KernelBuilder, { a, b, depth, c, rowStride, rows, cols, fresh }: Tile): void {
-  const half = COLS / 4;
-  const sums = Array.from({ length: ROWS * half }, () => f.let(f32x4(0)));
+  const size = blockingOf(f.target);
+  const width = size.cols / 4;
+  const sums = Array.from({ length: size.rows * width }, () => f.let(f32x4(0)));
   const origin = f.let(c);
-  const lines = Array.from({ length: ROWS }, (_, r) => (r === 0 ? origin : f.let(origin.add(rowStride.mul(r)))));
+  const lines = Array.from({ length: size.rows }, (_, r) => (r === 0 ? origin : f.let(origin.add(rowStride.mul(r)))));
   f.if(fresh.eqz(), () => {
     lines.forEach((line, r) => {
       f.if(rows.gtU(r), () => {
-        for (let h = 0; h < half; h++) f.set(sums[r * half + h]!, line.f32x4(16 * h));
+        for (let h = 0; h < width; h++) f.set(sums[r * width + h]!, line.f32x4(16 * h));
       });
     });
   });
   accumulateTile(f, { a, b, depth }, sums);
   f.if(
-    rows.geU(ROWS).and(cols.geU(COLS)),
+    rows.geU(size.rows).and(cols.geU(size.cols)),
     () => {
       lines.forEach((line, r) => {
-        for (let h = 0; h < half; h++) f.store(line, sums[r * half + h]!, 16 * h);
+        for (let h = 0; h < width; h++) f.store(line, sums[r * width + h]!, 16 * h);
       });
     },
     () => {
       lines.forEach((line, r) => {
         f.if(rows.gtU(r), () => {
-          f.storeSome(line, sums[r * half]!, cols);
-          for (let h = 1; h < half; h++) {
-            f.if(cols.gtU(4 * h), () => f.storeSome(line, sums[r * half + h]!, f.let(cols.sub(4 * h)), 16 * h));
+          f.storeSome(line, sums[r * width]!, cols);
+          for (let h = 1; h < width; h++) {
+            f.if(cols.gtU(4 * h), () => f.storeSome(line, sums[r * width + h]!, f.let(cols.sub(4 * h)), 16 * h));
           }
         });
       });
@@ -161,7 +177,7 @@ export const packKernel = variants(({ lines, order }: PackVariant) =>
 );
 
 /** Four steps of the inner axis at once: each line is read as one vector, and the vectors are transposed. */
-function packSquare(f: KernelBuilder, sources: readonly I32[], to: I32): void {
+export function packSquare(f: KernelBuilder, sources: readonly I32[], to: I32): void {
   const lines = sources.length;
   for (let at = 0; at < lines; at += 4) {
     const rows = [0, 1, 2, 3].map((r) => (at + r < lines ? f.let(sources[at + r]!.f32x4()) : f32x4(0)));

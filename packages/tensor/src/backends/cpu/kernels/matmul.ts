@@ -1,13 +1,13 @@
 import type { MatmulCall, View } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { type KernelBuilder, kernel } from "../kernel.ts";
-import { type F32x4, f32x4, type I32 } from "../wasm/values.ts";
+import { f32x4, type I32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
-import { COLS, multiplyTile, pack, ROWS, SPEED, stretchOf } from "./gemm.ts";
+import { blockingOf, multiplyTile, pack, stretchOf } from "./gemm.ts";
 
-/** Panels of A, and panels of B, that one unit multiplies. */
-const BLOCK_ROWS = 12;
-const BLOCK_COLS = 32;
+/** Rows of A, and columns of B, that one unit multiplies, about. */
+const BLOCK_ROWS = 48;
+const BLOCK_COLS = 256;
 
 /**
  * A unit computes a block of the product of one batch. A panel of B stays in the first-level cache while all panels of A of the
@@ -32,6 +32,7 @@ const productKernel = kernel(
     stretch: "i32",
   },
   (f, s) => {
+    const { rows, cols } = blockingOf(f.target);
     const rowStride = f.let(s.n.shl(2));
     f.units((unit) => {
       const blockB = f.let(unit.remU(s.blocksB));
@@ -40,8 +41,8 @@ const productKernel = kernel(
       const batch = f.let(rest.divU(s.blocksA));
       const firstA = f.let(blockA.mul(s.sizeA));
       const endA = f.let(firstA.add(s.sizeA).minU(s.panelsA));
-      const firstB = f.let(blockB.mul(BLOCK_COLS));
-      const endB = f.let(firstB.add(BLOCK_COLS).minU(s.panelsB));
+      const firstB = f.let(blockB.mul(BLOCK_COLS / cols));
+      const endB = f.let(firstB.add(BLOCK_COLS / cols).minU(s.panelsB));
       const baseA = f.let(s.a.add(batch.mul(s.batchA)));
       const baseB = f.let(s.b.add(batch.mul(s.batchB)));
       const baseC = f.let(s.c.add(batch.mul(s.m).mul(rowStride)));
@@ -53,7 +54,7 @@ const productKernel = kernel(
               j
                 .mul(s.k)
                 .add(from)
-                .mul(4 * COLS),
+                .mul(4 * cols),
             ),
           );
           f.range(firstA, endA, 1, (i) => {
@@ -62,14 +63,14 @@ const productKernel = kernel(
                 i
                   .mul(s.k)
                   .add(from)
-                  .mul(4 * ROWS),
+                  .mul(4 * rows),
               ),
               b,
               depth,
-              c: baseC.add(i.mul(ROWS).mul(rowStride)).add(j.mul(4 * COLS)),
+              c: baseC.add(i.mul(rows).mul(rowStride)).add(j.mul(4 * cols)),
               rowStride,
-              rows: f.let(s.m.sub(i.mul(ROWS))),
-              cols: f.let(s.n.sub(j.mul(COLS))),
+              rows: f.let(s.m.sub(i.mul(rows))),
+              cols: f.let(s.n.sub(j.mul(cols))),
               fresh: f.let(from.eqz()),
             });
           });
@@ -87,8 +88,8 @@ const THIN_DEPTH = 4096;
 
 /**
  * The product of few rows with a matrix that lies along the inner axis, as the weights of a linear layer do: cᵀ = bᵀ·aᵀ. The matrix
- * is read where it lies, once, four lines at a time; the few rows are packed as panels of eight, what is left of them as one of
- * four. A unit computes a block of columns of c.
+ * is read where it lies, once, a few lines at a time; the few rows are packed as panels, what is left of them as one of half the
+ * width. A unit computes a block of columns of c.
  */
 const thinKernel = kernel(
   "matmul-thin",
@@ -97,6 +98,7 @@ const thinKernel = kernel(
     rest: "i32",
     b: "i32",
     c: "i32",
+    scratch: "i32",
     m: "i32",
     n: "i32",
     k: "i32",
@@ -105,76 +107,123 @@ const thinKernel = kernel(
     lineBytes: "i32",
   },
   (f, s) => {
-    const rowStride = f.let(s.n.shl(2));
-    const lines = f.let(s.n.add(ROWS - 1).divU(ROWS));
+    const { rows: height, cols: width } = blockingOf(f.target);
+    const scratch = f.let(s.scratch.add(f.thread.mul(4 * height * width)));
+    const lines = f.let(s.n.add(height - 1).divU(height));
     f.units((unit) => {
       const first = f.let(unit.mul(s.block));
       const last = f.let(first.add(s.block).minU(lines));
       // A panel stays in the first-level cache while the block's lines, which stay in the second-level cache, pass it.
-      const pass = (panel: I32, top: I32, width: 4 | 8): void => {
+      const pass = (panel: I32, top: I32, width: number): void => {
         f.range(first, last, 1, (j) => {
-          const column = f.let(j.mul(ROWS));
-          const starts = Array.from({ length: ROWS }, (_, r) =>
+          const column = f.let(j.mul(height));
+          const starts = Array.from({ length: height }, (_, r) =>
             f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
           );
-          const left = f.let(s.n.sub(column));
-          const row = f.let(top);
-          const to = f.let(s.c.add(row.mul(rowStride)).add(column.shl(2)));
-          for (const line of thinSums(f, panel, starts, s.k, width)) {
-            f.if(row.ltU(s.m), () => f.storeSome(to, line, left));
-            f.advance(row, 1);
-            f.advance(to, rowStride);
-          }
+          thinTile(f, { panel, starts, depth: s.k, width, scratch });
+          storeTurned(f, { ...s, scratch, width, height, top, column });
         });
       };
-      f.range(0, s.panels, 1, (i) => pass(f.let(s.a.add(i.mul(s.k).mul(4 * COLS))), f.let(i.mul(COLS)), COLS));
-      f.if(s.rest, () => pass(s.rest, f.let(s.panels.mul(COLS)), 4));
+      f.range(0, s.panels, 1, (i) => pass(f.let(s.a.add(i.mul(s.k).mul(4 * width))), f.let(i.mul(width)), width));
+      f.if(s.rest, () => pass(s.rest, f.let(s.panels.mul(width)), width / 2));
     });
   },
 );
 
-/** The products of a panel of `width` rows of a with ROWS lines of b: a vector over the lines for each row. */
-function thinSums(f: KernelBuilder, panel: I32, lines: readonly I32[], depth: I32, width: 4 | 8): F32x4[] {
-  const half = width / 4;
-  const sums = Array.from({ length: half * ROWS }, () => f.let(f32x4(0)));
+interface ThinTile {
+  readonly panel: I32;
+  /** Where each line of b begins. */
+  readonly starts: readonly I32[];
+  readonly depth: I32;
+  /** Rows of a in the panel. */
+  readonly width: number;
+  readonly scratch: I32;
+}
+
+/** The products of a panel of rows of a with a few lines of b, into `scratch`: [line][width]. */
+function thinTile(f: KernelBuilder, { panel, starts, depth, width, scratch }: ThinTile): void {
+  const vectors = width / 4;
+  const sums = Array.from({ length: vectors * starts.length }, () => f.let(f32x4(0)));
   const at = f.let(panel);
   const end = f.let(at.add(depth.mul(4 * width)));
-  const from = lines.map((start) => f.let(start));
+  const from = starts.map((start) => f.let(start));
   f.while(
     () => at.ltU(end),
     () => {
-      const values = Array.from({ length: half }, (_, h) => f.let(at.f32x4(16 * h)));
+      const values = Array.from({ length: vectors }, (_, h) => f.let(at.f32x4(16 * h)));
       from.forEach((line, r) => {
         const weight = f.let(line.splatF32());
         values.forEach((value, h) => {
-          f.set(sums[half * r + h]!, f.fma(weight, value, sums[half * r + h]!));
+          f.set(sums[vectors * r + h]!, f.fma(weight, value, sums[vectors * r + h]!));
         });
         f.advance(line, 4);
       });
       f.advance(at, 4 * width);
     },
   );
-  return Array.from({ length: half }, (_, h) =>
-    transpose4(
-      f,
-      [0, 1, 2, 3].map((r) => sums[half * r + h]!),
-    ),
-  ).flat();
+  sums.forEach((sum, i) => {
+    f.store(scratch, sum, 16 * i);
+  });
+}
+
+interface TurnedTile {
+  readonly scratch: I32;
+  readonly c: I32;
+  readonly m: I32;
+  readonly n: I32;
+  readonly width: number;
+  readonly height: number;
+  /** The first row and the first column of c that it covers. */
+  readonly top: I32;
+  readonly column: I32;
+}
+
+/** Stores sums that lie as [height][width] as columns of c, as far as these exist. */
+function storeTurned(f: KernelBuilder, { scratch, c, m, n, width, height, top, column }: TurnedTile): void {
+  const rowStride = f.let(n.shl(2));
+  const left = f.let(n.sub(column));
+  const row = f.let(top);
+  const to = f.let(c.add(row.mul(rowStride)).add(column.shl(2)));
+  f.range(scratch, f.let(scratch.add(4 * width)), 16, (from) => {
+    const squares = Array.from({ length: Math.ceil(height / 4) }, (_, square) => {
+      const lines = [0, 1, 2, 3].map((r) => 4 * square + r);
+      return transpose4(
+        f,
+        lines.map((line) => (line < height ? f.let(from.f32x4(4 * width * line)) : f32x4(0))),
+      );
+    });
+    for (let r = 0; r < 4; r++) {
+      f.if(row.ltU(m), () => {
+        squares.forEach((square, at) => {
+          const exist = Math.min(4, height - 4 * at);
+          const count = f.let(left.sub(4 * at).minU(exist));
+          const put = (): void => f.storeSome(to, square[r]!, count, 16 * at);
+          if (at === 0) put();
+          else f.if(left.gtU(4 * at), put);
+        });
+      });
+      f.advance(row, 1);
+      f.advance(to, rowStride);
+    }
+  });
 }
 
 function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
+  const { rows: height, cols: width, speed } = blockingOf(cpu.options.target);
   const [, , m, n] = out.layout.shape as [number, number, number, number];
   const k = a.layout.shape[3]!;
-  const narrow = m % COLS > 0 && m % COLS <= 4;
-  const panels = narrow ? Math.floor(m / COLS) : Math.ceil(m / COLS);
-  const whole = panels > 0 ? pack(cpu, rowsOf(a, 0, Math.min(m, panels * COLS)), 2, COLS, [1, 1]).block : undefined;
-  const rest = narrow ? pack(cpu, rowsOf(a, panels * COLS, m), 2, 4, [1, 1]).block : undefined;
-  const block = Math.max(1, Math.min(16, Math.floor(THIN_BYTES / (4 * ROWS * k))));
+  const narrow = m % width > 0 && m % width <= width / 2;
+  const panels = narrow ? Math.floor(m / width) : Math.ceil(m / width);
+  const whole = panels > 0 ? pack(cpu, rowsOf(a, 0, Math.min(m, panels * width)), 2, width, [1, 1]).block : undefined;
+  const rest = narrow ? pack(cpu, rowsOf(a, panels * width, m), 2, width / 2, [1, 1]).block : undefined;
+  const scratch = cpu.temporary(4 * cpu.options.threads * height * width, "matmul sums");
+  const block = Math.max(1, Math.min(16, Math.floor(THIN_BYTES / (4 * height * k))));
   const args = {
     a: whole?.address ?? 0,
     rest: rest?.address ?? 0,
     b: cpu.address(b),
     c: cpu.address(out),
+    scratch: scratch.address,
     m,
     n,
     k,
@@ -182,10 +231,9 @@ function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
     block,
     lineBytes: 4 * b.layout.strides[3]!,
   };
-  const units = Math.ceil(n / ROWS / block);
-  cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / SPEED / units);
-  whole?.release();
-  rest?.release();
+  const units = Math.ceil(n / height / block);
+  cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / speed / units);
+  for (const used of [whole, rest, scratch]) used?.release();
 }
 
 /** The rows `begin … end − 1` of a (1, 1, rows, columns) matrix. */
@@ -205,13 +253,14 @@ export function matmul(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
     thin(cpu, { a, b, out });
     return;
   }
-  const packedA = pack(cpu, a, 2, ROWS, [p, q]);
-  const packedB = pack(cpu, b, 3, COLS, [p, q]);
-  const panelsA = Math.ceil(m / ROWS);
-  const panelsB = Math.ceil(n / COLS);
-  const blocksA = Math.ceil(panelsA / BLOCK_ROWS);
+  const { rows, cols, speed } = blockingOf(cpu.options.target);
+  const packedA = pack(cpu, a, 2, rows, [p, q]);
+  const packedB = pack(cpu, b, 3, cols, [p, q]);
+  const panelsA = Math.ceil(m / rows);
+  const panelsB = Math.ceil(n / cols);
+  const blocksA = Math.ceil(m / BLOCK_ROWS);
   const sizeA = Math.ceil(panelsA / blocksA);
-  const blocksB = Math.ceil(panelsB / BLOCK_COLS);
+  const blocksB = Math.ceil(n / BLOCK_COLS);
   const args = {
     a: packedA.block.address,
     b: packedB.block.address,
@@ -229,7 +278,7 @@ export function matmul(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
     stretch: stretchOf(k),
   };
   const units = p * q * args.blocksA * blocksB;
-  cpu.launch(productKernel, args, units, 20 + (2 * p * q * m * n * k) / SPEED / units);
+  cpu.launch(productKernel, args, units, 20 + (2 * p * q * m * n * k) / speed / units);
   packedA.block.release();
   packedB.block.release();
 }

@@ -7,7 +7,7 @@ import type { CpuEngine } from "../engine.ts";
 import { type Arguments, type Kernel, type KernelBuilder, kernel, type Spec } from "../kernel.ts";
 import { type Lanes, printWasm } from "../print-wasm.ts";
 import { fromHalf, toHalf } from "../wasm/math.ts";
-import { type F32, F32x4, type I32, type I32x4, i32x4 } from "../wasm/values.ts";
+import { type F32, F32x4, type I32, type I32x4, i32, i32x4 } from "../wasm/values.ts";
 
 /** How a leaf is read along the innermost axis: side by side, the same for all, or through its stride. */
 type Access = "dense" | "splat" | "strided";
@@ -49,24 +49,44 @@ function pointwiseKernel({ tree, leaves, out, rank, params }: Variant): Kernel {
       const count = f.let(begin.add(BLOCK).minU(int("cols")).sub(begin));
       const pointers = rowPointers(f, loose, { leaves, rank, row, begin });
       const to = f.let(int("y").add(row.mul(int("cols")).add(begin).mul(bytesPerElement(out))));
-      const whole = f.let(count.and(-4));
-      const vector = (): Lanes => {
+      const strides = leaves.map((_, i) => int(`stride${i}_${rank - 1}`));
+      // What is the same along the row is read once.
+      const fixed = leaves.map(({ dtype, access }, i) =>
+        access === "splat" ? f.let(load(f, pointers[i]!, 0, strides[i]!, dtype, access)) : undefined,
+      );
+      // The elements from the `first`-th behind the pointers on.
+      const vector = (first: number): Lanes => {
         const leafValue = (index: number): Lanes => {
           const { dtype, access } = leaves[index]!;
-          return load(f, pointers[index]!, int(`stride${index}_${rank - 1}`), dtype, access);
+          return fixed[index] ?? load(f, pointers[index]!, first, strides[index]!, dtype, access);
         };
         const paramValue = (index: number, dtype: DType): Lanes => number(f, loose, index, dtype);
         return stored(f, printWasm(f, tree, leafValue, paramValue), tree.dtype, out);
       };
-      f.range(0, whole, 4, () => {
-        store(f, to, vector(), out, undefined);
-        f.advance(to, 4 * bytesPerElement(out));
+      const advance = (elements: number): void => {
+        f.advance(to, elements * bytesPerElement(out));
         leaves.forEach(({ access, dtype }, i) => {
-          if (access === "dense") f.advance(pointers[i]!, 4 * bytesPerElement(dtype));
-          if (access === "strided") f.advance(pointers[i]!, int(`stride${i}_${rank - 1}`).mul(4));
+          if (access === "dense") f.advance(pointers[i]!, elements * bytesPerElement(dtype));
+          if (access === "strided") f.advance(pointers[i]!, strides[i]!.mul(elements));
         });
+      };
+      const pairs = f.target.wide && out !== "f16";
+      const inPairs = f.let(pairs ? count.and(-8) : i32(0));
+      if (pairs) {
+        f.range(0, inPairs, 8, () => {
+          const values = [vector(0), vector(4)];
+          values.forEach((value, i) => {
+            f.store(to, value, 16 * i);
+          });
+          advance(8);
+        });
+      }
+      const whole = f.let(count.and(-4));
+      f.range(inPairs, whole, 4, () => {
+        store(f, to, vector(0), out, undefined);
+        advance(4);
       });
-      f.if(whole.ltU(count), () => store(f, to, vector(), out, f.let(count.sub(whole))));
+      f.if(whole.ltU(count), () => store(f, to, vector(0), out, f.let(count.sub(whole))));
     });
   });
 }
@@ -91,21 +111,22 @@ function rowPointers(
   return pointers;
 }
 
-/** Four elements of a leaf as the values that trees compute with. */
-function load(f: KernelBuilder, at: I32, stride: I32, dtype: DType, access: Access): Lanes {
+/** Four elements of a leaf, from the `first`-th on, as the values that trees compute with. */
+function load(f: KernelBuilder, at: I32, first: number, stride: I32, dtype: DType, access: Access): Lanes {
+  const element = (lane: number): I32 => (first + lane === 0 ? at : at.add(stride.mul(first + lane)));
   if (dtype === "f16") {
-    if (access === "dense") return fromHalf(f, at.loadU16x4());
+    if (access === "dense") return fromHalf(f, at.loadU16x4(2 * first));
     if (access === "splat") return fromHalf(f, at.splat16().and(0xffff));
-    let lanes = f.let(at.u16().splat());
-    for (let lane = 1; lane < 4; lane++) lanes = f.let(lanes.replace(lane, at.add(stride.mul(lane)).u16()));
+    let lanes = f.let(element(0).u16().splat());
+    for (let lane = 1; lane < 4; lane++) lanes = f.let(lanes.replace(lane, element(lane).u16()));
     return fromHalf(f, lanes);
   }
   let bits: I32x4;
-  if (access === "dense") bits = at.i32x4();
+  if (access === "dense") bits = at.i32x4(4 * first);
   else if (access === "splat") bits = at.splatI32();
   else {
-    bits = at.splatI32();
-    for (let lane = 1; lane < 4; lane++) bits = f.let(at.add(stride.mul(lane)).lane(bits, lane));
+    bits = element(0).splatI32();
+    for (let lane = 1; lane < 4; lane++) bits = f.let(element(lane).lane(bits, lane));
   }
   if (dtype === "f32") return bits.float();
   return dtype === "bool" ? bits.ne(0) : bits;

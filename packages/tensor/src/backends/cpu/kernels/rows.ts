@@ -2,17 +2,41 @@ import type { NormCall, NormGradCall, SoftmaxCall, SoftmaxGradCall, View } from 
 import type { CpuEngine } from "../engine.ts";
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
 import { exp, expNegative, log } from "../wasm/math.ts";
-import { F32x4, f32, f32x4, type I32, type I32x4, lanes } from "../wasm/values.ts";
+import { type F32x4, f32, f32x4, type I32, type I32x4, lanes } from "../wasm/values.ts";
 import { asFloats } from "./half.ts";
 
+/** A vector of four of a row. */
+interface Part {
+  /** Bytes from the addresses on that come with it. */
+  readonly offset: number;
+  /** In the last, incomplete vector how many elements count; reads of the others are harmless. */
+  readonly rest: I32 | undefined;
+  /** Which one of two neighbours it is. */
+  readonly side: 0 | 1;
+}
+
 /**
- * Runs `body` over a row in vectors of four. In the last, incomplete one `rest` is the number of elements that count; reads of the
- * others are harmless. `at` is the offset in bytes.
+ * Runs `compute` over rows that begin at some addresses, for two neighbouring vectors where there are two, and `write` on each result:
+ * both are given the addresses of the place.
  */
-function overRow(f: KernelBuilder, cols: I32, body: (at: I32, rest: I32 | undefined) => void): void {
+function overRow<Result>(
+  f: KernelBuilder,
+  starts: readonly I32[],
+  cols: I32,
+  compute: (at: readonly I32[], part: Part) => Result,
+  write: (result: Result, at: readonly I32[], part: Part) => void = () => {},
+): void {
+  const run = (bytes: I32, parts: readonly Part[]): void => {
+    const at = starts.map((start) => f.let(start.add(bytes)));
+    const results = parts.map((part) => ({ part, result: compute(at, part) }));
+    for (const { part, result } of results) write(result, at, part);
+  };
+  const pairs = f.let(cols.and(-8).shl(2));
   const whole = f.let(cols.and(-4).shl(2));
-  f.range(0, whole, 16, (at) => body(at, undefined));
-  f.if(cols.and(3), () => body(whole, f.let(cols.and(3))));
+  const first: Part = { offset: 0, rest: undefined, side: 0 };
+  f.range(0, pairs, 32, (bytes) => run(bytes, [first, { offset: 16, rest: undefined, side: 1 }]));
+  f.if(pairs.ltU(whole), () => run(pairs, [first]));
+  f.if(cols.and(3), () => run(whole, [{ ...first, rest: f.let(cols.and(3)) }]));
 }
 
 /** `value` in lanes below `rest`, `other` above. */
@@ -24,56 +48,97 @@ function below(rest: I32): I32x4 {
   return lanes(0, 1, 2, 3).ltS(rest.splat());
 }
 
-function put(f: KernelBuilder, at: I32, value: F32x4, rest: I32 | undefined): void {
-  if (rest) f.storeSome(at, value, rest);
-  else f.store(at, value);
+/** What an overRow writes: `value` at an address. */
+function put(f: KernelBuilder, at: I32, value: F32x4, { offset, rest }: Part): void {
+  if (rest) f.storeSome(at, value, rest, offset);
+  else f.store(at, value, offset);
+}
+
+/** Two vectors that hold the running result of a row, one for each side. */
+type Running = readonly [F32x4, F32x4];
+
+function running(f: KernelBuilder, value: number): Running {
+  return [f.let(f32x4(value)), f.let(f32x4(value))];
 }
 
 /** The largest lane in every lane; a NaN wins. */
-export function largest(f: KernelBuilder, v: F32x4): F32x4 {
+export function largest(f: KernelBuilder, sides: Running): F32x4 {
+  const [a, b] = f.paired(sides);
+  const v = f.let(a.max(b));
   const pairs = f.let(v.max(v.shuffle(v, 2, 3, 0, 1)));
   return f.let(pairs.max(pairs.shuffle(pairs, 1, 0, 3, 2)));
 }
 
 /** The sum of the lanes in every lane. */
-function total(f: KernelBuilder, v: F32x4): F32x4 {
+export function total(f: KernelBuilder, sides: Running): F32x4 {
+  const [a, b] = f.paired(sides);
+  const v = f.let(a.add(b));
   const pairs = f.let(v.add(v.shuffle(v, 2, 3, 0, 1)));
   return f.let(pairs.add(pairs.shuffle(pairs, 1, 0, 3, 2)));
 }
 
+/** Adds to the sum of a vector's side. */
+function accumulate(f: KernelBuilder, sums: Running, { side, rest }: Part, value: F32x4): void {
+  f.set(sums[side], sums[side].add(masked(rest, value, 0)));
+}
+
+/** The largest of a row in every lane, and the sum of the exponentials of what is less than that; these are kept in `to`. */
+function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, cols: I32): { top: F32x4; all: F32x4 } {
+  const best = running(f, Number.NEGATIVE_INFINITY);
+  overRow(f, [from], cols, ([at], { offset, rest, side }) => {
+    // A NaN does not count here: it comes back in the sum.
+    f.set(best[side], best[side].notBelow(masked(rest, at!.f32x4(offset), Number.NEGATIVE_INFINITY)));
+  });
+  const top = largest(f, best);
+  const sums = running(f, 0);
+  overRow(
+    f,
+    to ? [from, to] : [from],
+    cols,
+    ([at], { offset }) => expNegative(f, at!.f32x4(offset).sub(top)),
+    (e, [, at], part) => {
+      if (at) put(f, at, e, part);
+      accumulate(f, sums, part, e);
+    },
+  );
+  return { top, all: total(f, sums) };
+}
+
 /**
- * A unit is a row: maximum, then exponentials (kept in y) and their sum, then the scaling. A row that holds a NaN or +∞, or
- * nothing but −∞, has no softmax and becomes NaN, which the sum and ∞ − ∞ give by themselves.
+ * The softmax of a row: maximum, then exponentials and their sum, then the scaling. A row that holds a NaN or +∞, or nothing but −∞, has
+ * no softmax and becomes NaN, which the sum and ∞ − ∞ give by themselves.
  */
+export function softmaxRow(f: KernelBuilder, from: I32, to: I32, cols: I32): void {
+  const scale = f.let(f32x4(1).div(exponentials(f, from, to, cols).all));
+  overRow(
+    f,
+    [to],
+    cols,
+    ([at], { offset }) => f.let(at!.f32x4(offset).mul(scale)),
+    (value, [at], part) => put(f, at!, value, part),
+  );
+}
+
+/** A unit is a row. */
 const softmaxKernel = variants((form: "softmax" | "log") =>
   kernel("softmax", { x: "i32", y: "i32", cols: "i32" }, (f, { x, y, cols }) => {
     f.units((row) => {
       const offset = f.let(row.mul(cols).shl(2));
       const from = f.let(x.add(offset));
       const to = f.let(y.add(offset));
-      const best = f.let(f32x4(Number.NEGATIVE_INFINITY));
-      overRow(f, cols, (at, rest) => {
-        // A NaN does not count here: it comes back in the sum.
-        f.set(best, best.notBelow(masked(rest, from.add(at).f32x4(), Number.NEGATIVE_INFINITY)));
-      });
-      const top = largest(f, best);
-      const sum = f.local(F32x4);
-      f.set(sum, f32x4(0));
-      overRow(f, cols, (at, rest) => {
-        const e = expNegative(f, from.add(at).f32x4().sub(top));
-        if (form === "softmax") put(f, f.let(to.add(at)), e, rest);
-        f.set(sum, sum.add(masked(rest, e, 0)));
-      });
-      const all = total(f, sum);
       if (form === "softmax") {
-        const scale = f.let(f32x4(1).div(all));
-        overRow(f, cols, (at, rest) => put(f, f.let(to.add(at)), to.add(at).f32x4().mul(scale), rest));
-      } else {
-        const shift = log(f, all);
-        overRow(f, cols, (at, rest) => {
-          put(f, f.let(to.add(at)), from.add(at).f32x4().sub(top).sub(shift), rest);
-        });
+        softmaxRow(f, from, to, cols);
+        return;
       }
+      const { top, all } = exponentials(f, from, undefined, cols);
+      const shift = log(f, all);
+      overRow(
+        f,
+        [from, to],
+        cols,
+        ([at], { offset }) => f.let(at!.f32x4(offset).sub(top).sub(shift)),
+        (value, [, at], part) => put(f, at!, value, part),
+      );
     });
   }),
 );
@@ -83,21 +148,23 @@ const softmaxGradKernel = variants((form: "softmax" | "log") =>
   kernel("softmax-grad", { y: "i32", dy: "i32", dx: "i32", cols: "i32" }, (f, { y, dy, dx, cols }) => {
     f.units((row) => {
       const offset = f.let(row.mul(cols).shl(2));
-      const sum = f.let(f32x4(0));
-      const yAt = f.let(y.add(offset));
-      const dyAt = f.let(dy.add(offset));
-      const dxAt = f.let(dx.add(offset));
-      overRow(f, cols, (at, rest) => {
-        const slope = dyAt.add(at).f32x4();
-        const term = form === "log" ? slope : slope.mul(yAt.add(at).f32x4());
-        f.set(sum, sum.add(masked(rest, term, 0)));
+      const rows = [y, dy, dx].map((start) => f.let(start.add(offset)));
+      const sums = running(f, 0);
+      overRow(f, rows, cols, ([yAt, dyAt], part) => {
+        const slope = dyAt!.f32x4(part.offset);
+        accumulate(f, sums, part, form === "log" ? slope : slope.mul(yAt!.f32x4(part.offset)));
       });
-      const all = total(f, sum);
-      overRow(f, cols, (at, rest) => {
-        const [value, slope] = [f.let(yAt.add(at).f32x4()), f.let(dyAt.add(at).f32x4())];
-        const result = form === "log" ? slope.sub(exp(f, value).mul(all)) : value.mul(slope.sub(all));
-        put(f, f.let(dxAt.add(at)), result, rest);
-      });
+      const all = total(f, sums);
+      overRow(
+        f,
+        rows,
+        cols,
+        ([yAt, dyAt], { offset }) => {
+          const [value, slope] = [f.let(yAt!.f32x4(offset)), f.let(dyAt!.f32x4(offset))];
+          return f.let(form === "log" ? slope.sub(exp(f, value).mul(all)) : value.mul(slope.sub(all)));
+        },
+        (value, [, , at], part) => put(f, at!, value, part),
+      );
     });
   }),
 );
@@ -116,21 +183,27 @@ const normKernel = variants(({ weight, bias }: { weight: boolean; bias: boolean 
         const offset = f.let(row.mul(cols).shl(2));
         const from = f.let(x.add(offset));
         const to = f.let(y.add(offset));
-        const sum = f.let(f32x4(0));
-        overRow(f, cols, (at, rest) => f.set(sum, sum.add(masked(rest, from.add(at).f32x4(), 0))));
-        const mean = f.let(total(f, sum).div(count));
-        const squares = f.let(f32x4(0));
-        overRow(f, cols, (at, rest) => {
-          const d = f.let(masked(rest, from.add(at).f32x4().sub(mean), 0));
-          f.set(squares, f.fma(d, d, squares));
+        const sums = running(f, 0);
+        overRow(f, [from], cols, ([at], part) => accumulate(f, sums, part, at!.f32x4(part.offset)));
+        const mean = f.let(total(f, sums).div(count));
+        const squares = running(f, 0);
+        overRow(f, [from], cols, ([at], { offset, rest, side }) => {
+          const d = f.let(masked(rest, at!.f32x4(offset).sub(mean), 0));
+          f.set(squares[side], f.fma(d, d, squares[side]));
         });
         const scale = f.let(f32x4(1).div(total(f, squares).div(count).add(eps.splat()).sqrt()));
-        overRow(f, cols, (at, rest) => {
-          let value = from.add(at).f32x4().sub(mean).mul(scale);
-          if (weight) value = value.mul(args.weight.add(at).f32x4());
-          if (bias) value = value.add(args.bias.add(at).f32x4());
-          put(f, f.let(to.add(at)), value, rest);
-        });
+        overRow(
+          f,
+          [from, to, args.weight, args.bias],
+          cols,
+          ([at, , weightAt, biasAt], { offset }) => {
+            let value = at!.f32x4(offset).sub(mean).mul(scale);
+            if (weight) value = value.mul(weightAt!.f32x4(offset));
+            if (bias) value = value.add(biasAt!.f32x4(offset));
+            return f.let(value);
+          },
+          (value, [, at], part) => put(f, at!, value, part),
+        );
         const place = f.let(stats.add(row.shl(3)));
         f.store(place, mean.extract(0));
         f.store(place, scale.extract(0), 4);
@@ -148,29 +221,35 @@ const normGradKernel = variants(({ weight }: { weight: boolean }) =>
       const inverse = f.let(f32(1).div(cols.toF32()).splat());
       f.units((row) => {
         const offset = f.let(row.mul(cols).shl(2));
-        const [xAt, dyAt, dxAt] = [f.let(x.add(offset)), f.let(dy.add(offset)), f.let(dx.add(offset))];
+        const rows = [...[x, dy, dx].map((start) => f.let(start.add(offset))), scale];
         const place = f.let(stats.add(row.shl(3)));
         const mean = f.let(place.splatF32());
         const slope = f.let(place.splatF32(4));
-        const [sumG, sumGn] = [f.let(f32x4(0)), f.let(f32x4(0))];
-        const terms = (at: I32): { g: F32x4; n: F32x4 } => {
-          const d = dyAt.add(at).f32x4();
+        const [sumG, sumGn] = [running(f, 0), running(f, 0)];
+        const terms = ([xAt, dyAt, , scaleAt]: readonly I32[], offset: number): { g: F32x4; n: F32x4 } => {
+          const d = dyAt!.f32x4(offset);
           return {
-            g: f.let(weight ? d.mul(scale.add(at).f32x4()) : d),
-            n: f.let(xAt.add(at).f32x4().sub(mean).mul(slope)),
+            g: f.let(weight ? d.mul(scaleAt!.f32x4(offset)) : d),
+            n: f.let(xAt!.f32x4(offset).sub(mean).mul(slope)),
           };
         };
-        overRow(f, cols, (at, rest) => {
-          const { g, n } = terms(at);
-          f.set(sumG, sumG.add(masked(rest, g, 0)));
-          f.set(sumGn, sumGn.add(masked(rest, g.mul(n), 0)));
+        overRow(f, rows, cols, (at, part) => {
+          const { g, n } = terms(at, part.offset);
+          accumulate(f, sumG, part, g);
+          accumulate(f, sumGn, part, g.mul(n));
         });
         const meanG = f.let(total(f, sumG).mul(inverse));
         const meanGn = f.let(total(f, sumGn).mul(inverse));
-        overRow(f, cols, (at, rest) => {
-          const { g, n } = terms(at);
-          put(f, f.let(dxAt.add(at)), g.sub(meanG).sub(n.mul(meanGn)).mul(slope), rest);
-        });
+        overRow(
+          f,
+          rows,
+          cols,
+          (at, { offset }) => {
+            const { g, n } = terms(at, offset);
+            return f.let(g.sub(meanG).sub(n.mul(meanGn)).mul(slope));
+          },
+          (value, [, , at], part) => put(f, at!, value, part),
+        );
       });
     },
   ),

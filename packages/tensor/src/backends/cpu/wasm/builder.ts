@@ -1,25 +1,58 @@
 import { type FunctionCode, unsigned, type ValueType } from "./module.ts";
-import { F32, type F32x4, type F32x4Term, I32, type I32Term, type I32x4, i32, type Value } from "./values.ts";
+import {
+  constantInstruction,
+  F32,
+  F32x4,
+  type F32x4Term,
+  FIRST_CONSTANT,
+  I32,
+  type I32Term,
+  type I32x4,
+  i32,
+  type Value,
+} from "./values.ts";
 
 type Class<V extends Value> = new (code: readonly number[], local?: number) => V;
 
 const EMPTY_BLOCK = 0x40;
 
+/** What code is written for. */
+export interface Target {
+  /** Fused multiply-adds by relaxed SIMD. */
+  readonly relaxed: boolean;
+  /** The engine makes one 256-bit instruction of two that do the same to neighbouring vectors, so that code had better come in pairs. */
+  readonly wide: boolean;
+}
+
 /** Writes the body of one function: typed locals, stores, and structured control flow. */
 export class FunctionBuilder {
   readonly #params: ValueType[] = [];
   readonly #locals: ValueType[] = [];
+  /** Sets the vectors of constants. */
+  readonly #prologue: number[] = [];
+  readonly #constants = new Map<number, Value>();
   readonly #body: number[] = [];
   #depth = 0;
-  /** True where `fma` may use relaxed SIMD. */
-  readonly relaxed: boolean;
+  readonly target: Target;
 
-  constructor(relaxed: boolean) {
-    this.relaxed = relaxed;
+  constructor(target: Target) {
+    this.target = target;
   }
 
   emit(code: readonly number[]): void {
-    for (const byte of code) this.#body.push(byte);
+    for (const byte of code) {
+      if (byte < FIRST_CONSTANT) this.#body.push(byte);
+      else this.#body.push(...this.#constant(byte).code);
+    }
+  }
+
+  #constant(code: number): Value {
+    const known = this.#constants.get(code);
+    if (known) return known;
+    const local = this.local(F32x4);
+    this.#prologue.push(...constantInstruction(code), 0x21, ...unsigned(local.local!));
+    this.#constants.set(code, local);
+    return local;
   }
 
   /** The next parameter; all of them before the first local. */
@@ -55,7 +88,7 @@ export class FunctionBuilder {
 
   /** `a · b + c`: fused where relaxed SIMD is on, else rounded twice. */
   fma(a: F32x4, b: F32x4Term, c: F32x4Term): F32x4 {
-    return this.relaxed ? a.relaxedMadd(b, c) : a.mul(b).add(c);
+    return this.target.relaxed ? a.relaxedMadd(b, c) : a.mul(b).add(c);
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
@@ -159,7 +192,7 @@ export class FunctionBuilder {
   }
 
   finish(): FunctionCode {
-    return { params: this.#params, locals: this.#locals, body: this.#body };
+    return { params: this.#params, locals: this.#locals, body: [...this.#prologue, ...this.#body] };
   }
 }
 

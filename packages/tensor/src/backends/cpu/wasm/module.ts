@@ -88,6 +88,24 @@ export function hasRelaxedSimd(): boolean {
   return WebAssembly.validate(encodeModule({ params: ["v128", "v128", "v128"], locals: [], body }, false));
 }
 
+/**
+ * True where a relaxed multiply-add rounds once: (1 + 2⁻¹²)² is 1 + 2⁻¹¹ + 2⁻²⁴, whose last term a product that is rounded by itself
+ * loses.
+ */
+export function fuses(): boolean {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES });
+  const numbers = new Float32Array(memory.buffer, 0, 12);
+  numbers.fill(1 + 2 ** -12, 0, 4);
+  numbers.fill(-1 - 2 ** -11, 4, 8);
+  const load = (at: number): number[] => [0x41, ...signed(at), 0xfd, 0x00, 0, 0];
+  const store = [0xfd, 0x0b, 0, 0];
+  const body = [0x41, 32, ...load(0), ...load(0), ...load(16), 0xfd, ...unsigned(0x105), ...store];
+  const module = new WebAssembly.Module(encodeModule({ params: [], locals: [], body }, false));
+  const { run } = new WebAssembly.Instance(module, { env: { memory } }).exports as { run(): void };
+  run();
+  return numbers[8] === 2 ** -24;
+}
+
 /** True where the engine takes 128-bit SIMD at all. */
 export function hasSimd(): boolean {
   const body = [0x20, 0, 0xfd, ...unsigned(0xe1), 0x1a];

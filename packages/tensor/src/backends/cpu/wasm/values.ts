@@ -32,6 +32,32 @@ function f64Bytes(value: number): number[] {
   return Array.from({ length: 8 }, (_, i) => scratch.getUint8(i));
 }
 
+const constants = new Map<string, number>();
+const constantBytes: (readonly number[])[] = [];
+
+/** From here on numbers in code are no bytes, but stand for vectors of constants. */
+export const FIRST_CONSTANT = 0x10000;
+
+/**
+ * Code of a vector of constants: a number that the function's builder turns into a local, set where the function begins, since engines
+ * make such a vector anew at each use, in loops too. Zeros cost nothing anywhere.
+ */
+function vectorConstant(bytes: readonly number[]): number[] {
+  if (bytes.every((byte) => byte === 0)) return [...simd(0x0c), ...bytes];
+  const key = bytes.join();
+  const known = constants.get(key);
+  if (known !== undefined) return [known];
+  const code = FIRST_CONSTANT + constantBytes.length;
+  constants.set(key, code);
+  constantBytes.push(bytes);
+  return [code];
+}
+
+/** The instruction of a constant that code has a number for. */
+export function constantInstruction(code: number): number[] {
+  return [...simd(0x0c), ...constantBytes[code - FIRST_CONSTANT]!];
+}
+
 function simd(op: number): number[] {
   return [0xfd, ...unsigned(op)];
 }
@@ -59,7 +85,7 @@ export function f32(x: F32Term): F32 {
 export function f32x4(x: F32x4Term): F32x4 {
   if (typeof x !== "number") return x;
   const bytes = f32Bytes(x);
-  return new F32x4([...simd(0x0c), ...bytes, ...bytes, ...bytes, ...bytes]);
+  return new F32x4(vectorConstant([...bytes, ...bytes, ...bytes, ...bytes]));
 }
 
 export function i32x4(x: I32x4Term): I32x4 {
@@ -67,13 +93,13 @@ export function i32x4(x: I32x4Term): I32x4 {
 }
 
 export function f64x2(x: F64x2Term): F64x2 {
-  return typeof x === "number" ? new F64x2([...simd(0x0c), ...f64Bytes(x), ...f64Bytes(x)]) : x;
+  return typeof x === "number" ? new F64x2(vectorConstant([...f64Bytes(x), ...f64Bytes(x)])) : x;
 }
 
 /** Four whole numbers. */
 export function lanes(...values: readonly [number, number, number, number]): I32x4 {
   const bytes = values.flatMap((v) => [v & 255, (v >>> 8) & 255, (v >>> 16) & 255, (v >>> 24) & 255]);
-  return new I32x4([...simd(0x0c), ...bytes]);
+  return new I32x4(vectorConstant(bytes));
 }
 
 /** A method of one argument for each opcode of a table. */
