@@ -1,16 +1,16 @@
 import type { AttentionCall } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { type Kernel, type KernelBuilder, kernel, variants } from "../kernel.ts";
-import { type F32, type F32x4, f32x4, type I32, i32, lanes } from "../wasm/values.ts";
-import { accumulateTile, blockingOf, multiplyTile, pack, packSquare } from "./gemm.ts";
-import { softmaxRow } from "./rows.ts";
+import { type F32, type F32x4, f32x4, type I32, lanes } from "../wasm/values.ts";
+import { accumulateLines, accumulateTile, blockingOf, emptyTile, linesOf, pack, storeTile } from "./gemm.ts";
+import { exponentials } from "./rows.ts";
 
 /** Nanoseconds that the softmax of one score takes, about. */
 const SOFTMAX_COST = 1;
 
 /**
  * A unit computes a tile's rows of the result: their scores, the exponentials of these, and the product of those with the values, all
- * in a scratch area of the thread. The scores of a row lie side by side; the weights are written as a panel of the second product.
+ * in a scratch area of the thread.
  * @param biases how many there are
  */
 const attentionKernel = variants((biases: number): Kernel => {
@@ -38,7 +38,7 @@ const attentionKernel = variants((biases: number): Kernel => {
   return kernel("attention", spec, (f, loose) => {
     const int = (name: string): I32 => loose[name] as I32;
     const { rows: height, cols: width } = blockingOf(f.target);
-    const factor = f.let((loose.scale as F32).splat());
+    const scale = f.let((loose.scale as F32).splat());
     const [n, m, d, e] = [int("n"), int("m"), int("d"), int("e")];
     const panels = f.let(n.add(height - 1).divU(height));
     const line = f.let(
@@ -47,8 +47,9 @@ const attentionKernel = variants((biases: number): Kernel => {
         .and(-width)
         .shl(2),
     );
-    const scores = f.let(int("scratch").add(f.thread.mul(line.mul(2 * height))));
-    const weights = f.let(scores.add(line.mul(height)));
+    const scores = f.let(int("scratch").add(f.thread.mul(line.add(16).mul(height))));
+    // A vector for each row: what its exponentials are to be multiplied with.
+    const factors = f.let(scores.add(line.mul(height)));
     const lines = Array.from({ length: height }, (_, r) => f.let(scores.add(line.mul(r))));
     f.units((unit) => {
       const batch = f.let(unit.divU(panels));
@@ -63,11 +64,11 @@ const attentionKernel = variants((biases: number): Kernel => {
       const rows = biasRows(f, int, { biases, batch, first, last: n.sub(1), height });
       // The scores of a tile's keys; `rest` of them where it is given, and −∞ behind.
       const score = (at: I32, rest?: I32): void => {
-        const tile = Array.from({ length: (height * width) / 4 }, () => f.let(f32x4(0)));
+        const tile = emptyTile(f);
         accumulateTile(f, { a: q, b: k.add(at.mul(d)), depth: d }, tile);
         lines.forEach((line, r) => {
           const to = f.let(line.add(at));
-          const sums = tile.slice((r * width) / 4, ((r + 1) * width) / 4).map((sum) => f.let(sum.mul(factor)));
+          const sums = tile.slice((r * width) / 4, ((r + 1) * width) / 4).map((sum) => f.let(sum.mul(scale)));
           for (const row of rows) {
             const bias = f.let(row[r]!.add(at));
             sums.forEach((sum, h) => {
@@ -83,32 +84,25 @@ const attentionKernel = variants((biases: number): Kernel => {
       f.range(0, whole, 4 * width, (at) => score(at));
       f.if(m.and(width - 1), () => score(whole, f.let(m.and(width - 1))));
       const pairs = f.let(m.add(7).and(-8));
-      f.range(scores, weights, line, (row) => softmaxRow(f, row, row, pairs));
-      packRows(f, lines, m, weights);
+      const factorAt = f.let(factors);
+      f.range(scores, factors, line, (row) => {
+        f.store(factorAt, f32x4(1).div(exponentials(f, row, row, pairs).all));
+        f.advance(factorAt, 16);
+      });
       const v = f.let(int("v").add(batch.mul(int("batchV"))));
       const out = f.let(int("out").add(batch.mul(n).add(first).mul(e).shl(2)));
       f.range(0, e, width, (j) => {
-        multiplyTile(f, {
-          a: weights,
-          b: v.add(j.mul(m).shl(2)),
-          depth: m,
-          c: out.add(j.shl(2)),
-          rowStride: f.let(e.shl(2)),
-          rows: f.let(n.sub(first)),
-          cols: f.let(e.sub(j)),
-          fresh: f.let(i32(1)),
+        const tile = emptyTile(f);
+        accumulateLines(f, { lines, b: v.add(j.mul(m).shl(2)), depth: m }, tile);
+        tile.forEach((sum, index) => {
+          f.set(sum, sum.mul(factors.f32x4(16 * Math.floor(index / (width / 4)))));
         });
+        const targets = linesOf(f, { c: out.add(j.shl(2)), rowStride: f.let(e.shl(2)) });
+        storeTile(f, targets, tile, { rows: f.let(n.sub(first)), cols: f.let(e.sub(j)) });
       });
     });
   });
 });
-
-/** Packs rows of at least `depth` numbers, rounded up to four, into a panel. */
-function packRows(f: KernelBuilder, rows: readonly I32[], depth: I32, panel: I32): void {
-  const sources = rows.map((row) => f.let(row));
-  const to = f.let(panel);
-  f.range(0, depth, 4, () => packSquare(f, sources, to));
-}
 
 /** Where the rows of each bias begin that belong to a unit; rows past the last repeat it. */
 function biasRows(
@@ -149,7 +143,7 @@ export function attention(cpu: CpuEngine, { q, k, v, out, scale, biases }: Atten
   const packedK = pack(cpu, k, 2, cols, batchOf(k));
   const packedV = pack(cpu, v, 3, cols, batchOf(v));
   const line = 4 * Math.ceil(m / cols) * cols;
-  const scratch = cpu.temporary(cpu.options.threads * 2 * rows * line, "attention scores");
+  const scratch = cpu.temporary(cpu.options.threads * rows * (line + 16), "attention scores");
   const args: Record<string, number> = {
     q: packedQ.block.address,
     k: packedK.block.address,

@@ -82,21 +82,72 @@ export function accumulateTile(
   );
 }
 
-/** Multiplies one panel of A with one of B into a tile. */
-export function multiplyTile(f: KernelBuilder, { a, b, depth, c, rowStride, rows, cols, fresh }: Tile): void {
-  const size = blockingOf(f.target);
-  const width = size.cols / 4;
-  const sums = Array.from({ length: size.rows * width }, () => f.let(f32x4(0)));
+/** The same, with rows of A that lie anywhere instead of a panel: `lines` are their addresses. */
+export function accumulateLines(
+  f: KernelBuilder,
+  { lines, b, depth }: { lines: readonly I32[]; b: I32; depth: I32 },
+  sums: readonly F32x4[],
+): void {
+  const { cols } = blockingOf(f.target);
+  const width = cols / 4;
+  const at = lines.map((line) => f.let(line));
+  const bt = f.let(b);
+  const end = f.let(bt.add(depth.mul(4 * cols)));
+  f.while(
+    () => bt.ltU(end),
+    () => {
+      const columns = Array.from({ length: width }, (_, h) => f.let(bt.f32x4(16 * h)));
+      at.forEach((line, r) => {
+        const value = f.let(line.splatF32());
+        columns.forEach((column, h) => {
+          const sum = sums[r * width + h]!;
+          f.set(sum, f.fma(value, column, sum));
+        });
+        f.advance(line, 4);
+      });
+      f.advance(bt, 4 * cols);
+    },
+  );
+}
+
+/** The sums of a tile, 0. */
+export function emptyTile(f: KernelBuilder): readonly F32x4[] {
+  const { rows, cols } = blockingOf(f.target);
+  return Array.from({ length: (rows * cols) / 4 }, () => f.let(f32x4(0)));
+}
+
+/** Where the rows of a tile go. */
+export function linesOf(f: KernelBuilder, { c, rowStride }: Pick<Tile, "c" | "rowStride">): readonly I32[] {
   const origin = f.let(c);
-  const lines = Array.from({ length: size.rows }, (_, r) => (r === 0 ? origin : f.let(origin.add(rowStride.mul(r)))));
-  f.if(fresh.eqz(), () => {
+  const { rows } = blockingOf(f.target);
+  return Array.from({ length: rows }, (_, r) => (r === 0 ? origin : f.let(origin.add(rowStride.mul(r)))));
+}
+
+/** Multiplies one panel of A with one of B into a tile. */
+export function multiplyTile(f: KernelBuilder, tile: Tile): void {
+  const width = blockingOf(f.target).cols / 4;
+  const sums = emptyTile(f);
+  const lines = linesOf(f, tile);
+  f.if(tile.fresh.eqz(), () => {
     lines.forEach((line, r) => {
-      f.if(rows.gtU(r), () => {
+      f.if(tile.rows.gtU(r), () => {
         for (let h = 0; h < width; h++) f.set(sums[r * width + h]!, line.f32x4(16 * h));
       });
     });
   });
-  accumulateTile(f, { a, b, depth }, sums);
+  accumulateTile(f, tile, sums);
+  storeTile(f, lines, sums, tile);
+}
+
+/** Stores the sums of a tile, as far as its rows and columns exist, at the addresses of its rows. */
+export function storeTile(
+  f: KernelBuilder,
+  lines: readonly I32[],
+  sums: readonly F32x4[],
+  { rows, cols }: Pick<Tile, "rows" | "cols">,
+): void {
+  const size = blockingOf(f.target);
+  const width = size.cols / 4;
   f.if(
     rows.geU(size.rows).and(cols.geU(size.cols)),
     () => {
@@ -177,7 +228,7 @@ export const packKernel = variants(({ lines, order }: PackVariant) =>
 );
 
 /** Four steps of the inner axis at once: each line is read as one vector, and the vectors are transposed. */
-export function packSquare(f: KernelBuilder, sources: readonly I32[], to: I32): void {
+function packSquare(f: KernelBuilder, sources: readonly I32[], to: I32): void {
   const lines = sources.length;
   for (let at = 0; at < lines; at += 4) {
     const rows = [0, 1, 2, 3].map((r) => (at + r < lines ? f.let(sources[at + r]!.f32x4()) : f32x4(0)));

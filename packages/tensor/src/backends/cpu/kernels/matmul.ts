@@ -3,7 +3,7 @@ import type { CpuEngine } from "../engine.ts";
 import { type KernelBuilder, kernel } from "../kernel.ts";
 import { type F32x4, f32x4, type I32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
-import { blockingOf, multiplyTile, pack, stretchOf } from "./gemm.ts";
+import { accumulateLines, blockingOf, emptyTile, multiplyTile, pack, stretchOf } from "./gemm.ts";
 
 /** Rows of A, and columns of B, that one unit multiplies, about. */
 const BLOCK_ROWS = 48;
@@ -131,7 +131,11 @@ const thinKernel = kernel(
         const panel = f.let(s.a.add(i.mul(s.k).mul(4 * width)));
         const top = f.let(i.mul(width));
         overLines((starts, column) => {
-          thinTile(f, { panel, starts, depth: s.k, tile });
+          const sums = emptyTile(f);
+          accumulateLines(f, { lines: starts, b: panel, depth: s.k }, sums);
+          sums.forEach((sum, i) => {
+            f.store(tile, sum, 16 * i);
+          });
           storeTurned(f, { ...s, tile, width, height, top, column });
         });
       });
@@ -151,41 +155,6 @@ const thinKernel = kernel(
     });
   },
 );
-
-interface ThinTile {
-  readonly panel: I32;
-  /** Where each line of b begins. */
-  readonly starts: readonly I32[];
-  readonly depth: I32;
-  readonly tile: I32;
-}
-
-/** The products of a panel of rows of a with a few lines of b: [line][width] in `tile`. */
-function thinTile(f: KernelBuilder, { panel, starts, depth, tile }: ThinTile): void {
-  const width = blockingOf(f.target).cols;
-  const vectors = width / 4;
-  const sums = Array.from({ length: vectors * starts.length }, () => f.let(f32x4(0)));
-  const at = f.let(panel);
-  const end = f.let(at.add(depth.mul(4 * width)));
-  const from = starts.map((start) => f.let(start));
-  f.while(
-    () => at.ltU(end),
-    () => {
-      const values = Array.from({ length: vectors }, (_, h) => f.let(at.f32x4(16 * h)));
-      from.forEach((line, r) => {
-        const weight = f.let(line.splatF32());
-        values.forEach((value, h) => {
-          f.set(sums[vectors * r + h]!, f.fma(weight, value, sums[vectors * r + h]!));
-        });
-        f.advance(line, 4);
-      });
-      f.advance(at, 4 * width);
-    },
-  );
-  sums.forEach((sum, i) => {
-    f.store(tile, sum, 16 * i);
-  });
-}
 
 interface Dots {
   /** Where each row of a begins, and each line of b. */

@@ -83,7 +83,7 @@ function accumulate(f: KernelBuilder, sums: Running, { side, rest }: Part, value
 }
 
 /** The largest of a row in every lane, and the sum of the exponentials of what is less than that; these are kept in `to`. */
-function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, cols: I32): { top: F32x4; all: F32x4 } {
+export function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, cols: I32): { top: F32x4; all: F32x4 } {
   const best = running(f, Number.NEGATIVE_INFINITY);
   overRow(f, [from], cols, ([at], { offset, rest, side }) => {
     // A NaN does not count here: it comes back in the sum.
@@ -105,38 +105,25 @@ function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, cols: I3
 }
 
 /**
- * The softmax of a row: maximum, then exponentials and their sum, then the scaling. A row that holds a NaN or +∞, or nothing but −∞, has
- * no softmax and becomes NaN, which the sum and ∞ − ∞ give by themselves.
+ * A unit is a row: maximum, then exponentials and their sum, then the scaling. A row that holds a NaN or +∞, or nothing but −∞, has no
+ * softmax and becomes NaN, which the sum and ∞ − ∞ give by themselves.
  */
-export function softmaxRow(f: KernelBuilder, from: I32, to: I32, cols: I32): void {
-  const scale = f.let(f32x4(1).div(exponentials(f, from, to, cols).all));
-  overRow(
-    f,
-    [to],
-    cols,
-    ([at], { offset }) => f.let(at!.f32x4(offset).mul(scale)),
-    (value, [at], part) => put(f, at!, value, part),
-  );
-}
-
-/** A unit is a row. */
 const softmaxKernel = variants((form: "softmax" | "log") =>
   kernel("softmax", { x: "i32", y: "i32", cols: "i32" }, (f, { x, y, cols }) => {
     f.units((row) => {
       const offset = f.let(row.mul(cols).shl(2));
       const from = f.let(x.add(offset));
       const to = f.let(y.add(offset));
-      if (form === "softmax") {
-        softmaxRow(f, from, to, cols);
-        return;
-      }
-      const { top, all } = exponentials(f, from, undefined, cols);
-      const shift = log(f, all);
+      const { top, all } = exponentials(f, from, form === "softmax" ? to : undefined, cols);
+      const [source, change] = form === "softmax" ? [to, f.let(f32x4(1).div(all))] : [from, log(f, all)];
       overRow(
         f,
-        [from, to],
+        [source, to],
         cols,
-        ([at], { offset }) => f.let(at!.f32x4(offset).sub(top).sub(shift)),
+        ([at], { offset }) => {
+          const value = at!.f32x4(offset);
+          return f.let(form === "softmax" ? value.mul(change) : value.sub(top).sub(change));
+        },
         (value, [, at], part) => put(f, at!, value, part),
       );
     });
