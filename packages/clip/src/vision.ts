@@ -1,5 +1,5 @@
 import { Conv2d, type Init, LayerNorm, Module, normal, parameter } from "@deplsr/nn";
-import { add, cat, expand, flatten, matmul, permute, reshape, ShapeError, select, type Tensor } from "@deplsr/tensor";
+import { add, cat, expand, linear, matmul, permute, reshape, ShapeError, select, type Tensor } from "@deplsr/tensor";
 import { type TokenStack, Transformer, type TransformerConfig, type TransformerOptions } from "./block.ts";
 import type { CLIPConfig, VisionConfig } from "./config.ts";
 
@@ -67,9 +67,17 @@ export class VisionTransformer<Stack extends TokenStack = Transformer> extends M
         `VisionTransformer: image [${image.shape.join(", ")}] must be (b, 3, ${imageSize}, ${imageSize})`,
       );
     }
-    const patches = permute(flatten(this.conv1.forward(image), 2), [0, 2, 1]); // (b, patches, c)
     const classToken = expand(reshape(this.classEmbedding, [1, 1, width]), [b, 1, width]);
-    return this.lnPre.forward(add(cat([classToken, patches], 1), this.positionalEmbedding));
+    return this.lnPre.forward(add(cat([classToken, this.#patches(image)], 1), this.positionalEmbedding));
+  }
+
+  /** What `conv1` computes, `(b, patches, c)`: its windows do not overlap, so it is a linear layer over the patches. */
+  #patches(image: Tensor): Tensor {
+    const { imageSize, patchSize: p, width } = this.config;
+    const side = imageSize / p;
+    const cut = permute(reshape(image, [-1, 3, side, p, side, p]), [0, 2, 4, 1, 3, 5]);
+    const weight = reshape(this.conv1.weight, [width, 3 * p * p]);
+    return linear(reshape(cut, [image.shape[0]!, side * side, 3 * p * p]), weight);
   }
 
   /** The class token's last state to features: `(b, n, c)` → `(b, embedDim)`. */
