@@ -2,6 +2,7 @@ import type { ConvGeometry } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
 import { type F32x4, f32x4, type I32 } from "../wasm/values.ts";
+import { overRow, put } from "./vectors.ts";
 
 /** The image that a depthwise kernel walks over, padded, in bytes; and the window's steps in it. */
 export interface PaddedImage {
@@ -13,7 +14,8 @@ export interface PaddedImage {
 interface Window {
   readonly kh: number;
   readonly kw: number;
-  readonly stride: number;
+  /** Taps of a row are neighbours, and so are outputs' windows. */
+  readonly dense: boolean;
 }
 
 const SPEC = {
@@ -34,16 +36,15 @@ const SPEC = {
   kernelWidth: "i32",
 } as const;
 
-/** Four neighbouring outputs' inputs: side by side, or `step` bytes apart. */
-function inputs(f: KernelBuilder, at: I32, stride: number, step: I32): F32x4 {
-  if (stride === 1) return at.f32x4();
+/** Four neighbouring outputs' inputs, `step` bytes apart. */
+function inputs(f: KernelBuilder, at: I32, step: I32): F32x4 {
   let value = at.splatF32();
   for (let lane = 1; lane < 4; lane++) value = f.let(at.add(step.mul(lane)).lane(value, lane));
   return value;
 }
 
-/** A unit computes one row of one output plane, four pixels at a time; the weights stay in registers where they fit. */
-const forwardKernel = variants(({ kh, kw, stride }: Window) =>
+/** A unit computes one row of one output plane; the weights stay in registers where they fit. */
+const forwardKernel = variants(({ kh, kw, dense }: Window) =>
   kernel("depthwise", SPEC, (f, a) => {
     f.units((unit) => {
       const plane = f.let(unit.divU(a.outHeight));
@@ -54,14 +55,25 @@ const forwardKernel = variants(({ kh, kw, stride }: Window) =>
       const top = f.let(a.x.add(plane.divU(a.multiplier).mul(a.plane)).add(unit.remU(a.outHeight).mul(a.stepRow)));
       const rows = Array.from({ length: kh }, (_, ky) => f.let(top.add(a.tapRow.mul(ky))));
       const to = f.let(a.y.add(unit.mul(a.outWidth).shl(2)));
-      f.range(0, a.outWidth, 4, (col) => {
+      const sumOf = (read: (ky: number, kx: number) => F32x4): F32x4 => {
         const sum = f.let(f32x4(0));
-        rows.forEach((row, ky) => {
-          for (let kx = 0; kx < kw; kx++) {
-            const at = f.let(kx === 0 ? row : row.add(a.tapCol.mul(kx)));
-            f.set(sum, f.fma(weights[ky * kw + kx]!, inputs(f, at, stride, a.stepCol), sum));
-          }
-        });
+        for (let ky = 0; ky < kh; ky++) {
+          for (let kx = 0; kx < kw; kx++) f.set(sum, f.fma(weights[ky * kw + kx]!, read(ky, kx), sum));
+        }
+        return sum;
+      };
+      if (dense) {
+        overRow(
+          f,
+          [to, ...rows],
+          a.outWidth,
+          ([, ...at], { offset }) => sumOf((ky, kx) => at[ky]!.f32x4(offset + 4 * kx)),
+          (sum, [at], part) => put(f, at!, sum, part),
+        );
+        return;
+      }
+      f.range(0, a.outWidth, 4, (col) => {
+        const sum = sumOf((ky, kx) => inputs(f, f.let(rows[ky]!.add(a.tapCol.mul(kx))), a.stepCol));
         f.storeSome(to, sum, f.let(a.outWidth.sub(col)));
         f.advance(to, 16);
         for (const row of rows) f.advance(row, a.stepCol.shl(2));
@@ -71,7 +83,7 @@ const forwardKernel = variants(({ kh, kw, stride }: Window) =>
 );
 
 /** A unit computes one weight's gradient: the sum of dy times the input that the weight meets, over the batch. */
-const weightGradKernel = variants(({ stride }: { stride: number }) =>
+const weightGradKernel = variants(({ sideBySide }: { sideBySide: boolean }) =>
   kernel("depthwise-weight-grad", { ...SPEC, taps: "i32" }, (f, a) => {
     f.units((unit) => {
       const channel = f.let(unit.divU(a.taps));
@@ -89,7 +101,7 @@ const weightGradKernel = variants(({ stride }: { stride: number }) =>
           const at = f.let(line);
           const sum = f.let(f32x4(0));
           f.range(0, whole, 4, () => {
-            f.set(sum, f.fma(dy.f32x4(), inputs(f, at, stride, a.stepCol), sum));
+            f.set(sum, f.fma(dy.f32x4(), sideBySide ? at.f32x4() : inputs(f, at, a.stepCol), sum));
             f.advance(dy, 16);
             f.advance(at, a.stepCol.shl(2));
           });
@@ -137,7 +149,7 @@ export const MAX_TAPS = 121;
 export function depthwise(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, weight: number, y: number): void {
   const [kh, kw] = g.kernel;
   const units = g.batch * g.outChannels * g.outHeight;
-  const form = forwardKernel({ kh, kw, stride: g.stride[1] === 1 ? 1 : 2 });
+  const form = forwardKernel({ kh, kw, dense: g.stride[1] === 1 && (g.dilation[1] === 1 || kw === 1) });
   cpu.launch(form, { ...argumentsOf(g, image), weight, y }, units, 20 + g.outWidth * kh * kw * 0.2);
 }
 
@@ -152,5 +164,5 @@ export function depthwiseWeightGrad(
   const taps = g.kernel[0] * g.kernel[1];
   const args = { ...argumentsOf(g, image), weight, y, taps };
   const cost = g.batch * g.outHeight * g.outWidth * 0.3;
-  cpu.launch(weightGradKernel({ stride: g.stride[1] === 1 ? 1 : 2 }), args, g.outChannels * taps, 20 + cost);
+  cpu.launch(weightGradKernel({ sideBySide: g.stride[1] === 1 }), args, g.outChannels * taps, 20 + cost);
 }

@@ -2,7 +2,8 @@ import type { AdamCall } from "../../../backend.ts";
 import { numel } from "../../../shape.ts";
 import type { CpuEngine } from "../engine.ts";
 import { kernel } from "../kernel.ts";
-import { f32x4, type I32 } from "../wasm/values.ts";
+import { f32x4 } from "../wasm/values.ts";
+import { overRow, put } from "./vectors.ts";
 
 const BLOCK = 4096;
 
@@ -39,20 +40,26 @@ const adamKernel = kernel(
     const inverse = f.let(f32x4(1).div(a.rootCorrection.splat()));
     f.units((unit) => {
       const begin = f.let(unit.mul(BLOCK));
-      f.range(begin, f.let(begin.add(BLOCK).minU(a.count)), 4, (i) => {
-        const at = f.let(i.shl(2));
-        const left = f.let(a.count.sub(i));
-        const put = (base: I32, value: Parameters<typeof f.storeSome>[1]): void =>
-          f.storeSome(f.let(base.add(at)), value, left);
-        const p = f.let(a.param.add(at).f32x4());
-        const g = f.let(f.fma(decay!, p, a.grad.add(at).f32x4()));
-        const m = f.let(f.fma(beta1!, a.expAvg.add(at).f32x4(), rest1!.mul(g)));
-        const v = f.let(f.fma(beta2!, a.expAvgSq.add(at).f32x4(), rest2!.mul(g).mul(g)));
-        put(a.expAvg, m);
-        put(a.expAvgSq, v);
-        const move = stepSize!.mul(m).div(f.fma(v.sqrt(), inverse, eps!));
-        put(a.param, p.sub(shrink!.mul(p)).sub(move));
-      });
+      const count = f.let(begin.add(BLOCK).minU(a.count).sub(begin));
+      const starts = [a.param, a.grad, a.expAvg, a.expAvgSq].map((start) => f.let(start.add(begin.shl(2))));
+      overRow(
+        f,
+        starts,
+        count,
+        ([param, grad, expAvg, expAvgSq], { offset }) => {
+          const p = f.let(param!.f32x4(offset));
+          const g = f.let(f.fma(decay!, p, grad!.f32x4(offset)));
+          const m = f.let(f.fma(beta1!, expAvg!.f32x4(offset), rest1!.mul(g)));
+          const v = f.let(f.fma(beta2!, expAvgSq!.f32x4(offset), rest2!.mul(g).mul(g)));
+          const move = stepSize!.mul(m).div(f.fma(v.sqrt(), inverse, eps!));
+          return { m, v, next: f.let(p.sub(shrink!.mul(p)).sub(move)) };
+        },
+        ({ m, v, next }, [param, , expAvg, expAvgSq], part) => {
+          put(f, expAvg!, m, part);
+          put(f, expAvgSq!, v, part);
+          put(f, param!, next, part);
+        },
+      );
     });
   },
 );
