@@ -1,6 +1,6 @@
 /**
- * The ceilings of the CPU backend on as many threads as it has: what WebAssembly's vectors of four reach in a copy and in multiply-adds
- * that stay in registers. Written with the backend's own assembler and run by its own threads, so that nothing else differs.
+ * The ceilings of the CPU backend on as many threads as it has: what WebAssembly's vectors reach in a copy and in multiply-adds that
+ * stay in registers. Written with the backend's own assembler and run by its own threads, so that nothing else differs.
  */
 import type { CpuBackend } from "../../packages/tensor/src/backends/cpu/backend.ts";
 import { type Kernel, kernel } from "../../packages/tensor/src/backends/cpu/kernel.ts";
@@ -30,16 +30,23 @@ const copyKernel = kernel("roof-copy", ARGUMENTS, (f, { x, y }) => {
   });
 });
 
-/** A unit runs chains of `p = p·a + b` from 0 and stores the last one. They tend to b / (1 − a), so nothing grows or vanishes. */
+/**
+ * A unit runs chains of `p = p·a + b` from 0 and stores their sum, twice. They tend to b / (1 − a), so nothing grows or vanishes. Where
+ * engines make one instruction of two, there are twice as many chains, in neighbours, and half as many steps.
+ */
 const multiplyAddKernel = kernel("roof-multiply-add", ARGUMENTS, (f, { x, y }) => {
   f.units((unit) => {
     const [a, b] = [f.let(x.splatF32()), f.let(x.splatF32(4))];
-    const chains = Array.from({ length: CHAINS }, () => f.let(f32x4(0)));
-    f.range(0, STEPS, 1, () => {
-      for (const chain of chains) f.set(chain, f.fma(chain, a, b));
+    const sides = Array.from({ length: f.target.wide ? 2 : 1 }, () =>
+      Array.from({ length: CHAINS }, () => f.let(f32x4(0))),
+    );
+    f.range(0, STEPS / sides.length, 1, () => {
+      for (let i = 0; i < CHAINS; i++) for (const chains of sides) f.set(chains[i]!, f.fma(chains[i]!, a, b));
     });
-    const sum = chains.reduce((one, other) => one.add(other));
-    f.store(y.add(unit.shl(4)), sum);
+    const sums = sides.map((chains) => f.let(chains.reduce((one, other) => one.add(other))));
+    const to = f.let(y.add(unit.mul(32)));
+    f.store(to, sums[0]!);
+    f.store(to, sums.at(-1)!, 16);
   });
 });
 
@@ -90,8 +97,8 @@ export const cpuRoofs: Readonly<Record<"bytes" | "flops", Roof>> = {
       name: "multiply-add by WebAssembly",
       shape: "f32",
       tolerance: 1e-5,
-      reference: () => new Float64Array(4 * UNITS).fill(CHAINS * 2),
-      tasks: { ours: [(ours) => launching(ours, multiplyAddKernel, Float32Array.of(0.75, 0.5), 4 * UNITS)] },
+      reference: () => new Float64Array(8 * UNITS).fill(CHAINS * 2),
+      tasks: { ours: [(ours) => launching(ours, multiplyAddKernel, Float32Array.of(0.75, 0.5), 8 * UNITS)] },
     },
   },
 };
