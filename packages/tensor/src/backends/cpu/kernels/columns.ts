@@ -84,7 +84,10 @@ export const columnProductKernel = variants((sideBySide: boolean) =>
             const offset = f.let(at.i32());
             if (together) {
               const from = f.let(windows[p]!.add(offset));
-              for (let j = 0; j < count; j += 4) f.store(to, from.f32x4(4 * j), 4 * (p + j));
+              const vectors = Array.from({ length: count / 4 }, (_, i) => f.let(from.f32x4(16 * i)));
+              vectors.forEach((vector, i) => {
+                f.store(to, vector, 4 * p + 16 * i);
+              });
             } else {
               for (let j = 0; j < count; j++) f.store(to, windows[p + j]!.add(offset).i32(), 4 * (p + j));
             }

@@ -202,10 +202,13 @@ export const packKernel = variants(({ lines, order }: PackVariant) =>
       if (order === "across") {
         const from = f.let(base.add(first.shl(2)));
         f.range(0, a.depth, 1, () => {
-          for (let at = 0; at < lines; at += 4) {
-            if (lines - at >= 4) f.store(to, from.f32x4(4 * at), 4 * at);
-            else f.storeHalf(to, from.load64(4 * at), 4 * at);
-          }
+          // All reads before the first write: engines do not move them past each other.
+          const whole = Math.floor(lines / 4);
+          const vectors = Array.from({ length: whole }, (_, i) => f.let(from.f32x4(16 * i)));
+          vectors.forEach((vector, i) => {
+            f.store(to, vector, 16 * i);
+          });
+          if (lines % 4 > 0) f.storeHalf(to, from.load64(16 * whole), 16 * whole);
           f.advance(from, a.strideDepth);
           f.advance(to, 4 * lines);
         });
