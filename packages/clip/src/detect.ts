@@ -1,3 +1,4 @@
+import { axisLength, checkShapes, type StateShapes } from "@deplsr/nn";
 import type { Shape } from "@deplsr/tensor";
 import { type CLIPConfig, clipConfig, SIGLIP_START, type TextConfig, type VisionConfig } from "./config.ts";
 import { clipName } from "./keys.ts";
@@ -23,21 +24,16 @@ const OPENAI_MARKS = ["input_resolution", "context_length", "vocab_size"];
  * `input_resolution`, `context_length` and `vocab_size` give away, mean the quick GELU, all others the exact one. The start values
  * of the logits and of layer scales, which loaded weights replace, are the usual ones.
  *
- * @throws Error naming the tensors that are missing, unexpected or mis-shaped in what otherwise is a CLIP.
+ * @throws Error with one line that names what differs, when the names are a CLIP's but do not fit together
  */
-export function detectCLIP(shapes: ReadonlyMap<string, Shape>): CLIPConfig | null {
+export function detectCLIP(shapes: StateShapes): CLIPConfig | null {
   const found = new Map<string, Shape>();
   for (const [original, shape] of shapes) {
     const name = clipName(original);
     if (name !== null) found.set(name, shape);
   }
   if (!found.has("visual.class_embedding") || !found.has("token_embedding.weight")) return null;
-  const size = (name: string, axis: number): number => {
-    const length = found.get(name)?.[axis];
-    if (length !== undefined) return length;
-    const problem = found.has(name) ? `has the shape [${found.get(name)!.join(", ")}]` : "is missing";
-    throw new Error(`detectCLIP: the tensors are nearly those of a CLIP, but ${name} ${problem}`);
-  };
+  const size = (name: string, axis: number): number => axisLength("CLIP", found, name, axis);
   const tower = (prefix: string, width: number): TowerSizes => {
     const at = `${prefix}transformer.resblocks.`;
     const hidden = size(`${at}0.mlp.c_fc.weight`, 0);
@@ -68,7 +64,8 @@ export function detectCLIP(shapes: ReadonlyMap<string, Shape>): CLIPConfig | nul
       heads: text.width / greatestDivisor(text.width, 64),
     },
   });
-  checkShapes(found, clipShapes(config));
+  const expected = Array.from(clipShapes(config), ([name, shape]) => ({ name, shape }));
+  checkShapes("CLIP", found, expected);
   return config;
 }
 
@@ -81,22 +78,4 @@ function headWidth(width: number): number {
 
 function greatestDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestDivisor(b, a % b);
-}
-
-/** @throws Error naming the first tensor of each kind that differs, and how many there are */
-function checkShapes(found: ReadonlyMap<string, Shape>, expected: ReadonlyMap<string, Shape>): void {
-  const list = (shape: Shape): string => `[${shape.join(", ")}]`;
-  const missing = [...expected.keys()].filter((name) => !found.has(name));
-  const unexpected = [...found.keys()].filter((name) => !expected.has(name));
-  const wrong = [...expected].flatMap(([name, shape]) => {
-    const actual = found.get(name);
-    return actual && `${actual}` !== `${shape}` ? [`${name} ${list(actual)} (expected ${list(shape)})`] : [];
-  });
-  const kinds = { missing, unexpected, "of another shape": wrong };
-  const problems = Object.entries(kinds).flatMap(([kind, [first, ...others]]) =>
-    first === undefined ? [] : [`${kind}: ${first}${others.length > 0 ? ` and ${others.length} more` : ""}`],
-  );
-  if (problems.length > 0) {
-    throw new Error(`detectCLIP: the tensors are nearly those of a CLIP, but ${problems.join("; ")}`);
-  }
 }

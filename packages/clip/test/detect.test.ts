@@ -59,17 +59,20 @@ describe("detectCLIP", () => {
   });
 
   it.each([
-    [{ "visual.proj": null }, "visual.proj is missing"],
-    [{ "visual.conv1.weight": [768, 3] }, "visual.conv1.weight has the shape [768, 3]"],
-    [{ "ln_final.bias": null, extra: [1], other: [] }, "missing: ln_final.bias; unexpected: extra and 1 more"],
+    [{ "visual.proj": null }, "missing: visual.proj"],
+    [{ "visual.conv1.weight": [768, 3] }, "of another shape: visual.conv1.weight [768, 3]"],
+    [
+      { "ln_final.bias": null, extra: [1], other: [] },
+      "missing: ln_final.bias [512]; unexpected: extra [1] and 1 more",
+    ],
     [
       { "visual.positional_embedding": [49, 768] },
       "of another shape: visual.positional_embedding [49, 768] (expected [50, 768])",
     ],
-    [{ "transformer.resblocks.3.ln_1.weight": null }, "missing: transformer.resblocks.3.ln_1.weight"],
+    [{ "transformer.resblocks.3.ln_1.weight": null }, "missing: transformer.resblocks.3.ln_1.weight [512]"],
   ] as const)("refuses a CLIP with %j", (entries, problem) => {
     expect(() => detectCLIP(changed(entries))).toThrow(
-      `detectCLIP: the tensors are nearly those of a CLIP, but ${problem}`,
+      `CLIP: the tensors do not fit together: ${problem}: give a whole, unchanged CLIP`,
     );
   });
 });

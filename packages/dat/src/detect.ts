@@ -1,8 +1,6 @@
+import { axisLength, checkShapes, type StateShapes } from "@deplsr/nn";
 import { checkConfig, DAT_X2, type DATConfig } from "./config.ts";
-import { datState, type StateSpec } from "./state.ts";
-
-/** Names and shapes of the entries of a state dict, in the reference's names, without a `module.` in front. */
-export type StateShapes = ReadonlyMap<string, readonly number[]>;
+import { datState } from "./state.ts";
 
 /** How much a state dict has to be of a network. */
 export interface DetectOptions {
@@ -24,13 +22,14 @@ const PARTS = /^(conv_first|before_RG|layers|norm|conv_after_body|conv_before_up
  * the same shapes: the shorter side is first, and [8, 32] is taken where no position table is stored. An `expansionFactor`
  * that was rounded down to whole features comes back as one that gives as many.
  *
+ * @param shapes under the reference's names, without a `module.` in front
  * @param options `whole: false` leaves it to the loader to say what is missing, too much or of another shape
- * @throws Error with one line that names the first difference, when the names are a DAT's but do not fit together
+ * @throws Error with one line that names what differs, when the names are a DAT's but do not fit together
  */
 export function detectDAT(shapes: StateShapes, { whole = true }: DetectOptions = {}): DATConfig | null {
   if (!SIGNATURE.every((name) => shapes.has(name))) return null;
   if (whole && ![...shapes.keys()].every((name) => PARTS.test(name))) return null;
-  const size = (name: string, axis = 0): number => shapes.get(name)?.[axis] ?? misfit("DAT", `${name} is missing`);
+  const size = (name: string, axis = 0): number => axisLength("DAT", shapes, name, axis);
   const [embedDim, inChannels] = [size("conv_first.weight"), size("conv_first.weight", 1)];
   const stepped = shapes.has("conv_before_upsample.0.weight");
   const numFeatures = stepped ? size("conv_before_upsample.0.weight") : DAT_X2.numFeatures;
@@ -58,35 +57,6 @@ export function detectDAT(shapes: StateShapes, { whole = true }: DetectOptions =
   });
   if (whole) checkShapes("DAT", shapes, datState(config));
   return config;
-}
-
-/**
- * Compares a state dict with what its network's checkpoints hold. Only parameters have to be there: a loader knows what to do
- * without the rest.
- * @throws Error with one line that names the first difference
- */
-export function checkShapes(
-  model: string,
-  shapes: StateShapes,
-  state: Iterable<Pick<StateSpec, "name" | "shape" | "role">>,
-): void {
-  const list = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
-  const rest = new Map(shapes);
-  const differences: string[] = [];
-  for (const { name, shape, role } of state) {
-    const found = rest.get(name);
-    rest.delete(name);
-    if (!found && role === "parameter") differences.push(`${name} ${list(shape)} is missing`);
-    if (found && `${found}` !== `${shape}`) differences.push(`${name} is ${list(found)} instead of ${list(shape)}`);
-  }
-  for (const [name, shape] of rest) differences.push(`${name} ${list(shape)} is of no use`);
-  const [first, ...others] = differences;
-  if (first === undefined) return;
-  misfit(model, others.length > 0 ? `${first}, and ${others.length} more differ` : first);
-}
-
-function misfit(model: string, problem: string): never {
-  throw new Error(`${model}: the tensors do not fit together: ${problem}: give a whole, unchanged ${model}`);
 }
 
 /** A factor by which `of` channels become `width` once it is rounded down: their ratio, where floating point allows. */

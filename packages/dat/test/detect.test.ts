@@ -85,34 +85,34 @@ describe("detectDAT", () => {
     [
       "a block without its last layer",
       (shapes) => shapes.delete("layers.0.blocks.17.ffn.fc2.bias"),
-      "DAT: the tensors do not fit together: layers.0.blocks.17.ffn.fc2.bias [60] is missing: give a whole, unchanged DAT",
+      "DAT: the tensors do not fit together: missing: layers.0.blocks.17.ffn.fc2.bias [60]: give a whole, unchanged DAT",
     ],
     [
       "a group with a gap",
       (shapes) => {
         for (const name of shapes.keys()) if (name.startsWith("layers.0.blocks.1.")) shapes.delete(name);
       },
-      "layers.0.blocks.1.attn.temperature is missing",
+      "missing: layers.0.blocks.1.attn.temperature: give",
     ],
     [
       "windows of two sizes",
       (shapes) => shapes.set("layers.0.blocks.4.attn.attns.1.rpe_biases", [465, 2]),
-      "layers.0.blocks.4.attn.attns.1.rpe_biases is [465, 2] instead of [945, 2]",
+      "of another shape: layers.0.blocks.4.attn.attns.1.rpe_biases [465, 2] (expected [945, 2])",
     ],
     [
       "tables that contradict each other",
       (shapes) => shapes.set("layers.0.blocks.0.attn.attns.0.rpe_biases", [7, 2]),
-      "layers.0.blocks.0.attn.attns.0.rpe_biases is [7, 2] instead of",
+      "of another shape: layers.0.blocks.0.attn.attns.0.rpe_biases [7, 2] (expected ",
     ],
     [
       "layers of another upsampler",
       (shapes) => shapes.set("conv_last.weight", [3, 64, 3, 3]).set("conv_last.bias", [3]),
-      "conv_last.weight [3, 64, 3, 3] is of no use, and 1 more differ",
+      "unexpected: conv_last.weight [3, 64, 3, 3] and 1 more: give",
     ],
     [
       "no square number of features",
       (shapes) => shapes.set("upsample.0.weight", [15, 60, 3, 3]),
-      "upsample.0.weight is",
+      "of another shape: upsample.0.weight [15, 60, 3, 3] (expected ",
     ],
     ["heads that do not divide", (shapes) => shapes.set("layers.0.blocks.1.attn.temperature", [8, 1, 1]), "8 heads"],
   ])("names the difference: %s", (_, spoil, message) => {

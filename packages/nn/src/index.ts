@@ -29,4 +29,5 @@ export * from "./optim/ema.ts";
 export * from "./optim/schedule.ts";
 export * from "./sequential.ts";
 export * from "./state-dict.ts";
+export * from "./state-shapes.ts";
 export * from "./transient.ts";

@@ -1,4 +1,5 @@
-import { checkShapes, type DetectOptions, detectDAT, ratioGiving, type StateShapes } from "@deplsr/dat";
+import { type DetectOptions, detectDAT, ratioGiving } from "@deplsr/dat";
+import { checkShapes, type StateShapes } from "@deplsr/nn";
 import { checkRealDATConfig, type FusionLayers, type RealDATConfig, withFusion } from "./realdat-config.ts";
 import { realDATState } from "./realdat-state.ts";
 
@@ -14,7 +15,7 @@ const FUSION_PARTS = /^(fusion_blocks|adaptive_feat_channels)\./;
  * `clipDim` is as published.
  *
  * @param options as of `detectDAT`
- * @throws Error with one line that names the first difference, when the names are a RealDAT's but do not fit together
+ * @throws Error with one line that names what differs, when the names are a RealDAT's but do not fit together
  */
 export function detectRealDAT(shapes: StateShapes, options: DetectOptions = {}): RealDATConfig | null {
   const adaptive = shapes.get("adaptive_feat_channels.0.weight");

@@ -1,5 +1,5 @@
 import { type CLIPConfig, clipName, detectCLIP } from "@deplsr/clip";
-import { checkShapes, type StateShapes } from "@deplsr/dat";
+import { checkShapes, type StateShapes } from "@deplsr/nn";
 import { underOwnNames } from "./keys.ts";
 import { type ContrastiveKind, type SrCLIPDescription, type SrCLIPV2Config, srclipConfig } from "./srclip-config.ts";
 import { srclipShapes } from "./srclip-state.ts";
@@ -43,7 +43,7 @@ function withHead(shapes: StateShapes, clip: CLIPConfig, loss: ContrastiveKind):
 }
 
 function checked(shapes: StateShapes, description: SrCLIPDescription): SrCLIPDescription {
-  const expected = [...srclipShapes(description)].map(([name, shape]) => ({ name, shape, role: "parameter" as const }));
+  const expected = Array.from(srclipShapes(description), ([name, shape]) => ({ name, shape }));
   checkShapes(description.model, shapes, expected);
   return description;
 }

@@ -58,19 +58,23 @@ describe("detectRealDAT", () => {
     [
       "a block without its normalisation",
       (shapes) => shapes.delete("fusion_blocks.0.norm2.weight"),
-      "RealDAT: the tensors do not fit together: fusion_blocks.0.norm2.weight [60] is missing: give a whole",
+      "RealDAT: the tensors do not fit together: missing: fusion_blocks.0.norm2.weight [60]: give a whole",
     ],
     [
       "a width of another block",
       (shapes) => shapes.set("fusion_blocks.0.attn.k.weight", [60, 60]),
-      "fusion_blocks.0.attn.k.weight is [60, 60] instead of [60, 120]: give a whole, unchanged RealDAT",
+      "of another shape: fusion_blocks.0.attn.k.weight [60, 60] (expected [60, 120]): give a whole, unchanged RealDAT",
     ],
     [
       "a block before no group",
       (shapes) => shapes.set("fusion_blocks.1.norm2.weight", [60]),
-      "fusion_blocks.1.norm2.weight [60] is of no use",
+      "unexpected: fusion_blocks.1.norm2.weight [60]",
     ],
-    ["a block of the DAT", (shapes) => shapes.delete("layers.0.blocks.3.norm2.bias"), "norm2.bias [60] is missing"],
+    [
+      "a block of the DAT",
+      (shapes) => shapes.delete("layers.0.blocks.3.norm2.bias"),
+      "missing: layers.0.blocks.3.norm2.bias [60]",
+    ],
   ])("names the difference: %s", (_, spoil, message) => {
     const shapes = shapesOf(REALDAT_LIGHT_X4);
     spoil(shapes);

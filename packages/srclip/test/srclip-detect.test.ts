@@ -80,27 +80,32 @@ describe("detectSrCLIP", () => {
       "a tap that is missing",
       "SrCLIPV2",
       (shapes) => shapes.delete("visual_control.transformer.zero_modules.1.bias"),
-      "SrCLIPV2: the tensors do not fit together: visual_control.transformer.zero_modules.1.bias [128] is missing: give a whole",
+      "SrCLIPV2: the tensors do not fit together: missing: visual_control.transformer.zero_modules.1.bias [128]: give a whole",
     ],
     [
       "an adaptor of another width",
       "SrCLIP",
       (shapes) => shapes.set("visual_control.proj", [64, 24]),
-      "SrCLIP: the tensors do not fit together: visual_control.proj is [64, 24] instead of [128, 24]",
+      "SrCLIP: the tensors do not fit together: of another shape: visual_control.proj [64, 24] (expected [128, 24])",
     ],
     [
       "a head of half a degradation",
       "SrCLIPV2",
       (shapes) => shapes.set("out_linear.weight", [60, 24]).set("out_linear.bias", [60]),
-      "out_linear.weight is [60, 24] instead of [72, 24], and 1 more differ",
+      "of another shape: out_linear.weight [60, 24] (expected [72, 24]) and 1 more",
     ],
     [
       "an MLP of another CLIP",
       "FinetuneCLIP",
       (shapes) => shapes.set("fine1_linear.weight", [1536, 3072]),
-      "FinetuneCLIP: the tensors do not fit together: fine1_linear.weight is [1536, 3072] instead of [72, 144]",
+      "FinetuneCLIP: the tensors do not fit together: of another shape: fine1_linear.weight [1536, 3072] (expected [72, 144])",
     ],
-    ["a CLIP that is not whole", "SrCLIPV2", (shapes) => shapes.delete("clip.visual.proj"), "visual.proj is missing"],
+    [
+      "a CLIP that is not whole",
+      "SrCLIPV2",
+      (shapes) => shapes.delete("clip.visual.proj"),
+      "CLIP: the tensors do not fit together: missing: visual.proj: give a whole, unchanged CLIP",
+    ],
   ])("names the difference: %s", (_, model, spoil, message) => {
     const shapes = srclipShapes({ model, config: V2 });
     spoil(shapes);

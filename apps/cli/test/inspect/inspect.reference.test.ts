@@ -94,7 +94,7 @@ describe("deplsr inspect", () => {
     const { output, stdout, stderr } = recordedOutput(true);
     await runInspect({ file: fileOf(shapes), key: undefined }, { output });
     expect(JSON.parse(stdout()).model).toBeNull();
-    expect(stderr()).toContain("the tensors do not fit together: conv_last.bias [3] is missing");
+    expect(stderr()).toContain("the tensors do not fit together: missing: conv_last.bias [3]");
     const more = recordedOutput(true);
     const file = fileOf([...datState(DAT_S_X4).map(({ name, shape }) => [name, shape] as const), ["extra", [3]]]);
     await runInspect({ file, key: undefined }, { output: more.output });
