@@ -68,7 +68,8 @@ export const degrade: Command<DegradeFlags> = {
       })
       .option("size", {
         type: "number",
-        describe: "Side of the squares: semantic instead of the file's lq_size, second-order with --fit crop (512)",
+        describe:
+          "Side of the squares, at most 16384: semantic instead of the file's lq_size, second-order with --fit crop (512)",
       })
       .option("seed", { type: "number", describe: "Instead of the configuration's manual_seed" })
       .option("jobs", { type: "number", default: 2, describe: "Photographs that are worked on at a time" })

@@ -24,7 +24,7 @@ export const extract: Command<ExtractFlags> = {
         describe: "Images, folders of them, or lists (TSV, JSON, TXT)",
       })
       .option("out", { type: "string", demandOption: true, describe: "Folder for the squares, NAME_s001.png ..." })
-      .option("size", { type: "number", default: 480, describe: "Side of the squares" })
+      .option("size", { type: "number", default: 480, describe: "Side of the squares, at most 16384" })
       .option("step", { type: "number", describe: "From one square to the next; default: half of --size" })
       .option("threshold", {
         type: "number",

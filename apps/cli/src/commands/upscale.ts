@@ -54,7 +54,11 @@ export const upscale: Command<UpscaleFlags> = {
         default: ".",
         describe: "A folder, or for one photograph a .png, .jpg or .webp file",
       })
-      .option("tile", { type: "number", default: 200, describe: "Largest side of what is enlarged at once, in pixels" })
+      .option("tile", {
+        type: "number",
+        default: 200,
+        describe: "Largest side of what is enlarged at once, 16 to 16384 pixels",
+      })
       .example("$0 upscale photo.jpg", "Writes photo_x2.png with the demo's small network")
       .example(
         "$0 upscale photo.jpg --model DAT_x4.pth",

@@ -3,6 +3,7 @@
  * `train_realesrgan_x4plus.yml` (8), so that these files load unchanged. What only their trainings need is read and unused.
  */
 import { z } from "zod";
+import { LARGEST_SIDE } from "../data/image.ts";
 import { count, countOrZero, optionalPath, probability, range } from "./fields.ts";
 
 const kernelType = z.enum(["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]);
@@ -49,7 +50,7 @@ const semantic = z.strictObject({
   poisson_scale_range: range.default([0, 3]),
   jpeg_range: range.default([30, 95]),
   final_sinc_prob: probability.default(0.2),
-  lq_size: count.default(224),
+  lq_size: count.max(LARGEST_SIDE).default(224),
   /** Ours: widens the filter of the last resizing where the image shrinks. */
   antialias: z.boolean().default(false),
 });

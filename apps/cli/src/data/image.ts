@@ -23,8 +23,11 @@ export function isImageName(name: string): boolean {
   return IMAGE_EXTENSIONS.includes(extname(name).toLowerCase());
 }
 
-/** More pixels than this are refused before they are decoded: 16384 x 16384. */
-const MOST_PIXELS = 2 ** 28;
+/** The longest side of a square image that is read. */
+export const LARGEST_SIDE = 2 ** 14;
+
+/** More pixels than this are refused before they are decoded. */
+const MOST_PIXELS = LARGEST_SIDE ** 2;
 
 /**
  * Reads an image file.

@@ -54,10 +54,20 @@ export interface PlanOptions {
   readonly records: string;
 }
 
-/** The plans, photograph by photograph. @throws UserError when two would be written to one file, or one over a photograph */
+/** More versions are not made in one run: plans and records of all images are in memory, about 4 KB each. */
+const MOST_IMAGES = 500_000;
+
+/** The plans, photograph by photograph. @throws UserError when there are too many, two have one file, or one would be written over a photograph */
 export function planImages(options: PlanOptions): Plan[] {
   const { sources, count, square, seed, draw, folder, originals, records } = options;
   const base = dirname(records);
+  const images = sources.length * count;
+  if (count > 1 && images > MOST_IMAGES) {
+    throw new UserError(
+      `degrade: --count ${count} of ${sources.length} photographs are ${images} images, more than ${MOST_IMAGES} in one run: ` +
+        "make several smaller sets, each with its own --seed and --out",
+    );
+  }
   refuseSharedNames(sources, (name) => `${join(folder, name)}.png`);
   const photographs = new Set(sources.map(({ path }) => resolve(path)));
   const place = (where: string, file: string): string => {

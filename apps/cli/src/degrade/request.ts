@@ -6,8 +6,10 @@ import type { DegradeFlags } from "../commands/degrade.ts";
 import { secondOrderRun, semanticRun } from "../config/degrade.ts";
 import { parseConfig, readConfig } from "../config/parse.ts";
 import { resolveBeside } from "../data/captioned.ts";
+import { LARGEST_SIDE } from "../data/image.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { UsageError, UserError } from "../errors.ts";
+import { checkWhole, MOST_JOBS } from "../flags.ts";
 import type { Output } from "../output.ts";
 import { readCaptioner } from "./captions.ts";
 import { secondOrderOptions, semanticOptions, smallestSide } from "./options.ts";
@@ -29,6 +31,8 @@ export interface Wanted {
 const PAIR_SQUARE = 512;
 /** Squares of one photograph that are degraded together. */
 const BATCH = 16;
+/** Node's timers count milliseconds up to 2^31 - 1; longer ones end at once. */
+const MOST_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
 /** What a configuration says, with the flags that stand above it. */
 interface Settings {
@@ -196,19 +200,12 @@ async function configOf<S extends z.ZodType>(flags: DegradeFlags, schema: S, out
 }
 
 function checkNumbers(flags: DegradeFlags): void {
-  for (const [name, least] of [
-    ["count", 1],
-    ["jobs", 1],
-    ["size", 1],
-    ["scale", 1],
-    ["seed", 0],
-    ["caption-timeout", 1],
-  ] as const) {
-    const value = flags[name];
-    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
-      throw new UsageError(`--${name} ${value} must be a whole number of at least ${least}`);
-    }
-  }
+  checkWhole("count", flags.count, 1);
+  checkWhole("jobs", flags.jobs, 1, MOST_JOBS);
+  checkWhole("size", flags.size, 1, LARGEST_SIDE);
+  checkWhole("scale", flags.scale, 1, LARGEST_SIDE);
+  checkWhole("seed", flags.seed, 0);
+  checkWhole("caption-timeout", flags["caption-timeout"], 1, MOST_SECONDS);
   if (flags.caption.trim() === "")
     throw new UsageError("--caption is empty: say what photographs without a caption show");
   if (flags.captions === "none" && flags["caption-command"] !== undefined) {

@@ -6,8 +6,8 @@ import { crop } from "../data/crop.ts";
 import { stem } from "../data/folder.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
 import { withDevice } from "../device.ts";
-import { UsageError } from "../errors.ts";
 import { printEvaluation } from "../evaluate/run.ts";
+import { checkWhole } from "../flags.ts";
 import { type Output, table } from "../output.ts";
 import { duration } from "../progress.ts";
 import { upscaleImage } from "../upscale/upscale.ts";
@@ -38,9 +38,8 @@ const PHOTO_SECONDS = 40;
 /** Does what `deplsr demo` asks for. */
 export async function runDemoCommand(flags: DemoFlags, context: Context): Promise<void> {
   const { output } = context;
-  if (flags.steps !== undefined && (!Number.isInteger(flags.steps) || flags.steps < 1)) {
-    throw new UsageError("--steps must be a whole number above 0");
-  }
+  checkWhole("steps", flags.steps, 1);
+  checkWhole("seed", flags.seed, 0);
   const photos = demoPhotos();
   // A photograph that cannot be read should be known now, not after the trainings.
   const photo = flags.photo === undefined ? null : await readImage(flags.photo);

@@ -1,6 +1,7 @@
 import type { Context } from "../commands/command.ts";
 import type { EvaluateFlags } from "../commands/evaluate.ts";
 import { withDevice } from "../device.ts";
+import { checkWhole } from "../flags.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { type Output, table } from "../output.ts";
 import { type Evaluation, evaluateSrclip } from "./evaluate.ts";
@@ -8,12 +9,13 @@ import { type Evaluation, evaluateSrclip } from "./evaluate.ts";
 /** Does what `deplsr evaluate` asks for. */
 export async function runEvaluate(flags: EvaluateFlags, context: Context): Promise<void> {
   const { output } = context;
+  checkWhole("batch", flags.batch, 1);
   const result = await withDevice(flags, context, async (device) =>
     evaluateSrclip(await loadSrclip(device, flags.checkpoint), {
       data: flags.data,
       style: { template: flags.template, levels: flags.levels },
       imageFit: flags.fit,
-      batchSize: Math.max(1, Math.floor(flags.batch)),
+      batchSize: flags.batch,
       output,
     }),
   );

@@ -3,27 +3,22 @@ import type { Context } from "../commands/command.ts";
 import type { ExtractFlags } from "../commands/extract.ts";
 import { crop } from "../data/crop.ts";
 import { gridOf } from "../data/grid.ts";
-import { readImage, writeImage } from "../data/image.ts";
+import { LARGEST_SIDE, readImage, writeImage } from "../data/image.ts";
 import { inParallel } from "../data/jobs.ts";
 import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { listSources, refuseSharedNames } from "../data/sources.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
 import { removeLeftovers } from "../files.ts";
+import { checkWhole, MOST_JOBS } from "../flags.ts";
 
 /** Does what `deplsr extract` asks for. */
 export async function runExtract(flags: ExtractFlags, { output }: Context): Promise<void> {
   const started = performance.now();
   const { out, size, step = Math.ceil(size / 2), threshold, jobs } = flags;
-  const numbers = [
-    ["size", size, 1],
-    ["step", step, 1],
-    ["threshold", threshold, 0],
-    ["jobs", jobs, 1],
-  ] as const;
-  for (const [name, value, least] of numbers) {
-    if (!Number.isSafeInteger(value) || value < least)
-      throw new UsageError(`--${name} ${value} must be a whole number of at least ${least}`);
-  }
+  checkWhole("size", size, 1, LARGEST_SIDE);
+  checkWhole("step", step, 1);
+  checkWhole("threshold", threshold, 0);
+  checkWhole("jobs", jobs, 1, MOST_JOBS);
   const { sources, skipped: unusable } = await listSources(flags.images, { written: [out] });
   const named = sources.map(({ path, name }) => ({ path, name: untemplated(name, flags.template) }));
   const fileOf = (name: string, number: number): string => join(out, `${name}_s${String(number).padStart(3, "0")}.png`);

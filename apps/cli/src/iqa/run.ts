@@ -5,8 +5,9 @@ import type { Context } from "../commands/command.ts";
 import type { IqaFlags } from "../commands/iqa.ts";
 import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
-import { oneLine, systemCode, UsageError, UserError } from "../errors.ts";
+import { oneLine, systemCode, UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files.ts";
+import { checkWhole } from "../flags.ts";
 import { chooseMetrics } from "./metrics.ts";
 import { listPairs } from "./pairs.ts";
 import { scoreCsv, scoreJson, scoreLines } from "./report.ts";
@@ -17,7 +18,7 @@ import { missingWeights, openMetric } from "./weights.ts";
 export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {
   const { output } = context;
   const { crop, csv, "niqe-params": parameters } = flags;
-  if (!Number.isInteger(crop) || crop < 0) throw new UsageError(`--crop ${crop} must be a whole number of at least 0`);
+  checkWhole("crop", crop, 0);
   const chosen = chooseMetrics(flags.metrics, flags.ref !== undefined, {
     channels: flags.y ? "y" : "rgb",
     cropBorder: crop,

@@ -2,10 +2,11 @@ import { extname, join } from "node:path";
 import type { Context } from "../commands/command.ts";
 import type { UpscaleFlags } from "../commands/upscale.ts";
 import { expandInputs, stem } from "../data/folder.ts";
-import { isImageName, readImage, writeImage } from "../data/image.ts";
+import { isImageName, LARGEST_SIDE, readImage, writeImage } from "../data/image.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
 import { exists } from "../files.ts";
+import { checkWhole } from "../flags.ts";
 import { duration } from "../progress.ts";
 import { loadUpscaler, upscaleImage } from "./upscale.ts";
 
@@ -15,8 +16,7 @@ const DEMO_RUN = join("runs", "demo", "sr");
 /** Does what `deplsr upscale` asks for. */
 export async function runUpscale(flags: UpscaleFlags, context: Context): Promise<void> {
   const { output } = context;
-  if (!Number.isInteger(flags.tile) || flags.tile < 16)
-    throw new UsageError(`--tile ${flags.tile} must be a whole number of at least 16`);
+  checkWhole("tile", flags.tile, 16, LARGEST_SIDE);
   const model = flags.model ?? DEMO_RUN;
   if (!(await exists(model))) {
     throw new UserError(

@@ -54,5 +54,11 @@ test("names that would be the same and flags that cannot be are refused", async 
     `output: ${folder}/a.png and ${folder}/ax2.png would both be written to ${folder}/out/a_s001.png: rename one`,
   );
   await expect(extract({ ...flags, step: 0 })).rejects.toThrow("--step 0 must be a whole number of at least 1");
+  await expect(extract({ ...flags, size: 16385 })).rejects.toThrow(
+    "--size 16385 must be a whole number from 1 to 16384",
+  );
+  await expect(extract({ ...flags, jobs: 2 ** 40 })).rejects.toThrow(
+    "--jobs 1099511627776 must be a whole number from",
+  );
   await expect(extract({ ...flags, template: "x2" })).rejects.toThrow("--template x2: write {} once, for the name");
 });

@@ -164,6 +164,13 @@ describe("wantedSet", () => {
     await expect(wanted({ images: [`${twice}/a.png`], config })).rejects.toThrow(
       `config: ${config}: jpeg_range [30, 120] must be rising, above 0 and not above 99`,
     );
+    writeFileSync(config, "datasets: {train: {lq_size: 20000}}\n");
+    await expect(wanted({ images: [`${twice}/a.png`], config })).rejects.toThrow(
+      `config: ${config}: key "datasets.train.lq_size" is 20000: expected at most 16384`,
+    );
+    await expect(wanted({ images: [`${twice}/a.png`], count: 1e9 })).rejects.toThrow(
+      "degrade: --count 1000000000 of 1 photographs are 1000000000 images, more than 500000 in one run: make several",
+    );
   });
 
   test("a file of captions that says nothing of the photographs is refused", async () => {
@@ -180,10 +187,14 @@ describe("wantedSet", () => {
     const pairs = { images, pipeline: "second-order" as const };
     const wrong: [Partial<DegradeFlags>, string][] = [
       [{ images, count: 0 }, "--count 0 must be a whole number of at least 1"],
-      [{ images, jobs: 1.5 }, "--jobs 1.5 must be a whole number of at least 1"],
+      [{ images, jobs: 1.5 }, "--jobs 1.5 must be a whole number from 1 to 1024"],
+      [{ images, jobs: 2000 }, "--jobs 2000 must be a whole number from 1 to 1024"],
       [{ images, seed: -1 }, "--seed -1 must be a whole number of at least 0"],
-      [{ images, size: Number.NaN }, "--size NaN must be a whole number of at least 1"],
+      [{ images, size: Number.NaN }, "--size NaN must be a whole number from 1 to 16384"],
+      [{ images, size: 1e8 }, "--size 100000000 must be a whole number from 1 to 16384"],
+      [{ ...pairs, scale: 1e8 }, "--scale 100000000 must be a whole number from 1 to 16384"],
       [{ images, "caption-timeout": 0 }, "--caption-timeout 0 must be"],
+      [{ images, "caption-timeout": 2147484 }, "--caption-timeout 2147484 must be a whole number from 1 to 2147483"],
       [{ images, fit: "crop", size: 8 }, "--size 8 is too small: these options need squares of at least 11 pixels"],
       [{ images, scale: 2 }, "--scale goes with --pipeline second-order"],
       [{}, "which photographs?"],
