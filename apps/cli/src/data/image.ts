@@ -87,9 +87,39 @@ export async function writeImage(path: string, image: Image): Promise<void> {
   await writeFileAtomic(path, await encodeImage(image, path));
 }
 
+/** The longest sides that formats have room for. */
+const FORMAT_SIDES: ReadonlyMap<string, number> = new Map([
+  [".jpg", 65535],
+  [".jpeg", 65535],
+  [".webp", 16383],
+]);
+/** An array of Node 20 ends here. */
+const MOST_BYTES = 2 ** 32;
+
+/**
+ * Checks that an image of this size can be written, before it is made.
+ *
+ * @param name the file's, which says the format
+ * @throws UserError when it has no room for so many pixels
+ */
+export function checkWritable(name: string, { width, height }: Pick<Image, "width" | "height">): void {
+  const side = FORMAT_SIDES.get(extname(name).toLowerCase());
+  if (side !== undefined && Math.max(width, height) > side) {
+    throw new UserError(
+      `image: ${name} would be ${width}x${height}, where its format ends at ${side} pixels a side: write a .png`,
+    );
+  }
+  if (width * height * 3 > MOST_BYTES) {
+    throw new UserError(
+      `image: ${name} would be ${width}x${height}, over the 4 GiB that an image may take: cut the photograph in parts first`,
+    );
+  }
+}
+
 /** An image as the bytes of a file whose format follows from `name`. */
 export async function encodeImage(image: Image, name: string): Promise<Buffer> {
-  const picture = sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } });
+  const { width, height, data } = image;
+  const picture = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
   switch (extname(name).toLowerCase()) {
     case ".png":
       return picture.png().toBuffer();

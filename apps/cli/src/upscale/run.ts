@@ -2,7 +2,7 @@ import { extname, join } from "node:path";
 import type { Context } from "../commands/command.ts";
 import type { UpscaleFlags } from "../commands/upscale.ts";
 import { expandInputs, stem } from "../data/folder.ts";
-import { isImageName, LARGEST_SIDE, readImage, writeImage } from "../data/image.ts";
+import { checkWritable, isImageName, LARGEST_SIDE, readImage, writeImage } from "../data/image.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
 import { exists } from "../files.ts";
@@ -48,13 +48,14 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
       try {
         const started = performance.now();
         const image = await readImage(path);
+        const out = toFile ? flags.out : join(flags.out, `${stem(path)}_x${scale}.png`);
+        checkWritable(out, { width: image.width * scale, height: image.height * scale });
         const bar = output.progress(`upscale ${stem(path)}`, 1, "tile");
         const enlarged = await upscaleImage(device, upscaler, image, {
           tile: flags.tile,
           onTile: (done, total) => bar.retarget(total).update(done),
         });
         bar.finish();
-        const out = toFile ? flags.out : join(flags.out, `${stem(path)}_x${scale}.png`);
         await writeImage(out, enlarged);
         const ms = Math.round(performance.now() - started);
         images.push({ in: path, out, width: enlarged.width, height: enlarged.height, ms });
@@ -67,7 +68,7 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
       }
     }
     if (images.length === 0)
-      throw new UserError(`upscale: none of the ${inputs.length} photographs could be read: ${skipped[0]!.reason}`);
+      throw new UserError(`upscale: none of the ${inputs.length} photographs could be enlarged: ${skipped[0]!.reason}`);
     if (skipped.length > 0) output.warn(`${skipped.length} of ${inputs.length} photographs were left out`);
     output.result({ images, ...(skipped.length > 0 ? { skipped } : {}) });
   });
