@@ -1,7 +1,7 @@
 /** The `deplsr` command. */
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
-import { bind, type Context } from "./commands/command.ts";
+import { bind, type Context, pointingToHelp } from "./commands/command.ts";
 import { convert } from "./commands/convert.ts";
 import { degrade } from "./commands/degrade.ts";
 import { demo } from "./commands/demo.ts";
@@ -22,7 +22,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const output = new Output(argv.includes("--json"));
   const context: Context = { output };
   try {
-    await yargs([...argv])
+    await pointingToHelp(yargs([...argv]))
       .scriptName("deplsr")
       .usage(`${DESCRIPTION}\n\nUsage: $0 <command> [options]`)
       .command(bind(doctor, context))
@@ -36,15 +36,12 @@ async function main(argv: readonly string[]): Promise<number> {
       .command(bind(inspect, context))
       .command(bind(demo, context))
       .option("json", { type: "boolean", default: false, describe: "One JSON object on stdout, logs on stderr" })
-      .demandCommand(1, "say what to do: one of the commands that `deplsr --help` lists")
+      .demandCommand(1, "say what to do: give a command")
       .check(onlyOnce)
       .strict()
       .wrap(Math.min(110, process.stdout.columns ?? 110))
       .exitProcess(false)
       .showHelpOnFail(false)
-      .fail((message, error) => {
-        throw error ?? new UsageError(`${oneLine(message)} (see deplsr --help)`);
-      })
       .parseAsync();
     return 0;
   } catch (error) {

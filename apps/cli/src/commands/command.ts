@@ -3,6 +3,7 @@
  * so that `--help` and a mistyped flag are answered at once.
  */
 import type { Argv, CommandModule } from "yargs";
+import { oneLine, UsageError } from "../errors.ts";
 import type { Output } from "../output.ts";
 
 /** What a command gets besides its arguments. */
@@ -20,15 +21,33 @@ export interface Command<Options> {
   readonly run: (args: Options, context: Context) => Promise<void>;
 }
 
-/** A command as yargs wants it. */
-export function bind<Options>(command: Command<Options>, context: Context): CommandModule<object, Options> {
+/**
+ * A command as yargs wants it.
+ *
+ * @param group the words that stand before it on the command line, `train`
+ */
+export function bind<Options>(
+  command: Command<Options>,
+  context: Context,
+  ...group: readonly string[]
+): CommandModule<object, Options> {
+  const [name = "$0"] = command.command.split(" ");
+  const words = name === "$0" ? group : [...group, name];
   return {
     command: command.command,
     describe: command.describe,
-    builder: (yargs) => command.options(yargs),
+    builder: (yargs) => pointingToHelp(command.options(yargs), ...words),
     // yargs adds `_` and `$0` and camelCase spellings to what was declared; the declared part is what a command sees.
     handler: (args) => command.run(args as unknown as Options, context),
   };
+}
+
+/** Makes what yargs finds wrong with a command line a UsageError that points to the help of a command. @param words the command's, `train`, `sr` */
+export function pointingToHelp<T>(yargs: Argv<T>, ...words: readonly string[]): Argv<T> {
+  // yargs asks the handler that came last, which is that of the innermost command.
+  return yargs.fail((message, error) => {
+    throw error ?? new UsageError(`${oneLine(message)} (see ${["deplsr", ...words, "--help"].join(" ")})`);
+  });
 }
 
 /** The flags of commands that compute. */

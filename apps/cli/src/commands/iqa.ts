@@ -77,7 +77,7 @@ export function iqa(context: Context): CommandModule {
   return {
     command: "iqa",
     describe: "Score images: PSNR, SSIM, NIQE and learned metrics",
-    builder: (yargs) => yargs.command(bind(fitNiqe, context)).command(bind(score, context)),
+    builder: (yargs) => yargs.command(bind(fitNiqe, context, "iqa")).command(bind(score, context, "iqa")),
     handler: () => undefined,
   };
 }

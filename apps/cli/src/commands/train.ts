@@ -1,5 +1,5 @@
 import type { CommandModule } from "yargs";
-import { bind, type Context } from "./command.ts";
+import { bind, type Context, pointingToHelp } from "./command.ts";
 import { trainSr } from "./train-sr.ts";
 import { trainSrclip } from "./train-srclip.ts";
 
@@ -9,9 +9,9 @@ export function train(context: Context): CommandModule {
     command: "train",
     describe: "Train one of the two networks: srclip or sr",
     builder: (yargs) =>
-      yargs
-        .command(bind(trainSrclip, context))
-        .command(bind(trainSr, context))
+      pointingToHelp(yargs, "train")
+        .command(bind(trainSrclip, context, "train"))
+        .command(bind(trainSr, context, "train"))
         .demandCommand(1, "say what to train: srclip or sr"),
     handler: () => undefined,
   };

@@ -33,10 +33,13 @@ describe("deplsr", () => {
     const folder = temporaryFolder();
     const wrong: [args: string[], message: RegExp][] = [
       [[], /say what to do/],
-      [["paint"], /Unknown argument: paint/],
-      [["train"], /say what to train: srclip or sr/],
-      [["doctor", "--colour", "red"], /Unknown argument: colour/],
-      [["doctor", "--adapter", "quantum"], /Invalid values/],
+      [["paint"], /Unknown argument: paint \(see deplsr --help\)/],
+      [["train"], /say what to train: srclip or sr \(see deplsr train --help\)/],
+      [["train", "sr"], /Missing required argument: config \(see deplsr train sr --help\)/],
+      [["iqa"], /\(see deplsr iqa --help\)/],
+      [["iqa", "fit-niqe", "photos"], /\(see deplsr iqa fit-niqe --help\)/],
+      [["doctor", "--colour", "red"], /Unknown argument: colour \(see deplsr doctor --help\)/],
+      [["doctor", "--adapter", "quantum"], /Invalid values.* \(see deplsr doctor --help\)/],
       [["evaluate", "--data", "x.tsv"], /Missing required argument: checkpoint/],
       [["demo", "--steps", "many"], /--steps NaN must be a whole number of at least 1/],
       [["demo", "--seed", "-1"], /--seed -1 must be a whole number of at least 0/],
@@ -44,7 +47,7 @@ describe("deplsr", () => {
       [["upscale", "a.png", "--tile", "3"], /--tile 3 must be a whole number from 16 to 16384/],
       [["upscale", "a.png", "--tile", "1e12"], /--tile 1000000000000 must be a whole number from 16 to 16384/],
       [["doctor", "--adapter", "system", "--adapter", "system"], /--adapter is given 2 times: give it once/],
-      [["inspect"], /Not enough non-option arguments/],
+      [["inspect"], /Not enough non-option arguments.* \(see deplsr inspect --help\)/],
       [["convert", "a.pth", "b.onnx"], /b.onnx must end in .safetensors, .pth, .pt or .bin/],
     ];
     for (const [args, message] of wrong) {
