@@ -4,7 +4,7 @@ import type { Context, DeviceFlags } from "./commands/command.ts";
 import { openDevice } from "./device.ts";
 import { type Benchmark, benchmark } from "./doctor-benchmark.ts";
 import { oneLine, UserError } from "./errors.ts";
-import type { Output } from "./output.ts";
+import { counted, type Output } from "./output.ts";
 
 type BackendName = "webgpu" | "cpu";
 
@@ -16,7 +16,7 @@ export async function runDoctor(flags: DeviceFlags, { output }: Context): Promis
   const cores = cpus().length;
   const machine = { node: process.versions.node, platform: `${platform()} ${arch()}`, cores, memoryBytes: totalmem() };
   output.line(
-    `deplsr on Node ${machine.node}, ${machine.platform}, ${cores} processor cores, ${binary(totalmem())} memory`,
+    `deplsr on Node ${machine.node}, ${machine.platform}, ${counted(cores, "processor core")}, ${binary(totalmem())} memory`,
   );
   const adapters = await listAdapters();
   output.line("adapters of WebGPU:");

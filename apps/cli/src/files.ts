@@ -6,6 +6,7 @@ import { rmSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { oneLine, systemCode, UserError, WriteError } from "./errors.ts";
+import { counted } from "./output.ts";
 
 /**
  * Makes a folder and the folders above it that are missing. Step by step: where a file system answers that a folder is missing although the one
@@ -211,7 +212,7 @@ async function syncFolder(folder: string): Promise<void> {
 
 function explain(error: unknown, path: string, bytes: number | undefined): Error {
   if (error instanceof UserError) return error;
-  const size = bytes === undefined ? "" : ` (${bytes} bytes)`;
+  const size = bytes === undefined ? "" : ` (${counted(bytes, "byte")})`;
   switch (systemCode(error)) {
     case "ENOSPC":
     case "EDQUOT":

@@ -62,6 +62,11 @@ export class Output {
   }
 }
 
+/** A number with its noun: `1 image`, `2 images`. @param many the plural, where an s does not make it */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 /** A table of text cells as lines with aligned columns: the first column to the left, the others to the right. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const all = [header, ...rows];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Output, table } from "../src/output.ts";
+import { counted, Output, table } from "../src/output.ts";
 import { duration, Progress } from "../src/progress.ts";
 
 /** A stream that keeps what is written. */
@@ -120,4 +120,13 @@ test("table aligns its columns", () => {
       ],
     ),
   ).toEqual(["degradation  accuracy", "blur              0.9", "jpeg             0.25"]);
+});
+
+test("a number has its noun", () => {
+  expect([0, 1, 2].map((n) => counted(n, "sharp block"))).toEqual([
+    "0 sharp blocks",
+    "1 sharp block",
+    "2 sharp blocks",
+  ]);
+  expect([1, 3].map((n) => counted(n, "entry", "entries"))).toEqual(["1 entry", "3 entries"]);
 });

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { parseDocument, type Tags } from "yaml";
 import { z } from "zod";
 import { nearest, oneLine, systemCode, UserError } from "../errors.ts";
+import { counted } from "../output.ts";
 import { withSettings } from "./set.ts";
 
 /** A configuration with its defaults filled in, and what deserves a warning. */
@@ -115,11 +116,11 @@ function expectation(issue: z.core.$ZodIssue, schema: z.ZodType): string {
       return oneOf(issue.values);
     case "too_small":
       return issue.origin === "array"
-        ? `at least ${issue.minimum} entries`
+        ? `at least ${counted(Number(issue.minimum), "entry", "entries")}`
         : `${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
     case "too_big":
       return issue.origin === "array"
-        ? `at most ${issue.maximum} entries`
+        ? `at most ${counted(Number(issue.maximum), "entry", "entries")}`
         : `${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
     case "invalid_union": {
       if (issue.errors.length === 0) return oneOf(discriminators(schema, issue.path));

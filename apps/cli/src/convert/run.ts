@@ -7,7 +7,7 @@ import { UsageError, UserError } from "../errors.ts";
 import { exists, writeFileAtomic } from "../files.ts";
 import { describedSr } from "../networks/sr.ts";
 import { findModel, otherWeights, weightsOf, withTensorFile } from "../networks/weights-file.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { duration } from "../progress.ts";
 import { withDerived } from "./derived.ts";
 
@@ -46,7 +46,7 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
     });
     bar.finish();
     const ms = Math.round(performance.now() - started);
-    output.line(`${path} -> ${flags.out} (${chosen.size} tensors, ${bytes} bytes, ${duration(ms / 1000)})`);
+    output.line(`${path} -> ${flags.out} (${counted(chosen.size, "tensor")}, ${bytes} bytes, ${duration(ms / 1000)})`);
     output.result({ in: path, out: flags.out, weights: key, tensors: chosen.size, bytes, ms });
   });
 }
@@ -64,7 +64,7 @@ function formatOf(path: string): "safetensors" | "PyTorch" {
 
 function inHalf(tensors: Tensors, output: Output): Map<string, FileTensor> {
   const warn = (name: string, count: number): void =>
-    output.warn(`${name}: ${count} values are beyond the range of half precision and become infinite`);
+    output.warn(`${name}: ${counted(count, "value")} beyond the range of half precision, now infinite`);
   return new Map([...tensors].map(([name, tensor]) => [name, asHalf(tensor, warn)]));
 }
 

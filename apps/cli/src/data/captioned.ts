@@ -2,6 +2,7 @@
 import { dirname, isAbsolute, join } from "node:path";
 import type { FINE_FEATURES } from "@deplsr/degradation";
 import { UserError } from "../errors.ts";
+import { counted } from "../output.ts";
 import { type BadRow, readTable } from "./tsv.ts";
 
 /** The columns of the data set (spec/srclip.md, 8): path, caption, the whole degradation, then blur, gaussian, poisson, jpeg and ringing. */
@@ -39,7 +40,8 @@ export async function readCaptioned(file: string): Promise<{ items: CaptionedIte
     path: resolveBeside(file, row.filepath!),
     texts: CAPTIONED_COLUMNS.slice(1).map((column) => row[column]!),
   }));
-  if (items.length === 0) throw new UserError(`tsv: ${file} has no usable row (${bad.length} bad ones): add some`);
+  if (items.length === 0)
+    throw new UserError(`tsv: ${file} has no usable row (${counted(bad.length, "bad one")}): add some`);
   return { items, bad };
 }
 

@@ -1,6 +1,7 @@
 /** Files that name images, and perhaps say what they show: TSV, JSON, and BasicSR's meta-info files. */
 import { basename, dirname, extname, resolve } from "node:path";
 import { oneLine, UserError } from "../errors.ts";
+import { counted } from "../output.ts";
 import { readMetaInfo } from "./meta-info.ts";
 import type { SkippedItem } from "./skipped.ts";
 import { readText } from "./text.ts";
@@ -34,7 +35,8 @@ export const LIST_EXTENSIONS: readonly string[] = [".tsv", ".csv", ".json", ".tx
  */
 export async function readImageList(file: string, root = dirname(file)): Promise<ImageList> {
   const { entries, bad } = await readEntries(file);
-  if (entries.length === 0) throw new UserError(`list: ${file} names no images (${bad.length} bad entries): add some`);
+  if (entries.length === 0)
+    throw new UserError(`list: ${file} names no images (${counted(bad.length, "bad entry", "bad entries")}): add some`);
   return { images: entries.map(({ name, title }) => ({ name, path: resolve(root, name), title: title || null })), bad };
 }
 

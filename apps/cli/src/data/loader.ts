@@ -1,6 +1,7 @@
 /** From the items of a data set to batches, in an order that follows from the seed and the step alone, so that a run can go on where it stopped. */
 import { Rng } from "@deplsr/tensor";
 import { oneLine, UserError } from "../errors.ts";
+import { counted } from "../output.ts";
 import type { SkippedItem } from "./skipped.ts";
 
 /** What a loader needs. */
@@ -97,7 +98,7 @@ export class Loader<Item> {
     }
     const first = this.skipped[0];
     throw new UserError(
-      `data: none of the ${names.length} items can be loaded; the first one: ${first?.reason ?? "?"}`,
+      `data: none of ${counted(names.length, "item")} can be loaded; the first one: ${first?.reason ?? "?"}`,
     );
   }
 }

@@ -7,9 +7,9 @@ export interface SkippedItem {
   readonly reason: string;
 }
 
-/** Lists what was left out. @param what was left out, behind its number: `of 20 photographs` */
+/** Lists what was left out. @param what it is, with its number: `3 of 20 photographs` */
 export function listSkipped(output: Output, skipped: readonly SkippedItem[], what: string): void {
   if (skipped.length === 0) return;
-  output.warn(`${skipped.length} ${what} were left out:`);
+  output.warn(`left out ${what}:`);
   for (const { name, reason } of skipped) output.warn(reason.includes(name) ? reason : `${name}: ${reason}`);
 }

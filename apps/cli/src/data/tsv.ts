@@ -4,6 +4,7 @@
  */
 import { nearest, UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files.ts";
+import { counted } from "../output.ts";
 import type { SkippedItem } from "./skipped.ts";
 import { readText } from "./text.ts";
 
@@ -43,7 +44,7 @@ export function parseTable(text: string, file: string, required: readonly string
       rows.push(Object.fromEntries(columns.map((column, i) => [column, cells[i]!])));
     } else {
       const hint = cells.length > columns.length ? " (a tab inside a caption needs quotes around the cell)" : "";
-      bad.push({ line, reason: `${cells.length} cells where the header has ${columns.length}${hint}` });
+      bad.push({ line, reason: `${counted(cells.length, "cell")} where the header has ${columns.length}${hint}` });
     }
   }
   return { columns, rows, bad };

@@ -6,7 +6,7 @@ import type { SourceList } from "../data/sources.ts";
 import { readText } from "../data/text.ts";
 import { UserError } from "../errors.ts";
 import { exists } from "../files.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 
 /** Where captions come from besides the lists of photographs. */
 export interface CaptionOptions {
@@ -43,7 +43,7 @@ export async function readCaptioner(
     }
     if (captions !== "sidecar" && found.size === 0) {
       throw new UserError(
-        `captions: ${captions} says nothing of the ${sources.length} photographs: a TSV needs the columns filepath and title`,
+        `captions: ${captions} says nothing of ${counted(sources.length, "photograph")}: a TSV needs the columns filepath and title`,
       );
     }
   }
@@ -51,7 +51,7 @@ export async function readCaptioner(
     return { known: (path) => found.get(resolve(path)), ask: captionCommand(command, seconds) };
   const missing = sources.filter(({ path }) => !found.has(resolve(path))).length;
   if (missing > 0 && found.size > 0) {
-    output.warn(`${missing} of ${sources.length} photographs have no caption: they get "${fallback}"`);
+    output.warn(`no caption for ${missing} of ${counted(sources.length, "photograph")}: "${fallback}" stands for it`);
   }
   return { known: (path) => found.get(resolve(path)) ?? fallback, ask: async () => fallback };
 }

@@ -12,6 +12,7 @@ import {
 import { Rng } from "@deplsr/tensor";
 import { refuseSharedNames, type Source } from "../data/sources.ts";
 import { UserError } from "../errors.ts";
+import { counted } from "../output.ts";
 
 /** How an image is degraded. */
 export type Recipe =
@@ -64,7 +65,7 @@ export function planImages(options: PlanOptions): Plan[] {
   const images = sources.length * count;
   if (count > 1 && images > MOST_IMAGES) {
     throw new UserError(
-      `degrade: --count ${count} of ${sources.length} photographs are ${images} images, more than ${MOST_IMAGES} in one run: ` +
+      `degrade: --count ${count} of ${counted(sources.length, "photograph")} makes ${images} images, more than ${MOST_IMAGES} in one run: ` +
         "make several smaller sets, each with its own --seed and --out",
     );
   }

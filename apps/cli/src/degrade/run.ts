@@ -4,6 +4,7 @@ import type { DegradeFlags } from "../commands/degrade.ts";
 import { resolveBeside } from "../data/captioned.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
+import { counted } from "../output.ts";
 import { describeRecipe } from "./describe.ts";
 import { writePreview } from "./preview.ts";
 import { wantedSet } from "./request.ts";
@@ -18,16 +19,20 @@ export async function runDegrade(flags: DegradeFlags, context: Context): Promise
   const result = await withDevice(flags, context, (device) => synthesize(device, request, output));
   const { records, kept, captionless } = result;
   const skipped = [...unusable, ...result.skipped];
-  listSkipped(output, skipped, "photographs or entries of lists");
+  listSkipped(
+    output,
+    skipped,
+    counted(skipped.length, "photograph or entry of a list", "photographs or entries of lists"),
+  );
   if (captionless.length > 0) {
     output.warn(
-      `${captionless.length} captions failed; run again to try once more. Until then "${fallback}" stands for:`,
+      `${counted(captionless.length, "caption")} failed; run again to try once more. Until then "${fallback}" stands for:`,
     );
     for (const { reason } of captionless) output.warn(reason);
   }
   if (preview !== null) await writePreview(preview, request, records, output);
   const before = kept > 0 ? ` (${kept} of them by an earlier run)` : "";
-  output.line(`${records.length} images${before}; what was done to each is in ${request.records}`);
+  output.line(`${counted(records.length, "image")}${before}; what was done to each is in ${request.records}`);
   if (table !== null) output.line(`trainings read ${table}`);
   if (preview !== null) output.line(`contact sheet: ${preview}`);
   output.result({

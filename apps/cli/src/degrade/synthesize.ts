@@ -9,7 +9,7 @@ import type { SkippedItem } from "../data/skipped.ts";
 import { writeTable } from "../data/tsv.ts";
 import { oneLine, UserError, WriteError } from "../errors.ts";
 import { removeLeftovers } from "../files.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import type { Captioner } from "./captions.ts";
 import { cutSquare, degradeImages } from "./images.ts";
 import type { Plan } from "./plan.ts";
@@ -59,7 +59,7 @@ export async function synthesize(device: Device, request: SynthesisRequest, outp
   const records = await Records.open(request.records, plans);
   const kept = records.made.length;
   if (records.outdated > 0) {
-    output.warn(`${records.outdated} images were made by another seed or other options: they are made anew`);
+    output.warn(`made anew: ${counted(records.outdated, "image")} of another seed or other options`);
   }
   for (const record of records.made) {
     const title = captions.known(resolveBeside(request.records, record.in)) ?? record.title;

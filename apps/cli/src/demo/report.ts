@@ -2,6 +2,7 @@
 import type { Device } from "@deplsr/tensor";
 import { readCaptioned } from "../data/captioned.ts";
 import { encodeImage, type Image, readImage } from "../data/image.ts";
+import { counted } from "../output.ts";
 import { duration } from "../progress.ts";
 import { lineChart, type Series } from "../report/chart.ts";
 import { figure, type Html, htmlTable, page, paragraph, row, section } from "../report/html.ts";
@@ -86,7 +87,7 @@ export async function demoReport(
         lineChart("RealDAT: L1", "step", [series("l_pix", "l_pix", sr.metrics)]),
       ),
       paragraph(
-        `SRCLIP: ${srclip.parameters} parameters, ${srclip.steps} steps. RealDAT: ${sr.parameters} parameters, ${sr.steps} steps.`,
+        `SRCLIP: ${srclip.parameters} parameters, ${counted(srclip.steps, "step")}. RealDAT: ${sr.parameters} parameters, ${counted(sr.steps, "step")}.`,
       ),
     ),
     section(

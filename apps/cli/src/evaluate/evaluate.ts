@@ -7,7 +7,7 @@ import { toPlanes } from "../data/crop.ts";
 import { type Image, readImage } from "../data/image.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { normalized } from "../networks/prompt.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { fitImage } from "../train/srclip.ts";
 import { bestConstant, type PromptStyle, styledKinds, templateOf } from "./protocol.ts";
 
@@ -66,7 +66,8 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
     bar.finish();
     for (const tensor of prompts) tensor.dispose();
   }
-  if (used.length === 0) throw new UserError(`evaluate: none of the ${items.length} images of ${data} can be read`);
+  if (used.length === 0)
+    throw new UserError(`evaluate: none of ${counted(items.length, "image")} of ${data} can be read`);
   const labels = (kind: number): string[] => used.map(({ texts }) => texts[2 + kind]!);
   const scores = kinds.map((kind, i) => scoreDegradation(kind, probabilities[i]!, labels(i)));
   const shares = (value: (i: number) => number): Shares =>

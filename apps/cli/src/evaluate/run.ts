@@ -3,7 +3,7 @@ import type { EvaluateFlags } from "../commands/evaluate.ts";
 import { withDevice } from "../device.ts";
 import { checkWhole } from "../flags.ts";
 import { loadSrclip } from "../networks/srclip.ts";
-import { type Output, table } from "../output.ts";
+import { counted, type Output, table } from "../output.ts";
 import { type Evaluation, evaluateSrclip } from "./evaluate.ts";
 
 /** Does what `deplsr evaluate` asks for. */
@@ -33,5 +33,5 @@ export function printEvaluation({ accuracy, chance, constant, images, skipped }:
     percent(constant[name]),
   ]);
   for (const line of table(["recognised", "accuracy", "chance", "best constant answer"], rows)) output.line(line);
-  output.line(`${images} images${skipped > 0 ? `, ${skipped} left out` : ""}`);
+  output.line(`${counted(images, "image")}${skipped > 0 ? `, ${skipped} left out` : ""}`);
 }

@@ -10,6 +10,7 @@ import { listSources, refuseSharedNames } from "../data/sources.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
 import { removeLeftovers } from "../files.ts";
 import { checkWhole, MOST_JOBS } from "../flags.ts";
+import { counted } from "../output.ts";
 
 /** Does what `deplsr extract` asks for. */
 export async function runExtract(flags: ExtractFlags, { output }: Context): Promise<void> {
@@ -47,8 +48,8 @@ export async function runExtract(flags: ExtractFlags, { output }: Context): Prom
   bar.finish();
   skipped.sort((a, b) => (a.name < b.name ? -1 : 1));
   if (squares === 0) throw new UserError(`extract: no squares could be cut: ${skipped[0]?.reason ?? "no images"}`);
-  listSkipped(output, skipped, `of ${sources.length} images`);
-  output.line(`${squares} squares of ${size} pixels in ${out}`);
+  listSkipped(output, skipped, `${skipped.length} of ${counted(sources.length, "image")}`);
+  output.line(`${counted(squares, "square")} of ${counted(size, "pixel")} in ${out}`);
   output.result({ images: sources.length, squares, skipped, ms: Math.round(performance.now() - started) });
 }
 

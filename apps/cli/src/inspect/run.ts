@@ -7,7 +7,7 @@ import { type DetectedNetwork, describeNetwork, detectNetwork, parameterCount, u
 import { describedSr, srConfig } from "../networks/sr.ts";
 import { describedSrclip } from "../networks/srclip.ts";
 import { findModel, otherWeights, printable, weightsOf, withTensorFile } from "../networks/weights-file.ts";
-import { type Output, table } from "../output.ts";
+import { counted, type Output, table } from "../output.ts";
 
 /** Plain values that are shown: an epoch, not the settings of each group of an optimizer. */
 const SHOWN_VALUES = 8;
@@ -31,7 +31,7 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
     for (const line of remarks(file)) output.line(line);
     output.line();
     const rows = [...file.tensors].map(([name, { shape, dtype }]) => [printable(name), `[${shape.join(", ")}]`, dtype]);
-    for (const line of table([`${rows.length} tensors`, "shape", "type"], rows)) output.line(line);
+    for (const line of table([counted(rows.length, "tensor"), "shape", "type"], rows)) output.line(line);
     output.result({
       model: network?.model ?? null,
       config: network?.config ?? null,

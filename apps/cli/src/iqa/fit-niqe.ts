@@ -7,6 +7,7 @@ import { readImage } from "../data/image.ts";
 import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files.ts";
+import { counted } from "../output.ts";
 
 /** Does what `deplsr iqa fit-niqe` asks for. */
 export async function runFitNiqe(
@@ -31,10 +32,12 @@ export async function runFitNiqe(
     bar.update(i + 1);
   }
   bar.finish();
-  listSkipped(output, skipped, `of ${files.length} photographs`);
+  listSkipped(output, skipped, `${skipped.length} of ${counted(files.length, "photograph")}`);
   const facts = { ...(about !== undefined && { about }), photographs, blocks: blocks.length };
   await writeFileAtomic(out, formatNiqeModel(fitNiqe(blocks, basename(out)), facts));
-  output.line(`${out}: fitted to ${blocks.length} sharp blocks of ${photographs.length} photographs`);
+  output.line(
+    `${out}: fitted to ${counted(blocks.length, "sharp block")} of ${counted(photographs.length, "photograph")}`,
+  );
   output.result({
     out,
     photographs: photographs.length,

@@ -8,6 +8,7 @@ import { withDevice } from "../device.ts";
 import { oneLine, systemCode, UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files.ts";
 import { checkWhole } from "../flags.ts";
+import { counted } from "../output.ts";
 import { chooseMetrics } from "./metrics.ts";
 import { listPairs } from "./pairs.ts";
 import { scoreCsv, scoreJson, scoreLines } from "./report.ts";
@@ -41,7 +42,7 @@ export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {
   }
   for (const line of scoreLines(scores, metrics)) output.line(line);
   if (csv !== undefined) await writeFileAtomic(csv, scoreCsv(scores, metrics));
-  listSkipped(output, skipped, "images or metrics");
+  listSkipped(output, skipped, counted(skipped.length, "image or metric", "images or metrics"));
   output.result(scoreJson({ ...scores, skipped }, metrics));
 }
 

@@ -3,7 +3,7 @@ import type { ImageMetric, Metric } from "@deplsr/metrics";
 import { type Image, readImage } from "../data/image.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { oneLine, UserError } from "../errors.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import type { ImagePair, PairedFiles } from "./pairs.ts";
 
 /** The scores of one image by the metrics' names. */
@@ -56,7 +56,9 @@ export async function scoreAll(
     );
     if (score === undefined) continue;
     mean.set(metric.name, score);
-    output.line(`${metric.name}: ${files.length} images beside ${references.length}; few images make it too large`);
+    output.line(
+      `${metric.name}: ${counted(files.length, "image")} beside ${references.length}; few images make it too large`,
+    );
   }
   return { images, mean, skipped };
 }

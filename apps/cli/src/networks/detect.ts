@@ -11,6 +11,7 @@ import {
   type SrCLIPDescription,
 } from "@deplsr/srclip";
 import { oneLine, UserError } from "../errors.ts";
+import { counted } from "../output.ts";
 
 /** A network and everything that fixes it; the packages' `detect…` say what shapes do not tell. */
 export type DetectedNetwork =
@@ -69,7 +70,7 @@ export function parameterCount(network: DetectedNetwork): number {
 export function describeNetwork(network: DetectedNetwork): string {
   if ("upscale" in network.config) return `${network.model} x${network.config.upscale}`;
   const { vision } = "clip" in network.config ? network.config.clip : network.config;
-  return `${network.model}, image tower ${vision.layers} blocks of ${vision.width}, patches of ${vision.patchSize} in ${vision.imageSize}x${vision.imageSize}`;
+  return `${network.model}, image tower ${counted(vision.layers, "block")} of ${vision.width}, patches of ${vision.patchSize} in ${vision.imageSize}x${vision.imageSize}`;
 }
 
 /** What decides a network's numbers, but does not show in its tensors; the packages' `detect…` say what is taken instead. */

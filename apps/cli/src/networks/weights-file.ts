@@ -13,6 +13,7 @@ import {
 import { FileFormatError, type FileTensor, type Source } from "@deplsr/tensor";
 import { oneLine, systemCode, UserError } from "../errors.ts";
 import { exists } from "../files.ts";
+import { counted } from "../output.ts";
 import { latestCheckpoint } from "../run-folder.ts";
 
 /** The weights of a checkpoint folder. */
@@ -98,12 +99,12 @@ export async function loadInto(
 /** What a load that is not strict left out, a line for each kind. */
 export function leftOut({ missing, unexpected, mismatched }: LoadReport): string[] {
   const kinds: [names: readonly string[], what: string][] = [
-    [missing, "missing in the file and stay as they are"],
+    [missing, "missing in the file, left unchanged"],
     [unexpected, "unknown to the network, not loaded"],
     [mismatched, "of another shape, not loaded"],
   ];
   return kinds.flatMap(([names, what]) =>
-    names.length === 0 ? [] : [`${names.length} tensors are ${what}: ${names.join(", ")}`],
+    names.length === 0 ? [] : [`${counted(names.length, "tensor")} ${what}: ${names.join(", ")}`],
   );
 }
 

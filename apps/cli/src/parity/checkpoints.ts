@@ -9,6 +9,7 @@ import {
   type StoredDType,
   type StoredTensor,
 } from "@deplsr/tensor";
+import { counted } from "../output.ts";
 import { Attributes } from "./attributes.ts";
 import type { HostValues } from "./compare.ts";
 import type { Case, Driver, Fixture, Outputs } from "./fixture.ts";
@@ -87,7 +88,7 @@ async function loadingCase(fixture: Fixture, { scalars }: Entry, expectedName: s
     compareScalars(file, scalars);
     return {};
   };
-  return { name: `${wanted.length} tensors`, run };
+  return { name: counted(wanted.length, "tensor"), run };
 }
 
 function compareScalars({ values }: TensorFile, scalars: Entry["scalars"]): void {

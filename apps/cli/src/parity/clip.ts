@@ -25,6 +25,7 @@ import {
   type Tensor,
   transpose,
 } from "@deplsr/tensor";
+import { counted } from "../output.ts";
 import { Attributes } from "./attributes.ts";
 import {
   type Case,
@@ -176,7 +177,7 @@ function tokenizerCase(fixture: Fixture): Case {
       throw new Error(`${wrong.length} of ${rows.length} texts differ, the first is ${JSON.stringify(first.text)}`);
     return {};
   };
-  return { name: `${rows.length} texts`, run };
+  return { name: counted(rows.length, "text"), run };
 }
 
 /** A picture that must decode to a tensor of another fixture. */

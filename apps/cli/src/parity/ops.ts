@@ -1,5 +1,6 @@
 /** The group `ops`: single operations of the engine, forward and backward. */
 import { add, backward, type Device, mul, requireGrad, sum, type Tensor } from "@deplsr/tensor";
+import { counted } from "../output.ts";
 import { Attributes } from "./attributes.ts";
 import { type Case, type Driver, type Fixture, type Outputs, stored, upload, zerosLike } from "./fixture.ts";
 import { type Arguments, OPERATIONS } from "./operations.ts";
@@ -20,7 +21,7 @@ function runOperation(fixture: Fixture, device: Device, name: string): Outputs {
   inputs.finish();
   attributes.finish();
   if (results.length !== outputNames.length) {
-    throw new Error(`${op} gives ${results.length} results, but ${outputNames.length} outputs are asked for`);
+    throw new Error(`${op} gives ${counted(results.length, "result")}, but ${outputNames.length} asked for`);
   }
   const outputs: Record<string, Outputs[string]> = {};
   outputNames.forEach((output, i) => {

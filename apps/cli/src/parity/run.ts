@@ -1,6 +1,7 @@
 /** Runs the cases of fixtures on a device and reports them. */
 import { type Device, detach, type StoredTensor, scope, type Tensor } from "@deplsr/tensor";
 import { oneLine } from "../errors.ts";
+import { counted } from "../output.ts";
 import { type Comparison, compareValues, type HostValues, largestMagnitude } from "./compare.ts";
 import {
   type BrokenFixture,
@@ -72,7 +73,7 @@ export async function* runFixture(fixture: Fixture | BrokenFixture, device: Devi
   // A case that failed has not answered its tensors either; that needs no second line.
   if (missing.size > 0 && !broken) {
     const names = [...missing];
-    const problem = `${names.length} tensors were not computed: ${names.slice(0, 4).join(", ")}${names.length > 4 ? ", ..." : ""}`;
+    const problem = `${counted(names.length, "tensor")} not computed: ${names.slice(0, 4).join(", ")}${names.length > 4 ? ", ..." : ""}`;
     yield failure(path, "", problem);
   }
 }

@@ -5,6 +5,7 @@ import { readConfig } from "../config/parse.ts";
 import { srRun } from "../config/sr.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
+import { counted } from "../output.ts";
 import { runSession } from "./session.ts";
 import { prepareSr } from "./sr.ts";
 
@@ -18,7 +19,7 @@ export async function runTrainSr(flags: TrainFlags, context: Context): Promise<v
     const { training, skipped, network } = await prepareSr(device, config, folder, output);
     output.line(`${config.network_g.type} with ${network.module.parameterCount()} parameters; run folder ${folder}`);
     const result = await runSession({ training, folder, config, output });
-    listSkipped(output, skipped(), "items of the data set");
+    listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`);
     output.result({ ...result, skipped: skipped().length });
   });
 }

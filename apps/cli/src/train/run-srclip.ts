@@ -5,6 +5,7 @@ import { readConfig } from "../config/parse.ts";
 import { srclipRun } from "../config/srclip.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
+import { counted } from "../output.ts";
 import { runSession } from "./session.ts";
 import { prepareSrclip } from "./srclip.ts";
 
@@ -18,7 +19,7 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
     const { training, skipped, model } = await prepareSrclip(device, config, output);
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
     const result = await runSession({ training, folder, config, output });
-    listSkipped(output, skipped(), "items of the data set");
+    listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`);
     output.result({ ...result, skipped: skipped().length });
   });
 }

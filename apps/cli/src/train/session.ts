@@ -2,7 +2,7 @@
 import type { Tensor } from "@deplsr/tensor";
 import { stringify } from "yaml";
 import { Interrupt } from "../interrupt.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { duration } from "../progress.ts";
 import { RunFolder } from "../run-folder.ts";
 import { checkpointFiles, type TrainingState } from "./checkpoint.ts";
@@ -110,7 +110,7 @@ export async function runSession({
       last: history.last(),
     };
     log(
-      `${training.title}: ${interrupted ? "stopped after" : "done,"} ${step} steps in ${duration(seconds)}; ${result.checkpoint}`,
+      `${training.title}: ${interrupted ? "stopped after" : "done,"} ${counted(step, "step")} in ${duration(seconds)}; ${result.checkpoint}`,
     );
     return result;
   } catch (error) {

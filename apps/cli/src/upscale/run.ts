@@ -7,6 +7,7 @@ import { withDevice } from "../device.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
 import { exists } from "../files.ts";
 import { checkWhole } from "../flags.ts";
+import { counted } from "../output.ts";
 import { duration } from "../progress.ts";
 import { loadUpscaler, upscaleImage } from "./upscale.ts";
 
@@ -69,7 +70,7 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
     }
     if (images.length === 0)
       throw new UserError(`upscale: none of the ${inputs.length} photographs could be enlarged: ${skipped[0]!.reason}`);
-    if (skipped.length > 0) output.warn(`${skipped.length} of ${inputs.length} photographs were left out`);
+    if (skipped.length > 0) output.warn(`left out ${skipped.length} of ${counted(inputs.length, "photograph")}`);
     output.result({ images, ...(skipped.length > 0 ? { skipped } : {}) });
   });
 }

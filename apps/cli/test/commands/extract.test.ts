@@ -30,7 +30,7 @@ test("deplsr extract cuts pairs into squares of the same names", async () => {
   const out = join(folder, "sub", "X2");
   const lines = await extract({ images: [small], out, template: "{}x2" });
   expect(lines).toEqual([
-    "warning: 1 of 2 images were left out:",
+    "warning: left out 1 of 2 images:",
     `warning: extract: ${small}/dot.png is 9x9, smaller than the square of 10 pixels`,
     `9 squares of 10 pixels in ${out}`,
   ]);

@@ -89,7 +89,7 @@ describe("deplsr convert", () => {
       }
     }
     const { stderr } = await convert(golden("checkpoints/dtypes_views.pth"), join(folder, "views.pt"), { fp16: true });
-    expect(stderr()).toContain("special_bf16: 1 values are beyond the range of half precision");
+    expect(stderr()).toContain("special_bf16: 1 value beyond the range of half precision");
   });
 
   test("reads a run's folder and carries the text of its header over", async () => {

@@ -19,7 +19,7 @@ describe("readImageList", () => {
           { name: "HR/1.png", path: "/set/HR/1.png", title: "a cat" },
           { name: "HR/2.png", path: "/set/HR/2.png", title: null },
         ],
-        bad: [{ name: `${path} line 4`, reason: "1 cells where the header has 2" }],
+        bad: [{ name: `${path} line 4`, reason: "1 cell where the header has 2" }],
       });
     }
     const { images } = await readImageList(file("b.tsv", "filepath\n/abs/1.png\n"), "/set");
@@ -57,7 +57,7 @@ describe("readImageList", () => {
   test("what cannot be read is named in one line", async () => {
     await expect(readImageList(file("a.json", "{"))).rejects.toThrow(/^list: .*a.json is not valid JSON: /);
     await expect(readImageList(file("a.json", "3"))).rejects.toThrow("is neither");
-    await expect(readImageList(file("a.json", "[{}]"))).rejects.toThrow("a.json names no images (1 bad entries)");
+    await expect(readImageList(file("a.json", "[{}]"))).rejects.toThrow("a.json names no images (1 bad entry)");
     await expect(readImageList("none.json")).rejects.toThrow("list: none.json does not exist: check the path");
     await expect(readImageList(file("a.tsv", "path\n1.png\n"))).rejects.toThrow('has no column "filepath"');
   });

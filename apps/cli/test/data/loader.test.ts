@@ -76,7 +76,7 @@ describe("Loader", () => {
 
   test("only a data set without any good item ends the run", async () => {
     const { made } = loader({ load: async () => Promise.reject(new Error("no image")) });
-    await expect(made.batch(1)).rejects.toThrow("data: none of the 10 items can be loaded; the first one: no image");
+    await expect(made.batch(1)).rejects.toThrow("data: none of 10 items can be loaded; the first one: no image");
     expect(() => loader({ names: [] })).toThrow("data: the data set is empty");
   });
 });

@@ -72,7 +72,7 @@ describe("listPairs", () => {
       { gt: join(folder, "data/HR/train/0001.png"), lq: join(folder, "data/RealLQx4/train/0001.png") },
       { gt: join(folder, "data/HR/2.jpg"), lq: join(folder, "data/RealLQx4/2.png") },
     ]);
-    expect(skipped).toEqual([{ name: `${table} line 4`, reason: "1 cells where the header has 2" }]);
+    expect(skipped).toEqual([{ name: `${table} line 4`, reason: "1 cell where the header has 2" }]);
     expect(lowQualityPath("/sets/HRA/HR/x.png", 2)).toBe("/sets/HRA/RealLQ/x.png");
     expect(() => lowQualityPath("/sets/a.png", 2)).toThrow("has no folder named HR in its path");
   });

@@ -6,16 +6,16 @@ test("what was left out is counted and listed, each with its name once", () => {
   const lines: string[] = [];
   const stream = { write: (text: string) => lines.push(text) };
   const output = new Output(false, { stdout: stream, stderr: stream });
-  listSkipped(output, [], "of 9 photographs");
+  listSkipped(output, [], "2 of 9 photographs");
   expect(lines).toEqual([]);
   const skipped = [
     { name: "a.png", reason: "image: a.png is empty" },
-    { name: "t.tsv line 4", reason: "1 cells where the header has 2" },
+    { name: "t.tsv line 4", reason: "1 cell where the header has 2" },
   ];
-  listSkipped(output, skipped, "of 9 photographs");
+  listSkipped(output, skipped, "2 of 9 photographs");
   expect(lines).toEqual([
-    "warning: 2 of 9 photographs were left out:\n",
+    "warning: left out 2 of 9 photographs:\n",
     "warning: image: a.png is empty\n",
-    "warning: t.tsv line 4: 1 cells where the header has 2\n",
+    "warning: t.tsv line 4: 1 cell where the header has 2\n",
   ]);
 });

@@ -36,7 +36,7 @@ describe("parseTable", () => {
     expect(table.rows.map((row) => row.filepath)).toEqual(["q\n", "b.png"]);
     expect(table.bad).toEqual([
       { line: 4, reason: "3 cells where the header has 2 (a tab inside a caption needs quotes around the cell)" },
-      { line: 6, reason: "1 cells where the header has 2" },
+      { line: 6, reason: "1 cell where the header has 2" },
     ]);
   });
 

@@ -24,7 +24,8 @@ describe("readCaptioner", () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "b.txt"), "\uFEFFa  dog\r\non grass\r\n");
     writeFileSync(join(folder, "t.json"), '{ "a.jpg": "a cat", "b.jpg": "a cow", "z.jpg": 3 }');
-    const warning = (count: number): string => `warning: ${count} of 3 photographs have no caption: they get "a photo"`;
+    const warning = (count: number): string =>
+      `warning: no caption for ${count} of 3 photographs: "a photo" stands for it`;
     expect(await captionsOf(folder, {})).toMatchObject({
       known: ["listed", "a photo", "a photo"],
       lines: [warning(2)],

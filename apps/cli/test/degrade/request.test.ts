@@ -169,7 +169,7 @@ describe("wantedSet", () => {
       `config: ${config}: key "datasets.train.lq_size" is 20000: expected at most 16384`,
     );
     await expect(wanted({ images: [`${twice}/a.png`], count: 1e9 })).rejects.toThrow(
-      "degrade: --count 1000000000 of 1 photographs are 1000000000 images, more than 500000 in one run: make several",
+      "degrade: --count 1000000000 of 1 photograph makes 1000000000 images, more than 500000 in one run: make several",
     );
   });
 
@@ -178,7 +178,7 @@ describe("wantedSet", () => {
     const captions = join(folder, "captions.tsv");
     writeFileSync(captions, "filepath\tcaption\na.png\ta cat\n");
     await expect(wanted({ images: [join(folder, "photos")], captions })).rejects.toThrow(
-      `captions: ${captions} says nothing of the 1 photographs: a TSV needs the columns filepath and title`,
+      `captions: ${captions} says nothing of 1 photograph: a TSV needs the columns filepath and title`,
     );
   });
 

@@ -152,7 +152,7 @@ describe("synthesize", () => {
     for (const overrides of [{ seed: 6 }, { seed: 6, draw }]) {
       const { output, lines } = quiet();
       expect((await synthesize(device(), squares(folder, overrides), output)).kept).toBe(0);
-      expect(lines[0]).toBe("warning: 6 images were made by another seed or other options: they are made anew\n");
+      expect(lines[0]).toBe("warning: made anew: 6 images of another seed or other options\n");
     }
     const more = quiet();
     expect((await synthesize(device(), squares(folder, { seed: 6, draw, count: 4 }), more.output)).kept).toBe(6);

@@ -73,7 +73,7 @@ describe("deplsr inspect", () => {
     await runInspect({ file: golden("checkpoints/openclip_epoch_3.pt"), key: undefined }, { output });
     const lines = stdout().split("\n");
     expect(lines[1]).toBe("weights     state_dict (also there: optimizer)");
-    expect(lines[2]).toBe("network     CLIP, image tower 1 blocks of 32, patches of 8 in 16x16");
+    expect(lines[2]).toBe("network     CLIP, image tower 1 block of 32, patches of 8 in 16x16");
     expect(lines[4]).toBe("assumed     quickGelu false, vision.headWidth 32, text.heads 1: tensors do not tell");
     expect(lines[5]).toBe("parameters  24465");
     expect(lines[6]).toContain("values      epoch 3, name tiny_run, ");

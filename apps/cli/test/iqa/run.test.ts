@@ -83,7 +83,7 @@ describe("iqa", () => {
       ["sr/odd.png", "niqe: 13 x 12 pixels hold 0 blocks of 96 x 96 with texture, but 2 are needed"],
       ["sr/two.png", "niqe: 32 x 22 pixels hold 0 blocks of 96 x 96 with texture, but 2 are needed"],
     ]);
-    expect(text).toContain("5 images or metrics were left out:");
+    expect(text).toContain("left out 5 images or metrics:");
     expect(text).toMatch(/^image +psnr \(y, crop 4\) +ssim \(y, crop 4\) +niqe \(own pristine model, crop 4\)$/m);
     expect(text).toMatch(/^two +Infinity +1.0000 +-$/m);
     expect(readFileSync(at("scores.csv"), "utf8").split("\n")).toEqual([
@@ -168,7 +168,7 @@ describe("iqa fit-niqe", () => {
       photographs: 6,
       skipped: [{ reason: "it has no block of 96 x 96 pixels with texture" }],
     });
-    expect(stderr()).toContain("1 of 7 photographs were left out:");
+    expect(stderr()).toContain("left out 1 of 7 photographs:");
     const { about, photographs, blocks } = JSON.parse(readFileSync(out, "utf8"));
     expect([about, photographs]).toEqual(["Drawn", [0, 1, 2, 3, 4, 5].map((seed) => `${seed}.png`)]);
     expect(blocks).toBe(report.blocks);

@@ -197,9 +197,9 @@ describe("upscaling with a file of weights", () => {
     const told: string[] = [];
     const loaded = await loadUpscaler(device(), path, { strict: false, warn: (text) => void told.push(text) });
     expect(told).toEqual([
-      `${path}: 1 tensors are missing in the file and stay as they are: norm.bias`,
-      `${path}: 1 tensors are unknown to the network, not loaded: extra`,
-      `${path}: 1 tensors are of another shape, not loaded: norm.weight`,
+      `${path}: 1 tensor missing in the file, left unchanged: norm.bias`,
+      `${path}: 1 tensor unknown to the network, not loaded: extra`,
+      `${path}: 1 tensor of another shape, not loaded: norm.weight`,
     ]);
     expect(loaded.network.scale).toBe(2);
   });
@@ -219,7 +219,7 @@ describe("upscaling with a file of weights", () => {
   test("another network, and none, say so", async () => {
     const clip = golden("checkpoints/openclip_epoch_3.pt");
     await expect(loadUpscaler(device(), clip)).rejects.toThrow(
-      `checkpoint: ${clip} holds a CLIP, image tower 1 blocks of 32, patches of 8 in 16x16: a DAT or RealDAT is needed`,
+      `checkpoint: ${clip} holds a CLIP, image tower 1 block of 32, patches of 8 in 16x16: a DAT or RealDAT is needed`,
     );
     const other = golden("checkpoints/dtypes_views.pth");
     await expect(loadUpscaler(device(), other)).rejects.toThrow(`${other} holds no network that is known here`);
