@@ -114,6 +114,25 @@ export async function writeFileAtomic(
 }
 
 /**
+ * Checks that a file can be written, before the work whose result it shall hold; missing folders are made.
+ *
+ * @throws WriteError as `writeFileAtomic`
+ */
+export async function checkPlace(path: string): Promise<void> {
+  const temporary = temporaryName(path);
+  try {
+    const there = await stat(path).catch(() => undefined);
+    if (there?.isDirectory()) throw isFolder(path);
+    await makeFolder(dirname(path));
+    await (await making(temporary, () => openNew(temporary))).close();
+  } catch (error) {
+    throw explain(error, path, undefined);
+  } finally {
+    await discard(temporary);
+  }
+}
+
+/**
  * Makes a folder whole or not at all: `fill` writes into a temporary folder beside it, which is then renamed.
  *
  * @param path the folder's final name; an existing one is replaced
@@ -225,7 +244,7 @@ function explain(error: unknown, path: string, bytes: number | undefined): Error
       return new WriteError(`write: ${path} may not be written: check the folder's permissions or choose another one`);
     case "EISDIR":
     case "ENOTEMPTY":
-      return new WriteError(`write: ${path} is a folder: give a file name`);
+      return isFolder(path);
     case "ENOTDIR":
     case "EEXIST":
       return new WriteError(`write: a part of ${path} is a file, not a folder: choose another path`);
@@ -234,4 +253,8 @@ function explain(error: unknown, path: string, bytes: number | undefined): Error
     default:
       return new WriteError(`write: ${path} cannot be written (${oneLine(error)}): choose another path`);
   }
+}
+
+function isFolder(path: string): WriteError {
+  return new WriteError(`write: ${path} is a folder: give a file name`);
 }

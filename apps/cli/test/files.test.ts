@@ -4,7 +4,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { type OpenFile, sortedNames, writeFileAtomic, writeFolderAtomic } from "../src/files.ts";
+import { checkPlace, type OpenFile, sortedNames, writeFileAtomic, writeFolderAtomic } from "../src/files.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 /** A file on a disk without space: the kernel's own device for that. */
@@ -106,6 +106,26 @@ describe("writeFileAtomic", () => {
     const child = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program]);
     expect(child.status).toBe(130);
     expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe("checkPlace", () => {
+  test("makes the folders of a file that can be written, and nothing else", async () => {
+    const folder = temporaryFolder();
+    await checkPlace(join(folder, "a", "b", "file"));
+    expect(readdirSync(folder, { recursive: true }).sort()).toEqual(["a", join("a", "b")]);
+    writeFileSync(join(folder, "file"), "old");
+    await checkPlace(join(folder, "file"));
+    expect(readFileSync(join(folder, "file"), "utf8")).toBe("old");
+  });
+
+  test("refuses what writing would", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "file"), "");
+    await expect(checkPlace(join(folder, "file", "x"))).rejects.toThrow("is a file, not a folder");
+    await expect(checkPlace(folder)).rejects.toThrow(`write: ${folder} is a folder: give a file name`);
+    await expect(checkPlace(join(folder, "x".repeat(300)))).rejects.toThrow("ENAMETOOLONG");
+    expect(readdirSync(folder)).toEqual(["file"]);
   });
 });
 

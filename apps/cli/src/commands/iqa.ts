@@ -18,6 +18,7 @@ export interface FitNiqeFlags {
   readonly photographs: string;
   readonly out: string;
   readonly about: string | undefined;
+  readonly force: boolean;
 }
 
 const score: Command<IqaFlags> = {
@@ -68,6 +69,7 @@ const fitNiqe: Command<FitNiqeFlags> = {
       .positional("photographs", { type: "string", demandOption: true, describe: "A folder of pristine photographs" })
       .positional("out", { type: "string", demandOption: true, describe: "The file to write, .json" })
       .option("about", { type: "string", describe: "Where the photographs come from: a sentence for the file" })
+      .option("force", { type: "boolean", default: false, describe: "Replace the file where there is one" })
       .example("$0 iqa fit-niqe photographs/ natural.json", "Then: deplsr iqa sr/ --niqe-params natural.json"),
   run: async (flags, context) => (await import("../iqa/fit-niqe.ts")).runFitNiqe(flags, context),
 };

@@ -6,15 +6,19 @@ import { listImages } from "../data/folder.ts";
 import { readImage } from "../data/image.ts";
 import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { writeFileAtomic } from "../files.ts";
+import { checkPlace, exists, writeFileAtomic } from "../files.ts";
 import { counted } from "../output.ts";
 
 /** Does what `deplsr iqa fit-niqe` asks for. */
 export async function runFitNiqe(
-  { photographs: folder, out, about }: FitNiqeFlags,
+  { photographs: folder, out, about, force }: FitNiqeFlags,
   { output }: Context,
 ): Promise<void> {
+  if (!force && (await exists(out))) {
+    throw new UserError(`fit-niqe: ${out} is there already: give another name, or --force to replace it`);
+  }
   const files = await listImages(folder);
+  await checkPlace(out);
   const photographs: string[] = [];
   const blocks: Float64Array[] = [];
   const skipped: SkippedItem[] = [];

@@ -6,7 +6,7 @@ import type { IqaFlags } from "../commands/iqa.ts";
 import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, systemCode, UserError } from "../errors.ts";
-import { writeFileAtomic } from "../files.ts";
+import { checkPlace, writeFileAtomic } from "../files.ts";
 import { checkWhole } from "../flags.ts";
 import { counted } from "../output.ts";
 import { chooseMetrics } from "./metrics.ts";
@@ -26,6 +26,7 @@ export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {
     niqeModel: parameters === undefined ? OWN_PRISTINE_MODEL : await readModel(parameters),
   });
   const files = await listPairs(flags.images, flags.ref);
+  if (csv !== undefined) await checkPlace(csv);
   const missing: SkippedItem[] = [];
   const metrics: (Metric | LearnedMetric)[] = [];
   for (const metric of chosen) {

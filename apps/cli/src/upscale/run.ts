@@ -1,11 +1,11 @@
-import { extname, join } from "node:path";
+import { basename, extname, join } from "node:path";
 import type { Context } from "../commands/command.ts";
 import type { UpscaleFlags } from "../commands/upscale.ts";
 import { expandInputs, stem } from "../data/folder.ts";
 import { checkWritable, isImageName, LARGEST_SIDE, readImage, writeImage } from "../data/image.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
-import { exists } from "../files.ts";
+import { checkPlace, exists } from "../files.ts";
 import { checkWhole } from "../flags.ts";
 import { counted } from "../output.ts";
 import { duration } from "../progress.ts";
@@ -30,6 +30,7 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
   const toFile = isImageName(flags.out);
   if (toFile) checkFile(flags.out, inputs);
   else checkNames(inputs);
+  await checkPlace(toFile ? flags.out : join(flags.out, basename(inputs[0]!)));
   await withDevice(flags, context, async (device) => {
     const upscaler = await loadUpscaler(device, model, {
       strict: !flags["allow-missing"],

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CNNIQA, CNNIQA_KONIQ, imageTensor, niqe, OWN_PRISTINE_MODEL, psnr, ssim } from "@deplsr/metrics";
@@ -161,7 +161,7 @@ describe("iqa fit-niqe", () => {
     }
     await writeImage(join(folder, "photographs/small.png"), picture(90, 90));
     const { output, stdout, stderr } = recordedOutput(true);
-    await runFitNiqe({ photographs: join(folder, "photographs"), out, about: "Drawn" }, { output });
+    await runFitNiqe({ photographs: join(folder, "photographs"), out, about: "Drawn", force: false }, { output });
     const report = JSON.parse(stdout());
     expect(report).toMatchObject({
       out,
@@ -183,10 +183,35 @@ describe("iqa fit-niqe", () => {
     const folder = temporaryFolder();
     await writeImage(join(folder, "a.png"), picture(200, 100));
     const fit = runFitNiqe(
-      { photographs: folder, out: "x.json", about: undefined },
+      { photographs: folder, out: join(folder, "x.json"), about: undefined, force: false },
       { output: recordedOutput().output },
     );
     await expect(fit).rejects.toThrow("sharp blocks cannot tell what is natural, more than 36 are needed");
+  });
+
+  test("where its file goes is checked before any photograph is read", async () => {
+    const folder = temporaryFolder();
+    const photographs = join(folder, "photographs");
+    await writeImage(join(photographs, "a.png"), picture(20, 10));
+    writeFileSync(join(folder, "model.json"), "{}");
+    const wrong: [out: string, message: string][] = [
+      ["model.json", `fit-niqe: ${folder}/model.json is there already: give another name, or --force to replace it`],
+      ["photographs", `fit-niqe: ${photographs} is there already`],
+      ["model.json/a.json", "is a file, not a folder: choose another path"],
+    ];
+    for (const [name, message] of wrong) {
+      const { output, stderr } = recordedOutput();
+      const flags = { photographs, out: join(folder, name), about: undefined, force: false };
+      await expect(runFitNiqe(flags, { output })).rejects.toThrow(message);
+      expect(stderr()).toBe("");
+    }
+    const forced = { photographs, about: undefined, force: true, out: photographs };
+    await expect(runFitNiqe(forced, { output: recordedOutput().output })).rejects.toThrow(
+      "is a folder: give a file name",
+    );
+    await expect(iqa({ images: photographs, csv: join(folder, "model.json", "a.csv") })).rejects.toThrow(
+      "is a file, not a folder",
+    );
   });
 });
 
