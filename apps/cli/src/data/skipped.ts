@@ -7,9 +7,21 @@ export interface SkippedItem {
   readonly reason: string;
 }
 
-/** Lists what was left out. @param what it is, with its number: `3 of 20 photographs` */
-export function listSkipped(output: Output, skipped: readonly SkippedItem[], what: string): void {
+/**
+ * Lists what was left out.
+ *
+ * @param what it is, with its number: `3 of 20 photographs`
+ * @param most so many are named, the others counted
+ */
+export function listSkipped(
+  output: Output,
+  skipped: readonly SkippedItem[],
+  what: string,
+  most: number = skipped.length,
+): void {
   if (skipped.length === 0) return;
   output.warn(`left out ${what}:`);
-  for (const { name, reason } of skipped) output.warn(reason.includes(name) ? reason : `${name}: ${reason}`);
+  for (const { name, reason } of skipped.slice(0, most))
+    output.warn(reason.includes(name) ? reason : `${name}: ${reason}`);
+  if (skipped.length > most) output.warn(`and ${skipped.length - most} more`);
 }

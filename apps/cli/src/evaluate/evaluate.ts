@@ -5,6 +5,8 @@ import { noGrad, scope } from "@deplsr/tensor";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { toPlanes } from "../data/crop.ts";
 import { type Image, readImage } from "../data/image.ts";
+import type { SkippedItem } from "../data/skipped.ts";
+import { badRows } from "../data/tsv.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { normalized } from "../networks/prompt.ts";
 import { counted, type Output } from "../output.ts";
@@ -22,7 +24,8 @@ export interface Evaluation {
   /** What the best single answer reaches. */
   readonly constant: Shares;
   readonly images: number;
-  readonly skipped: number;
+  /** Rows and images that could not be used. */
+  readonly skipped: readonly SkippedItem[];
 }
 
 /** What is evaluated and how. */
@@ -39,7 +42,6 @@ export interface EvaluationOptions {
 export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions): Promise<Evaluation> {
   const { data, style, batchSize, output } = options;
   const { items, bad } = await readCaptioned(data);
-  for (const { line, reason } of bad) output.warn(`tsv: ${data} line ${line} is left out: ${reason}`);
   const kinds = styledKinds(style);
   const { contextLength } = model.config.clip.text;
   const prompts = encodePrompts(model, model.logitScale.device, new Tokenizer(), kinds, {
@@ -48,10 +50,11 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
   });
   const probabilities: number[][] = kinds.map(() => []);
   const used: CaptionedItem[] = [];
+  const skipped = badRows(data, bad);
   const bar = output.progress("evaluate", items.length, "image");
   try {
     for (let at = 0; at < items.length; at += batchSize) {
-      const batch = await readBatch(items.slice(at, at + batchSize), model, options);
+      const batch = await readBatch(items.slice(at, at + batchSize), model, options, skipped);
       if (batch.length === 0) continue;
       const found = await probabilitiesOf(
         model,
@@ -66,8 +69,10 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
     bar.finish();
     for (const tensor of prompts) tensor.dispose();
   }
-  if (used.length === 0)
-    throw new UserError(`evaluate: none of ${counted(items.length, "image")} of ${data} can be read`);
+  if (used.length === 0) {
+    const { reason } = skipped[bad.length]!;
+    throw new UserError(`evaluate: none of ${counted(items.length, "image")} of ${data} can be read: ${reason}`);
+  }
   const labels = (kind: number): string[] => used.map(({ texts }) => texts[2 + kind]!);
   const scores = kinds.map((kind, i) => scoreDegradation(kind, probabilities[i]!, labels(i)));
   const shares = (value: (i: number) => number): Shares =>
@@ -77,25 +82,26 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
     chance: shares((i) => scores[i]!.chance),
     constant: shares((i) => bestConstant(kinds[i]!, labels(i))),
     images: used.length,
-    skipped: items.length - used.length + bad.length,
+    skipped,
   };
 }
 
+/** The images that can be read; the others go to `skipped`. */
 async function readBatch(
   items: readonly CaptionedItem[],
   model: SrCLIPV2,
-  { imageFit, output }: EvaluationOptions,
+  { imageFit }: EvaluationOptions,
+  skipped: SkippedItem[],
 ): Promise<{ item: CaptionedItem; image: Image }[]> {
   const { imageSize } = model.config.clip.vision;
-  const read = items.map(async (item) => {
-    try {
-      return [{ item, image: fitImage(await readImage(item.path), imageSize, imageFit) }];
-    } catch (error) {
-      output.warn(`data: ${item.path} is left out: ${oneLine(error)}`);
-      return [];
-    }
+  const read = items.map(async ({ path }) => fitImage(await readImage(path), imageSize, imageFit));
+  const ends = await Promise.allSettled(read);
+  return items.flatMap((item, i) => {
+    const end = ends[i]!;
+    if (end.status === "fulfilled") return [{ item, image: end.value }];
+    skipped.push({ name: item.path, reason: oneLine(end.reason) });
+    return [];
   });
-  return (await Promise.all(read)).flat();
 }
 
 /** For each kind the probabilities of its prompts, image after image. */

@@ -1,10 +1,14 @@
 import type { Context } from "../commands/command.ts";
 import type { EvaluateFlags } from "../commands/evaluate.ts";
+import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { checkWhole } from "../flags.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { counted, type Output, table } from "../output.ts";
 import { type Evaluation, evaluateSrclip } from "./evaluate.ts";
+
+/** So many of those left out are named. */
+const NAMED = 5;
 
 /** Does what `deplsr evaluate` asks for. */
 export async function runEvaluate(flags: EvaluateFlags, context: Context): Promise<void> {
@@ -23,7 +27,7 @@ export async function runEvaluate(flags: EvaluateFlags, context: Context): Promi
   output.result({ ...result });
 }
 
-/** The accuracies beside what guessing reaches, as a table. */
+/** The accuracies beside what guessing reaches, as a table, and which images were left out. */
 export function printEvaluation({ accuracy, chance, constant, images, skipped }: Evaluation, output: Output): void {
   const percent = (share: number | undefined): string => `${(100 * (share ?? 0)).toFixed(1)} %`;
   const rows = Object.keys(accuracy).map((name) => [
@@ -33,5 +37,6 @@ export function printEvaluation({ accuracy, chance, constant, images, skipped }:
     percent(constant[name]),
   ]);
   for (const line of table(["recognised", "accuracy", "chance", "best constant answer"], rows)) output.line(line);
-  output.line(`${counted(images, "image")}${skipped > 0 ? `, ${skipped} left out` : ""}`);
+  output.line(counted(images, "image"));
+  listSkipped(output, skipped, `${skipped.length} of ${counted(images + skipped.length, "image")}`, NAMED);
 }

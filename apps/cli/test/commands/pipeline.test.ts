@@ -166,8 +166,37 @@ describe("the commands one after the other", () => {
     const names = ["blur", "gaussian", "poisson", "jpeg", "ringing"];
     expect(Object.keys(result.accuracy)).toEqual(names);
     expect(Object.keys(result.chance)).toEqual(names);
-    expect(result).toMatchObject({ images: 8, skipped: 0 });
+    expect(result).toMatchObject({ images: 8, skipped: [] });
     for (const name of names) expect(result.accuracy[name]).toBeLessThanOrEqual(1);
+  });
+
+  test("evaluate says which images it left out and why: the first few, and how many more", async () => {
+    const table = readFileSync(join(folder, "data", "degraded.tsv"), "utf8");
+    const row = table.split("\n")[1]!;
+    const gone = Array.from({ length: 6 }, (_, i) => `${row.replace(/^[^\t]*/, `gone${i}.png`)}\n`);
+    writeFileSync(join(folder, "data", "partly.tsv"), `${table}half a row\n${gone.join("")}`);
+    const args = ["evaluate", "--checkpoint", "runs/srclip", "--data", "data/partly.tsv", "--batch", "3", "--json"];
+    const { code, stdout, stderr } = await deplsr(args, folder);
+    expect(code).toBe(0);
+    const { images, skipped } = JSON.parse(stdout);
+    expect([images, skipped.length]).toEqual([8, 7]);
+    expect(skipped[6]).toEqual({ name: "data/gone5.png", reason: expect.stringContaining("does not exist") });
+    expect(stderr).toContain(
+      [
+        "8 images",
+        "warning: left out 7 of 15 images:",
+        "warning: data/partly.tsv line 10: 1 cell where the header has 8",
+        ...[0, 1, 2, 3].map((i) => `warning: image: data/gone${i}.png does not exist: check the path`),
+        "warning: and 2 more",
+        "",
+      ].join("\n"),
+    );
+    writeFileSync(join(folder, "data", "none.tsv"), `${table.split("\n")[0]}\n${gone.join("")}`);
+    const none = await deplsr(["evaluate", "--checkpoint", "runs/srclip", "--data", "data/none.tsv"], folder);
+    expect(none.code).toBe(1);
+    expect(none.stderr).toContain(
+      "error: evaluate: none of 6 images of data/none.tsv can be read: image: data/gone0.png does not exist: check the path\n",
+    );
   });
 
   test("train sr trains RealDAT on those features", async () => {

@@ -18,4 +18,11 @@ test("what was left out is counted and listed, each with its name once", () => {
     "warning: image: a.png is empty\n",
     "warning: t.tsv line 4: 1 cell where the header has 2\n",
   ]);
+  lines.length = 0;
+  listSkipped(output, [...skipped, ...skipped], "4 of 9 photographs", 1);
+  expect(lines).toEqual([
+    "warning: left out 4 of 9 photographs:\n",
+    "warning: image: a.png is empty\n",
+    "warning: and 3 more\n",
+  ]);
 });
