@@ -123,7 +123,11 @@ export async function readPair(paths: PairPaths, scale: number, least = 1, read 
       `data: ${paths.gt} is ${gt.width}x${gt.height} where ${paths.lq} times ${scale} is ${width}x${height}: the two are no pair`,
     );
   }
-  if (Math.min(lq.width, lq.height) < least) throw tooSmall(paths.lq, lq, least);
+  if (Math.min(lq.width, lq.height) < least) {
+    throw new UserError(
+      `data: ${paths.lq} is ${lq.width}x${lq.height}, smaller than the square of ${least} pixels to be cut from it`,
+    );
+  }
   return { gt: extraX + extraY === 0 ? gt : crop(gt, { left: 0, top: 0, width, height }), lq };
 }
 
@@ -138,12 +142,11 @@ export interface Augmentation {
 /**
  * A random square of a pair, cut on the grid of the low-quality image and varied, the same way in both.
  *
+ * @param pair no smaller than the square, which `readPair` has seen to
  * @param size the low-quality square's side
- * @throws UserError when the pair is smaller than that
  */
-export function randomPatch(pair: Pair, size: number, augmentation: Augmentation, rng: Rng, name: string): Pair {
+export function randomPatch(pair: Pair, size: number, augmentation: Augmentation, rng: Rng): Pair {
   const { gt, lq } = pair;
-  if (Math.min(lq.width, lq.height) < size) throw tooSmall(name, lq, size);
   const scale = gt.width / lq.width;
   const left = rng.integer(lq.width - size + 1);
   const top = rng.integer(lq.height - size + 1);
@@ -155,12 +158,6 @@ export function randomPatch(pair: Pair, size: number, augmentation: Augmentation
   const mirrorY = augmentation.rotate && rng.uniform() < 0.5;
   const transpose = augmentation.rotate && rng.uniform() < 0.5;
   return { gt: turned(cut.gt, mirrorX, mirrorY, transpose), lq: turned(cut.lq, mirrorX, mirrorY, transpose) };
-}
-
-function tooSmall(name: string, { width, height }: Image, size: number): UserError {
-  return new UserError(
-    `data: ${name} is ${width}x${height}, smaller than the square of ${size} pixels to be cut from it`,
-  );
 }
 
 /** A square image mirrored left to right, top to bottom, and with rows and columns exchanged, in this order. */

@@ -17,7 +17,7 @@ import type { SrRunConfig } from "../config/sr.ts";
 import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
 import { Loader } from "../data/loader.ts";
-import { listPairs, type Pair, randomPatch, readPair } from "../data/paired.ts";
+import { listPairs, type Pair, type PairPaths, randomPatch, readPair } from "../data/paired.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { UserError } from "../errors.ts";
 import { imagePrompt, type PromptOptions } from "../networks/prompt.ts";
@@ -61,20 +61,15 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const source = run.datasets.train;
   const { pairs, skipped } = await listPairs(source, run.scale, "datasets.train");
   for (const { name, reason } of skipped) output.warn(`data: ${name} is left out: ${reason}`);
+  const items = pairs.flatMap((pair) => Array<PairPaths>(source.dataset_enlarge_ratio).fill(pair));
   const workers = source.num_worker_per_gpu;
   const decoder = new Decoder(workers === undefined ? {} : { workers });
   const loader = new Loader<Pair>({
-    names: pairs.flatMap((pair) => Array<string>(source.dataset_enlarge_ratio).fill(pair.lq)),
+    names: items.map(({ lq }) => lq),
     batchSize: source.batch_size_per_gpu,
     seed: run.manual_seed,
     shuffle: source.use_shuffle,
-    load: (index) =>
-      readPair(
-        pairs[Math.floor(index / source.dataset_enlarge_ratio)]!,
-        run.scale,
-        source.gt_size / run.scale,
-        decoder.read,
-      ),
+    load: (index) => readPair(items[index]!, run.scale, source.gt_size / run.scale, decoder.read),
     onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
   });
   const rate = scheduleOf(run);
@@ -99,8 +94,8 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     step: async (step) => {
       const batch = await loader.batch(step);
       const augmentation = { flip: source.use_hflip, rotate: source.use_rot };
-      const cuts = batch.map(({ item, index }, i) =>
-        randomPatch(item, source.gt_size / run.scale, augmentation, patches.fork(step).fork(i), pairs[index]?.lq ?? ""),
+      const cuts = batch.map(({ item }, i) =>
+        randomPatch(item, source.gt_size / run.scale, augmentation, patches.fork(step).fork(i)),
       );
       optimizer.setLearningRate(rate(step - 1));
       return trainStep(device, run, { network, srclip, prompt, optimizer }, cuts, drops.fork(step));

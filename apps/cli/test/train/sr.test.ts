@@ -1,0 +1,60 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { checkConfig } from "../../src/config/parse.ts";
+import { srRun } from "../../src/config/sr.ts";
+import { writeImage } from "../../src/data/image.ts";
+import { prepareSr } from "../../src/train/sr.ts";
+import { useDevice } from "../device.ts";
+import { picture } from "../pictures.ts";
+import { recordedOutput } from "../recorded-output.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+
+const device = useDevice();
+
+test("a pair that is too small is named and left out, also where every pair is taken several times", async () => {
+  const folder = temporaryFolder();
+  for (const [i, side] of [20, 6, 20, 20].entries()) {
+    await writeImage(join(folder, "gt", `${i}.png`), picture(2 * side, 2 * side, i));
+    await writeImage(join(folder, "lq", `${i}.png`), picture(side, side, i));
+  }
+  const run = checkConfig(
+    {
+      name: "tiny",
+      scale: 2,
+      datasets: {
+        train: {
+          dataroot_gt: join(folder, "gt"),
+          dataroot_lq: join(folder, "lq"),
+          gt_size: 16,
+          batch_size_per_gpu: 4,
+          dataset_enlarge_ratio: 3,
+        },
+      },
+      network_g: {
+        type: "DAT",
+        upscale: 2,
+        img_size: 8,
+        split_size: [2, 4],
+        depth: [1],
+        embed_dim: 16,
+        num_heads: [2],
+        expansion_factor: 2,
+        upsampler: "pixelshuffledirect",
+      },
+      train: { optim_g: { lr: 1e-3 }, scheduler: { type: "MultiStepLR", milestones: [2] }, total_iter: 3 },
+    },
+    "tiny.yml",
+    srRun,
+  );
+  const { output, stderr } = recordedOutput();
+  const { training, skipped } = await prepareSr(device(), run, join(folder, "run"), output);
+  // An epoch of 12 items has 3 batches.
+  for (let step = 1; step <= 3; step++) {
+    using loss = await training.step(step);
+    expect((await loss.data())[0]).toBeGreaterThan(0);
+  }
+  const name = join(folder, "lq", "1.png");
+  const reason = `data: ${name} is 6x6, smaller than the square of 8 pixels to be cut from it`;
+  expect(skipped()).toEqual([{ name, reason }]);
+  expect(stderr()).toBe(`warning: data: ${name} is left out: ${reason}\n`);
+});
