@@ -1,4 +1,4 @@
-import { axisLength, checkShapes, type StateShapes } from "@deplsr/nn";
+import { assume, axisLength, checkShapes, type StateShapes } from "@deplsr/nn";
 import type { Shape } from "@deplsr/tensor";
 import { type CLIPConfig, clipConfig, SIGLIP_START, type TextConfig, type VisionConfig } from "./config.ts";
 import { clipName } from "./keys.ts";
@@ -12,6 +12,19 @@ const HEAD_WIDTHS: ReadonlyMap<number, number> = new Map([
   [1792, 112],
 ]);
 
+/** What decides a CLIP's numbers and does not show in the shapes of its tensors, by the names of its configuration. */
+export type CLIPAssumptions = {
+  readonly quickGelu: boolean;
+  readonly "vision.headWidth": number;
+  readonly "text.heads": number;
+};
+
+/** How a CLIP is detected. */
+export interface DetectCLIPOptions {
+  /** Values in the place of those that are taken for what shapes do not tell. */
+  readonly assume?: Partial<CLIPAssumptions>;
+}
+
 /** Scalars that OpenAI's files hold beside the tensors. */
 const OPENAI_MARKS = ["input_resolution", "context_length", "vocab_size"];
 
@@ -24,9 +37,10 @@ const OPENAI_MARKS = ["input_resolution", "context_length", "vocab_size"];
  * `input_resolution`, `context_length` and `vocab_size` give away, mean the quick GELU, all others the exact one. The start values
  * of the logits and of layer scales, which loaded weights replace, are the usual ones.
  *
- * @throws Error with one line that names what differs, when the names are a CLIP's but do not fit together
+ * @throws Error with one line that names what differs, when the names are a CLIP's but do not fit together, or what of
+ *   `options.assume` is unknown, of another kind, or contradicts the shapes
  */
-export function detectCLIP(shapes: StateShapes): CLIPConfig | null {
+export function detectCLIP(shapes: StateShapes, { assume: given = {} }: DetectCLIPOptions = {}): CLIPConfig | null {
   const found = new Map<string, Shape>();
   for (const [original, shape] of shapes) {
     const name = clipName(original);
@@ -52,7 +66,7 @@ export function detectCLIP(shapes: StateShapes): CLIPConfig | null {
   const patchSize = size("visual.conv1.weight", 2);
   const grid = Math.sqrt(size("visual.positional_embedding", 0) - 1);
   const names = new Set([...shapes.keys()].map((name) => name.replace(/^module\./, "")));
-  const config = clipConfig({
+  const detected = clipConfig({
     embedDim: size("visual.proj", 1),
     quickGelu: OPENAI_MARKS.every((name) => names.has(name)),
     ...(found.has("logit_bias") ? SIGLIP_START : {}),
@@ -64,9 +78,21 @@ export function detectCLIP(shapes: StateShapes): CLIPConfig | null {
       heads: text.width / greatestDivisor(text.width, 64),
     },
   });
+  const told = assume("CLIP", clipAssumptions(detected), given);
+  const config = clipConfig({
+    ...detected,
+    quickGelu: told.quickGelu,
+    vision: { ...detected.vision, headWidth: told["vision.headWidth"] },
+    text: { ...detected.text, heads: told["text.heads"] },
+  });
   const expected = Array.from(clipShapes(config), ([name, shape]) => ({ name, shape }));
   checkShapes("CLIP", found, expected);
   return config;
+}
+
+/** What of a configuration the shapes of tensors do not tell. */
+export function clipAssumptions({ quickGelu, vision, text }: CLIPConfig): CLIPAssumptions {
+  return { quickGelu, "vision.headWidth": vision.headWidth, "text.heads": text.heads };
 }
 
 /** What both towers have. */

@@ -51,6 +51,25 @@ describe("detectCLIP", () => {
     expect(clipShapes(detectCLIP(clipShapes(config))!)).toEqual(clipShapes(config));
   });
 
+  it("takes what it is told for what shapes do not tell", () => {
+    const assume = { quickGelu: true, "vision.headWidth": 32, "text.heads": 4 };
+    expect(detectCLIP(clipShapes(VIT_B_32), { assume })).toEqual({
+      ...VIT_B_32,
+      quickGelu: true,
+      vision: { ...VIT_B_32.vision, headWidth: 32 },
+      text: { ...VIT_B_32.text, heads: 4 },
+    });
+    const wrong: [Readonly<Record<string, unknown>>, string][] = [
+      [{ "vision.headWidth": 60 }, "CLIP config: head width 60 does not divide vision width 768"],
+      [{ "text.heads": 7 }, "CLIP config: 7 heads do not divide text width 512"],
+      [{ quickGelu: "yes" }, 'CLIP: quickGelu: expected true or false, got "yes"'],
+      [{ heads: 3 }, "CLIP: nothing is assumed of heads: known are quickGelu, vision.headWidth, text.heads"],
+    ];
+    for (const [told, message] of wrong) {
+      expect(() => detectCLIP(clipShapes(VIT_B_32), { assume: told })).toThrow(message);
+    }
+  });
+
   it("takes what is no CLIP with a vision transformer for none", () => {
     expect(detectCLIP(new Map())).toBeNull();
     expect(detectCLIP(new Map([["conv_first.weight", [180, 3, 3, 3]]]))).toBeNull();

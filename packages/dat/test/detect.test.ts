@@ -49,6 +49,24 @@ describe("detectDAT", () => {
     expect(detectDAT(shapesOf(DAT_S_X4, "derived", "statistic"))).toEqual({ ...DAT_S_X4, splitSize: [8, 32] });
   });
 
+  it("takes what it is told for what shapes do not tell", () => {
+    const told = { splitSize: [16, 8], imgRange: 255, qkScale: 0.5, layerNormEps: 1e-6 } as const;
+    expect(detectDAT(shapesOf(DAT_S_X4), { assume: told })).toEqual({ ...DAT_S_X4, ...told });
+    // Nothing tells the windows where no table is stored.
+    const bare = shapesOf(DAT_S_X4, "derived", "statistic");
+    expect(detectDAT(bare, { assume: { splitSize: [4, 12] } })?.splitSize).toEqual([4, 12]);
+  });
+
+  it.each<[Readonly<Record<string, unknown>>, string]>([
+    [{ splitSize: [8, 32] }, "DAT: splitSize: [8, 32] contradicts the tensors, which are for [8, 16]"],
+    [{ splitSize: [8] }, "DAT: splitSize: expected 2 numbers, got [8]"],
+    [{ imgRange: 0 }, "DAT: imgRange: 0 cannot divide"],
+    [{ layerNormEps: 0 }, "DAT: layerNormEps: 0 is not above 0"],
+    [{ embedDim: 60 }, "DAT: nothing is assumed of embedDim: known are splitSize, imgRange, qkScale, layerNormEps"],
+  ])("refuses to be told %j", (assume, message) => {
+    for (const whole of [true, false]) expect(() => detectDAT(shapesOf(DAT_S_X4), { whole, assume })).toThrow(message);
+  });
+
   it("leaves what does not fit to a loader that lists it", () => {
     const shapes = shapesOf(DAT_S_X4);
     shapes.delete("norm.bias");

@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 
+export * from "./assume.ts";
 export * from "./attention.ts";
 export * from "./checkpoint.ts";
 export * from "./conv.ts";

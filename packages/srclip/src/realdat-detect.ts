@@ -1,7 +1,22 @@
-import { type DetectOptions, detectDAT, ratioGiving } from "@deplsr/dat";
-import { checkShapes, type StateShapes } from "@deplsr/nn";
+import {
+  checkSplitSize,
+  type DATAssumptions,
+  type DetectOptions,
+  datAssumptions,
+  detectDAT,
+  ratioGiving,
+} from "@deplsr/dat";
+import { assume, checkShapes, type StateShapes } from "@deplsr/nn";
 import { checkRealDATConfig, type FusionLayers, type RealDATConfig, withFusion } from "./realdat-config.ts";
 import { realDATState } from "./realdat-state.ts";
+
+/** What decides a RealDAT's numbers and does not show in the shapes of its tensors. */
+export type RealDATAssumptions = DATAssumptions & Pick<RealDATConfig, "fusionNumHeads">;
+
+/** How a RealDAT is detected. */
+export interface DetectRealDATOptions extends DetectOptions {
+  readonly assume?: Partial<RealDATAssumptions>;
+}
 
 /** What a RealDAT has beside a DAT. */
 const FUSION_PARTS = /^(fusion_blocks|adaptive_feat_channels)\./;
@@ -17,15 +32,18 @@ const FUSION_PARTS = /^(fusion_blocks|adaptive_feat_channels)\./;
  * @param options as of `detectDAT`
  * @throws Error with one line that names what differs, when the names are a RealDAT's but do not fit together
  */
-export function detectRealDAT(shapes: StateShapes, options: DetectOptions = {}): RealDATConfig | null {
+export function detectRealDAT(
+  shapes: StateShapes,
+  { whole = true, assume: given = {} }: DetectRealDATOptions = {},
+): RealDATConfig | null {
   const adaptive = shapes.get("adaptive_feat_channels.0.weight");
-  const dat = adaptive ? detectDAT(new Map([...shapes].filter(([name]) => !FUSION_PARTS.test(name))), options) : null;
+  const dat = adaptive ? detectDAT(new Map([...shapes].filter(([name]) => !FUSION_PARTS.test(name))), { whole }) : null;
   if (!dat || !adaptive) return null;
   const names = [...shapes.keys()];
   const groups = [...dat.depth.keys()].filter((g) => names.some((name) => name.startsWith(`fusion_blocks.${g}.`)));
   const first = `fusion_blocks.${groups[0]}`;
   const width = (name: string): number => shapes.get(`${first}.${name}`)?.[0] ?? dat.embedDim;
-  const config = checkRealDATConfig({
+  const detected: RealDATConfig = {
     ...withFusion(dat),
     fusionLayers: fusionLayers(groups, dat.depth.length),
     fusionNumHeads: headsFor(dat.embedDim, width("attn.q.weight")),
@@ -33,9 +51,16 @@ export function detectRealDAT(shapes: StateShapes, options: DetectOptions = {}):
     fusionMlpRatio: ratioGiving(width("mlp.fc1.weight"), dat.embedDim),
     fusionQkvBias: groups.length === 0 ? dat.qkvBias : shapes.has(`${first}.attn.q.bias`),
     clipDim: adaptive[1] ?? 0,
-  });
-  if (options.whole !== false) checkShapes("RealDAT", shapes, realDATState(config));
+  };
+  const config = checkRealDATConfig({ ...detected, ...assume("RealDAT", realDATAssumptions(detected), given) });
+  checkSplitSize(shapes, config);
+  if (whole) checkShapes("RealDAT", shapes, realDATState(config));
   return config;
+}
+
+/** What of a configuration the shapes of tensors do not tell. */
+export function realDATAssumptions(config: RealDATConfig): RealDATAssumptions {
+  return { ...datAssumptions(config), fusionNumHeads: config.fusionNumHeads };
 }
 
 function fusionLayers(groups: readonly number[], all: number): FusionLayers {

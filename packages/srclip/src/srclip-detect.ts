@@ -1,4 +1,4 @@
-import { type CLIPConfig, clipName, detectCLIP } from "@deplsr/clip";
+import { type CLIPConfig, clipName, type DetectCLIPOptions, detectCLIP } from "@deplsr/clip";
 import { checkShapes, type StateShapes } from "@deplsr/nn";
 import { underOwnNames } from "./keys.ts";
 import { type ContrastiveKind, type SrCLIPDescription, type SrCLIPV2Config, srclipConfig } from "./srclip-config.ts";
@@ -13,13 +13,14 @@ import { srclipShapes } from "./srclip-state.ts";
  *
  * @throws Error with one line that names what differs, when the names are one of these models' but do not fit together
  */
-export function detectSrCLIP(shapes: StateShapes): SrCLIPDescription | null {
-  return detectControlled(underOwnNames(shapes)) ?? detectFinetuned(renamed(shapes, clipName));
+export function detectSrCLIP(shapes: StateShapes, options: DetectCLIPOptions = {}): SrCLIPDescription | null {
+  return detectControlled(underOwnNames(shapes), options) ?? detectFinetuned(renamed(shapes, clipName), options);
 }
 
-function detectControlled(shapes: StateShapes): SrCLIPDescription | null {
+function detectControlled(shapes: StateShapes, options: DetectCLIPOptions): SrCLIPDescription | null {
   if (!shapes.has("visual_control.class_embedding")) return null;
-  const clip = detectCLIP(renamed(shapes, (name) => (name.startsWith("clip.") ? name.slice("clip.".length) : null)));
+  const ofClip = renamed(shapes, (name) => (name.startsWith("clip.") ? name.slice("clip.".length) : null));
+  const clip = detectCLIP(ofClip, options);
   if (!clip) return null;
   const loss = shapes.has("logit_bias") ? "siglip" : "clip";
   const model = shapes.has("out_linear.weight") ? "SrCLIPV2" : "SrCLIP";
@@ -29,9 +30,10 @@ function detectControlled(shapes: StateShapes): SrCLIPDescription | null {
   );
 }
 
-function detectFinetuned(shapes: StateShapes): SrCLIPDescription | null {
+function detectFinetuned(shapes: StateShapes, options: DetectCLIPOptions): SrCLIPDescription | null {
   if (!shapes.has("fine_linear.weight")) return null;
-  const clip = detectCLIP(renamed(shapes, (name) => (/^(fine\d?|out)_linear\./.test(name) ? null : name)));
+  const ofClip = renamed(shapes, (name) => (/^(fine\d?|out)_linear\./.test(name) ? null : name));
+  const clip = detectCLIP(ofClip, options);
   if (!clip) return null;
   const loss = clip.logitBiasStart === null ? "clip" : "siglip";
   return checked(shapes, { model: "FinetuneCLIP", config: withHead(shapes, clip, loss) });

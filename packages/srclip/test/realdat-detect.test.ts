@@ -48,6 +48,22 @@ describe("detectRealDAT", () => {
     expect(detectRealDAT(shapesOf(none))).toEqual({ ...REALDAT_X4, fusionLayers: "none" });
   });
 
+  it("takes what it is told for what shapes do not tell", () => {
+    const told = { splitSize: [32, 8], imgRange: 255, fusionNumHeads: 4 } as const;
+    expect(detectRealDAT(shapesOf(REALDAT_X4), { assume: told })).toEqual({ ...REALDAT_X4, ...told });
+    const wrong: [Readonly<Record<string, unknown>>, string][] = [
+      [{ fusionNumHeads: 7 }, "RealDAT: fusionNumHeads: embedDim 180 does not divide into 7 heads"],
+      [{ splitSize: [8, 16] }, "splitSize: [8, 16] contradicts the tensors, which are for [8, 32]"],
+      [
+        { heads: 3 },
+        "RealDAT: nothing is assumed of heads: known are splitSize, imgRange, qkScale, layerNormEps, fusion",
+      ],
+    ];
+    for (const [assume, message] of wrong) {
+      expect(() => detectRealDAT(shapesOf(REALDAT_X4), { assume })).toThrow(message);
+    }
+  });
+
   it("is null for other networks", () => {
     expect(detectRealDAT(new Map())).toBeNull();
     expect(detectRealDAT(new Map(datState(DAT_LIGHT_X4).map(({ name, shape }) => [name, shape])))).toBeNull();

@@ -58,6 +58,11 @@ describe("detectSrCLIP", () => {
     expect(detectSrCLIP(srclipShapes({ model: "SrCLIPV2", config }))).toEqual({ model: "SrCLIPV2", config });
   });
 
+  it.each(DESCRIPTIONS)("tells %s what shapes do not tell", (_, description) => {
+    const found = detectSrCLIP(srclipShapes(description), { assume: { quickGelu: true } });
+    expect(found?.config.clip).toEqual({ ...description.config.clip, quickGelu: true });
+  });
+
   it("reads the reference's names: doubled, prefixed, and with a bias that is not used", () => {
     const shapes = new Map<string, readonly number[]>([["module.clip.logit_bias", []]]);
     for (const [name, shape] of srclipShapes({ model: "SrCLIPV2", config: V2 })) {

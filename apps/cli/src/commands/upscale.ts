@@ -6,6 +6,7 @@ export interface UpscaleFlags extends DeviceFlags {
   readonly model: string | undefined;
   readonly key: string | undefined;
   readonly "allow-missing": boolean;
+  readonly assume: string[];
   readonly srclip: string | undefined;
   readonly "clip-input": "normalized" | "raw" | undefined;
   readonly "clip-fit": "squash" | "crop" | undefined;
@@ -36,6 +37,14 @@ export const upscale: Command<UpscaleFlags> = {
         default: false,
         describe: "Load what fits, and say what does not, instead of refusing",
       })
+      .option("assume", {
+        type: "string",
+        array: true,
+        nargs: 1,
+        default: [],
+        describe:
+          "name=value: instead of what is assumed of a file's network because its tensors do not tell, as deplsr inspect lists it",
+      })
       .option("srclip", {
         type: "string",
         describe:
@@ -63,6 +72,10 @@ export const upscale: Command<UpscaleFlags> = {
       .example(
         "$0 upscale photo.jpg --model DAT_x4.pth",
         "With weights of PyTorch: what network they are is seen from them",
+      )
+      .example(
+        "$0 upscale photo.jpg --model DAT_x4.pth --assume imgRange=255 --assume splitSize=[32,8]",
+        "Of a network that was trained otherwise",
       )
       .example("$0 upscale photos/ --model runs/realdat-x4 --out large/", "Every photograph of a folder")
       .epilogue("Transparency is composited over white; what is written has 8 bits a channel and no metadata."),

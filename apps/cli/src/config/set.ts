@@ -10,16 +10,25 @@ import { oneLine, UsageError } from "../errors.ts";
  */
 export function withSettings(config: unknown, settings: readonly string[]): unknown {
   return settings.reduce((current, setting) => {
-    const equals = setting.indexOf("=");
-    if (equals < 1) throw new UsageError(`--set ${setting}: write key=value, for instance --set train.total_iter=100`);
-    let value: unknown;
-    try {
-      value = parse(setting.slice(equals + 1));
-    } catch (error) {
-      throw new UsageError(`--set ${setting}: the value is not YAML: ${oneLine(error)}`);
-    }
-    return replaced(current, setting.slice(0, equals).split("."), value);
+    const [key, value] = parseSetting("set", setting, "train.total_iter=100");
+    return replaced(current, key.split("."), value);
   }, config);
+}
+
+/**
+ * A setting of the command line as key and value, which is YAML.
+ *
+ * @param flag the flag's name and `example` a setting, for messages
+ * @throws UsageError when it has another form
+ */
+export function parseSetting(flag: string, setting: string, example: string): [key: string, value: unknown] {
+  const equals = setting.indexOf("=");
+  if (equals < 1) throw new UsageError(`--${flag} ${setting}: write key=value, for instance --${flag} ${example}`);
+  try {
+    return [setting.slice(0, equals), parse(setting.slice(equals + 1))];
+  } catch (error) {
+    throw new UsageError(`--${flag} ${setting}: the value is not YAML: ${oneLine(error)}`);
+  }
 }
 
 function replaced(target: unknown, [head, ...rest]: readonly string[], value: unknown): unknown {

@@ -9,6 +9,8 @@ import { describedSrclip } from "../networks/srclip.ts";
 import { findModel, otherWeights, printable, weightsOf, withTensorFile } from "../networks/weights-file.ts";
 import { counted, type Output, table } from "../output.ts";
 
+/** The networks that `deplsr upscale` takes. */
+const OF_UPSCALE: ReadonlySet<string> = new Set<DetectedNetwork["model"]>(["DAT", "RealDAT", "SrCLIPV2"]);
 /** Plain values that are shown: an epoch, not the settings of each group of an optimizer. */
 const SHOWN_VALUES = 8;
 /** What TorchScript keeps of every module, and nobody asks for. */
@@ -26,7 +28,12 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
     if (weights) output.line(`weights     ${whichOf(weights, file)}`);
     output.line(`network     ${network ? describeNetwork(network) : "not known"}`);
     if (network) output.line(`config      ${JSON.stringify(network.config)}`);
-    if (network && !told) output.line(`assumed     ${untold(network).join(", ")}: tensors do not tell`);
+    const assumed = network && !told ? untold(network) : null;
+    if (network && assumed) {
+      const values = Object.entries(assumed).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+      const hint = OF_UPSCALE.has(network.model) ? "; deplsr upscale takes others with --assume" : "";
+      output.line(`assumed     ${values.join(", ")}: tensors do not tell${hint}`);
+    }
     output.line(`parameters  ${parameters}`);
     for (const line of remarks(file)) output.line(line);
     output.line();
@@ -35,6 +42,7 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
     output.result({
       model: network?.model ?? null,
       config: network?.config ?? null,
+      assumed,
       parameters,
       format: file.format,
       weights: weights?.key ?? null,

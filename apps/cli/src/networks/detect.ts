@@ -1,12 +1,13 @@
 /** Which network a file's weights belong to, from the names and shapes of its tensors alone. */
-import { type CLIPConfig, countCLIPParameters, detectCLIP } from "@deplsr/clip";
-import { countParameters, type DATConfig, type DetectOptions, datState, detectDAT } from "@deplsr/dat";
+import { type CLIPConfig, clipAssumptions, countCLIPParameters, detectCLIP, VIT_B_32 } from "@deplsr/clip";
+import { countParameters, type DATConfig, datAssumptions, datState, detectDAT } from "@deplsr/dat";
 import {
   countFinetuneCLIPParameters,
   countSrCLIPParameters,
   detectRealDAT,
   detectSrCLIP,
   type RealDATConfig,
+  realDATAssumptions,
   realDATParameterCount,
   type SrCLIPDescription,
 } from "@deplsr/srclip";
@@ -20,18 +21,27 @@ export type DetectedNetwork =
   | { readonly model: "CLIP"; readonly config: CLIPConfig }
   | SrCLIPDescription;
 
+/** Values in the place of those that `untold` names; whoever detects a network checks them. */
+export type Assumptions = Readonly<Record<string, unknown>>;
+
+/** How a network is detected. */
+export interface DetectNetworkOptions {
+  /** `false` leaves it to the loader to list what is missing, too much or of another shape in a DAT or RealDAT. */
+  readonly whole?: boolean;
+  readonly assume?: Assumptions;
+}
+
 /**
  * The network of a file's weights; null for one that is not known.
  *
  * @param path the file, for messages
  * @param tensors by their names in the network, without a `module.` in front
- * @param options `whole: false` leaves it to the loader to list what is missing, too much or of another shape in a DAT or RealDAT
- * @throws UserError naming what differs, when the names are a known network's but do not fit together
+ * @throws UserError naming what differs, when the names are a known network's but do not fit together, or what is wrong in `assume`
  */
 export function detectNetwork(
   path: string,
   tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
-  options: DetectOptions = {},
+  options: DetectNetworkOptions = {},
 ): DetectedNetwork | null {
   const shapes = new Map([...tensors].map(([name, { shape }]) => [name, shape]));
   try {
@@ -39,13 +49,30 @@ export function detectNetwork(
     if (realDat) return { model: "RealDAT", config: realDat };
     const dat = detectDAT(shapes, options);
     if (dat) return { model: "DAT", config: dat };
-    const srclip = detectSrCLIP(shapes);
+    const srclip = detectSrCLIP(shapes, options);
     if (srclip) return srclip;
-    const clip = detectCLIP(shapes);
+    const clip = detectCLIP(shapes, options);
     return clip && { model: "CLIP", config: clip };
   } catch (error) {
     throw new UserError(`checkpoint: ${path}: ${oneLine(error)}`);
   }
+}
+
+/** Parts assumptions into those of an SRCLIP and those of the network that it steers. */
+export function partAssumptions(assume: Assumptions = {}): { srclip: Assumptions; network: Assumptions } {
+  const names = Object.keys(clipAssumptions(VIT_B_32));
+  const ofClip = ([name]: readonly [string, unknown]): boolean => names.includes(name);
+  const entries = Object.entries(assume);
+  return {
+    srclip: Object.fromEntries(entries.filter(ofClip)),
+    network: Object.fromEntries(entries.filter((entry) => !ofClip(entry))),
+  };
+}
+
+/** Refuses assumptions about a network that says itself what it is. @throws UserError */
+export function refuseAssumptions(path: string, assume: Assumptions = {}): void {
+  const [name] = Object.keys(assume);
+  if (name !== undefined) throw new UserError(`checkpoint: ${path} says itself what it is: leave out --assume ${name}`);
 }
 
 /** Number of a network's trained values; buffers do not count, and a tensor under two names counts once. */
@@ -74,18 +101,15 @@ export function describeNetwork(network: DetectedNetwork): string {
 }
 
 /** What decides a network's numbers, but does not show in its tensors; the packages' `detect…` say what is taken instead. */
-export function untold({ model, config }: DetectedNetwork): string[] {
-  if ("upscale" in config) {
-    const { imgRange, qkScale, layerNormEps } = config;
-    const heads = model === "RealDAT" ? [`fusionNumHeads ${config.fusionNumHeads}`] : [];
-    return [
-      "splitSize in this order",
-      `imgRange ${imgRange}`,
-      `qkScale ${qkScale}`,
-      `layerNormEps ${layerNormEps}`,
-      ...heads,
-    ];
+export function untold(network: DetectedNetwork): Assumptions {
+  switch (network.model) {
+    case "DAT":
+      return datAssumptions(network.config);
+    case "RealDAT":
+      return realDATAssumptions(network.config);
+    case "CLIP":
+      return clipAssumptions(network.config);
+    default:
+      return clipAssumptions(network.config.clip);
   }
-  const { quickGelu, vision, text } = "clip" in config ? config.clip : config;
-  return [`quickGelu ${quickGelu}`, `vision.headWidth ${vision.headWidth}`, `text.heads ${text.heads}`];
 }

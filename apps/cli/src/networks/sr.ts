@@ -16,7 +16,7 @@ import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { describedIn, loadWeights, type ModelDescription, readDescription } from "../train/checkpoint.ts";
-import { type DetectedNetwork, describeNetwork, detectNetwork } from "./detect.ts";
+import { type Assumptions, type DetectedNetwork, describeNetwork, detectNetwork, refuseAssumptions } from "./detect.ts";
 import type { PromptOptions } from "./prompt.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
 
@@ -108,6 +108,8 @@ export interface WeightsOptions {
   readonly key?: string;
   /** Whether every tensor has to be there and fit; by default it has. */
   readonly strict?: boolean;
+  /** Instead of what is assumed of a network that does not say what it is, see `untold`. */
+  readonly assume?: Assumptions;
 }
 
 /** A network with its weights. */
@@ -121,6 +123,7 @@ export interface LoadedSr {
 /** Loads a network from a checkpoint folder. @throws UserError as `readDescription` and `loadWeights` */
 export async function loadSr(device: Device, folder: string, options: WeightsOptions = {}): Promise<LoadedSr> {
   const description = srDescription(await readDescription(folder, "sr"), folder);
+  refuseAssumptions(folder, options.assume);
   const network = makeSr(device, description.network, null);
   return { network, report: await loadWeights(folder, network.load, options), description };
 }
@@ -134,7 +137,10 @@ export function loadSrFile(device: Device, path: string, options: WeightsOptions
   return withTensorFile(path, async (file) => {
     const { tensors } = selectWeights(file, options.key);
     const description = describedSr(path, file);
-    const network = description ? makeSr(device, description.network, null) : detectSr(device, path, tensors);
+    if (description) refuseAssumptions(path, options.assume);
+    const network = description
+      ? makeSr(device, description.network, null)
+      : detectSr(device, path, tensors, options.assume);
     return { network, report: await loadInto(path, tensors, network.load, options), description };
   });
 }
@@ -163,8 +169,8 @@ export function describedSr(path: string, file: TensorFile): SrDescription | nul
   return description && srDescription(description, path);
 }
 
-function detectSr(device: Device, path: string, tensors: Weights["tensors"]): SrNetwork {
-  const found = detectNetwork(path, tensors, { whole: false });
+function detectSr(device: Device, path: string, tensors: Weights["tensors"], assume: Assumptions = {}): SrNetwork {
+  const found = detectNetwork(path, tensors, { whole: false, assume });
   if (found?.model === "DAT" || found?.model === "RealDAT") return srNetwork(found, blank(device));
   const what = found ? `a ${describeNetwork(found)}` : "no network that is known here";
   throw new UserError(`checkpoint: ${path} holds ${what}: a DAT or RealDAT is needed to enlarge images`);

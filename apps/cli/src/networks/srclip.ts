@@ -6,7 +6,7 @@ import { type Device, Rng } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
-import { describeNetwork, detectNetwork } from "./detect.ts";
+import { type Assumptions, describeNetwork, detectNetwork, refuseAssumptions } from "./detect.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
 
 /**
@@ -28,18 +28,19 @@ export async function makeSrclip(device: Device, run: SrclipRunConfig): Promise<
 /**
  * Loads the network of a run folder's newest checkpoint, of a checkpoint folder, or of a file of weights.
  *
+ * @param assume instead of what is assumed of a file that does not say what it is, see `untold`
  * @throws UserError when it cannot be read or does not fit
  */
-export async function loadSrclip(device: Device, path: string): Promise<SrCLIPV2> {
+export async function loadSrclip(device: Device, path: string, assume: Assumptions = {}): Promise<SrCLIPV2> {
   const place = await findModel(path);
   const folder = "folder" in place ? place.folder : null;
   const file = weightsOf(place);
   return withTensorFile(file, async (opened) => {
     const { tensors } = selectWeights(opened);
-    const config =
-      folder === null
-        ? (describedSrclip(file, opened) ?? detectSrclip(file, tensors))
-        : srclipOf(await readDescription(folder, "srclip"), folder);
+    const described =
+      folder === null ? describedSrclip(file, opened) : srclipOf(await readDescription(folder, "srclip"), folder);
+    if (described) refuseAssumptions(path, assume);
+    const config = described ?? detectSrclip(file, tensors, assume);
     const model = new SrCLIPV2(config, { device, rng: new Rng(0), blank: true });
     await loadInto(file, tensors, (entries, options) => loadSrCLIP(model, entries, options));
     model.freeze();
@@ -53,8 +54,8 @@ export function describedSrclip(path: string, file: TensorFile): SrCLIPV2Config 
   return description && srclipOf(description, path);
 }
 
-function detectSrclip(path: string, tensors: Parameters<typeof detectNetwork>[1]): SrCLIPV2Config {
-  const found = detectNetwork(path, tensors);
+function detectSrclip(path: string, tensors: Parameters<typeof detectNetwork>[1], assume: Assumptions): SrCLIPV2Config {
+  const found = detectNetwork(path, tensors, { assume });
   if (found?.model === "SrCLIPV2") return found.config;
   const what = found ? `a ${describeNetwork(found)}` : "no network that is known here";
   throw new UserError(`checkpoint: ${path} holds ${what}: an SRCLIP with features for single degradations is needed`);

@@ -1,6 +1,7 @@
 import { basename, extname, join } from "node:path";
 import type { Context } from "../commands/command.ts";
 import type { UpscaleFlags } from "../commands/upscale.ts";
+import { parseSetting } from "../config/set.ts";
 import { expandInputs, stem } from "../data/folder.ts";
 import { checkWritable, isImageName, LARGEST_SIDE, readImage, writeImage } from "../data/image.ts";
 import { withDevice } from "../device.ts";
@@ -18,6 +19,7 @@ const DEMO_RUN = join("runs", "demo", "sr");
 export async function runUpscale(flags: UpscaleFlags, context: Context): Promise<void> {
   const { output } = context;
   checkWhole("tile", flags.tile, 16, LARGEST_SIDE);
+  const assume = Object.fromEntries(flags.assume.map((text) => parseSetting("assume", text, "imgRange=255")));
   const model = flags.model ?? DEMO_RUN;
   if (!(await exists(model))) {
     throw new UserError(
@@ -39,6 +41,7 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
         ...(flags["clip-fit"] ? { clipFit: flags["clip-fit"] } : {}),
       },
       warn: (text) => output.warn(text),
+      assume,
       ...(flags.key === undefined ? {} : { key: flags.key }),
       ...(flags.srclip === undefined ? {} : { srclip: flags.srclip }),
     });

@@ -6,6 +6,7 @@ import { type Device, interpolate, noGrad, scope } from "@deplsr/tensor";
 import { fromPlanes, toPlanes } from "../data/crop.ts";
 import type { Image } from "../data/image.ts";
 import { UserError } from "../errors.ts";
+import { partAssumptions } from "../networks/detect.ts";
 import { imagePrompt, type PromptOptions, squareForPrompt } from "../networks/prompt.ts";
 import { loadSr, loadSrFile, type SrNetwork, type WeightsOptions } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
@@ -48,12 +49,14 @@ const REFERENCE_PROMPT: PromptOptions = { clipInput: "raw", clipFit: "squash" };
 export async function loadUpscaler(device: Device, path: string, options: UpscalerOptions = {}): Promise<Upscaler> {
   const place = await findModel(path);
   const folder = "folder" in place ? place.folder : null;
-  const loaded = "folder" in place ? loadSr(device, place.folder, options) : loadSrFile(device, place.file, options);
+  const steered = options.srclip !== undefined && options.srclip !== "none";
+  const assumed = steered ? partAssumptions(options.assume) : { network: options.assume ?? {}, srclip: {} };
+  const weights = { ...options, assume: assumed.network };
+  const loaded = "folder" in place ? loadSr(device, place.folder, weights) : loadSrFile(device, place.file, weights);
   const { network, report, description } = await loaded;
   for (const line of leftOut(report)) options.warn?.(`${path}: ${line}`);
   if (network.promptDim === null || description?.prompt === null || options.srclip === "none") {
-    if (options.srclip !== undefined && options.srclip !== "none")
-      options.warn?.(`${path} was made to work without an SRCLIP: ${options.srclip} is not used`);
+    if (steered) options.warn?.(`${path} was made to work without an SRCLIP: ${options.srclip} is not used`);
     return { network, srclip: null, prompt: null };
   }
   const trained = description?.prompt;
@@ -64,7 +67,7 @@ export async function loadUpscaler(device: Device, path: string, options: Upscal
         "with --srclip, or --srclip none to go without (worse than a DAT trained alone)",
     );
   }
-  const srclip = await loadSrclip(device, where);
+  const srclip = await loadSrclip(device, where, assumed.srclip);
   const { embedDim } = srclip.config.clip;
   if (embedDim !== network.promptDim) {
     throw new UserError(

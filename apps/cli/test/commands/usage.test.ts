@@ -44,6 +44,10 @@ describe("deplsr", () => {
       [["demo", "--steps", "many"], /--steps NaN must be a whole number of at least 1/],
       [["demo", "--seed", "-1"], /--seed -1 must be a whole number of at least 0/],
       [["evaluate", "--checkpoint", "a", "--data", "b", "--batch", "few"], /--batch NaN must be a whole number/],
+      [
+        ["upscale", "--assume", "imgRange", "a.png"],
+        /--assume imgRange: write key=value, for instance --assume imgRange=255/,
+      ],
       [["upscale", "a.png", "--tile", "3"], /--tile 3 must be a whole number from 16 to 16384/],
       [["upscale", "a.png", "--tile", "1e12"], /--tile 1000000000000 must be a whole number from 16 to 16384/],
       [["doctor", "--adapter", "system", "--adapter", "system"], /--adapter is given 2 times: give it once/],

@@ -38,6 +38,7 @@ describe("deplsr inspect", () => {
       format: "PyTorch zip",
       weights: "params_ema",
       parameters: 37_337,
+      assumed: { splitSize: [2, 4], imgRange: 1, qkScale: null, layerNormEps: 1e-5 },
     });
     const found = (tensors as { name: string; shape: number[] }[]).map(({ name, shape }) => [name, shape]);
     expect(Object.fromEntries(found)).toEqual(
@@ -74,10 +75,16 @@ describe("deplsr inspect", () => {
     const lines = stdout().split("\n");
     expect(lines[1]).toBe("weights     state_dict (also there: optimizer)");
     expect(lines[2]).toBe("network     CLIP, image tower 1 block of 32, patches of 8 in 16x16");
-    expect(lines[4]).toBe("assumed     quickGelu false, vision.headWidth 32, text.heads 1: tensors do not tell");
+    expect(lines[4]).toBe("assumed     quickGelu=false, vision.headWidth=32, text.heads=1: tensors do not tell");
     expect(lines[5]).toBe("parameters  24465");
     expect(lines[6]).toContain("values      epoch 3, name tiny_run, ");
     expect(stdout()).toMatch(/^state_dict\/module\.visual\.proj +\[32, 16\] +F32$/m);
+    const dat = recordedOutput();
+    await runInspect({ file: golden("checkpoints/dat_params_ema.pth"), key: undefined }, { output: dat.output });
+    expect(dat.stdout()).toContain(
+      "assumed     splitSize=[2,4], imgRange=1, qkScale=null, layerNormEps=0.00001: tensors do not tell; " +
+        "deplsr upscale takes others with --assume\n",
+    );
     const script = recordedOutput();
     await runInspect(
       { file: golden("metrics_learned/clip_torchscript.pt"), key: undefined },

@@ -155,6 +155,46 @@ describe("upscaling with a file of weights", () => {
     }
   });
 
+  test("what tensors do not tell can be told; what is wrong with that is one line", async () => {
+    const made = makeSr(device(), { ...ARGUMENTS, split_size: [4, 2], img_range: 2 }, 1);
+    made.load(reference("params_ema"), { allowMismatched: true });
+    const expected = await upscaleImage(device(), { network: made, srclip: null, prompt: null }, picture(11, 9));
+    const told = await loadUpscaler(device(), DAT, { assume: { splitSize: [4, 2], imgRange: 2 } });
+    expect(await upscaleImage(device(), told, picture(11, 9))).toEqual(expected);
+    expect(await upscaleImage(device(), await loadUpscaler(device(), DAT), picture(11, 9))).not.toEqual(expected);
+    const wrong: [Readonly<Record<string, unknown>>, string][] = [
+      [{ sharpness: 3 }, "nothing is assumed of sharpness: known are splitSize, imgRange, qkScale, layerNormEps"],
+      [{ splitSize: [4, 8] }, "splitSize: [4, 8] contradicts the tensors, which are for [2, 4]"],
+      [{ imgRange: "wide" }, 'imgRange: expected a number, got "wide"'],
+    ];
+    for (const [assume, message] of wrong) {
+      await expect(loadUpscaler(device(), DAT, { assume })).rejects.toThrow(`checkpoint: ${DAT}: DAT: ${message}`);
+    }
+  });
+
+  test("assumptions of an SRCLIP are told by their names too, and none of what says itself what it is", async () => {
+    const path = await saved(makeSr(device(), REAL_DAT, 2));
+    const srclip = await savedSrclip(8);
+    const assume = { fusionNumHeads: 2, quickGelu: true };
+    const loaded = await loadUpscaler(device(), path, { srclip: srclip.path, assume });
+    expect(loaded.srclip?.config.clip.quickGelu).toBe(true);
+    await expect(loadUpscaler(device(), path, { srclip: "none", assume })).rejects.toThrow(
+      "RealDAT: nothing is assumed of quickGelu: known are splitSize,",
+    );
+    const optimizer = new Adam([{ params: loaded.network.module.parameters(), lr: 0.1 }]);
+    const description = { kind: "sr", config: { network: REAL_DAT, prompt: null } } as const;
+    const state = { description, model: loaded.network.module.stateDict(), optimizer, step: 1, seed: 1 };
+    const run = await RunFolder.create(join(temporaryFolder(), "run"), "", new Date());
+    const folder = await run.saveCheckpoint(1, await checkpointFiles(state));
+    const alone = join(temporaryFolder(), "alone.safetensors");
+    copyFileSync(join(folder, "model.safetensors"), alone);
+    for (const place of [folder, alone]) {
+      await expect(loadUpscaler(device(), place, { assume: { imgRange: 2 } })).rejects.toThrow(
+        `checkpoint: ${place} says itself what it is: leave out --assume imgRange`,
+      );
+    }
+  });
+
   test("an SRCLIP for a network that has no place for it is not taken silently", async () => {
     const told: string[] = [];
     const loaded = await loadUpscaler(device(), DAT, { srclip: "srclip.pth", warn: (text) => void told.push(text) });
@@ -163,7 +203,14 @@ describe("upscaling with a file of weights", () => {
   });
 
   test("photographs go to different files of a format that is written", async () => {
-    const flags = { model: DAT, key: undefined, srclip: undefined, "allow-missing": false, tile: 200 } as const;
+    const flags = {
+      model: DAT,
+      key: undefined,
+      srclip: undefined,
+      "allow-missing": false,
+      assume: [],
+      tile: 200,
+    } as const;
     const rest = { "clip-input": undefined, "clip-fit": undefined, backend: undefined, adapter: undefined } as const;
     const folder = temporaryFolder();
     const images = ["a.png", "a.jpg"].map((name) => join(folder, name));
@@ -174,7 +221,7 @@ describe("upscaling with a file of weights", () => {
       ["big.tif", [images[0]!], "--out big.tif must end in .png, .jpg or .webp, or be a folder"],
     ];
     for (const [out, images, message] of wrong) {
-      await expect(runUpscale({ ...flags, ...rest, images, out }, recordedOutput())).rejects.toMatchObject({
+      await expect(runUpscale({ ...flags, ...rest, assume: [], images, out }, recordedOutput())).rejects.toMatchObject({
         name: "UsageError",
         message: expect.stringContaining(message),
       });
