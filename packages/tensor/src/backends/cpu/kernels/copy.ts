@@ -9,8 +9,12 @@ import type { F32x4, I32 } from "../wasm/values.ts";
 interface Variant {
   readonly rank: number;
   readonly bytes: 2 | 4;
-  readonly mode: "rows" | "transpose" | "elements";
+  readonly mode: "rows" | "planes" | "transpose" | "elements";
 }
+
+/** Rows shorter than this many elements are copied by planes of so many rows at most: finding a place costs divisions. */
+const SHORT_ROW = 128;
+const PLANE = 64;
 
 /** Rows of a transposed strip: one cache line of the input. */
 const STRIP = 16;
@@ -41,7 +45,7 @@ function unravel(f: KernelBuilder, args: Arguments<Spec>, index: I32, axes: numb
   return { from, to };
 }
 
-/** A unit copies one row, or in a transposition one strip of the last but one axis along the whole last one. */
+/** A unit copies one row or plane, or in a transposition one strip of the last but one axis along the whole last one. */
 const copyKernel = variants(({ rank, bytes, mode }: Variant): Kernel => {
   return kernel("copy", axesSpec(rank), (f, args) => {
     const int = (name: string): I32 => args[name] as I32;
@@ -52,15 +56,18 @@ const copyKernel = variants(({ rank, bytes, mode }: Variant): Kernel => {
       return;
     }
     f.units((unit) => {
+      if (mode === "planes") {
+        const { from, to } = unravel(f, args, unit, last - 1);
+        f.range(0, int(`size${last - 1}`), 1, () => {
+          copyRow(f, from, to, cols);
+          f.advance(from, int(`in${last - 1}`));
+          f.advance(to, int(`out${last - 1}`));
+        });
+        return;
+      }
       const { from, to } = unravel(f, args, unit, last);
       if (mode === "rows" && bytes === 4) {
-        const whole = f.let(cols.and(-4));
-        f.range(0, whole, 4, () => {
-          f.store(to, from.f32x4());
-          f.advance(from, 16);
-          f.advance(to, 16);
-        });
-        f.if(whole.ltU(cols), () => f.storeSome(to, from.f32x4(), f.let(cols.sub(whole))));
+        copyRow(f, from, to, cols);
         return;
       }
       f.range(0, cols, 1, () => {
@@ -72,6 +79,12 @@ const copyKernel = variants(({ rank, bytes, mode }: Variant): Kernel => {
     });
   });
 });
+
+function copyRow(f: KernelBuilder, from: I32, to: I32, cols: I32): void {
+  const whole = f.let(cols.and(-4).shl(2));
+  f.range(0, whole, 16, (at) => f.store(to.add(at), from.add(at).f32x4()));
+  f.if(cols.and(3), () => f.storeSome(f.let(to.add(whole)), from.add(whole).f32x4(), f.let(cols.and(3))));
+}
 
 /** The input lies densely along the last axis but one, the output along the last: tiles of 4 x 4 through registers. */
 function transposeStrips(f: KernelBuilder, args: Arguments<Spec>, rank: number): void {
@@ -135,6 +148,8 @@ export function copy(cpu: CpuEngine, { out, input }: CopyCall): void {
   const last = shape.length - 1;
   const dense = strides[1]![last] === 1;
   let mode: Variant["mode"] = dense && strides[0]![last] === 1 ? "rows" : "elements";
+  if (mode === "rows" && bytes === 4 && last > 1 && shape[last]! < SHORT_ROW && shape[last - 1]! <= PLANE)
+    mode = "planes";
   const along = strides[0]!.indexOf(1);
   if (
     mode === "elements" &&
@@ -158,8 +173,11 @@ export function copy(cpu: CpuEngine, { out, input }: CopyCall): void {
     args[`in${axis}`] = strides[0]![axis]! * bytes;
     args[`out${axis}`] = strides[1]![axis]! * bytes;
   });
-  const units =
-    mode === "transpose" ? numel(shape.slice(0, -2)) * Math.ceil(shape[last - 1]! / STRIP) : numel(shape.slice(0, -1));
-  const perElement = mode === "rows" ? 0.3 : mode === "transpose" ? 0.6 : 1.5;
+  const outer = numel(shape.slice(0, -2));
+  const rows = numel(shape.slice(0, -1));
+  const units = { rows, elements: rows, planes: outer, transpose: outer * Math.ceil((shape[last - 1] ?? 1) / STRIP) }[
+    mode
+  ];
+  const perElement = { rows: 0.3, planes: 0.3, transpose: 0.6, elements: 1.5 }[mode];
   cpu.launch(copyKernel({ rank: shape.length, bytes, mode }), args, units, 5 + (count / units) * perElement);
 }
