@@ -7,6 +7,7 @@ export interface Machine {
   readonly date: string;
   /** Short hash of the checkout, with `+` when files differ from it; "unknown" outside a repository. */
   readonly commit: string;
+  /** Its version, and the experiments it was told to switch on, which every contender's process inherits. */
   readonly node: string;
   readonly cpu: string;
   readonly cores: number;
@@ -20,7 +21,7 @@ export function describeMachine(): Machine {
   return {
     date: new Date().toISOString(),
     commit: commit(),
-    node: process.versions.node,
+    node: [process.versions.node, ...process.execArgv.filter((flag) => flag.startsWith("--experimental-"))].join(" "),
     cpu: processors[0]?.model.trim() ?? "unknown",
     cores: processors.length,
     load: Math.round(loadavg()[0]! * 100) / 100,
