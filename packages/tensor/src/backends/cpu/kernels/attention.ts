@@ -2,7 +2,7 @@ import type { AttentionCall } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { type Kernel, type KernelBuilder, kernel, variants } from "../kernel.ts";
 import { type F32, type F32x4, f32x4, type I32, lanes } from "../wasm/values.ts";
-import { accumulateLines, accumulateTile, blockingOf, emptyTile, linesOf, pack, storeTile } from "./gemm.ts";
+import { accumulateLines, accumulateTile, blockingOf, emptySums, linesOf, pack, storeTile } from "./gemm.ts";
 import { exponentials } from "./rows.ts";
 
 /** Nanoseconds that the softmax of one score takes, about. */
@@ -64,7 +64,7 @@ const attentionKernel = variants((biases: number): Kernel => {
       const rows = biasRows(f, int, { biases, batch, first, last: n.sub(1), height });
       // The scores of a tile's keys; `rest` of them where it is given, and −∞ behind.
       const score = (at: I32, rest?: I32): void => {
-        const tile = emptyTile(f);
+        const tile = emptySums(f, (height * width) / 4);
         accumulateTile(f, { a: q, b: k.add(at.mul(d)), depth: d }, tile);
         lines.forEach((line, r) => {
           const to = f.let(line.add(at));
@@ -92,8 +92,8 @@ const attentionKernel = variants((biases: number): Kernel => {
       const v = f.let(int("v").add(batch.mul(int("batchV"))));
       const out = f.let(int("out").add(batch.mul(n).add(first).mul(e).shl(2)));
       f.range(0, e, width, (j) => {
-        const tile = emptyTile(f);
-        accumulateLines(f, { lines, b: v.add(j.mul(m).shl(2)), depth: m }, tile);
+        const tile = emptySums(f, (height * width) / 4);
+        accumulateLines(f, { lines, b: v.add(j.mul(m).shl(2)), cols: width, depth: m }, tile);
         tile.forEach((sum, index) => {
           f.set(sum, sum.mul(factors.f32x4(16 * Math.floor(index / (width / 4)))));
         });

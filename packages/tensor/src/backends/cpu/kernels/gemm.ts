@@ -82,13 +82,12 @@ export function accumulateTile(
   );
 }
 
-/** The same, with rows of A that lie anywhere instead of a panel: `lines` are their addresses. */
+/** The same, with rows of A that lie anywhere instead of a panel: `lines` are their addresses, `cols` the width of B's panel. */
 export function accumulateLines(
   f: KernelBuilder,
-  { lines, b, depth }: { lines: readonly I32[]; b: I32; depth: I32 },
+  { lines, b, cols, depth }: { lines: readonly I32[]; b: I32; cols: number; depth: I32 },
   sums: readonly F32x4[],
 ): void {
-  const { cols } = blockingOf(f.target);
   const width = cols / 4;
   const at = lines.map((line) => f.let(line));
   const bt = f.let(b);
@@ -110,10 +109,9 @@ export function accumulateLines(
   );
 }
 
-/** The sums of a tile, 0. */
-export function emptyTile(f: KernelBuilder): readonly F32x4[] {
-  const { rows, cols } = blockingOf(f.target);
-  return Array.from({ length: (rows * cols) / 4 }, () => f.let(f32x4(0)));
+/** So many vectors of sums, 0. */
+export function emptySums(f: KernelBuilder, count: number): readonly F32x4[] {
+  return Array.from({ length: count }, () => f.let(f32x4(0)));
 }
 
 /** Where the rows of a tile go. */
@@ -125,8 +123,9 @@ export function linesOf(f: KernelBuilder, { c, rowStride }: Pick<Tile, "c" | "ro
 
 /** Multiplies one panel of A with one of B into a tile. */
 export function multiplyTile(f: KernelBuilder, tile: Tile): void {
-  const width = blockingOf(f.target).cols / 4;
-  const sums = emptyTile(f);
+  const size = blockingOf(f.target);
+  const width = size.cols / 4;
+  const sums = emptySums(f, size.rows * width);
   const lines = linesOf(f, tile);
   f.if(tile.fresh.eqz(), () => {
     lines.forEach((line, r) => {

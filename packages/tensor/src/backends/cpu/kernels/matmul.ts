@@ -1,9 +1,9 @@
 import type { MatmulCall, View } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { type KernelBuilder, kernel } from "../kernel.ts";
-import { type F32x4, f32x4, type I32 } from "../wasm/values.ts";
+import { f32x4, type I32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
-import { accumulateLines, blockingOf, emptyTile, multiplyTile, pack, stretchOf } from "./gemm.ts";
+import { accumulateLines, blockingOf, emptySums, multiplyTile, pack, stretchOf } from "./gemm.ts";
 
 /** Rows of A, and columns of B, that one unit multiplies, about. */
 const BLOCK_ROWS = 48;
@@ -82,24 +82,22 @@ const productKernel = kernel(
 
 /** Bytes of the matrix that one unit of the thin product multiplies, about. */
 const THIN_BYTES = 2 ** 18;
-/** Rows that are left over beside whole groups of so many, and fill no more than half of another one, are multiplied by themselves. */
-const GROUP = 16;
+/** Lines of the matrix that meet a panel of half the width: as many sums as keep the processor busy. */
+const LINES = 8;
 /** Above so many rows packing the other operand costs less than it saves. */
 const THIN_ROWS = 256;
 const THIN_DEPTH = 4096;
 
 /**
  * The product of few rows with a matrix that lies along the inner axis, as the weights of a linear layer do: cᵀ = bᵀ·aᵀ. The matrix
- * is read where it lies, a few lines at a time; the few rows are packed as panels, and what is left of them is read where it lies too.
- * A unit computes a block of columns of c.
+ * is read where it lies, a few lines at a time; the few rows are packed as panels, what is left of them as one of half the width. A
+ * unit computes a block of columns of c.
  */
 const thinKernel = kernel(
   "matmul-thin",
   {
     a: "i32",
     rest: "i32",
-    restStride: "i32",
-    whole: "i32",
     b: "i32",
     c: "i32",
     scratch: "i32",
@@ -113,105 +111,29 @@ const thinKernel = kernel(
   (f, s) => {
     const { rows: height, cols: width } = blockingOf(f.target);
     const tile = f.let(s.scratch.add(f.thread.mul(4 * height * width)));
-    const rowStride = f.let(s.n.shl(2));
-    const blocks = f.let(s.n.add(height - 1).divU(height));
     f.units((unit) => {
-      const first = f.let(unit.mul(s.block));
-      const last = f.let(first.add(s.block).minU(blocks));
-      const overLines = (work: (starts: readonly I32[], column: I32) => void): void =>
-        f.range(first, last, 1, (j) => {
-          const column = f.let(j.mul(height));
-          const starts = Array.from({ length: height }, (_, r) =>
+      const first = f.let(unit.mul(s.block).mul(height));
+      const end = f.let(first.add(s.block.mul(height)).minU(s.n));
+      // A panel stays in the caches while the block's lines, which do so too, pass it.
+      const pass = (panel: I32, top: I32, rows: number, lines: number): void =>
+        f.range(first, end, lines, (column) => {
+          const starts = Array.from({ length: lines }, (_, r) =>
             f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
           );
-          work(starts, column);
-        });
-      // A panel stays in the caches while the block's lines, which do so too, pass it.
-      f.range(0, s.panels, 1, (i) => {
-        const panel = f.let(s.a.add(i.mul(s.k).mul(4 * width)));
-        const top = f.let(i.mul(width));
-        overLines((starts, column) => {
-          const sums = emptyTile(f);
-          accumulateLines(f, { lines: starts, b: panel, depth: s.k }, sums);
+          const sums = emptySums(f, (lines * rows) / 4);
+          accumulateLines(f, { lines: starts, b: panel, cols: rows, depth: s.k }, sums);
           sums.forEach((sum, i) => {
             f.store(tile, sum, 16 * i);
           });
-          storeTurned(f, { ...s, tile, width, height, top, column });
+          storeTurned(f, { ...s, tile, width: rows, height: lines, top, column, end });
         });
-      });
-      const together = f.target.wide ? 2 : 1;
-      f.range(s.whole, s.m, together, (row) => {
-        const rows = Array.from({ length: together }, (_, r) => f.let(row.add(r).minU(s.m.sub(1))));
-        const from = rows.map((own) => f.let(s.rest.add(own.sub(s.whole).mul(s.restStride))));
-        overLines((starts, column) => {
-          dots(f, { rows: from, lines: starts, depth: s.k, tile });
-          const left = f.let(s.n.sub(column));
-          rows.forEach((own, r) => {
-            const to = f.let(s.c.add(own.mul(rowStride)).add(column.shl(2)));
-            storeTotals(f, f.let(tile.add(r * height * 32)), height, to, left);
-          });
-        });
-      });
+      f.range(0, s.panels, 1, (i) =>
+        pass(f.let(s.a.add(i.mul(s.k).mul(4 * width))), f.let(i.mul(width)), width, height),
+      );
+      f.if(s.rest, () => pass(s.rest, f.let(s.panels.mul(width)), width / 2, LINES));
     });
   },
 );
-
-interface Dots {
-  /** Where each row of a begins, and each line of b. */
-  readonly rows: readonly I32[];
-  readonly lines: readonly I32[];
-  readonly depth: I32;
-  readonly tile: I32;
-}
-
-/** Scalar products of rows with lines, each as a pair of vectors that are still to be summed: [row][line][2] in `tile`. */
-function dots(f: KernelBuilder, { rows, lines, depth, tile }: Dots): void {
-  const sums = rows.map(() => lines.map(() => [f.let(f32x4(0)), f.let(f32x4(0))]));
-  const from = rows.map((row) => f.let(row));
-  const others = lines.map((line) => f.let(line));
-  const turn = (sides: readonly number[], read: (at: I32, side: number) => F32x4): void => {
-    const values = from.map((row) => sides.map((side) => f.let(read(row, side))));
-    others.forEach((line, l) => {
-      const weights = sides.map((side) => f.let(read(line, side)));
-      values.forEach((value, r) => {
-        for (const side of sides) {
-          const sum = sums[r]![l]![side]!;
-          f.set(sum, f.fma(value[side]!, weights[side]!, sum));
-        }
-      });
-    });
-  };
-  const advance = (bytes: number): void => {
-    for (const pointer of [...from, ...others]) f.advance(pointer, bytes);
-  };
-  const pairs = f.let(depth.and(-8));
-  f.range(0, pairs, 8, () => {
-    turn([0, 1], (at, side) => at.f32x4(16 * side));
-    advance(32);
-  });
-  f.range(pairs, depth, 1, () => {
-    turn([0], (at) => at.loadF32());
-    advance(4);
-  });
-  sums.flat(2).forEach((sum, i) => {
-    f.store(tile, sum, 16 * i);
-  });
-}
-
-/** Stores the sums of pairs of vectors that lie one after the other, as far as there is room for them. */
-function storeTotals(f: KernelBuilder, pairs: I32, count: number, to: I32, left: I32): void {
-  for (let first = 0; first < count; first += 4) {
-    const exist = Math.min(4, count - first);
-    const lines = [0, 1, 2, 3].map((l) => {
-      const at = 32 * (first + l);
-      return l < exist ? f.let(pairs.f32x4(at).add(pairs.f32x4(at + 16))) : f32x4(0);
-    });
-    const [a, b, c, d] = transpose4(f, lines) as [F32x4, F32x4, F32x4, F32x4];
-    const put = (): void => f.storeSome(to, a.add(b).add(c.add(d)), f.let(left.sub(first).minU(exist)), 4 * first);
-    if (first === 0) put();
-    else f.if(left.gtU(first), put);
-  }
-}
 
 interface TurnedTile {
   readonly tile: I32;
@@ -220,15 +142,16 @@ interface TurnedTile {
   readonly n: I32;
   readonly width: number;
   readonly height: number;
-  /** The first row and the first column of c that it covers. */
+  /** The first row and the first column of c that it covers, and where the columns end. */
   readonly top: I32;
   readonly column: I32;
+  readonly end: I32;
 }
 
 /** Stores sums that lie as [height][width] as columns of c, as far as these exist. */
-function storeTurned(f: KernelBuilder, { tile, c, m, n, width, height, top, column }: TurnedTile): void {
+function storeTurned(f: KernelBuilder, { tile, c, m, n, width, height, top, column, end }: TurnedTile): void {
   const rowStride = f.let(n.shl(2));
-  const left = f.let(n.sub(column));
+  const left = f.let(end.sub(column));
   const row = f.let(top);
   const to = f.let(c.add(row.mul(rowStride)).add(column.shl(2)));
   f.range(tile, f.let(tile.add(4 * width)), 16, (from) => {
@@ -259,16 +182,15 @@ function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   const { rows: height, cols: width, speed } = blockingOf(cpu.options.target);
   const [, , m, n] = out.layout.shape as [number, number, number, number];
   const k = a.layout.shape[3]!;
-  const left = m % GROUP <= GROUP / 2 && a.layout.strides[3] === 1 ? m % GROUP : 0;
-  const panels = Math.ceil((m - left) / width);
-  const packed = panels > 0 ? pack(cpu, rowsOf(a, 0, m - left), 2, width, [1, 1]).block : undefined;
+  const half = m % width > 0 && m % width <= width / 2;
+  const panels = half ? Math.floor(m / width) : Math.ceil(m / width);
+  const whole = panels > 0 ? pack(cpu, rowsOf(a, 0, Math.min(m, panels * width)), 2, width, [1, 1]).block : undefined;
+  const rest = half ? pack(cpu, rowsOf(a, panels * width, m), 2, width / 2, [1, 1]).block : undefined;
   const scratch = cpu.temporary(4 * cpu.options.threads * height * width, "matmul sums");
   const block = Math.max(1, Math.min(16, Math.floor(THIN_BYTES / (4 * height * k))));
   const args = {
-    a: packed?.address ?? 0,
-    rest: cpu.address(rowsOf(a, m - left, m)),
-    restStride: 4 * a.layout.strides[2]!,
-    whole: m - left,
+    a: whole?.address ?? 0,
+    rest: rest?.address ?? 0,
     b: cpu.address(b),
     c: cpu.address(out),
     scratch: scratch.address,
@@ -281,8 +203,7 @@ function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   };
   const units = Math.ceil(n / height / block);
   cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / speed / units);
-  packed?.release();
-  scratch.release();
+  for (const used of [whole, rest, scratch]) used?.release();
 }
 
 /** The rows `begin … end − 1` of a (1, 1, rows, columns) matrix. */
