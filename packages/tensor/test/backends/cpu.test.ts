@@ -40,6 +40,21 @@ describe("vectors of 256 bits", () => {
   });
 });
 
+describe("a product", () => {
+  it.each([false, true])("gives a row the same bits whatever rows stand beside it, wide %s", async (wide) => {
+    const device = deviceWith({ threads: 1, wide });
+    const rng = new T.Rng(8);
+    const [rows, k, n] = [300, 45, 23];
+    const [x, weight] = [T.randn(device, [rows, k], rng), T.randn(device, [n, k], rng)];
+    const all = await T.linear(x, weight).data();
+    for (const count of [1, 2, 5, 8, 9, 16, 17, 24, 50, 55, 256]) {
+      const some = await T.linear(T.narrow(x, 0, 0, count), weight).data();
+      expect([count, sameBits(some, all.slice(0, count * n))]).toEqual([count, true]);
+    }
+    device.destroy();
+  });
+});
+
 describe("the width that is chosen", () => {
   // Elsewhere than on x64 processors have other numbers of registers, and nobody has measured there.
   it.runIf(process.arch === "x64")("is the faster one", async () => {

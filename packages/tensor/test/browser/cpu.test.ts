@@ -7,7 +7,9 @@ const entry = fileURLToPath(new URL("cpu-page.ts", import.meta.url));
 
 let inNode: Computed;
 beforeAll(async () => {
-  inNode = await compute(1);
+  const computed = await compute(1);
+  // Browsers have vectors of 128 bits, which give the same bits.
+  inNode = { ...computed, adapter: computed.adapter.replace(" of 256 bits", "") };
 });
 
 it("runs on threads in a cross-origin isolated page, with the bits of one thread and of Node", async () => {

@@ -82,8 +82,8 @@ const productKernel = kernel(
 
 /** Bytes of the matrix that one unit of the thin product multiplies, about. */
 const THIN_BYTES = 2 ** 18;
-/** Lines of the matrix that meet a panel of half the width: as many sums as keep the processor busy. */
-const LINES = 8;
+/** Lines of the matrix that meet a panel of half the width: with more, V8 does not keep all their addresses in registers. */
+const LINES = 6;
 /** Above so many rows packing the other operand costs less than it saves. */
 const THIN_ROWS = 256;
 const THIN_DEPTH = 4096;
