@@ -17,6 +17,11 @@ export interface DeviceOptions {
   readonly adapter?: AdapterChoice;
   /** Threads of the CPU backend; default `DEPLSR_THREADS`, else one for each core. */
   readonly threads?: number;
+  /**
+   * Bits of the CPU backend's vectors; results are the same. Default `DEPLSR_SIMD`, else 256 where the JavaScript engine makes one
+   * instruction of two and the processor has such instructions (Node 24 to 26 on x64 with AVX2), else 128.
+   */
+  readonly simd?: 128 | 256;
 }
 
 /** What a tensor is made with besides its data. */
@@ -27,6 +32,7 @@ export interface TensorOptions {
 }
 
 const BACKENDS: readonly string[] = ["auto", "webgpu", "cpu"];
+const SIMD: readonly string[] = ["auto", "128", "256"];
 const ADAPTERS: readonly string[] = ["auto", "hardware", "system", "swiftshader"];
 
 /** A place where tensors live and ops run. Devices are explicit: ops take their operands' device, and two do not mix. */
@@ -48,8 +54,13 @@ export class Device {
     const adapter = options.adapter ?? env().adapter;
     if (!BACKENDS.includes(backend)) throw new DeviceError(`backend "${backend}" is none of ${BACKENDS.join(", ")}`);
     if (!ADAPTERS.includes(adapter)) throw new DeviceError(`adapter "${adapter}" is none of ${ADAPTERS.join(", ")}`);
-    const threads = options.threads ? { threads: options.threads } : {};
-    if (backend === "cpu") return new Device(await CpuBackend.request(threads));
+    const simd = String(options.simd ?? env().simd);
+    if (!SIMD.includes(simd)) throw new DeviceError(`simd "${simd}" is none of ${SIMD.join(", ")}`);
+    const cpu = {
+      ...(options.threads ? { threads: options.threads } : {}),
+      ...(simd === "auto" ? {} : { wide: simd === "256" }),
+    };
+    if (backend === "cpu") return new Device(await CpuBackend.request(cpu));
     if (backend === "webgpu" || adapter !== "auto") {
       return new Device(await WebGPUBackend.create(await findAdapter(adapter as AdapterChoice)));
     }
@@ -57,7 +68,7 @@ export class Device {
       return new Device(await WebGPUBackend.create(await findAdapter("hardware")));
     } catch (error) {
       const reason = error instanceof Error ? error.message.split("\n", 1)[0]! : String(error);
-      return new Device(await CpuBackend.request({ ...threads, reason }));
+      return new Device(await CpuBackend.request({ ...cpu, reason }));
     }
   }
 

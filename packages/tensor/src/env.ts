@@ -6,8 +6,8 @@ export interface Environment {
   readonly adapter: string;
   /** Threads of the CPU backend; 0 for one a core. */
   readonly threads: number;
-  /** Bits of the CPU backend's vectors: 128 or 256; 0 for what the machine has. */
-  readonly simd: number;
+  /** Bits of the CPU backend's vectors, or `auto` for what the machine has. */
+  readonly simd: string;
   /** 0 silent; 1 adapter and memory; 2 one line per launch; 3 with operands; 4 with WGSL. */
   readonly debug: number;
   /** File name of a timeline for a trace viewer, or undefined. */
@@ -22,7 +22,7 @@ export function env(): Environment {
     backend: environment("DEPLSR_BACKEND") ?? "auto",
     adapter: environment("DEPLSR_ADAPTER") ?? "auto",
     threads: Number(environment("DEPLSR_THREADS") ?? 0) || 0,
-    simd: Number(environment("DEPLSR_SIMD") ?? 0) || 0,
+    simd: environment("DEPLSR_SIMD") ?? "auto",
     debug: Number(environment("DEPLSR_DEBUG") ?? 0) || 0,
     trace: environment("DEPLSR_TRACE"),
   };

@@ -38,11 +38,9 @@ function oneThread(because: string): string {
  * has it, but for a few of AMD's of 2012 to 2014.
  */
 function isWide(asked: boolean | undefined, relaxed: boolean): boolean {
-  const bits = env().simd;
-  const wanted = asked ?? (bits === 0 ? undefined : bits === 256);
-  if (wanted === false) return false;
-  const pairs = relaxed && enableWideVectors() && fuses();
-  return wanted ?? pairs;
+  if (asked === false) return false;
+  const faster = relaxed && enableWideVectors() && fuses();
+  return asked ?? faster;
 }
 
 /** How a CPU backend is made; the defaults take what the machine has. */
@@ -51,11 +49,7 @@ export interface CpuOptions {
   readonly threads?: number;
   /** False keeps to plain SIMD, whose results do not depend on the processor. Default: relaxed where there is such. */
   readonly relaxed?: boolean;
-  /**
-   * True has kernels written for vectors of 256 bits, false for those of 128 bits that WebAssembly has; the results are the same.
-   * Default `DEPLSR_SIMD` (`128` or `256`), else wide where the JavaScript engine makes one instruction of two and the processor has
-   * such instructions: Node 24 to 26 on x64 with AVX2.
-   */
+  /** True has kernels written for vectors of 256 bits, false for those of 128 bits that WebAssembly has. Default: wide where that is faster. */
   readonly wide?: boolean;
   /** Bytes of memory it may take, at most 4 GiB. */
   readonly memoryLimit?: number;
