@@ -5,30 +5,12 @@ import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import type { Thread } from "../../platform/thread.ts";
 import type { Kernel, Numbers, Spec } from "./kernel.ts";
-import { createRunner, type MemoryMap, type Runner } from "./runner.ts";
+import { ARGUMENT_BYTES, ARGUMENTS, BATCH, CODE, CODE_END, MAP, MAX_KERNELS } from "./memory.ts";
+import { createRunner, type Runner } from "./runner.ts";
 import { type Block, BlockPool } from "./storage.ts";
 import type { Target } from "./wasm/builder.ts";
 import { MAX_PAGES } from "./wasm/module.ts";
 
-const MAX_KERNELS = 4096;
-const KERNELS = 131072;
-/** Code of all kernels. */
-const CODE = KERNELS + 16 * MAX_KERNELS;
-const CODE_END = 8 * 2 ** 20;
-const MAP: MemoryMap = {
-  epoch: 1024,
-  stop: 1088,
-  failed: 1092,
-  groupCount: 1096,
-  groups: 4096,
-  entries: 16384,
-  kernels: KERNELS,
-  end: CODE,
-};
-/** Launches that one batch holds; its arguments have a fixed place each. */
-const BATCH = 96;
-const ARGUMENTS = 32768;
-const ARGUMENT_BYTES = 1024;
 /** Estimated nanoseconds after which recorded launches run without being asked. */
 const BATCH_COST = 300_000;
 /** A chunk of work that is worth handing to another thread, in nanoseconds. */

@@ -1,3 +1,4 @@
+import { PAIR_STRIDE, PAIRS } from "./memory.ts";
 import { FunctionBuilder, type Target } from "./wasm/builder.ts";
 import { encodeModule } from "./wasm/module.ts";
 import type { F32, F32x4, I32 } from "./wasm/values.ts";
@@ -9,12 +10,6 @@ export type Spec = Readonly<Record<string, "i32" | "f32">>;
 export type Arguments<S extends Spec> = {
   readonly [Name in keyof S]: "i32" extends S[Name] ? ("f32" extends S[Name] ? I32 | F32 : I32) : F32;
 };
-
-/** Threads at most. */
-export const MAX_THREADS = 256;
-/** Where in memory each thread has room for a pair of vectors. */
-export const PAIRS = 8192;
-const PAIR_BYTES = 32;
 
 /** The arguments of a launch. */
 export type Numbers<S extends Spec> = { readonly [Name in keyof S]: number };
@@ -60,7 +55,7 @@ export class KernelBuilder extends FunctionBuilder {
    */
   paired(pair: readonly [F32x4, F32x4]): readonly [F32x4, F32x4] {
     if (!this.target.wide) return pair;
-    const place = this.let(this.thread.mul(PAIR_BYTES).add(PAIRS));
+    const place = this.let(this.thread.mul(PAIR_STRIDE).add(PAIRS));
     pair.forEach((value, i) => {
       this.store(place, value, 16 * i);
     });
