@@ -6,6 +6,9 @@ import { type Benchmark, benchmark } from "./doctor-benchmark.ts";
 import { oneLine, UserError } from "./errors.ts";
 import { counted, type Output } from "./output.ts";
 
+/** The CPU backend takes no more. */
+const MOST_THREADS = 256;
+
 type BackendName = "webgpu" | "cpu";
 
 /** A backend that was tried, or why it could not be. */
@@ -120,12 +123,15 @@ function adviceFor(
   }
   if (cpu && "info" in cpu) {
     const { threads = 1 } = cpu.info.limits;
-    if (threads < cores) advice.push(`the CPU backend runs on ${threads} of ${cores} cores: unset DEPLSR_THREADS`);
+    if (threads < Math.min(cores, MOST_THREADS))
+      advice.push(`the CPU backend runs on ${threads} of ${cores} cores: unset DEPLSR_THREADS`);
     if (!cpu.info.features.includes("relaxed-simd")) {
       advice.push("the CPU backend multiplies faster with relaxed SIMD: Node 22 or later has it");
     }
     if (arch() === "x64" && Number(process.versions.node.split(".")[0]) < 24) {
-      advice.push("the CPU backend is about twice as fast on Node 24, where it computes with vectors of 256 bits");
+      advice.push(
+        "with AVX2 the CPU backend is about twice as fast on Node 24, where it computes with vectors of 256 bits",
+      );
     }
     if (webgpu && "info" in webgpu) {
       const faster = cpu.benchmark.gigaflops > webgpu.benchmark.gigaflops ? "cpu" : "webgpu";

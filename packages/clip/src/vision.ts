@@ -68,16 +68,16 @@ export class VisionTransformer<Stack extends TokenStack = Transformer> extends M
       );
     }
     const classToken = expand(reshape(this.classEmbedding, [1, 1, width]), [b, 1, width]);
-    return this.lnPre.forward(add(cat([classToken, this.#patches(image)], 1), this.positionalEmbedding));
+    return this.lnPre.forward(add(cat([classToken, this.#patches(image, b)], 1), this.positionalEmbedding));
   }
 
   /** What `conv1` computes, `(b, patches, c)`: its windows do not overlap, so it is a linear layer over the patches. */
-  #patches(image: Tensor): Tensor {
+  #patches(image: Tensor, b: number): Tensor {
     const { imageSize, patchSize: p, width } = this.config;
     const side = imageSize / p;
-    const cut = permute(reshape(image, [-1, 3, side, p, side, p]), [0, 2, 4, 1, 3, 5]);
+    const cut = permute(reshape(image, [b, 3, side, p, side, p]), [0, 2, 4, 1, 3, 5]);
     const weight = reshape(this.conv1.weight, [width, 3 * p * p]);
-    return linear(reshape(cut, [image.shape[0]!, side * side, 3 * p * p]), weight);
+    return linear(reshape(cut, [b, side * side, 3 * p * p]), weight);
   }
 
   /** The class token's last state to features: `(b, n, c)` → `(b, embedDim)`. */

@@ -15,11 +15,12 @@ import { empty, Tensor } from "./tensor.ts";
 export interface DeviceOptions {
   readonly backend?: "auto" | "webgpu" | "cpu";
   readonly adapter?: AdapterChoice;
-  /** Threads of the CPU backend; default `DEPLSR_THREADS`, else one for each core. */
+  /** Threads of the CPU backend, at most 256; default `DEPLSR_THREADS`, else one for each core. */
   readonly threads?: number;
   /**
-   * Bits of the CPU backend's vectors; results are the same. Default `DEPLSR_SIMD`, else 256 where the JavaScript engine makes one
-   * instruction of two and the processor has such instructions (Node 24 to 26 on x64 with AVX2), else 128.
+   * Bits of the vectors that the CPU backend writes kernels for; results are the same. Default `DEPLSR_SIMD`, else 256 where the
+   * JavaScript engine makes one instruction of two and the processor has such instructions (Node 24 to 26 on x64 with AVX2), else 128,
+   * which is faster elsewhere.
    */
   readonly simd?: 128 | 256;
 }
@@ -32,7 +33,6 @@ export interface TensorOptions {
 }
 
 const BACKENDS: readonly string[] = ["auto", "webgpu", "cpu"];
-const SIMD: readonly string[] = ["auto", "128", "256"];
 const ADAPTERS: readonly string[] = ["auto", "hardware", "system", "swiftshader"];
 
 /** A place where tensors live and ops run. Devices are explicit: ops take their operands' device, and two do not mix. */
@@ -54,11 +54,9 @@ export class Device {
     const adapter = options.adapter ?? env().adapter;
     if (!BACKENDS.includes(backend)) throw new DeviceError(`backend "${backend}" is none of ${BACKENDS.join(", ")}`);
     if (!ADAPTERS.includes(adapter)) throw new DeviceError(`adapter "${adapter}" is none of ${ADAPTERS.join(", ")}`);
-    const simd = String(options.simd ?? env().simd);
-    if (!SIMD.includes(simd)) throw new DeviceError(`simd "${simd}" is none of ${SIMD.join(", ")}`);
     const cpu = {
       ...(options.threads ? { threads: options.threads } : {}),
-      ...(simd === "auto" ? {} : { wide: simd === "256" }),
+      ...(options.simd ? { simd: options.simd } : {}),
     };
     if (backend === "cpu") return new Device(await CpuBackend.request(cpu));
     if (backend === "webgpu" || adapter !== "auto") {

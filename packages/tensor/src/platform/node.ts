@@ -50,8 +50,9 @@ const PAIRING = { from: 24, to: 26 };
  * this V8 cannot. That the processor has AVX2 is not known here.
  */
 export function enableWideVectors(): boolean {
-  const version = Number(process.versions.node.split(".")[0]);
-  if (process.arch !== "x64" || process.versions.bun || version < PAIRING.from || version > PAIRING.to) return false;
+  const { node, bun, deno, electron } = process.versions;
+  const version = Number(node.split(".")[0]);
+  if (process.arch !== "x64" || bun || deno || electron || version < PAIRING.from || version > PAIRING.to) return false;
   setFlagsFromString("--experimental-wasm-revectorize");
   return true;
 }

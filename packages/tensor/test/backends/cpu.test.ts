@@ -3,7 +3,7 @@ import { CpuBackend } from "../../src/backends/cpu/backend.ts";
 import * as T from "../../src/index.ts";
 import { seeded } from "../../src/testing.ts";
 import { erfReference } from "../reference/arrays.ts";
-import { everything } from "./everything.ts";
+import { everything, sameBits } from "./everything.ts";
 
 function deviceWith(options: Parameters<typeof CpuBackend.create>[0]): T.Device {
   return new T.Device(CpuBackend.create(options));
@@ -27,64 +27,6 @@ describe("threads", () => {
     }
   });
 });
-
-describe("vectors of 256 bits", () => {
-  it("give the same bits as those of 128", async () => {
-    const request = (simd: 128 | 256): Promise<T.Device> => T.Device.request({ backend: "cpu", threads: 2, simd });
-    const devices = [await request(128), await request(256)];
-    expect(devices.map(({ info }) => info.features.includes("simd-256"))).toEqual([false, true]);
-    const [narrow, wide] = [await everything(devices[0]!), await everything(devices[1]!)];
-    for (const [name, values] of Object.entries(narrow)) {
-      expect([name, sameBits(wide[name]!, values)]).toEqual([name, true]);
-    }
-    for (const device of devices) device.destroy();
-  });
-});
-
-describe("a product", () => {
-  it.each([false, true])("gives a row the same bits whatever rows stand beside it, wide %s", async (wide) => {
-    const device = deviceWith({ threads: 1, wide });
-    const rng = new T.Rng(8);
-    const [rows, k, n] = [300, 45, 23];
-    const [x, weight] = [T.randn(device, [rows, k], rng), T.randn(device, [n, k], rng)];
-    const all = await T.linear(x, weight).data();
-    for (const count of [1, 2, 5, 8, 9, 16, 17, 24, 50, 55, 256]) {
-      const some = await T.linear(T.narrow(x, 0, 0, count), weight).data();
-      expect([count, sameBits(some, all.slice(0, count * n))]).toEqual([count, true]);
-    }
-    device.destroy();
-  });
-});
-
-describe("the width that is chosen", () => {
-  // Elsewhere than on x64 processors have other numbers of registers, and nobody has measured there.
-  it.runIf(process.arch === "x64")("is the faster one", async () => {
-    const own = deviceWith({ threads: 1 });
-    const other = deviceWith({ threads: 1, wide: !own.info.features.includes("simd-256") });
-    const chosen = await fastestProduct(own);
-    expect(chosen).toBeLessThan(await fastestProduct(other));
-  });
-});
-
-/** Milliseconds that the quickest of many products takes: the first ones are not optimised yet. */
-async function fastestProduct(device: T.Device): Promise<number> {
-  const x = device.ones([384, 384]);
-  let best = Infinity;
-  for (let i = 0; i < 60; i++) {
-    const start = performance.now();
-    const y = T.matmul(x, x);
-    await device.sync();
-    best = Math.min(best, performance.now() - start);
-    y.dispose();
-  }
-  device.destroy();
-  return best;
-}
-
-function sameBits(a: T.HostArray, b: T.HostArray): boolean {
-  const bytes = (x: T.HostArray): Buffer => Buffer.from(x.buffer, x.byteOffset, x.byteLength);
-  return bytes(a).equals(bytes(b));
-}
 
 /** Distance from the exact value in units of the last place of the f32 nearest to it. */
 function ulps(actual: number, exact: number): number {
@@ -110,10 +52,10 @@ describe("functions", () => {
     ["inverse pow", (x) => T.pow(x, -7.3), (x) => x ** Math.fround(-7.3), [0.01, 30], 1.5],
   ];
   it.each([
-    { relaxed: true, wide: true },
-    { relaxed: true, wide: false },
-    { relaxed: false, wide: false },
-  ])("are good to about 2 ulp, %o", async (options) => {
+    { relaxed: true, simd: 256 },
+    { relaxed: true, simd: 128 },
+    { relaxed: false, simd: 128 },
+  ] as const)("are good to about 2 ulp, %o", async (options) => {
     const device = deviceWith({ threads: 1, ...options });
     const random = seeded(3);
     for (const [name, op, exact, [low, high], bound] of cases) {
@@ -182,6 +124,22 @@ describe("memory", () => {
     held[1]!.dispose();
     const large = device.ones([6, 2 ** 20]);
     expect(await T.sum(large).item()).toBe(6 * 2 ** 20);
+    device.destroy();
+  });
+
+  it("is not read behind its end where elements lie far apart", async () => {
+    const pixels = 3_000_000;
+    const device = deviceWith({ threads: 1 });
+    // The input lies at the end of the memory, and what is made of it where `below` was.
+    const below = device.zeros([3 * pixels]);
+    const planes = device.ones([3, pixels]);
+    below.dispose();
+    const sum = await T.sum(T.add(T.transpose(planes, 0, 1), 1)).item();
+    expect(sum).toBe(6 * pixels);
+    const wide = device.ones([1, 2, 3, 2_000_000]);
+    const filtered = T.conv2d(wide, device.ones([2, 1, 1, 1]), { groups: 2, stride: [1, 400_000] });
+    expect(filtered.shape).toEqual([1, 2, 3, 5]);
+    expect(await T.sum(filtered).item()).toBe(30);
     device.destroy();
   });
 

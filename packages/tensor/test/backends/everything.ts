@@ -17,9 +17,11 @@ export async function everything(device: T.Device): Promise<Record<string, T.Hos
     loss,
     product,
     filtered,
-    linear: T.linear(draw(54, 301), draw(70, 301)),
-    few: T.linear(draw(3, 64), draw(13, 64)),
-    attended: T.attention(draw(2, 50, 36), draw(2, 61, 36), draw(2, 61, 20)),
+    linear: T.linear(draw(54, 301), draw(430, 301)),
+    attended: T.attention(draw(3, 200, 36), draw(3, 211, 36), draw(3, 211, 20)),
+    probabilities: T.softmax(draw(1100, 93), -1),
+    normalised: T.layerNorm(draw(1100, 93)),
+    exponentials: T.exp(draw(130, 1301)),
     turned: T.gelu(draw(500, 700)).transpose(0, 1),
     total: T.sum(long),
     columns: T.sum(draw(9000, 37), { dim: 0 }),
@@ -31,4 +33,10 @@ export async function everything(device: T.Device): Promise<Record<string, T.Hos
   });
   const entries = Object.entries(results).map(async ([name, x]) => [name, await x.data()] as const);
   return Object.fromEntries(await Promise.all(entries));
+}
+
+/** True where two arrays hold the same bits. */
+export function sameBits(a: T.HostArray, b: T.HostArray): boolean {
+  const bytes = (x: T.HostArray): Buffer => Buffer.from(x.buffer, x.byteOffset, x.byteLength);
+  return bytes(a).equals(bytes(b));
 }

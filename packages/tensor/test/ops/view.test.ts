@@ -48,6 +48,25 @@ describe("views", () => {
     }
   });
 
+  it.each([
+    [3, 4, 2, 5],
+    [3, 2, 64, 127],
+    [2, 3, 65, 9],
+    [3, 2, 4, 128],
+  ])("moves rows and planes that lie together, [%d, %d, %d, %d]", async (a, b, rows, cols) => {
+    const plane = rows * cols;
+    const order = Array.from({ length: a * b }, (_, i) => (i % a) * b + Math.floor(i / a));
+    const expected = order.flatMap((from) => Array.from({ length: plane }, (_, i) => from * plane + i));
+    // Every second row as well, so that planes do not become rows.
+    const spread = T.slice(ramp([a, b, 2 * rows, cols]), [null, null, [0, 2 * rows, 2], null]);
+    const moved = [T.permute(ramp([a, b, rows, cols]), [1, 0, 2, 3]), T.permute(spread, [1, 0, 2, 3])];
+    const [together, apart] = await Promise.all(moved.map((x) => T.contiguous(x).data()));
+    expect([...together!]).toEqual(expected);
+    const row = (i: number): number =>
+      order[Math.floor(i / plane)]! * 2 * plane + 2 * cols * (Math.floor(i / cols) % rows);
+    expect([...apart!]).toEqual(expected.map((_, i) => row(i) + (i % cols)));
+  });
+
   it("permutes any number of axes", async () => {
     const cases = [
       [

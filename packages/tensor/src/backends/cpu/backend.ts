@@ -33,24 +33,29 @@ function oneThread(because: string): string {
   return text;
 }
 
+const SIMD: readonly string[] = ["auto", "128", "256"];
+
 /**
- * Whether kernels are written for 256 bits. No program can ask a processor for AVX2; but one that fuses multiplications with additions
- * has it, but for a few of AMD's of 2012 to 2014.
+ * Whether kernels are written for 256 bits, and whether the engine makes instructions of 256 bits out of them. JavaScript cannot ask a
+ * processor for AVX2; but one that fuses multiplications with additions has it, but for a few of AMD's of 2012 to 2014.
+ * @throws DeviceError for an unknown width
  */
-function isWide(asked: boolean | undefined, relaxed: boolean): boolean {
-  if (asked === false) return false;
-  const faster = relaxed && enableWideVectors() && fuses();
-  return asked ?? faster;
+function widthOf(asked: string, relaxed: boolean): { wide: boolean; paired: boolean } {
+  if (!SIMD.includes(asked)) throw new DeviceError(`simd "${asked}" is none of ${SIMD.join(", ")}`);
+  if (asked === "128") return { wide: false, paired: false };
+  const pairs = enableWideVectors();
+  const paired = pairs && relaxed && fuses();
+  return { wide: asked === "256" || paired, paired };
 }
 
 /** How a CPU backend is made; the defaults take what the machine has. */
 export interface CpuOptions {
-  /** Threads that compute, the caller's included; default `DEPLSR_THREADS`, else one for each core. */
+  /** Threads that compute, the caller's included, at most 256; default `DEPLSR_THREADS`, else one for each core. */
   readonly threads?: number;
   /** False keeps to plain SIMD, whose results do not depend on the processor. Default: relaxed where there is such. */
   readonly relaxed?: boolean;
-  /** True has kernels written for vectors of 256 bits, false for those of 128 bits that WebAssembly has. Default: wide where that is faster. */
-  readonly wide?: boolean;
+  /** Bits of the vectors that kernels are written for; default `DEPLSR_SIMD`, else 256 where that is faster. */
+  readonly simd?: 128 | 256;
   /** Bytes of memory it may take, at most 4 GiB. */
   readonly memoryLimit?: number;
   /** Why the CPU was chosen; default that it was asked for. */
@@ -58,7 +63,7 @@ export interface CpuOptions {
 }
 
 /**
- * The engine on the CPU: WebAssembly with 128-bit SIMD, on every core. Kernels are emitted at run time by a small typed assembler
+ * The engine on the CPU: WebAssembly with SIMD, on every core. Kernels are emitted at run time by a small typed assembler
  * (`wasm/`): the pointwise printer has to do so in any case, variants come as they are needed, and sources run without a build step;
  * a compiler of another language would have been one more tool for the same code. Several threads need shared memory: Node has it,
  * a browser where the page is cross-origin isolated; elsewhere the backend runs on one thread.
@@ -86,7 +91,7 @@ export class CpuBackend implements Calls.Backend {
     }
   }
 
-  /** @throws DeviceError where WebAssembly has no SIMD. */
+  /** @throws DeviceError where WebAssembly has no SIMD, and for a width of vectors that there is not. */
   static create(options: CpuOptions = {}): CpuBackend {
     if (!hasSimd()) {
       throw new DeviceError(
@@ -99,10 +104,10 @@ export class CpuBackend implements Calls.Backend {
     const wanted = options.threads ?? (env().threads || logicalCores());
     const threads = shared ? Math.min(MAX_THREADS, Math.max(1, Math.floor(wanted))) : 1;
     const limit = options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit };
-    const wide = isWide(options.wide, relaxed);
+    const { wide, paired } = widthOf(String(options.simd ?? env().simd), relaxed);
     const target = { relaxed, wide };
     const engine = new CpuEngine({ threads, shared: shared && threads > 1, target, mayWait: mayBlock(), ...limit });
-    const simd = `SIMD${wide ? " of 256 bits" : ""}${relaxed ? " + relaxed" : ""}`;
+    const simd = `SIMD${paired ? " of 256 bits" : ""}${relaxed ? " + relaxed" : ""}`;
     const count = threads === 1 ? "1 thread" : `${threads} threads`;
     const adapter = `CPU, WASM ${simd}, ${count}`;
     const chosen = options.reason ?? ASKED_FOR;
@@ -117,7 +122,7 @@ export class CpuBackend implements Calls.Backend {
       kind: "cpu",
       reason,
       // The name under which ops ask for f16.
-      features: ["shader-f16", ...(relaxed ? ["relaxed-simd"] : []), ...(wide ? ["simd-256"] : [])],
+      features: ["shader-f16", ...(relaxed ? ["relaxed-simd"] : []), ...(paired ? ["simd-256"] : [])],
       limits: { threads, memoryBytes: engine.pool.limit },
       maxTensorBytes: engine.pool.largest,
     });

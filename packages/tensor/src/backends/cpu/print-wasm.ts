@@ -43,7 +43,7 @@ export function printWasm(
     const known = done.get(x);
     if (known) return known;
     const value = print(f, x, children(x).map(walk), leaf, param);
-    // Constants are instructions, not locals: they need no register of their own.
+    // Constants are locals of the function already.
     const result = x.op === "const" ? value : f.let(value);
     done.set(x, result);
     return result;

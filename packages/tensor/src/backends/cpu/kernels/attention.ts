@@ -41,16 +41,17 @@ const attentionKernel = variants((biases: number): Kernel => {
     const scale = f.let((loose.scale as F32).splat());
     const [n, m, d, e] = [int("n"), int("m"), int("d"), int("e")];
     const panels = f.let(n.add(height - 1).divU(height));
-    const line = f.let(
+    const lineBytes = f.let(
       m
         .add(width - 1)
         .and(-width)
         .shl(2),
     );
-    const scores = f.let(int("scratch").add(f.thread.mul(line.add(16).mul(height))));
-    // A vector for each row: what its exponentials are to be multiplied with.
-    const factors = f.let(scores.add(line.mul(height)));
-    const lines = Array.from({ length: height }, (_, r) => f.let(scores.add(line.mul(r))));
+    const scores = f.let(int("scratch").add(f.thread.mul(lineBytes.add(16).mul(height))));
+    // A vector for each row: what its sums are multiplied with in the end, since that is less work than scaling the exponentials. Values
+    // of more than 3e38 / m overflow before that.
+    const factors = f.let(scores.add(lineBytes.mul(height)));
+    const lines = Array.from({ length: height }, (_, r) => f.let(scores.add(lineBytes.mul(r))));
     f.units((unit) => {
       const batch = f.let(unit.divU(panels));
       const panel = f.let(unit.remU(panels));
@@ -83,10 +84,11 @@ const attentionKernel = variants((biases: number): Kernel => {
       const whole = f.let(m.and(-width).shl(2));
       f.range(0, whole, 4 * width, (at) => score(at));
       f.if(m.and(width - 1), () => score(whole, f.let(m.and(width - 1))));
-      const pairs = f.let(m.add(7).and(-8));
+      // Whole pairs of vectors.
+      const padded = f.let(m.add(7).and(-8));
       const factorAt = f.let(factors);
-      f.range(scores, factors, line, (row) => {
-        f.store(factorAt, f32x4(1).div(exponentials(f, row, row, pairs).all));
+      f.range(scores, factors, lineBytes, (row) => {
+        f.store(factorAt, f32x4(1).div(exponentials(f, row, row, padded).all));
         f.advance(factorAt, 16);
       });
       const v = f.let(int("v").add(batch.mul(int("batchV"))));

@@ -44,8 +44,9 @@ function windowOf(p: I32, outWidth: I32, stepRow: I32, stepCol: I32): I32 {
 }
 
 /**
- * A unit computes a tile's width of neighbouring output pixels of all output channels of one image and group: it packs the pixels' columns, a
- * stretch of taps at a time, and multiplies every panel of weights with them. `unit` says that pixels of one row lie side by side.
+ * A unit computes a tile's width of neighbouring output pixels of all output channels of one image and group: it packs the pixels'
+ * columns, a stretch of taps at a time, and multiplies every panel of weights with them. `sideBySide` says that pixels of one row lie
+ * so.
  */
 export const columnProductKernel = variants((sideBySide: boolean) =>
   kernel("conv-product", SPEC, (f, s) => {
@@ -198,8 +199,8 @@ function addExactly(f: KernelBuilder, part: I32, bytes: I32): void {
 }
 
 /**
- * A unit computes the gradient of a tile's width of taps' weights for all output channels of one group: the pixels of the batch, in order, are
- * the inner axis.
+ * A unit computes the gradient of a tile's width of taps' weights for all output channels of one group: the pixels of the batch, in
+ * order, are the inner axis.
  */
 export const weightProductKernel = variants((sideBySide: boolean) =>
   kernel("conv-weight-grad", { ...SPEC, batch: "i32" }, (f, s) => {

@@ -173,11 +173,10 @@ export function copy(cpu: CpuEngine, { out, input }: CopyCall): void {
     args[`in${axis}`] = strides[0]![axis]! * bytes;
     args[`out${axis}`] = strides[1]![axis]! * bytes;
   });
-  const outer = numel(shape.slice(0, -2));
-  const rows = numel(shape.slice(0, -1));
-  const units = { rows, elements: rows, planes: outer, transpose: outer * Math.ceil((shape[last - 1] ?? 1) / STRIP) }[
-    mode
-  ];
-  const perElement = { rows: 0.3, planes: 0.3, transpose: 0.6, elements: 1.5 }[mode];
+  const planes = numel(shape.slice(0, -2));
+  let units = numel(shape.slice(0, -1));
+  if (mode === "planes") units = planes;
+  if (mode === "transpose") units = planes * Math.ceil(shape[last - 1]! / STRIP);
+  const perElement = mode === "elements" ? 1.5 : mode === "transpose" ? 0.6 : 0.3;
   cpu.launch(copyKernel({ rank: shape.length, bytes, mode }), args, units, 5 + (count / units) * perElement);
 }

@@ -1,7 +1,7 @@
 import type { ConvGeometry } from "../../../backend.ts";
 import type { CpuEngine } from "../engine.ts";
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
-import { type F32x4, f32x4, type I32 } from "../wasm/values.ts";
+import { type F32x4, f32x4, type I32, i32 } from "../wasm/values.ts";
 import { overRow, put } from "./vectors.ts";
 
 /** The image that a depthwise kernel walks over, padded, in bytes; and the window's steps in it. */
@@ -14,8 +14,10 @@ export interface PaddedImage {
 interface Window {
   readonly kh: number;
   readonly kw: number;
-  /** Taps of a row are neighbours, and so are outputs' windows. */
-  readonly dense: boolean;
+  /** Windows of neighbouring outputs lie side by side: their stride is 1. */
+  readonly sideBySide: boolean;
+  /** Taps of a row are neighbours: their dilation is 1. */
+  readonly adjacent: boolean;
 }
 
 const SPEC = {
@@ -36,15 +38,18 @@ const SPEC = {
   kernelWidth: "i32",
 } as const;
 
-/** Four neighbouring outputs' inputs, `step` bytes apart. */
-function inputs(f: KernelBuilder, at: I32, step: I32): F32x4 {
+/** Four neighbouring outputs' inputs, `step` bytes apart; where only the first few `exist`, the others are not read. */
+function inputs(f: KernelBuilder, at: I32, step: I32, exist?: I32): F32x4 {
   let value = at.splatF32();
-  for (let lane = 1; lane < 4; lane++) value = f.let(at.add(step.mul(lane)).lane(value, lane));
+  for (let lane = 1; lane < 4; lane++) {
+    const bytes = exist ? exist.gtU(lane).select(step.mul(lane), i32(0)) : step.mul(lane);
+    value = f.let(at.add(bytes).lane(value, lane));
+  }
   return value;
 }
 
 /** A unit computes one row of one output plane; the weights stay in registers where they fit. */
-const forwardKernel = variants(({ kh, kw, dense }: Window) =>
+const forwardKernel = variants(({ kh, kw, sideBySide, adjacent }: Window) =>
   kernel("depthwise", SPEC, (f, a) => {
     f.units((unit) => {
       const plane = f.let(unit.divU(a.outHeight));
@@ -62,19 +67,22 @@ const forwardKernel = variants(({ kh, kw, dense }: Window) =>
         }
         return sum;
       };
-      if (dense) {
+      const tapOf = (row: I32, kx: number): I32 => f.let(row.add(a.tapCol.mul(kx)));
+      if (sideBySide) {
         overRow(
           f,
           [to, ...rows],
           a.outWidth,
-          ([, ...at], { offset }) => sumOf((ky, kx) => at[ky]!.f32x4(offset + 4 * kx)),
+          ([, ...at], { offset }) =>
+            sumOf((ky, kx) => (adjacent ? at[ky]!.f32x4(offset + 4 * kx) : tapOf(at[ky]!, kx).f32x4(offset))),
           (sum, [at], part) => put(f, at!, sum, part),
         );
         return;
       }
       f.range(0, a.outWidth, 4, (col) => {
-        const sum = sumOf((ky, kx) => inputs(f, f.let(rows[ky]!.add(a.tapCol.mul(kx))), a.stepCol));
-        f.storeSome(to, sum, f.let(a.outWidth.sub(col)));
+        const left = f.let(a.outWidth.sub(col));
+        const sum = sumOf((ky, kx) => inputs(f, tapOf(rows[ky]!, kx), a.stepCol, left));
+        f.storeSome(to, sum, left);
         f.advance(to, 16);
         for (const row of rows) f.advance(row, a.stepCol.shl(2));
       });
@@ -149,7 +157,7 @@ export const MAX_TAPS = 121;
 export function depthwise(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, weight: number, y: number): void {
   const [kh, kw] = g.kernel;
   const units = g.batch * g.outChannels * g.outHeight;
-  const form = forwardKernel({ kh, kw, dense: g.stride[1] === 1 && (g.dilation[1] === 1 || kw === 1) });
+  const form = forwardKernel({ kh, kw, sideBySide: g.stride[1] === 1, adjacent: g.dilation[1] === 1 });
   cpu.launch(form, { ...argumentsOf(g, image), weight, y }, units, 20 + g.outWidth * kh * kw * 0.2);
 }
 

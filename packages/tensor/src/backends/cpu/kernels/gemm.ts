@@ -29,7 +29,7 @@ const NARROW: Blocking = { rows: 4, cols: 8, speed: 25 };
 /** Twelve sums of eight, two vectors of B and one value of A: the registers that V8 has, but one. */
 const WIDE: Blocking = { rows: 6, cols: 16, speed: 50 };
 
-export function blockingOf({ wide }: Pick<Target, "wide">): Blocking {
+export function blockingOf({ wide }: Target): Blocking {
   return wide ? WIDE : NARROW;
 }
 
@@ -54,59 +54,60 @@ export interface Tile {
   readonly fresh: I32;
 }
 
-/** Adds the product of two panels to the sums of a tile: the vectors of each of its rows. */
-export function accumulateTile(
-  f: KernelBuilder,
-  { a, b, depth }: Pick<Tile, "a" | "b" | "depth">,
-  sums: readonly F32x4[],
-): void {
-  const { rows, cols } = blockingOf(f.target);
+/** A product of a few rows of A with a panel of B. */
+interface Product {
+  /** Where the first value of each row of A lies: at an offset from an address. Addresses move on by `step` bytes. */
+  readonly values: readonly { readonly at: I32; readonly offset: number }[];
+  readonly step: number;
+  readonly b: I32;
+  /** The width of B's panel. */
+  readonly cols: number;
+  readonly depth: I32;
+}
+
+/** Adds a product to sums: the vectors of each row. */
+function accumulate(f: KernelBuilder, { values, step, b, cols, depth }: Product, sums: readonly F32x4[]): void {
   const width = cols / 4;
-  const [at, bt] = [f.let(a), f.let(b)];
+  const bt = f.let(b);
   const end = f.let(bt.add(depth.mul(4 * cols)));
   // One step a turn: written out twice, V8 no longer keeps the sums in registers (50 GFLOP/s become 23).
   f.while(
     () => bt.ltU(end),
     () => {
       const columns = Array.from({ length: width }, (_, h) => f.let(bt.f32x4(16 * h)));
-      for (let r = 0; r < rows; r++) {
-        const value = f.let(at.splatF32(4 * r));
+      values.forEach(({ at, offset }, r) => {
+        const value = f.let(at.splatF32(offset));
         columns.forEach((column, h) => {
           const sum = sums[r * width + h]!;
           f.set(sum, f.fma(value, column, sum));
         });
-      }
-      f.advance(at, 4 * rows);
+      });
+      for (const at of new Set(values.map((value) => value.at))) f.advance(at, step);
       f.advance(bt, 4 * cols);
     },
   );
 }
 
-/** The same, with rows of A that lie anywhere instead of a panel: `lines` are their addresses, `cols` the width of B's panel. */
-export function accumulateLines(
+/** Adds the product of a panel of A with one of B to the sums of a tile. */
+export function accumulateTile(
   f: KernelBuilder,
-  { lines, b, cols, depth }: { lines: readonly I32[]; b: I32; cols: number; depth: I32 },
+  { a, b, depth }: Pick<Tile, "a" | "b" | "depth">,
   sums: readonly F32x4[],
 ): void {
-  const width = cols / 4;
-  const at = lines.map((line) => f.let(line));
-  const bt = f.let(b);
-  const end = f.let(bt.add(depth.mul(4 * cols)));
-  f.while(
-    () => bt.ltU(end),
-    () => {
-      const columns = Array.from({ length: width }, (_, h) => f.let(bt.f32x4(16 * h)));
-      at.forEach((line, r) => {
-        const value = f.let(line.splatF32());
-        columns.forEach((column, h) => {
-          const sum = sums[r * width + h]!;
-          f.set(sum, f.fma(value, column, sum));
-        });
-        f.advance(line, 4);
-      });
-      f.advance(bt, 4 * cols);
-    },
-  );
+  const { rows, cols } = blockingOf(f.target);
+  const at = f.let(a);
+  const values = Array.from({ length: rows }, (_, r) => ({ at, offset: 4 * r }));
+  accumulate(f, { values, step: 4 * rows, b, cols, depth }, sums);
+}
+
+/** The same with rows of A that lie anywhere, at the addresses `lines`, and a panel of B of any width. */
+export function accumulateLines(
+  f: KernelBuilder,
+  { lines, b, cols, depth }: Pick<Product, "b" | "cols" | "depth"> & { readonly lines: readonly I32[] },
+  sums: readonly F32x4[],
+): void {
+  const values = lines.map((line) => ({ at: f.let(line), offset: 0 }));
+  accumulate(f, { values, step: 4, b, cols, depth }, sums);
 }
 
 /** So many vectors of sums, 0. */
@@ -189,7 +190,7 @@ const PACK = {
   strideDepth: "i32",
 } as const;
 
-/** A unit packs one panel. Lines past the last one repeat it: what they compute is not stored. */
+/** A unit packs one panel. Lines past the last one repeat it or are whatever lies there: what they compute is not stored. */
 export const packKernel = variants(({ lines, order }: PackVariant) =>
   kernel("pack", PACK, (f, a) => {
     f.units((unit) => {
@@ -204,10 +205,11 @@ export const packKernel = variants(({ lines, order }: PackVariant) =>
           // All reads before the first write: engines do not move them past each other.
           const whole = Math.floor(lines / 4);
           const vectors = Array.from({ length: whole }, (_, i) => f.let(from.f32x4(16 * i)));
+          const half = lines % 4 > 0 ? f.let(from.load64(16 * whole)) : undefined;
           vectors.forEach((vector, i) => {
             f.store(to, vector, 16 * i);
           });
-          if (lines % 4 > 0) f.storeHalf(to, from.load64(16 * whole), 16 * whole);
+          if (half) f.storeHalf(to, half, 16 * whole);
           f.advance(from, a.strideDepth);
           f.advance(to, 4 * lines);
         });

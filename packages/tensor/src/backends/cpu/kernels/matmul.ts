@@ -82,7 +82,10 @@ const productKernel = kernel(
 
 /** Bytes of the matrix that one unit of the thin product multiplies, about. */
 const THIN_BYTES = 2 ** 18;
-/** Lines of the matrix that meet a panel of half the width: with more, V8 does not keep all their addresses in registers. */
+/**
+ * Lines of the matrix that meet a panel of half the width: with more, V8 does not keep all their addresses in registers. Their sums take no
+ * more room than a whole tile's.
+ */
 const LINES = 6;
 /** Above so many rows packing the other operand costs less than it saves. */
 const THIN_ROWS = 256;
@@ -115,17 +118,17 @@ const thinKernel = kernel(
       const first = f.let(unit.mul(s.block).mul(height));
       const end = f.let(first.add(s.block.mul(height)).minU(s.n));
       // A panel stays in the caches while the block's lines, which do so too, pass it.
-      const pass = (panel: I32, top: I32, rows: number, lines: number): void =>
+      const pass = (panel: I32, top: I32, panelWidth: number, lines: number): void =>
         f.range(first, end, lines, (column) => {
           const starts = Array.from({ length: lines }, (_, r) =>
             f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
           );
-          const sums = emptySums(f, (lines * rows) / 4);
-          accumulateLines(f, { lines: starts, b: panel, cols: rows, depth: s.k }, sums);
+          const sums = emptySums(f, (lines * panelWidth) / 4);
+          accumulateLines(f, { lines: starts, b: panel, cols: panelWidth, depth: s.k }, sums);
           sums.forEach((sum, i) => {
             f.store(tile, sum, 16 * i);
           });
-          storeTurned(f, { ...s, tile, width: rows, height: lines, top, column, end });
+          storeTurned(f, { ...s, tile, width: panelWidth, height: lines, top, column, end });
         });
       f.range(0, s.panels, 1, (i) =>
         pass(f.let(s.a.add(i.mul(s.k).mul(4 * width))), f.let(i.mul(width)), width, height),

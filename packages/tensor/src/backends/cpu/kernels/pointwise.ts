@@ -54,11 +54,11 @@ function pointwiseKernel({ tree, leaves, out, rank, params }: Variant): Kernel {
       const fixed = leaves.map(({ dtype, access }, i) =>
         access === "splat" ? f.let(load(f, pointers[i]!, 0, strides[i]!, dtype, access)) : undefined,
       );
-      // The elements from the `first`-th behind the pointers on.
-      const vector = (first: number): Lanes => {
+      // The elements from the `first`-th behind the pointers on; `exist` of them where it is given.
+      const vector = (first: number, exist?: I32): Lanes => {
         const leafValue = (index: number): Lanes => {
           const { dtype, access } = leaves[index]!;
-          return fixed[index] ?? load(f, pointers[index]!, first, strides[index]!, dtype, access);
+          return fixed[index] ?? load(f, pointers[index]!, first, strides[index]!, dtype, access, exist);
         };
         const paramValue = (index: number, dtype: DType): Lanes => number(f, loose, index, dtype);
         return stored(f, printWasm(f, tree, leafValue, paramValue), tree.dtype, out);
@@ -70,10 +70,10 @@ function pointwiseKernel({ tree, leaves, out, rank, params }: Variant): Kernel {
           if (access === "strided") f.advance(pointers[i]!, strides[i]!.mul(elements));
         });
       };
-      const pairs = f.target.wide && out !== "f16";
-      const inPairs = f.let(pairs ? count.and(-8) : i32(0));
-      if (pairs) {
-        f.range(0, inPairs, 8, () => {
+      const byPairs = f.target.wide && out !== "f16";
+      const pairs = f.let(byPairs ? count.and(-8) : i32(0));
+      if (byPairs) {
+        f.range(0, pairs, 8, () => {
           const values = [vector(0), vector(4)];
           values.forEach((value, i) => {
             f.store(to, value, 16 * i);
@@ -82,11 +82,14 @@ function pointwiseKernel({ tree, leaves, out, rank, params }: Variant): Kernel {
         });
       }
       const whole = f.let(count.and(-4));
-      f.range(inPairs, whole, 4, () => {
+      f.range(pairs, whole, 4, () => {
         store(f, to, vector(0), out, undefined);
         advance(4);
       });
-      f.if(whole.ltU(count), () => store(f, to, vector(0), out, f.let(count.sub(whole))));
+      f.if(whole.ltU(count), () => {
+        const rest = f.let(count.sub(whole));
+        store(f, to, vector(0, rest), out, rest);
+      });
     });
   });
 }
@@ -111,9 +114,16 @@ function rowPointers(
   return pointers;
 }
 
-/** Four elements of a leaf, from the `first`-th on, as the values that trees compute with. */
-function load(f: KernelBuilder, at: I32, first: number, stride: I32, dtype: DType, access: Access): Lanes {
-  const element = (lane: number): I32 => (first + lane === 0 ? at : at.add(stride.mul(first + lane)));
+/**
+ * Four elements of a leaf, from the `first`-th on, as the values that trees compute with. Where only the first few `exist`, the others
+ * are any; those that lie far apart are not read, since that might be outside of the memory.
+ */
+function load(f: KernelBuilder, at: I32, first: number, stride: I32, dtype: DType, access: Access, exist?: I32): Lanes {
+  const element = (lane: number): I32 => {
+    if (first + lane === 0) return at;
+    if (!exist) return at.add(stride.mul(first + lane));
+    return at.add(exist.gtU(lane).select(stride.mul(first + lane), i32(0)));
+  };
   if (dtype === "f16") {
     if (access === "dense") return fromHalf(f, at.loadU16x4(2 * first));
     if (access === "splat") return fromHalf(f, at.splat16().and(0xffff));

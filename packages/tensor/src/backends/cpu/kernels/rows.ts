@@ -23,7 +23,7 @@ function running(f: KernelBuilder, value: number): Running {
 }
 
 /** The largest lane in every lane; a NaN wins. */
-export function largest(f: KernelBuilder, sides: Running): F32x4 {
+function largest(f: KernelBuilder, sides: Running): F32x4 {
   const [a, b] = f.paired(sides);
   const v = f.let(a.max(b));
   const pairs = f.let(v.max(v.shuffle(v, 2, 3, 0, 1)));
@@ -31,7 +31,7 @@ export function largest(f: KernelBuilder, sides: Running): F32x4 {
 }
 
 /** The sum of the lanes in every lane. */
-export function total(f: KernelBuilder, sides: Running): F32x4 {
+function total(f: KernelBuilder, sides: Running): F32x4 {
   const [a, b] = f.paired(sides);
   const v = f.let(a.add(b));
   const pairs = f.let(v.add(v.shuffle(v, 2, 3, 0, 1)));
@@ -43,7 +43,7 @@ function accumulate(f: KernelBuilder, sums: Running, { side, rest }: Part, value
   f.set(sums[side], sums[side].add(masked(rest, value, 0)));
 }
 
-/** The largest of a row in every lane, and the sum of the exponentials of what is less than that; these are kept in `to`. */
+/** The largest of a row in every lane, and the sum of the exponentials of the distances from it; these are kept in `to`. */
 export function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, cols: I32): { top: F32x4; all: F32x4 } {
   const best = running(f, Number.NEGATIVE_INFINITY);
   overRow(f, [from], cols, ([at], { offset, rest, side }) => {

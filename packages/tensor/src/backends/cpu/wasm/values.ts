@@ -3,8 +3,9 @@ import * as Op from "./opcodes.ts";
 
 /*
  * Typed expressions over WebAssembly's stack machine: a value is the code that leaves it on the stack. Every operation is a
- * method of its operand's type, so that code that would not validate does not compile; the plain ones come out of tables of opcodes. F32x4, I32x4, I64x2 and F64x2 are views
- * of the one type v128. A value is evaluated where it is used, as often as it is used: `FunctionBuilder.let` keeps one.
+ * method of its operand's type, so that code that would not validate does not compile; the plain ones come out of tables of opcodes.
+ * F32x4, I32x4, I64x2 and F64x2 are views of the one type v128. A value is evaluated where it is used, as often as it is used:
+ * `FunctionBuilder.let` keeps one. Code is bytes, but for the numbers that stand for vectors of constants.
  */
 
 /** Code that leaves one value on the stack. */
