@@ -56,8 +56,9 @@ export interface Tile {
 
 /** A product of a few rows of A with a panel of B. */
 interface Product {
-  /** Where the first value of each row of A lies: at an offset from an address. Addresses move on by `step` bytes. */
+  /** Where the first value of each row of A lies: at an offset from an address, which rows beside each other may share. */
   readonly values: readonly { readonly at: I32; readonly offset: number }[];
+  /** Bytes from one value of a row to the next. */
   readonly step: number;
   readonly b: I32;
   /** The width of B's panel. */
@@ -81,8 +82,8 @@ function accumulate(f: KernelBuilder, { values, step, b, cols, depth }: Product,
           const sum = sums[r * width + h]!;
           f.set(sum, f.fma(value, column, sum));
         });
+        if (values[r + 1]?.at !== at) f.advance(at, step);
       });
-      for (const at of new Set(values.map((value) => value.at))) f.advance(at, step);
       f.advance(bt, 4 * cols);
     },
   );
