@@ -109,14 +109,17 @@ export class CpuEngine {
     this.#launched++;
     this.throwIfDestroyed();
     if (this.#launches.length === BATCH) this.run();
-    if (4 * kernel.words > ARGUMENT_BYTES) throw new Error(`internal: ${kernel.name} has too many arguments`);
+    const { fields } = kernel;
+    if (4 * fields.length > ARGUMENT_BYTES) throw new Error(`internal: ${kernel.name} has too many arguments`);
     if (this.#words.byteLength === 0) this.#refresh();
     const id = this.#ids.get(kernel) ?? this.#compile(kernel);
     const start = ARGUMENTS + this.#launches.length * ARGUMENT_BYTES;
-    let at = start / 4;
-    for (const name in kernel.spec) {
-      if (kernel.spec[name] === "f32") this.#floats[at++] = args[name]!;
-      else this.#words[at++] = args[name]!;
+    const inOrder = Array.isArray(args);
+    for (let i = 0, at = start / 4; i < fields.length; i++, at++) {
+      const { name, float } = fields[i]!;
+      const value = inOrder ? args[i]! : (args as Readonly<Record<string, number>>)[name]!;
+      if (float) this.#floats[at] = value;
+      else this.#words[at] = value;
     }
     this.#launches.push({ name: kernel.name, kernel: id, args: start, units, cost: units * cost });
     this.#cost += units * cost;

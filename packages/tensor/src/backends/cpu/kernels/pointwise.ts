@@ -1,4 +1,4 @@
-import type { PointwiseCall, View } from "../../../backend.ts";
+import type { PointwiseCall } from "../../../backend.ts";
 import { bytesPerElement, type DType } from "../../../dtype.ts";
 import { type Expr, keyOf, measure } from "../../../expr/expr.ts";
 import { collapse } from "../../../layout.ts";
@@ -28,19 +28,24 @@ interface Variant {
 /** Elements of a unit, where rows are longer. */
 const BLOCK = 4096;
 
+/** The arguments: the result, how its rows are cut, the sizes of the outer axes, each leaf with its strides in bytes, the numbers. */
+function specOf(leaves: number, rank: number, params: number): Spec {
+  const spec: Record<string, "i32" | "f32"> = { y: "i32", cols: "i32", blocks: "i32" };
+  for (let axis = 0; axis < rank - 1; axis++) spec[`size${axis}`] = "i32";
+  for (let i = 0; i < leaves; i++) {
+    spec[`x${i}`] = "i32";
+    for (let axis = 0; axis < rank; axis++) spec[`stride${i}_${axis}`] = "i32";
+  }
+  for (let i = 0; i < params; i++) spec[`param${i}`] = "f32";
+  return spec;
+}
+
 /**
  * A unit computes one block of a row of the output, a row being the innermost axis after collapsing. Its vectors of four may read
  * past the end of what they need; only the elements that belong to the row are stored.
  */
 function pointwiseKernel({ tree, leaves, out, rank, params }: Variant): Kernel {
-  const spec: Record<string, "i32" | "f32"> = { y: "i32", cols: "i32", blocks: "i32" };
-  for (let axis = 0; axis < rank - 1; axis++) spec[`size${axis}`] = "i32";
-  leaves.forEach((_, i) => {
-    spec[`x${i}`] = "i32";
-    for (let axis = 0; axis < rank; axis++) spec[`stride${i}_${axis}`] = "i32";
-  });
-  for (let i = 0; i < params; i++) spec[`param${i}`] = "f32";
-  return kernel("pointwise", spec, (f, loose) => {
+  return kernel("pointwise", specOf(leaves.length, rank, params), (f, loose) => {
     const int = (name: string): I32 => loose[name] as I32;
     f.units((unit) => {
       const blocks = int("blocks");
@@ -172,16 +177,21 @@ function store(f: KernelBuilder, to: I32, value: Lanes, dtype: DType, count: I32
   f.if(count.gtU(2), () => f.store16(to.add(4), low.extract(2)));
 }
 
-const keys = new WeakMap<Expr, string>();
-const kernels = new Map<string, Kernel>();
+/** The variants of a tree, by their keys; trees of one form share them. */
+type Family = Map<string, Kernel>;
 
-function treeKey(tree: Expr): string {
-  let key = keys.get(tree);
-  if (key === undefined) {
-    key = keyOf(tree);
-    keys.set(tree, key);
+const families = new Map<string, Family>();
+const known = new WeakMap<Expr, Family>();
+
+function familyOf(tree: Expr): Family {
+  let family = known.get(tree);
+  if (!family) {
+    const key = keyOf(tree);
+    family = families.get(key) ?? new Map();
+    families.set(key, family);
+    known.set(tree, family);
   }
-  return key;
+  return family;
 }
 
 /** Evaluates a tree over views of one shape into a dense result. */
@@ -196,25 +206,25 @@ export function pointwise(cpu: CpuEngine, { out, tree, leaves, params }: Pointwi
     const step = strides[i + 1]![rank - 1]!;
     return { dtype, access: step === 1 ? "dense" : step === 0 ? "splat" : "strided" };
   });
-  const key = `${treeKey(tree)}/${info.map((l) => `${l.dtype}${l.access}`).join()}/${rank}/${out.dtype}/${params.length}`;
-  let found = kernels.get(key);
+  const family = familyOf(tree);
+  let key = `${out.dtype},${rank},${params.length}`;
+  for (const { dtype, access } of info) key += `,${dtype} ${access}`;
+  let found = family.get(key);
   if (!found) {
     found = pointwiseKernel({ tree, leaves: info, out: out.dtype, rank, params: params.length });
-    kernels.set(key, found);
+    family.set(key, found);
   }
   const cols = shape[rank - 1]!;
   const blocks = Math.ceil(cols / BLOCK);
   const rows = numel(shape.slice(0, -1));
-  const args: Record<string, number> = { y: cpu.address(out), cols, blocks };
-  for (let axis = 0; axis < rank - 1; axis++) args[`size${axis}`] = shape[axis]!;
-  leaves.forEach((view: View, i) => {
-    args[`x${i}`] = cpu.address(view);
-    for (let axis = 0; axis < rank; axis++)
-      args[`stride${i}_${axis}`] = strides[i + 1]![axis]! * bytesPerElement(view.dtype);
+  // In the order of `specOf`.
+  const args = [cpu.address(out), cols, blocks, ...shape.slice(0, -1)];
+  leaves.forEach((view, i) => {
+    const bytes = bytesPerElement(view.dtype);
+    args.push(cpu.address(view));
+    for (const stride of strides[i + 1]!) args.push(stride * bytes);
   });
-  params.forEach((value, i) => {
-    args[`param${i}`] = value;
-  });
+  args.push(...params);
   cpu.launch(found, args, rows * blocks, 5 + (Math.min(cols, BLOCK) * (2 + weightOf(tree))) / 8);
 }
 
