@@ -21,10 +21,26 @@ export interface GradNode {
 /** Where new tensors are entered, so that the innermost scope can free them. Set by scope.ts. */
 export const tracking: { frame: Set<Tensor> | undefined } = { frame: undefined };
 
+/** A tensor's value; undefined once it is disposed. */
+interface Holder {
+  value: Stored | Pending | undefined;
+}
+
 // The net under everything outside scopes: what the collector finds gives its memory back.
-const forgotten = new FinalizationRegistry<{ value: Stored | Pending | undefined }>((holder) => {
+const forgotten = new FinalizationRegistry<Holder>((holder) => {
   if (holder.value) releaseValue(holder.value);
 });
+
+/**
+ * Tensors outside of scopes, which the net takes when the current job ends: to register one costs the collector more than a small op does,
+ * most are disposed by then, and the net gives nothing back before that.
+ */
+const waiting: (readonly [Tensor, Holder])[] = [];
+const MOST_WAITING = 1024;
+
+function registerWaiting(): void {
+  for (const [tensor, holder] of waiting.splice(0)) if (holder.value) forgotten.register(tensor, holder);
+}
 
 /**
  * An immutable array of numbers on a device: storage seen through a layout, or a pending pointwise tree that has not been
@@ -42,7 +58,7 @@ export class Tensor {
   gradNode: GradNode | undefined;
   #leaf = false;
   #cleanups: (() => void)[] | undefined;
-  readonly #holder: { value: Stored | Pending | undefined };
+  readonly #holder: Holder;
 
   constructor(
     device: Device,
@@ -57,7 +73,7 @@ export class Tensor {
     this.dtype = dtype;
     this.label = label;
     this.host = host;
-    const holder: { value: Stored | Pending | undefined } = { value };
+    const holder: Holder = { value };
     this.#holder = holder;
     if (value.kind === "pending") {
       // Through the holder, not the tensor: a storage must not keep the tensors alive that wait to read it.
@@ -171,7 +187,9 @@ export class Tensor {
 
   /** Lets the collector give the memory back when nobody holds the tensor any more. */
   watch(): void {
-    forgotten.register(this, this.#holder);
+    const count = waiting.push([this, this.#holder]);
+    if (count === 1) queueMicrotask(registerWaiting);
+    if (count === MOST_WAITING) registerWaiting();
   }
 
   toString(): string {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { CpuBackend } from "../../src/backends/cpu/backend.ts";
 import * as T from "../../src/index.ts";
@@ -124,6 +126,22 @@ describe("memory", () => {
     held[1]!.dispose();
     const large = device.ones([6, 2 ** 20]);
     expect(await T.sum(large).item()).toBe(6 * 2 ** 20);
+    device.destroy();
+  });
+
+  it("comes back from tensors that were forgotten outside of scopes", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const device = deviceWith({ threads: 1 });
+    const x = device.ones([1000]);
+    // More than are entered at once.
+    for (let i = 0; i < 3000; i++) T.add(x, i).view();
+    expect(device.memory().liveBuffers).toBe(3001);
+    for (let i = 0; i < 100 && device.memory().liveBuffers > 1; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      collect();
+    }
+    expect(device.memory().liveBuffers).toBe(1);
     device.destroy();
   });
 
