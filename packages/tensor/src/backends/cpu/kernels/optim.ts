@@ -54,11 +54,9 @@ const adamKernel = kernel(
           const move = stepSize!.mul(m).div(f.fma(v.sqrt(), inverse, eps!));
           return { m, v, next: f.let(p.sub(shrink!.mul(p)).sub(move)) };
         },
-        ({ m, v, next }, [param, , expAvg, expAvgSq], part) => {
-          put(f, expAvg!, m, part);
-          put(f, expAvgSq!, v, part);
-          put(f, param!, next, part);
-        },
+        ({ m }, [, , expAvg], part) => put(f, expAvg!, m, part),
+        ({ v }, [, , , expAvgSq], part) => put(f, expAvgSq!, v, part),
+        ({ next }, [param], part) => put(f, param!, next, part),
       );
     });
   },

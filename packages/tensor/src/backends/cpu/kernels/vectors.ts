@@ -12,20 +12,20 @@ export interface Part {
 }
 
 /**
- * Runs `compute` over rows that begin at some addresses, for two neighbouring vectors where there are two, and `write` on each result:
- * both are given the addresses of the place.
+ * Runs `compute` over rows that begin at some addresses, for two neighbouring vectors where there are two, and then each of `writes` on
+ * their results, which so lie beside each other in the code too; all are given the addresses of the place.
  */
 export function overRow<Result>(
   f: KernelBuilder,
   starts: readonly I32[],
   cols: I32,
   compute: (at: readonly I32[], part: Part) => Result,
-  write: (result: Result, at: readonly I32[], part: Part) => void = () => {},
+  ...writes: readonly ((result: Result, at: readonly I32[], part: Part) => void)[]
 ): void {
   const run = (bytes: I32, parts: readonly Part[]): void => {
     const at = starts.map((start) => f.let(start.add(bytes)));
     const results = parts.map((part) => ({ part, result: compute(at, part) }));
-    for (const { part, result } of results) write(result, at, part);
+    for (const write of writes) for (const { part, result } of results) write(result, at, part);
   };
   const pairs = f.let(cols.and(-8).shl(2));
   const whole = f.let(cols.and(-4).shl(2));
