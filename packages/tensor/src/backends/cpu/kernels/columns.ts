@@ -191,10 +191,8 @@ function addExactly(f: KernelBuilder, part: I32, bytes: I32): void {
       const total = f.let(sum.add(term));
       return { total, rest: f.let(total.sub(sum).sub(term)) };
     });
-    results.forEach(({ total, rest }, i) => {
-      f.store(lost, rest, 16 * i);
-      f.store(to, total, 16 * i);
-    });
+    for (const [i, { rest }] of results.entries()) f.store(lost, rest, 16 * i);
+    for (const [i, { total }] of results.entries()) f.store(to, total, 16 * i);
   });
 }
 
