@@ -28,17 +28,13 @@ export interface AdamStep {
  * @throws ShapeError, DTypeError when they differ; RangeError when `step` is not a whole number from 1 on.
  * @see https://arxiv.org/abs/1412.6980 algorithm 1, https://arxiv.org/abs/1711.05101 algorithm 2
  */
-export function adamStep({ param, grad, expAvg, expAvgSq, ...settings }: AdamStep): void {
-  for (const [name, t] of Object.entries({ grad, expAvg, expAvgSq })) {
-    if (!sameShape(t.shape, param.shape)) {
-      throw new ShapeError(`adamStep: ${name} ${describe(t)} does not fit the parameter ${describe(param)}`);
-    }
-    if (t.dtype !== "f32" || param.dtype !== "f32") {
-      throw new DTypeError(`adamStep: takes f32, got ${name} ${describe(t)} and the parameter ${describe(param)}`);
-    }
-  }
-  if (!Number.isInteger(settings.step) || settings.step < 1) {
-    throw new RangeError(`adamStep: step ${settings.step} is not a whole number from 1 on`);
+export function adamStep(update: AdamStep): void {
+  const { param, grad, expAvg, expAvgSq, step } = update;
+  check("grad", grad, param);
+  check("expAvg", expAvg, param);
+  check("expAvgSq", expAvgSq, param);
+  if (!Number.isInteger(step) || step < 1) {
+    throw new RangeError(`adamStep: step ${step} is not a whole number from 1 on`);
   }
   const { backend } = deviceOf("adamStep", param, grad, expAvg, expAvgSq);
   // The gradient first: it may still have to be computed from the old parameter.
@@ -48,13 +44,21 @@ export function adamStep({ param, grad, expAvg, expAvgSq, ...settings }: AdamSte
     param: param.writable("adamStep"),
     expAvg: expAvg.writable("adamStep"),
     expAvgSq: expAvgSq.writable("adamStep"),
-    numbers: adamNumbers(settings),
+    numbers: adamNumbers(update),
   });
 }
 
+function check(name: string, t: Tensor, param: Tensor): void {
+  if (!sameShape(t.shape, param.shape)) {
+    throw new ShapeError(`adamStep: ${name} ${describe(t)} does not fit the parameter ${describe(param)}`);
+  }
+  if (t.dtype !== "f32" || param.dtype !== "f32") {
+    throw new DTypeError(`adamStep: takes f32, got ${name} ${describe(t)} and the parameter ${describe(param)}`);
+  }
+}
+
 /** What depends on the step is folded into the step's size here, in f64. */
-function adamNumbers(settings: Omit<AdamStep, "param" | "grad" | "expAvg" | "expAvgSq">): AdamNumbers {
-  const { lr, beta1, beta2, eps, weightDecay, decoupled, step } = settings;
+function adamNumbers({ lr, beta1, beta2, eps, weightDecay, decoupled, step }: AdamStep): AdamNumbers {
   return {
     beta1,
     beta2,
