@@ -6,6 +6,7 @@ import { stringify } from "yaml";
 import { readImage, writeImage } from "../../src/data/image.ts";
 import { picture } from "../pictures.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
+import { TINY_DAT } from "../tiny-network.ts";
 import { deplsr, start } from "./run-command.ts";
 
 const SRCLIP = {
@@ -30,15 +31,8 @@ const SR = {
   scale: 2,
   datasets: { train: { dataroot_gt: "gt", dataroot_lq: "lq", gt_size: 16, batch_size_per_gpu: 2 } },
   network_g: {
+    ...TINY_DAT,
     type: "RealDAT",
-    upscale: 2,
-    img_size: 8,
-    split_size: [2, 4],
-    depth: [1],
-    embed_dim: 16,
-    num_heads: [2],
-    expansion_factor: 2,
-    upsampler: "pixelshuffledirect",
     fusion_num_heads: 2,
   },
   network_clip: { type: "tiny", clip_fit: "crop" },

@@ -8,6 +8,7 @@ import { useDevice } from "../device.ts";
 import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
+import { TINY_DAT } from "../tiny-network.ts";
 
 const device = useDevice();
 
@@ -30,17 +31,7 @@ test("a pair that is too small is named and left out, also where every pair is t
           dataset_enlarge_ratio: 3,
         },
       },
-      network_g: {
-        type: "DAT",
-        upscale: 2,
-        img_size: 8,
-        split_size: [2, 4],
-        depth: [1],
-        embed_dim: 16,
-        num_heads: [2],
-        expansion_factor: 2,
-        upsampler: "pixelshuffledirect",
-      },
+      network_g: TINY_DAT,
       train: { optim_g: { lr: 1e-3 }, scheduler: { type: "MultiStepLR", milestones: [2] }, total_iter: 3 },
     },
     "tiny.yml",

@@ -6,23 +6,11 @@ import { makeSr } from "../../src/networks/sr.ts";
 import { bicubic, type Upscaler, upscaleImage } from "../../src/upscale/upscale.ts";
 import { useDevice } from "../device.ts";
 import { picture } from "../pictures.ts";
-
-/** A network that is quick to make and run. */
-const TINY = {
-  type: "DAT",
-  upscale: 2,
-  img_size: 8,
-  split_size: [2, 4],
-  depth: [1],
-  embed_dim: 16,
-  num_heads: [2],
-  expansion_factor: 2,
-  upsampler: "pixelshuffledirect",
-};
+import { TINY_DAT } from "../tiny-network.ts";
 
 describe("upscaleImage", () => {
   const device = useDevice();
-  const upscaler = (): Upscaler => ({ network: makeSr(device(), TINY, 1), srclip: null, prompt: null });
+  const upscaler = (): Upscaler => ({ network: makeSr(device(), TINY_DAT, 1), srclip: null, prompt: null });
 
   test("one tile is what the network makes of the whole image", async () => {
     const tool = upscaler();
@@ -84,15 +72,15 @@ describe("upscaleImage", () => {
   test("the weights follow from the seed", async () => {
     const first = await upscaleImage(device(), upscaler(), picture(6, 6));
     expect(await upscaleImage(device(), upscaler(), picture(6, 6))).toEqual(first);
-    const other: Upscaler = { network: makeSr(device(), TINY, 2), srclip: null, prompt: null };
+    const other: Upscaler = { network: makeSr(device(), TINY_DAT, 2), srclip: null, prompt: null };
     expect(await upscaleImage(device(), other, picture(6, 6))).not.toEqual(first);
   });
 
   test("a description that does not fit says which part", () => {
-    expect(() => makeSr(device(), { ...TINY, num_heads: [3] }, 1)).toThrow(
+    expect(() => makeSr(device(), { ...TINY_DAT, num_heads: [3] }, 1)).toThrow(
       /^config: network_g: DAT: numHeads: 3 must be even/,
     );
-    expect(() => makeSr(device(), { ...TINY, sharpness: 3 }, 1)).toThrow(
+    expect(() => makeSr(device(), { ...TINY_DAT, sharpness: 3 }, 1)).toThrow(
       "config: network_g: DAT: unknown argument sharpness",
     );
   });
