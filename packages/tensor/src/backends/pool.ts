@@ -1,98 +1,152 @@
 import type { MemoryReport, Storage } from "../backend.ts";
 import type { DeviceError } from "../errors.ts";
 
-/** Storage with a count of the tensors that look at it. At zero it goes back to its pool. */
-export abstract class Pooled implements Storage {
-  readonly bytes: number;
-  readonly #pool: Pool<Pooled>;
-  #references = 0;
+/** Who takes memory back. */
+interface Owner<Place> {
+  takeBack(place: Place, bytes: number): void;
+}
 
-  constructor(pool: Pool<Pooled>, bytes: number) {
-    this.#pool = pool;
+/**
+ * A place in a device's memory from the moment it is taken until the last of its holders lets go of it. From then on this object is dead
+ * for ever, whoever gets the place next: using it, or letting go of it once more, throws.
+ */
+export class Held<Place> implements Storage {
+  readonly bytes: number;
+  /** What it was taken for. */
+  readonly label: string;
+  readonly #owner: Owner<Place>;
+  readonly #place: Place;
+  #references = 1;
+
+  constructor(owner: Owner<Place>, place: Place, bytes: number, label: string) {
+    this.#owner = owner;
+    this.#place = place;
     this.bytes = bytes;
+    this.label = label;
   }
 
   get references(): number {
     return this.#references;
   }
 
+  /** Where it lies. @throws Error when it has been given back */
+  get place(): Place {
+    if (this.#references === 0) this.#dead("used");
+    return this.#place;
+  }
+
   retain(): void {
+    if (this.#references === 0) this.#dead("retained");
     this.#references++;
   }
 
   release(): void {
-    if (this.#references <= 0) throw new Error("internal: storage released more often than retained");
-    if (--this.#references === 0) this.#pool.giveBack(this);
+    if (this.#references === 0) this.#dead("given back");
+    if (--this.#references === 0) this.#owner.takeBack(this.#place, this.bytes);
+  }
+
+  #dead(done: string): never {
+    throw new Error(`internal: the memory of ${this.label} (${this.bytes} bytes) is ${done} after it was given back`);
   }
 }
 
 /** Sizes are rounded up to an eighth of their power of two, so that what is freed fits the next request of about its size. */
-function sizeClass(bytes: number): number {
+export function sizeClass(bytes: number): number {
   if (bytes <= 256) return 256;
   const step = 2 ** Math.max(8, Math.floor(Math.log2(bytes)) - 3);
   return Math.ceil(bytes / step) * step;
 }
 
+/** Free places by their size. */
+export class FreeLists<Place> {
+  #lists = new Map<number, Place[]>();
+  #bytes = 0;
+
+  /** Bytes of all of them. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  take(size: number): Place | undefined {
+    const place = this.#lists.get(size)?.pop();
+    if (place !== undefined) this.#bytes -= size;
+    return place;
+  }
+
+  add(place: Place, size: number): void {
+    this.#bytes += size;
+    const list = this.#lists.get(size);
+    if (list) list.push(place);
+    else this.#lists.set(size, [place]);
+  }
+
+  /** Takes out everything. */
+  drain(): (readonly [place: Place, size: number])[] {
+    const all = [...this.#lists].flatMap(([size, places]) => places.map((place) => [place, size] as const));
+    this.#lists = new Map();
+    this.#bytes = 0;
+    return all;
+  }
+}
+
 /**
- * Memory by size class. What is given back can be taken again at once: launches run in the order in which they were recorded, so the
+ * The memory of a device. What is given back can be taken again at once: launches run in the order in which they were recorded, so the
  * next owner's come after the last owner's.
  */
-export abstract class Pool<Kind extends Pooled> {
+export abstract class Pool<Place> {
   /** The largest piece there can be, in bytes. */
   readonly largest: number;
-  readonly #free = new Map<number, Kind[]>();
+  /** Told of memory that belongs to nobody from now on: new, or just given back. It may be filled with what shows a use of it. */
+  onFree: ((place: Place, bytes: number) => void) | undefined;
   #created = 0;
   #liveBytes = 0;
   #liveBuffers = 0;
-  #pooledBytes = 0;
   #peakBytes = 0;
 
   constructor(largest: number) {
     this.largest = largest;
   }
 
+  /** A free place of `size` bytes, if there is one. */
+  protected abstract reuse(size: number): Place | undefined;
   /** New memory of `size` bytes, of which `bytes` were asked for. @throws DeviceError when there is none. */
-  protected abstract create(size: number, bytes: number, label: string): Kind;
+  protected abstract create(size: number, bytes: number, label: string): Place;
+  /** Takes in a place that is free again. */
+  protected abstract free(place: Place, size: number): void;
+  /** Bytes that wait for the next who asks. */
+  protected abstract get pooledBytes(): number;
   /** What to say of a request over `largest`. */
   protected abstract tooLarge(bytes: number, label: string): DeviceError;
 
   /** @param label what it is for, for messages @throws DeviceError when there is no room, naming what it was for. */
-  take(bytes: number, label: string): Kind {
+  take(bytes: number, label: string): Held<Place> {
     if (bytes > this.largest) throw this.tooLarge(bytes, label);
     const size = Math.min(sizeClass(bytes), this.largest);
-    const pooled = this.#free.get(size)?.pop();
-    const storage = pooled ?? this.create(size, bytes, label);
-    if (pooled) this.#pooledBytes -= size;
-    else this.#created++;
-    storage.retain();
+    let place = this.reuse(size);
+    if (place === undefined) {
+      place = this.create(size, bytes, label);
+      this.#created++;
+      this.onFree?.(place, size);
+    }
     this.#liveBytes += size;
     this.#liveBuffers++;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes + this.#pooledBytes);
-    return storage;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes + this.pooledBytes);
+    return new Held(this, place, size, label);
   }
 
-  giveBack(storage: Kind): void {
-    this.#liveBytes -= storage.bytes;
+  /** Called by what was taken, when its last holder lets go. */
+  takeBack(place: Place, bytes: number): void {
+    this.#liveBytes -= bytes;
     this.#liveBuffers--;
-    this.#pooledBytes += storage.bytes;
-    const list = this.#free.get(storage.bytes);
-    if (list) list.push(storage);
-    else this.#free.set(storage.bytes, [storage]);
-  }
-
-  /** Takes everything out of the pool that waits in it. */
-  protected drain(): Kind[] {
-    const waiting = [...this.#free.values()].flat();
-    this.#free.clear();
-    this.#pooledBytes = 0;
-    return waiting;
+    this.onFree?.(place, bytes);
+    this.free(place, bytes);
   }
 
   report(): MemoryReport {
     return {
       liveBytes: this.#liveBytes,
       liveBuffers: this.#liveBuffers,
-      pooledBytes: this.#pooledBytes,
+      pooledBytes: this.pooledBytes,
       peakBytes: this.#peakBytes,
       createdBuffers: this.#created,
     };

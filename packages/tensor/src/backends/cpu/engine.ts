@@ -92,7 +92,7 @@ export class CpuEngine {
 
   /** The address of a view's first element. */
   address({ storage, layout, dtype }: View): number {
-    return (storage as Block).address + layout.offset * bytesPerElement(dtype);
+    return (storage as Block).place + layout.offset * bytesPerElement(dtype);
   }
 
   /** Memory for the launches that are recorded before `release` is called on it. */
@@ -255,14 +255,14 @@ export class CpuEngine {
   write(block: Block, bytes: Uint8Array): void {
     this.throwIfDestroyed();
     this.run();
-    new Uint8Array(this.#memory.buffer, block.address, bytes.byteLength).set(bytes);
+    new Uint8Array(this.#memory.buffer, block.place, bytes.byteLength).set(bytes);
   }
 
   read(block: Block, offset: number, bytes: number): ArrayBuffer {
     this.throwIfDestroyed();
     this.run();
     const copy = new Uint8Array(bytes);
-    copy.set(new Uint8Array(this.#memory.buffer, block.address + offset, bytes));
+    copy.set(new Uint8Array(this.#memory.buffer, block.place + offset, bytes));
     return copy.buffer;
   }
 

@@ -1,5 +1,5 @@
 import { DeviceError } from "../../errors.ts";
-import { Pool, Pooled } from "../pool.ts";
+import { FreeLists, type Held, Pool } from "../pool.ts";
 import { MAX_PAGES } from "./wasm/module.ts";
 
 /** Bytes of one page of WebAssembly memory. */
@@ -9,24 +9,18 @@ const GUARD = 256;
 /** The memory grows by at least this much, so that growing is rare. */
 const GROWTH = 32 * 2 ** 20;
 
-/** A stretch of the WebAssembly memory with its reference count. */
-export class Block extends Pooled {
-  readonly address: number;
-
-  constructor(pool: BlockPool, address: number, bytes: number) {
-    super(pool, bytes);
-    this.address = address;
-  }
-}
+/** A stretch of the WebAssembly memory; its place is an address. */
+export type Block = Held<number>;
 
 /**
  * Blocks of one WebAssembly memory by size class. What is given back can be taken again at once: launches run in the order in
  * which they were recorded. When the address space ends, neighbouring free blocks are joined before a request is refused.
  */
-export class BlockPool extends Pool<Block> {
+export class BlockPool extends Pool<number> {
   readonly memory: WebAssembly.Memory;
   /** Where the largest possible memory ends. */
   readonly limit: number;
+  readonly #free = new FreeLists<number>();
   #gaps: { address: number; bytes: number }[] = [];
   #top: number;
 
@@ -45,9 +39,21 @@ export class BlockPool extends Pool<Block> {
     );
   }
 
-  protected override create(size: number, bytes: number, label: string): Block {
+  protected override reuse(size: number): number | undefined {
+    return this.#free.take(size);
+  }
+
+  protected override free(address: number, size: number): void {
+    this.#free.add(address, size);
+  }
+
+  protected override get pooledBytes(): number {
+    return this.#free.bytes;
+  }
+
+  protected override create(size: number, bytes: number, label: string): number {
     const address = this.#fromGaps(size) ?? this.#fromTop(size) ?? this.#fromJoined(size);
-    if (address !== undefined) return new Block(this, address, size);
+    if (address !== undefined) return address;
     const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`;
     throw new DeviceError(
       `${label}: no room for ${bytes} bytes (${mib(bytes)}): ${mib(this.report().liveBytes)} are in use, and the CPU backend's ` +
@@ -89,7 +95,7 @@ export class BlockPool extends Pool<Block> {
   }
 
   #fromJoined(size: number): number | undefined {
-    const parts = this.drain().map(({ address, bytes }) => ({ address, bytes }));
+    const parts = this.#free.drain().map(([address, bytes]) => ({ address, bytes }));
     const sorted = [...parts, ...this.#gaps].sort((a, b) => a.address - b.address);
     this.#gaps = [];
     for (const part of sorted) {

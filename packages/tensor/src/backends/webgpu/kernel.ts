@@ -2,7 +2,7 @@ import type { View } from "../../backend.ts";
 import { env } from "../../env.ts";
 import { describe } from "../../errors.ts";
 import type { WebGPU } from "./device.ts";
-import type { BufferStorage } from "./storage.ts";
+import type { BufferStorage, DeviceBuffer } from "./storage.ts";
 
 /** Types of uniform fields; arrays are arrays of vec4, whose stride is the 16 bytes that uniforms ask for. */
 export type UniformType =
@@ -118,11 +118,11 @@ function traceLaunch(name: string, operands: Readonly<Partial<Record<string, Vie
   console.error(`deplsr: ${name} (${shapes.join(", ")})${caller ? ` ${caller.trim()}` : ""}`);
 }
 
-function buffers(compiled: Compiled, operands: Readonly<Partial<Record<string, View>>>): BufferStorage[] {
+function buffers(compiled: Compiled, operands: Readonly<Partial<Record<string, View>>>): DeviceBuffer[] {
   return compiled.operandNames.map((name) => {
     const view = operands[name];
     if (!view) throw new Error(`internal: ${compiled.name} was launched without operand ${name}`);
-    return view.storage as BufferStorage;
+    return (view.storage as BufferStorage).place;
   });
 }
 

@@ -2,13 +2,13 @@ import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import type { WebGPU } from "./device.ts";
 import type { Compiled } from "./kernel.ts";
-import type { BufferStorage } from "./storage.ts";
+import type { BufferStorage, DeviceBuffer } from "./storage.ts";
 
 type Entry =
   | {
       readonly kind: "launch";
       readonly kernel: Compiled;
-      readonly buffers: readonly BufferStorage[];
+      readonly buffers: readonly DeviceBuffer[];
       readonly uniforms: Uint32Array;
       readonly grid: readonly [number, number, number];
     }
@@ -47,7 +47,7 @@ export class LaunchQueue {
 
   launch(
     kernel: Compiled,
-    buffers: readonly BufferStorage[],
+    buffers: readonly DeviceBuffer[],
     uniforms: Uint32Array,
     grid: readonly [number, number, number],
   ): void {
@@ -58,7 +58,7 @@ export class LaunchQueue {
   }
 
   upload(storage: BufferStorage, bytes: Uint8Array): void {
-    this.#entries.push({ kind: "upload", buffer: storage.buffer, bytes });
+    this.#entries.push({ kind: "upload", buffer: storage.place.buffer, bytes });
   }
 
   /** Submits at once when every pipeline is there and no flush is under way; else as soon as that is so. */
@@ -139,7 +139,7 @@ export class LaunchQueue {
       if (profiler) {
         // Timestamps are written by passes, so a profiled launch has a pass of its own.
         pass?.end();
-        const bytes = entry.buffers.reduce((sum, storage) => sum + storage.bytes, 0);
+        const bytes = entry.buffers.reduce((sum, { buffer }) => sum + buffer.size, 0);
         pass = encoder.beginComputePass(profiler.pass(entry.kernel.name, entry.grid, bytes));
         lastKernel = undefined;
       }
@@ -195,15 +195,12 @@ export class LaunchQueue {
     this.#gpu.device.queue.writeBuffer(this.#uniformBuffer, 0, words);
   }
 
-  #bindGroup(kernel: Compiled, buffers: readonly BufferStorage[]): GPUBindGroup {
+  #bindGroup(kernel: Compiled, buffers: readonly DeviceBuffer[]): GPUBindGroup {
     let key = `${kernel.id}`;
-    for (const storage of buffers) key += `,${storage.id}`;
+    for (const { id } of buffers) key += `,${id}`;
     const known = this.#bindGroups.get(key);
     if (known) return known;
-    const entries: GPUBindGroupEntry[] = buffers.map((storage, binding) => ({
-      binding,
-      resource: { buffer: storage.buffer },
-    }));
+    const entries: GPUBindGroupEntry[] = buffers.map(({ buffer }, binding) => ({ binding, resource: { buffer } }));
     if (kernel.uniformBytes > 0) {
       if (!this.#uniformBuffer) throw new DeviceError(`internal: ${kernel.name} has uniforms and no buffer for them`);
       entries.push({ binding: buffers.length, resource: { buffer: this.#uniformBuffer, size: kernel.uniformBytes } });
@@ -226,7 +223,7 @@ export class LaunchQueue {
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
     const encoder = device.createCommandEncoder();
-    encoder.copyBufferToBuffer(storage.buffer, byteOffset, staging, 0, size);
+    encoder.copyBufferToBuffer(storage.place.buffer, byteOffset, staging, 0, size);
     device.queue.submit([encoder.finish()]);
     try {
       await staging.mapAsync(GPUMapMode.READ);

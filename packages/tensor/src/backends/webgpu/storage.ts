@@ -1,23 +1,19 @@
 import { DeviceError } from "../../errors.ts";
-import { Pool, Pooled } from "../pool.ts";
+import { FreeLists, type Held, Pool } from "../pool.ts";
 
-/** A GPU buffer with its reference count. */
-export class BufferStorage extends Pooled {
+/** A GPU buffer, with a number that names it in the cache of bind groups and is never used twice. */
+export interface DeviceBuffer {
   readonly buffer: GPUBuffer;
-  /** Names the buffer in the cache of bind groups; never used twice. */
   readonly id: number;
-
-  constructor(pool: BufferPool, buffer: GPUBuffer, bytes: number, id: number) {
-    super(pool, bytes);
-    this.buffer = buffer;
-    this.id = id;
-  }
 }
 
+export type BufferStorage = Held<DeviceBuffer>;
+
 /** The buffers of a device. */
-export class BufferPool extends Pool<BufferStorage> {
+export class BufferPool extends Pool<DeviceBuffer> {
   readonly #device: GPUDevice;
   readonly #onError: (error: DeviceError) => void;
+  readonly #free = new FreeLists<DeviceBuffer>();
   #nextId = 1;
 
   /** @param limit bytes of the largest buffer @param onError called when the device turns out to have no memory left */
@@ -34,7 +30,19 @@ export class BufferPool extends Pool<BufferStorage> {
     );
   }
 
-  protected override create(size: number, _bytes: number, label: string): BufferStorage {
+  protected override reuse(size: number): DeviceBuffer | undefined {
+    return this.#free.take(size);
+  }
+
+  protected override free(buffer: DeviceBuffer, size: number): void {
+    this.#free.add(buffer, size);
+  }
+
+  protected override get pooledBytes(): number {
+    return this.#free.bytes;
+  }
+
+  protected override create(size: number, _bytes: number, label: string): DeviceBuffer {
     this.#device.pushErrorScope("out-of-memory");
     const buffer = this.#device.createBuffer({
       label,
@@ -46,13 +54,11 @@ export class BufferPool extends Pool<BufferStorage> {
         this.#onError(new DeviceError(`${label}: the device has no memory for ${size} bytes: ${error.message}`));
       }
     });
-    return new BufferStorage(this, buffer, size, this.#nextId++);
+    return { buffer, id: this.#nextId++ };
   }
 
   /** Destroys what waits in the pool. Call it only after everything recorded has been submitted. */
-  trim(): readonly BufferStorage[] {
-    const dropped = this.drain();
-    for (const storage of dropped) storage.buffer.destroy();
-    return dropped;
+  trim(): void {
+    for (const [{ buffer }] of this.#free.drain()) buffer.destroy();
   }
 }

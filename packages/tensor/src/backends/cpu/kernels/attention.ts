@@ -147,11 +147,11 @@ export function attention(cpu: CpuEngine, { q, k, v, out, scale, biases }: Atten
   const line = 4 * Math.ceil(m / cols) * cols;
   const scratch = cpu.temporary(cpu.options.threads * rows * (line + 16), "attention scores");
   const args: Record<string, number> = {
-    q: packedQ.block.address,
-    k: packedK.block.address,
-    v: packedV.block.address,
+    q: packedQ.block.place,
+    k: packedK.block.place,
+    v: packedV.block.place,
     out: cpu.address(out),
-    scratch: scratch.address,
+    scratch: scratch.place,
     n,
     m,
     d,

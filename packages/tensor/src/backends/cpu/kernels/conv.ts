@@ -86,9 +86,9 @@ function padded(cpu: CpuEngine, view: View, planes: number, height: number, widt
     return { address: x, ...shape, release: () => {} };
   }
   const block = cpu.temporary(4 * planes * rows * cols, "padded image");
-  const args = { x, y: block.address, height, width, rows, cols, top, left, stepY: step[0], stepX: step[1] };
+  const args = { x, y: block.place, height, width, rows, cols, top, left, stepY: step[0], stepX: step[1] };
   cpu.launch(padKernel(spread), args, planes * rows, 20 + cols * (spread ? 1 : 0.3));
-  return { address: block.address, ...shape, release: () => block.release() };
+  return { address: block.place, ...shape, release: () => block.release() };
 }
 
 function paddedInput(cpu: CpuEngine, { geometry: g, x }: ConvCall): Image {
@@ -110,7 +110,7 @@ function tapOffsets(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage): Block 
   const taps = (g.channels / g.groups) * g.kernel[0] * g.kernel[1];
   const table = cpu.temporary(4 * taps + 64, "convolution taps");
   const args = {
-    y: table.address,
+    y: table.place,
     window: g.kernel[0] * g.kernel[1],
     kernelWidth: g.kernel[1],
     plane: image.planeBytes,
@@ -128,7 +128,7 @@ function packed(cpu: CpuEngine, x: number, groups: number, lines: number, depth:
   const panels = Math.ceil(lines / rows);
   const args = {
     x,
-    y: block.address,
+    y: block.place,
     panels,
     lines,
     depth,
@@ -153,11 +153,11 @@ function product(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, weight: nu
   const scratch = cpu.temporary(cpu.options.threads * DEPTH * cols * 4, "convolution scratch");
   const blocks = Math.ceil(area / cols);
   const args = {
-    a: panels.address,
+    a: panels.place,
     x: image.address,
     y,
-    offsets: offsets.address,
-    scratch: scratch.address,
+    offsets: offsets.place,
+    scratch: scratch.place,
     groups: g.groups,
     outputs,
     taps,
@@ -249,11 +249,11 @@ function weightProduct(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, dWei
   const scratch = cpu.temporary(cpu.options.threads * weightScratch(blocking, outputs), "convolution scratch");
   const blocks = Math.ceil(taps / cols);
   const args = {
-    a: panels.address,
+    a: panels.place,
     x: image.address,
     y: dWeight,
-    offsets: offsets.address,
-    scratch: scratch.address,
+    offsets: offsets.place,
+    scratch: scratch.place,
     batch: g.batch,
     groups: g.groups,
     outputs,

@@ -277,7 +277,7 @@ export function pack(
   const order: Order = strides[line] === 1 ? "across" : strides[inner] === 1 ? "along" : "neither";
   const args = {
     x: cpu.address(view),
-    y: target.address,
+    y: target.place,
     panels,
     lines,
     depth,

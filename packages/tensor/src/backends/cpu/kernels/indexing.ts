@@ -263,7 +263,7 @@ export function countDistinct(cpu: CpuEngine, { rows, cols, x, out }: CountDisti
   const table = cpu.temporary(256 * cpu.options.threads, "distinct values");
   cpu.launch(
     countDistinctKernel,
-    { x: cpu.address(x), y: cpu.address(out), cols, table: table.address },
+    { x: cpu.address(x), y: cpu.address(out), cols, table: table.place },
     rows,
     200 + cols,
   );

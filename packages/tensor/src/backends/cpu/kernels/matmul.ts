@@ -192,11 +192,11 @@ function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   const scratch = cpu.temporary(4 * cpu.options.threads * height * width, "matmul sums");
   const block = Math.max(1, Math.min(16, Math.floor(THIN_BYTES / (4 * height * k))));
   const args = {
-    a: whole?.address ?? 0,
-    rest: rest?.address ?? 0,
+    a: whole?.place ?? 0,
+    rest: rest?.place ?? 0,
     b: cpu.address(b),
     c: cpu.address(out),
-    scratch: scratch.address,
+    scratch: scratch.place,
     m,
     n,
     k,
@@ -235,8 +235,8 @@ export function matmul(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   const sizeA = Math.ceil(panelsA / blocksA);
   const blocksB = Math.ceil(n / BLOCK_COLS);
   const args = {
-    a: packedA.block.address,
-    b: packedB.block.address,
+    a: packedA.block.place,
+    b: packedB.block.place,
     batchA: packedA.batchBytes,
     batchB: packedB.batchBytes,
     c: cpu.address(out),
