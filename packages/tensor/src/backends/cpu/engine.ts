@@ -40,6 +40,9 @@ export interface LaunchTime {
   readonly duration: number;
 }
 
+/** Takes memory for the launches of one call. @throws DeviceError where there is no room */
+export type Take = (bytes: number, label: string) => Block;
+
 /** How an engine is made. */
 export interface EngineOptions {
   readonly threads: number;
@@ -95,9 +98,21 @@ export class CpuEngine {
     return (storage as Block).place + layout.offset * bytesPerElement(dtype);
   }
 
-  /** Memory for the launches that are recorded before `release` is called on it. */
-  temporary(bytes: number, label: string): Block {
-    return this.pool.take(bytes, label);
+  /**
+   * Runs `work`, which may take memory for the launches that it records. All of it is given back when `work` ends, or throws because
+   * there was no room for the next piece.
+   */
+  withTemporaries(work: (take: Take) => void): void {
+    const taken: Block[] = [];
+    try {
+      work((bytes, label) => {
+        const block = this.pool.take(bytes, label);
+        taken.push(block);
+        return block;
+      });
+    } finally {
+      for (const block of taken) block.release();
+    }
   }
 
   /**
