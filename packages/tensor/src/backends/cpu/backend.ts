@@ -11,6 +11,7 @@ import * as indexing from "./kernels/indexing.ts";
 import { matmul } from "./kernels/matmul.ts";
 import { adam } from "./kernels/optim.ts";
 import { pointwise } from "./kernels/pointwise.ts";
+import { poison } from "./kernels/poison.ts";
 import { random } from "./kernels/random.ts";
 import { reduce } from "./kernels/reduce.ts";
 import * as rows from "./kernels/rows.ts";
@@ -126,6 +127,7 @@ export class CpuBackend implements Calls.Backend {
       limits: { threads, memoryBytes: engine.pool.limit },
       maxTensorBytes: engine.pool.largest,
     });
+    if (env().poison) poison(engine);
     if (env().debug >= 2 || env().trace) watch(backend);
     return backend;
   }

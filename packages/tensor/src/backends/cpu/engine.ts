@@ -28,6 +28,8 @@ interface Launch {
   readonly args: number;
   readonly units: number;
   readonly cost: number;
+  /** Whether `onLaunch` is told of it. */
+  readonly told: boolean;
 }
 
 /** When a launch ran, in microseconds. */
@@ -123,6 +125,15 @@ export class CpuEngine {
     if (units <= 0) return;
     this.#launched++;
     this.throwIfDestroyed();
+    this.#record(kernel, args, units, cost, true);
+  }
+
+  /** A launch that is neither counted nor told of. */
+  launchUnseen<S extends Spec>(kernel: Kernel<S>, args: Numbers<S>, units: number, cost: number): void {
+    this.#record(kernel, args, units, cost, false);
+  }
+
+  #record<S extends Spec>(kernel: Kernel<S>, args: Numbers<S>, units: number, cost: number, told: boolean): void {
     if (this.#launches.length === BATCH) this.run();
     const { fields } = kernel;
     if (4 * fields.length > ARGUMENT_BYTES) throw new Error(`internal: ${kernel.name} has too many arguments`);
@@ -136,9 +147,14 @@ export class CpuEngine {
       if (float) this.#floats[at] = value;
       else this.#words[at] = value;
     }
-    this.#launches.push({ name: kernel.name, kernel: id, args: start, units, cost: units * cost });
+    this.#launches.push({ name: kernel.name, kernel: id, args: start, units, cost: units * cost, told });
     this.#cost += units * cost;
     if (this.#cost >= BATCH_COST) this.run();
+  }
+
+  /** Nothing runs any more. */
+  get ended(): boolean {
+    return this.#destroyed;
   }
 
   throwIfDestroyed(): void {
@@ -184,8 +200,8 @@ export class CpuEngine {
       const start = performance.now();
       this.#runAll([launch], launch.cost);
       const duration = 1000 * (performance.now() - start);
-      const { name, units, cost } = launch;
-      this.onLaunch({ kernel: name, units, cost, start: 1000 * start, duration });
+      const { name, units, cost, told } = launch;
+      if (told) this.onLaunch({ kernel: name, units, cost, start: 1000 * start, duration });
     }
   }
 
