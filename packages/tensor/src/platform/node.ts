@@ -72,10 +72,15 @@ export function enableWideVectors(): boolean {
   return true;
 }
 
-/** Runs a program in a worker: it calls `start` with a function that takes `data`. The worker does not keep the process alive. */
+/**
+ * Runs a program in a worker: it calls `start` with a function that takes `data`, and a function that takes what is to be done when the
+ * worker ends. The worker does not keep the process alive.
+ */
 export function spawnThread(program: string, data: ThreadStart): Thread {
-  const prelude = 'const start = (run) => run(require("node:worker_threads").workerData);';
+  const prelude =
+    'const start = (run) => run(require("node:worker_threads").workerData, (end) => process.once("exit", end));';
   const worker = new Worker(`${prelude}\n${program}`, { eval: true, workerData: data, execArgv: [] });
+  worker.on("error", (error) => console.error(`deplsr: a worker thread of the CPU backend ended: ${messageOf(error)}`));
   worker.unref();
   return { ready: Promise.resolve(), stop: () => void worker.terminate() };
 }
