@@ -1,6 +1,7 @@
 import type * as Calls from "../../backend.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
 import { WebGPU } from "./device.ts";
+import type { BufferStorage } from "./gpu.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
 import * as index from "./kernels/index-kernels.ts";
@@ -12,7 +13,6 @@ import * as random from "./kernels/random.ts";
 import { reduce } from "./kernels/reduce.ts";
 import * as resample from "./kernels/resample.ts";
 import * as softmax from "./kernels/softmax.ts";
-import type { BufferStorage } from "./storage.ts";
 
 /** The engine's first backend: WGSL compute kernels through WebGPU, in browsers and in Node. */
 export class WebGPUBackend implements Calls.Backend {

@@ -4,6 +4,7 @@ import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
 import { printMemory } from "../timeline.ts";
+import type { Driver, Gpu } from "./gpu.ts";
 import { Profiler } from "./profile.ts";
 import { LaunchQueue } from "./queue.ts";
 import { BufferPool } from "./storage.ts";
@@ -19,15 +20,12 @@ const WANTED_LIMITS = [
 ] as const;
 
 /** A WebGPU device with all that kernels need around it: queue, buffer pool, compiled pipelines, errors. */
-export class WebGPU {
+export class WebGPU implements Gpu, Driver {
   readonly device: GPUDevice;
   readonly info: BackendInfo;
   readonly queue: LaunchQueue;
   readonly pool: BufferPool;
-  readonly profiler: Profiler | undefined;
-  /** The one size that subgroups have here, or 0 where there are none or they vary. */
   readonly subgroupSize: number;
-  /** Software rasterisers: few cores, dear workgroups, no gain from many. */
   readonly software: boolean;
   // Held so that the collector keeps Dawn's instance, without which the process goes down.
   readonly #found: FoundAdapter;
@@ -57,11 +55,11 @@ export class WebGPU {
       maxTensorBytes: Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize),
     };
     this.pool = new BufferPool(device, this.info.maxTensorBytes, (error) => this.fail(error));
-    this.queue = new LaunchQueue(this);
-    this.profiler =
+    const profiler =
       (env().debug >= 2 || env().trace) && device.features.has("timestamp-query")
-        ? new Profiler(device, this.info.adapter, this.pool)
+        ? new Profiler(device, this.info.adapter, () => this.pool.report().liveBytes)
         : undefined;
+    this.queue = new LaunchQueue(this, profiler);
     device.addEventListener("uncapturederror", (event) => {
       this.fail(new DeviceError(`${this.info.adapter}: ${(event as GPUUncapturedErrorEvent).error.message}`));
     });
@@ -75,8 +73,7 @@ export class WebGPU {
       onExit(() => printMemory(`${this.queue.launches} launches of ${this.#kernelIds} kernels`, this.pool.report()));
     }
     const { trace } = env();
-    if (trace && !this.profiler)
-      console.error(`deplsr: ${trace} is not written: ${this.info.adapter} has no timestamps`);
+    if (trace && !profiler) console.error(`deplsr: ${trace} is not written: ${this.info.adapter} has no timestamps`);
   }
 
   /** Asks the adapter for its full limits and the features that kernels can use. */
@@ -92,7 +89,6 @@ export class WebGPU {
     return ++this.#kernelIds;
   }
 
-  /** One layout for each number of operands: dense, read-only first, the uniforms last with a dynamic offset. */
   bindGroupLayout(inputs: number, outputs: number, uniforms: boolean): GPUBindGroupLayout {
     const key = `${inputs},${outputs},${uniforms}`;
     let layout = this.#layouts.get(key);
@@ -112,7 +108,6 @@ export class WebGPU {
     return layout;
   }
 
-  /** Starts compiling; the promise never rejects: an error becomes the device's, naming the kernel and the WGSL line. */
   async compile(
     name: string,
     code: string,
@@ -136,7 +131,6 @@ export class WebGPU {
     }
   }
 
-  /** Runs something that talks to the driver with its errors caught; `settled` reports them, with `what` it was. */
   guarded(work: () => void, what = ""): void {
     this.device.pushErrorScope("validation");
     this.device.pushErrorScope("out-of-memory");
@@ -162,7 +156,6 @@ export class WebGPU {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Waits for the driver's verdict on everything submitted. */
   async settled(): Promise<void> {
     const checks = this.#checks;
     this.#checks = [];

@@ -1,8 +1,7 @@
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
-import type { WebGPU } from "./device.ts";
-import type { Compiled } from "./kernel.ts";
-import type { BufferStorage, DeviceBuffer } from "./storage.ts";
+import type { BufferStorage, Compiled, DeviceBuffer, Driver } from "./gpu.ts";
+import type { Profiler } from "./profile.ts";
 
 type Entry =
   | {
@@ -27,7 +26,8 @@ const MAX_BIND_GROUPS = 16_384;
  * but not submitted.
  */
 export class LaunchQueue {
-  readonly #gpu: WebGPU;
+  readonly #gpu: Driver;
+  readonly #profiler: Profiler | undefined;
   #entries: Entry[] = [];
   #running: Promise<void> = Promise.resolve();
   #scheduled = false;
@@ -36,8 +36,9 @@ export class LaunchQueue {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #launches = 0;
 
-  constructor(gpu: WebGPU) {
+  constructor(gpu: Driver, profiler: Profiler | undefined) {
     this.#gpu = gpu;
+    this.#profiler = profiler;
   }
 
   /** Launches recorded since the device was made. */
@@ -125,7 +126,7 @@ export class LaunchQueue {
     };
     let slot = 0;
     let lastKernel: Compiled | undefined;
-    const profiler = this.#gpu.profiler;
+    const profiler = this.#profiler;
     const careful = env().debug >= 1 && !profiler;
     for (let i = 0; i < count; i++) {
       const entry = entries[i]!;

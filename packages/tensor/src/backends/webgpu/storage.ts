@@ -1,13 +1,6 @@
 import { DeviceError } from "../../errors.ts";
-import { FreeLists, type Held, Pool } from "../pool.ts";
-
-/** A GPU buffer, with a number that names it in the cache of bind groups and is never used twice. */
-export interface DeviceBuffer {
-  readonly buffer: GPUBuffer;
-  readonly id: number;
-}
-
-export type BufferStorage = Held<DeviceBuffer>;
+import { FreeLists, Pool } from "../pool.ts";
+import type { DeviceBuffer } from "./gpu.ts";
 
 /** The buffers of a device. */
 export class BufferPool extends Pool<DeviceBuffer> {

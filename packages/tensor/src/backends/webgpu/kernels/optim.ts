@@ -1,6 +1,6 @@
 import type { AdamCall } from "../../../backend.ts";
 import { numel } from "../../../shape.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { elementType, gridStride } from "./wgsl.ts";
 
@@ -45,7 +45,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 });
 
 /** One step in place. */
-export function adam(gpu: WebGPU, { param, grad, expAvg, expAvgSq, numbers }: AdamCall): void {
+export function adam(gpu: Gpu, { param, grad, expAvg, expAvgSq, numbers }: AdamCall): void {
   const size = numel(param.layout.shape);
   if (size === 0) return;
   // Whole vectors only: past the end of a parameter there may be another one.
