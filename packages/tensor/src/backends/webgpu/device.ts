@@ -31,6 +31,8 @@ export class WebGPU implements Gpu, Driver {
   readonly #found: FoundAdapter;
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   #checks: Promise<void>[] = [];
+  /** Settles when every check that somebody has waited for so far has. */
+  #checked: Promise<unknown> = Promise.resolve();
   #failure: DeviceError | undefined;
   #destroyed = false;
   #kernelIds = 0;
@@ -64,8 +66,7 @@ export class WebGPU implements Gpu, Driver {
       this.fail(new DeviceError(`${this.info.adapter}: ${(event as GPUUncapturedErrorEvent).error.message}`));
     });
     void device.lost.then((lost) => {
-      if (!this.#destroyed)
-        this.fail(new DeviceError(`the device ${this.info.adapter} was lost (${lost.reason}): ${lost.message}`));
+      this.fail(new DeviceError(`the device ${this.info.adapter} was lost (${lost.reason}): ${lost.message}`));
     });
     if (env().debug >= 1) {
       console.error(`deplsr: ${this.info.adapter} (${found.kind}): ${found.reason}`);
@@ -134,21 +135,25 @@ export class WebGPU implements Gpu, Driver {
   guarded(work: () => void, what = ""): void {
     this.device.pushErrorScope("validation");
     this.device.pushErrorScope("out-of-memory");
-    work();
-    for (let scopes = 0; scopes < 2; scopes++) {
-      const check = this.device.popErrorScope().then(
-        (error) => {
-          if (error) this.fail(new DeviceError(`${what && `${what} on `}${this.info.adapter}: ${error.message}`));
-        },
-        () => {},
-      );
-      this.#checks.push(check);
+    try {
+      work();
+    } finally {
+      for (let scopes = 0; scopes < 2; scopes++) {
+        const check = this.device.popErrorScope().then(
+          (error) => {
+            if (error) this.fail(new DeviceError(`${what && `${what} on `}${this.info.adapter}: ${error.message}`));
+          },
+          () => {},
+        );
+        this.#checks.push(check);
+      }
     }
   }
 
   /** The first error is the one that counts; the ones after it follow from it. */
   fail(error: DeviceError): void {
-    if (!this.#destroyed) this.#failure ??= error;
+    this.#failure ??= error;
+    this.queue.abandon();
   }
 
   /** Throws what went wrong so far, if anything did. */
@@ -157,17 +162,17 @@ export class WebGPU implements Gpu, Driver {
   }
 
   async settled(): Promise<void> {
-    const checks = this.#checks;
-    this.#checks = [];
-    await Promise.all(checks);
+    // With those that somebody else waits for already: what is asked about may be among them.
+    const checks = [this.#checked, ...this.#checks.splice(0)];
+    this.#checked = Promise.all(checks).then(() => undefined);
+    await this.#checked;
     this.throwIfFailed();
   }
 
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#failure ??= new DeviceError(`the device ${this.info.adapter} was destroyed`);
-    this.queue.destroy();
+    this.fail(new DeviceError(`the device ${this.info.adapter} was destroyed`));
     this.device.destroy();
   }
 

@@ -11,7 +11,18 @@ type Entry =
       readonly uniforms: Uint32Array;
       readonly grid: readonly [number, number, number];
     }
-  | { readonly kind: "upload"; readonly buffer: GPUBuffer; readonly bytes: Uint8Array };
+  | { readonly kind: "upload"; readonly buffer: GPUBuffer; readonly bytes: Uint8Array }
+  | Read;
+
+/** A copy for the host of what a buffer holds at this place in the list. */
+interface Read {
+  readonly kind: "read";
+  readonly buffer: GPUBuffer;
+  readonly byteOffset: number;
+  readonly bytes: number;
+  /** Where it arrives; made when the list is encoded. */
+  staging: GPUBuffer | undefined;
+}
 
 /** Recorded launches after which they are handed to the device without being asked. */
 const BACKGROUND_FLUSH = 96;
@@ -22,8 +33,8 @@ const MAX_BIND_GROUPS = 16_384;
 
 /**
  * The launch list. Ops append to it; a flush waits for pipelines that still compile, encodes the list in order, several
- * launches to a pass, and submits. Uploads are entries of the same list, since `writeBuffer` would overtake what is recorded
- * but not submitted.
+ * launches to a pass, and submits. Uploads and reads are entries of the same list: `writeBuffer` would overtake what is recorded
+ * but not submitted, and a read gives what was recorded before it, whatever is written next.
  */
 export class LaunchQueue {
   readonly #gpu: Driver;
@@ -32,6 +43,7 @@ export class LaunchQueue {
   #running: Promise<void> = Promise.resolve();
   #scheduled = false;
   #busy = false;
+  #abandoned = false;
   #uniformBuffer: GPUBuffer | undefined;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #launches = 0;
@@ -52,6 +64,7 @@ export class LaunchQueue {
     uniforms: Uint32Array,
     grid: readonly [number, number, number],
   ): void {
+    if (this.#abandoned) return;
     this.#launches++;
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return;
     this.#entries.push({ kind: "launch", kernel, buffers, uniforms, grid });
@@ -59,6 +72,7 @@ export class LaunchQueue {
   }
 
   upload(storage: BufferStorage, bytes: Uint8Array): void {
+    if (this.#abandoned) return;
     this.#entries.push({ kind: "upload", buffer: storage.place.buffer, bytes });
   }
 
@@ -79,7 +93,13 @@ export class LaunchQueue {
   }
 
   /** Submits all that is recorded. Rejects with the first error of the device. */
-  flush(): Promise<void> {
+  async flush(): Promise<void> {
+    await this.#submitted();
+    await this.#gpu.settled();
+  }
+
+  /** Resolves when all that is recorded now is with the driver. */
+  #submitted(): Promise<void> {
     const run = this.#running.then(() => this.#drain());
     this.#running = run.catch(() => {});
     return run;
@@ -97,7 +117,6 @@ export class LaunchQueue {
     } finally {
       this.#busy = false;
     }
-    await this.#gpu.settled();
   }
 
   #submit(): void {
@@ -137,6 +156,15 @@ export class LaunchQueue {
         continue;
       }
       encoder ??= device.createCommandEncoder();
+      if (entry.kind === "read") {
+        pass?.end();
+        pass = undefined;
+        lastKernel = undefined;
+        const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+        entry.staging = device.createBuffer({ label: "readback", size: entry.bytes, usage });
+        encoder.copyBufferToBuffer(entry.buffer, entry.byteOffset, entry.staging, 0, entry.bytes);
+        continue;
+      }
       if (profiler) {
         // Timestamps are written by passes, so a profiled launch has a pass of its own.
         pass?.end();
@@ -212,39 +240,34 @@ export class LaunchQueue {
     return group;
   }
 
-  /** Bytes of a buffer, after everything recorded so far. */
+  /** Bytes of a buffer as everything recorded so far leaves them. Rejects with the first error of the device. */
   async download(storage: BufferStorage, byteOffset: number, bytes: number): Promise<ArrayBuffer> {
-    await this.flush();
-    while (this.#entries.length > 0) await this.flush();
-    const { device } = this.#gpu;
-    const size = Math.ceil(bytes / 4) * 4;
-    const staging = device.createBuffer({
-      label: "readback",
-      size,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
-    const encoder = device.createCommandEncoder();
-    encoder.copyBufferToBuffer(storage.place.buffer, byteOffset, staging, 0, size);
-    device.queue.submit([encoder.finish()]);
+    // Copies are of whole words; every buffer is.
+    const whole = Math.ceil(bytes / 4) * 4;
+    const read: Read = { kind: "read", buffer: storage.place.buffer, byteOffset, bytes: whole, staging: undefined };
+    if (!this.#abandoned) this.#entries.push(read);
     try {
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.#submitted();
+      await read.staging?.mapAsync(GPUMapMode.READ);
+      // Where it was abandoned or the copy was refused, this throws.
+      await this.#gpu.settled();
+      if (!read.staging) throw new Error("internal: a read was not submitted");
+      return read.staging.getMappedRange().slice(0, bytes);
     } catch (cause) {
       await this.#gpu.settled();
       throw new DeviceError(`reading ${bytes} bytes from ${this.#gpu.info.adapter} failed: ${String(cause)}`);
+    } finally {
+      read.staging?.destroy();
     }
-    const copy = staging.getMappedRange().slice(0, bytes);
-    staging.destroy();
-    await this.#gpu.settled();
-    return copy;
   }
 
   forget(): void {
     this.#bindGroups.clear();
   }
 
-  destroy(): void {
+  /** Drops what is recorded and whatever else comes: of a device that failed or is destroyed nobody sees it any more. */
+  abandon(): void {
+    this.#abandoned = true;
     this.#entries = [];
-    this.#uniformBuffer?.destroy();
-    this.#uniformBuffer = undefined;
   }
 }
