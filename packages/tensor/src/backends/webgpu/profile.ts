@@ -72,7 +72,8 @@ export class Profiler {
 
   /** Reads what has been submitted, as it completes. */
   collect(): void {
-    for (const batch of this.#batches.splice(0)) void this.#read(batch);
+    // What a device does not give back because it goes away is not in the profile.
+    for (const batch of this.#batches.splice(0)) this.#read(batch).catch(() => {});
   }
 
   async #read({ samples, readback }: Batch): Promise<void> {

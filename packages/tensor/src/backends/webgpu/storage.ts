@@ -42,11 +42,13 @@ export class BufferPool extends Pool<DeviceBuffer> {
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
-    void this.#device.popErrorScope().then((error) => {
+    const check = this.#device.popErrorScope().then((error) => {
       if (error) {
         this.#onError(new DeviceError(`${label}: the device has no memory for ${size} bytes: ${error.message}`));
       }
     });
+    // It rejects when the device goes away, which the device tells itself.
+    check.catch(() => {});
     return { buffer, id: this.#nextId++ };
   }
 
