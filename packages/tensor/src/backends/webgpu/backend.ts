@@ -1,4 +1,5 @@
 import type * as Calls from "../../backend.ts";
+import { env } from "../../env.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
 import { WebGPU } from "./device.ts";
 import type { BufferStorage } from "./gpu.ts";
@@ -9,6 +10,7 @@ import { matmul } from "./kernels/matmul.ts";
 import * as norm from "./kernels/norm.ts";
 import * as optim from "./kernels/optim.ts";
 import { pointwise } from "./kernels/pointwise.ts";
+import { poison } from "./kernels/poison.ts";
 import * as random from "./kernels/random.ts";
 import { reduce } from "./kernels/reduce.ts";
 import * as resample from "./kernels/resample.ts";
@@ -20,6 +22,7 @@ export class WebGPUBackend implements Calls.Backend {
 
   private constructor(gpu: WebGPU) {
     this.gpu = gpu;
+    if (env().poison) gpu.pool.onFree = (buffer, bytes) => poison(gpu, buffer, bytes);
   }
 
   static async create(found: FoundAdapter): Promise<WebGPUBackend> {
