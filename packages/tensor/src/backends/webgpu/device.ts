@@ -1,4 +1,4 @@
-import { onExit } from "#platform";
+import { onExit, totalMemory } from "#platform";
 import type { BackendInfo } from "../../backend.ts";
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
@@ -18,6 +18,9 @@ const WANTED_LIMITS = [
   "maxComputeInvocationsPerWorkgroup",
   "maxComputeWorkgroupSizeX",
 ] as const;
+
+/** Of the machine's memory that the buffers of a software adapter may take. */
+const MEMORY_SHARE = 0.75;
 
 /** A WebGPU device with all that kernels need around it: queue, buffer pool, compiled pipelines, errors. */
 export class WebGPU implements Gpu, Driver {
@@ -56,7 +59,15 @@ export class WebGPU implements Gpu, Driver {
       limits: { ...limits, subgroupSize: this.subgroupSize },
       maxTensorBytes: Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize),
     };
-    this.pool = new BufferPool(device, this.info.maxTensorBytes, (error) => this.fail(error));
+    // What a software adapter takes is the machine's own memory, which ends without an error that arrives in time.
+    const memory = this.software ? totalMemory() : undefined;
+    this.pool = new BufferPool(device, {
+      largest: this.info.maxTensorBytes,
+      ...(memory ? { limit: MEMORY_SHARE * memory } : {}),
+      onError: (error) => this.fail(error),
+      submit: () => this.queue.submitNow(),
+      onDestroy: (buffers) => this.queue.forget(buffers),
+    });
     const profiler =
       (env().debug >= 2 || env().trace) && device.features.has("timestamp-query")
         ? new Profiler(device, this.info.adapter, () => this.pool.report().liveBytes)
@@ -154,6 +165,7 @@ export class WebGPU implements Gpu, Driver {
   fail(error: DeviceError): void {
     this.#failure ??= error;
     this.queue.abandon();
+    this.pool.close();
   }
 
   /** Throws what went wrong so far, if anything did. */
@@ -167,6 +179,10 @@ export class WebGPU implements Gpu, Driver {
     this.#checked = Promise.all(checks).then(() => undefined);
     await this.#checked;
     this.throwIfFailed();
+  }
+
+  flushed(): void {
+    this.pool.trim();
   }
 
   destroy(): void {

@@ -69,4 +69,6 @@ export interface Driver {
   guarded(work: () => void, what?: string): void;
   /** Waits for the driver's verdict on everything submitted. */
   settled(): Promise<void>;
+  /** Told after a read or a sync when everything recorded is with the driver. */
+  flushed(): void;
 }

@@ -24,6 +24,9 @@ interface Read {
   staging: GPUBuffer | undefined;
 }
 
+/** Who wants the list submitted. */
+type Asker = "sync" | "read" | "background";
+
 /** Recorded launches after which they are handed to the device without being asked. */
 const BACKGROUND_FLUSH = 96;
 /** Dynamic uniform offsets are multiples of this; every adapter takes it. */
@@ -45,8 +48,10 @@ export class LaunchQueue {
   #busy = false;
   #abandoned = false;
   #uniformBuffer: GPUBuffer | undefined;
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; readonly buffers: readonly DeviceBuffer[] }>();
   #launches = 0;
+  /** At the last flush that was told of. */
+  #launchesBefore = 0;
 
   constructor(gpu: Driver, profiler: Profiler | undefined) {
     this.#gpu = gpu;
@@ -88,21 +93,38 @@ export class LaunchQueue {
         this.#scheduled = false;
       };
       // An error stays with the device, which throws it at the next read or sync.
-      void this.flush().then(done, done);
+      void this.#flush("background").then(done, done);
     }
   }
 
   /** Submits all that is recorded. Rejects with the first error of the device. */
-  async flush(): Promise<void> {
-    await this.#submitted();
+  flush(): Promise<void> {
+    return this.#flush("sync");
+  }
+
+  async #flush(asker: Asker): Promise<void> {
+    await this.#submitted(asker);
     await this.#gpu.settled();
   }
 
   /** Resolves when all that is recorded now is with the driver. */
-  #submitted(): Promise<void> {
-    const run = this.#running.then(() => this.#drain());
+  #submitted(asker: Asker): Promise<void> {
+    const run = this.#running.then(async () => {
+      await this.#drain();
+      if (this.#entries.length > 0 || asker === "background") return;
+      // A read of what was there already is not a step of anything.
+      if (asker === "read" && this.#launches === this.#launchesBefore) return;
+      this.#launchesBefore = this.#launches;
+      this.#gpu.flushed();
+    });
     this.#running = run.catch(() => {});
     return run;
+  }
+
+  /** Submits what is recorded as far as its kernels are compiled; true when nothing is left. */
+  submitNow(): boolean {
+    this.#submit();
+    return this.#entries.length === 0;
   }
 
   async #drain(): Promise<void> {
@@ -228,7 +250,7 @@ export class LaunchQueue {
     let key = `${kernel.id}`;
     for (const { id } of buffers) key += `,${id}`;
     const known = this.#bindGroups.get(key);
-    if (known) return known;
+    if (known) return known.group;
     const entries: GPUBindGroupEntry[] = buffers.map(({ buffer }, binding) => ({ binding, resource: { buffer } }));
     if (kernel.uniformBytes > 0) {
       if (!this.#uniformBuffer) throw new DeviceError(`internal: ${kernel.name} has uniforms and no buffer for them`);
@@ -236,7 +258,7 @@ export class LaunchQueue {
     }
     const group = this.#gpu.device.createBindGroup({ label: kernel.name, layout: kernel.bindGroupLayout, entries });
     if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
-    this.#bindGroups.set(key, group);
+    this.#bindGroups.set(key, { group, buffers });
     return group;
   }
 
@@ -247,7 +269,7 @@ export class LaunchQueue {
     const read: Read = { kind: "read", buffer: storage.place.buffer, byteOffset, bytes: whole, staging: undefined };
     if (!this.#abandoned) this.#entries.push(read);
     try {
-      await this.#submitted();
+      await this.#submitted("read");
       await read.staging?.mapAsync(GPUMapMode.READ);
       // Where it was abandoned or the copy was refused, this throws.
       await this.#gpu.settled();
@@ -261,8 +283,11 @@ export class LaunchQueue {
     }
   }
 
-  forget(): void {
-    this.#bindGroups.clear();
+  /** Drops the bind groups of buffers that are no more. */
+  forget(gone: ReadonlySet<DeviceBuffer>): void {
+    for (const [key, { buffers }] of this.#bindGroups) {
+      if (buffers.some((buffer) => gone.has(buffer))) this.#bindGroups.delete(key);
+    }
   }
 
   /** Drops what is recorded and whatever else comes: of a device that failed or is destroyed nobody sees it any more. */
