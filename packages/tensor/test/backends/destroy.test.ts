@@ -82,3 +82,27 @@ it("disposing and destroying again do no harm", async () => {
   await expect(device.sync()).rejects.toThrow("was destroyed");
   expect(unhandled).toEqual([]);
 });
+
+it("a device that fails says so in all that is under way, and gives its memory back", async () => {
+  const device = await request();
+  const { gpu } = device.backend as WebGPUBackend;
+  const [x, freed] = [device.full([50_000], 2), device.full([70_000], 3)];
+  await device.sync();
+  freed.dispose();
+  expect(device.memory().pooledBytes).toBeGreaterThan(0);
+  const settled = Promise.allSettled([T.exp(x).data(), device.sync()]);
+  // No memory of any machine holds it.
+  gpu.guarded(() => gpu.device.createBuffer({ size: 2 ** 50, usage: GPUBufferUsage.STORAGE }).destroy(), "large");
+  for (const outcome of await settled) {
+    expect(outcome.status === "rejected" && outcome.reason).toBeInstanceOf(T.DeviceError);
+    expect(outcome.status === "rejected" && outcome.reason.message).toMatch(/^large on .*: /);
+  }
+  expect(device.memory().pooledBytes).toBe(0);
+  x.dispose();
+  expect(device.memory().pooledBytes).toBe(0);
+  expect(() => device.ones([3])).toThrow("large on");
+  await expect(x.device.sync()).rejects.toThrow("large on");
+  device.destroy();
+  await delay(50);
+  expect(unhandled).toEqual([]);
+});
