@@ -61,6 +61,11 @@ export function logicalCores(): number {
   return globalThis.navigator?.hardwareConcurrency ?? 1;
 }
 
+/** A browser does not tell how much memory there is. */
+export function totalMemory(): number | undefined {
+  return undefined;
+}
+
 /** True where a thread may sleep until another one wakes it: in workers, not in the page's own thread. */
 export function mayBlock(): boolean {
   return typeof document === "undefined";

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { availableParallelism, constants } from "node:os";
+import { availableParallelism, constants, totalmem } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { setFlagsFromString } from "node:v8";
@@ -31,6 +31,13 @@ export function writeText(file: string, text: string): void {
 /** Cores that this process may use. */
 export function logicalCores(): number {
   return availableParallelism();
+}
+
+/** Bytes of memory that this process may use: the machine's, or the part of it that a container is given. */
+export function totalMemory(): number | undefined {
+  // 0 or a huge number where nothing limits it.
+  const given = process.constrainedMemory?.() || Infinity;
+  return Math.min(totalmem(), given);
 }
 
 /** True where a thread may sleep until another one wakes it. */
