@@ -14,8 +14,6 @@ export interface Environment {
   readonly poison: boolean;
   /** File name of a timeline for a trace viewer, or undefined. */
   readonly trace: string | undefined;
-  /** Fill memory that was given back with NaN: DEPLSR_POISON=1, and from DEPLSR_DEBUG=1 on. */
-  readonly poison: boolean;
 }
 
 let cached: Environment | undefined;
@@ -32,7 +30,6 @@ export function env(): Environment {
     debug,
     poison: debug >= 1 || environment("DEPLSR_POISON") === "1",
     trace: environment("DEPLSR_TRACE"),
-    poison: environment("DEPLSR_POISON") === "1" || (Number(environment("DEPLSR_DEBUG") ?? 0) || 0) >= 1,
   };
   return cached;
 }

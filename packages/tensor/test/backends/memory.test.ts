@@ -36,7 +36,8 @@ it("a step of steady shape creates nothing after its third iteration, however mu
   }
   expect(losses[49]).toBeLessThan(losses[0]! * 0.7);
   expect(device.memory().createdBuffers).toBe(created);
-  expect(device.memory().pooledBytes).toBeGreaterThan(80 * MIB);
+  // The CPU backend lets go of the end of its memory, and takes it again.
+  if (device.info.backend === "webgpu") expect(device.memory().pooledBytes).toBeGreaterThan(80 * MIB);
 });
 
 describe("on WebGPU", () => {
