@@ -1,4 +1,4 @@
-import { freeze, keep, type Rng, requireGrad, Tensor } from "@deplsr/tensor";
+import { describe, freeze, keep, type Rng, requireGrad, Tensor } from "@deplsr/tensor";
 import { isUnderConstruction, noteModule, noteTensor, privateFields, takeMade } from "./construction.ts";
 import { type LoadOptions, type LoadReport, loadTensors, type StateDict } from "./state-dict.ts";
 
@@ -16,13 +16,19 @@ type Role = "parameter" | "buffer" | "constant";
 const roles = new WeakMap<Tensor, Role>();
 
 function mark(tensor: Tensor, role: Role): Tensor {
+  const before = roles.get(tensor) ?? role;
+  if (before !== role) throw new Error(`${role}: ${describe(tensor)} is a ${before} already`);
   roles.set(tensor, role);
   if (role !== "constant") noteTensor(tensor);
   return keep(tensor);
 }
 
-/** Marks a field's tensor as a trained parameter: saved, and gradients flow to it. Returns the same tensor. */
+/**
+ * Marks a field's tensor as a trained parameter: saved, and gradients flow to it. Returns the same tensor.
+ * @throws Error for a tensor that is computed from others that require a gradient: it would get none itself
+ */
 export function parameter(tensor: Tensor): Tensor {
+  if (tensor.gradNode) throw new Error(`parameter: ${describe(tensor)} is computed from other parameters: detach it`);
   return requireGrad(mark(tensor, "parameter"));
 }
 
@@ -53,7 +59,7 @@ export type FieldNames = Readonly<Record<string, string | null>>;
  * numbered.
  *
  * What cannot be found is neither trained nor saved nor frozen. When a module is first walked, one line on the console for each class tells
- * of parameters and buffers, its own or of modules, that are
+ * of tensors that require a gradient and were not marked by `parameter`, and of parameters and buffers, its own or of modules, that are
  *
  * - in a field of an object of another class (not looked into: let it extend `Module`), or
  * - made while the constructor ran, and not found, and not disposed, where the class or one below it has private fields (`#weight`), which
@@ -143,24 +149,33 @@ interface Walk {
   /** Marked tensors and their paths. */
   readonly tensors: Map<Tensor, string>;
   readonly modules: Set<Module>;
+  /** Tensors that require a gradient and are not marked, and the field in which they were met. */
+  readonly unmarked: Map<Tensor, Meeting>;
   /** What stands in fields that are left out. */
   readonly leftOut: unknown[];
   /** Objects that are not looked into, and the field in which they were met. */
-  readonly others: Map<object, { readonly owner: Module; readonly field: string }>;
+  readonly others: Map<object, Meeting>;
+}
+
+interface Meeting {
+  readonly owner: Module;
+  readonly field: string;
 }
 
 /** Walks a module, or a container of modules and tensors. */
 function walk(root: object): Walk {
-  const found: Walk = { tensors: new Map(), modules: new Set(), leftOut: [], others: new Map() };
+  const found: Walk = { tensors: new Map(), modules: new Set(), unmarked: new Map(), leftOut: [], others: new Map() };
   const visit = (start: object, prefix: string): void => {
     const children: [string, Module][] = [];
     const around = new Set<object>(); // the containers that the present one is in
-    let met: { readonly owner: Module; readonly field: string } | undefined;
+    let met: Meeting | undefined;
     const place = (value: unknown, path: string): void => {
       if (typeof value !== "object" || value === null || around.has(value)) return;
       const items = value instanceof Tensor || value instanceof Module ? null : contents(value);
       if (value instanceof Tensor) {
-        if (roles.has(value) && !found.tensors.has(value)) found.tensors.set(value, path);
+        if (!roles.has(value)) {
+          if (met && value.requiresGrad && !value.gradNode) found.unmarked.set(value, met);
+        } else if (!found.tensors.has(value)) found.tensors.set(value, path);
       } else if (value instanceof Module && path === prefix) placeFields(value);
       else if (value instanceof Module) children.push([path, value]);
       else if (items) {
@@ -202,8 +217,8 @@ function isKey(key: unknown): boolean {
 
 /** Modules that were looked through for what cannot be found. */
 const checked = new WeakSet<Module>();
-/** Classes of which that was told: of an object in a field, and of private fields. */
-const told = { object: new WeakSet<object>(), private: new WeakSet<object>() };
+/** Classes of which that was told, by its kind. */
+const told = { unmarked: new WeakSet<object>(), object: new WeakSet<object>(), private: new WeakSet<object>() };
 
 function tell(kind: keyof typeof told, { constructor }: Module, line: string): void {
   if (!told[kind].has(constructor)) console.warn(`deplsr: ${constructor.name}${line}`);
@@ -211,8 +226,16 @@ function tell(kind: keyof typeof told, { constructor }: Module, line: string): v
 }
 
 /** Tells of parameters and buffers that a walk cannot find; see `Module`. */
-function tellLost(root: Module, { tensors, modules, leftOut, others }: Walk): void {
+function tellLost(root: Module, { tensors, modules, unmarked, leftOut, others }: Walk): void {
   if (checked.has(root) || isUnderConstruction(root)) return;
+  for (const [tensor, { owner, field }] of unmarked) {
+    tell(
+      "unmarked",
+      owner,
+      `.${field}: ${describe(tensor)} requires a gradient and is neither trained nor saved: mark it with parameter(), ` +
+        "or leave the field out with null in fieldNames()",
+    );
+  }
   const onPurpose = walk(leftOut);
   const known = new Set([...tensors.keys(), ...onPurpose.tensors.keys()]);
   const lost = (all: Iterable<Tensor>): Tensor[] =>

@@ -1,6 +1,6 @@
-import { backward, Rng, sum, type Tensor } from "@deplsr/tensor";
+import { backward, detach, mul, Rng, requireGrad, sum, type Tensor } from "@deplsr/tensor";
 import { testDevice } from "@deplsr/tensor/testing";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   buffer,
   constant,
@@ -58,6 +58,16 @@ class Outer extends Module {
   }
 }
 
+/** A module whose fields a test gives. */
+class Holder extends Module {
+  [field: string]: unknown;
+
+  constructor(fields: object) {
+    super();
+    Object.assign(this, fields);
+  }
+}
+
 describe("Module", () => {
   it("finds its own tensors first, then its children's, each once, under the reference's names", () => {
     const model = new Outer();
@@ -92,6 +102,38 @@ describe("Module", () => {
     expect(backward(sum(model.forward(device.ones([1, 2])))).has(first.weight)).toBe(true);
   });
 
+  it("refuses a parameter that would get no gradient, and a second role", () => {
+    const weight = parameter(device.ones([2, 1]));
+    const computed = "parameter: f32[2, 1] is computed from other parameters: detach it";
+    expect(() => parameter(mul(weight, 2))).toThrow(computed);
+    expect(parameter(detach(mul(weight, 2))).requiresGrad).toBe(true);
+    expect(parameter(weight)).toBe(weight);
+    expect(() => buffer(weight)).toThrow("buffer: f32[2, 1] is a parameter already");
+    expect(() => constant(weight)).toThrow("constant: f32[2, 1] is a parameter already");
+  });
+
+  it("tells once of a tensor that requires a gradient and was not marked", () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    class Forgetful extends Holder {}
+    const fields = (): object => {
+      const weight = parameter(device.ones([1]));
+      return {
+        weight,
+        activation: mul(weight, 2),
+        plain: device.ones([2]),
+        forgotten: [requireGrad(device.ones([3]))],
+      };
+    };
+    for (let i = 0; i < 2; i++) expect([...new Forgetful(fields()).parameters().keys()]).toEqual(["weight"]);
+    expect(warn.mock.calls).toEqual([
+      [
+        "deplsr: Forgetful.forgotten: f32[3] requires a gradient and is neither trained nor saved: mark it with parameter(), " +
+          "or leave the field out with null in fieldNames()",
+      ],
+    ]);
+    warn.mockRestore();
+  });
+
   it("gives its memory back", async () => {
     await device.sync();
     const before = device.memory().liveBuffers;
@@ -101,16 +143,6 @@ describe("Module", () => {
     expect(device.memory().liveBuffers).toBe(before);
   });
 });
-
-/** A module whose fields a test gives. */
-class Holder extends Module {
-  [field: string]: unknown;
-
-  constructor(fields: object) {
-    super();
-    Object.assign(this, fields);
-  }
-}
 
 describe("containers", () => {
   const containers: [string, (value: unknown) => unknown, string][] = [
