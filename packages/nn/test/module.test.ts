@@ -1,6 +1,6 @@
-import { backward, Rng, sum, type Tensor } from "@deplsr/tensor";
+import { backward, detach, mul, Rng, requireGrad, sum, type Tensor } from "@deplsr/tensor";
 import { testDevice } from "@deplsr/tensor/testing";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   buffer,
   constant,
@@ -58,6 +58,16 @@ class Outer extends Module {
   }
 }
 
+/** A module whose fields a test gives. */
+class Holder extends Module {
+  [field: string]: unknown;
+
+  constructor(fields: object) {
+    super();
+    Object.assign(this, fields);
+  }
+}
+
 describe("Module", () => {
   it("finds its own tensors first, then its children's, each once, under the reference's names", () => {
     const model = new Outer();
@@ -92,6 +102,38 @@ describe("Module", () => {
     expect(backward(sum(model.forward(device.ones([1, 2])))).has(first.weight)).toBe(true);
   });
 
+  it("refuses a parameter that would get no gradient, and a second role", () => {
+    const weight = parameter(device.ones([2, 1]));
+    const computed = "parameter: f32[2, 1] is computed from other parameters: detach it";
+    expect(() => parameter(mul(weight, 2))).toThrow(computed);
+    expect(parameter(detach(mul(weight, 2))).requiresGrad).toBe(true);
+    expect(parameter(weight)).toBe(weight);
+    expect(() => buffer(weight)).toThrow("buffer: f32[2, 1] is a parameter already");
+    expect(() => constant(weight)).toThrow("constant: f32[2, 1] is a parameter already");
+  });
+
+  it("tells once of a tensor that requires a gradient and was not marked", () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    class Forgetful extends Holder {}
+    const fields = (): object => {
+      const weight = parameter(device.ones([1]));
+      return {
+        weight,
+        activation: mul(weight, 2),
+        plain: device.ones([2]),
+        forgotten: [requireGrad(device.ones([3]))],
+      };
+    };
+    for (let i = 0; i < 2; i++) expect([...new Forgetful(fields()).parameters().keys()]).toEqual(["weight"]);
+    expect(warn.mock.calls).toEqual([
+      [
+        "deplsr: Forgetful.forgotten: f32[3] requires a gradient and is neither trained nor saved: mark it with parameter(), " +
+          "or leave the field out with null in fieldNames()",
+      ],
+    ]);
+    warn.mockRestore();
+  });
+
   it("gives its memory back", async () => {
     await device.sync();
     const before = device.memory().liveBuffers;
@@ -99,6 +141,70 @@ describe("Module", () => {
     expect(device.memory().liveBuffers).toBe(before + 2);
     model.dispose();
     expect(device.memory().liveBuffers).toBe(before);
+  });
+});
+
+describe("containers", () => {
+  const containers: [string, (value: unknown) => unknown, string][] = [
+    ["a field", (value) => value, "held"],
+    ["an array", (value) => [null, value], "held.1"],
+    ["a plain object", (value) => ({ convOne: value }), "held.convOne"],
+    ["an object without prototype", (value) => Object.assign(Object.create(null), { a: value }), "held.a"],
+    ["a Map of strings", (value) => new Map([["convOne", value]]), "held.convOne"],
+    ["a Map of numbers", (value) => new Map([[7, value]]), "held.7"],
+    ["a Set", (value) => new Set([0, value]), "held.1"],
+    ["an array in a Map in an object", (value) => ({ a: new Map([["b", [value]]]) }), "held.a.b.0"],
+    ["a Set in an array in an array", (value) => [[new Set([value])]], "held.0.0.0"],
+  ];
+  const held: [string, () => unknown, string, "parameters" | "buffers"][] = [
+    ["parameters", () => parameter(device.full([1], 3)), "", "parameters"],
+    ["buffers", () => buffer(device.full([1], 3)), "", "buffers"],
+    ["modules", () => new Holder({ weight: parameter(device.full([1], 3)) }), ".weight", "parameters"],
+  ];
+  const table = containers.flatMap(([where, put, path]) =>
+    held.map(([what, make, suffix, role]) => [what, where, put(make()), path + suffix, role] as const),
+  );
+
+  it.each(table)("%s in %s are found, saved and loaded", async (_, __, value, path, role) => {
+    const model = new Holder({ held: value });
+    expect([...model[role]().keys()]).toEqual([path]);
+    expect([...model.stateDict().keys()]).toEqual([path]);
+    model.loadStateDict(new Map([[path, device.tensor([5])]]));
+    expect(await model.stateDict().get(path)!.item()).toBe(5);
+    model.freeze();
+    expect(model.stateDict().get(path)!.requiresGrad).toBe(false);
+    model.dispose();
+  });
+
+  it("counts what is in several once, under the first name", () => {
+    const [weight, layer] = [parameter(device.ones([2])), new Linear(1, 1, { bias: false }, init)];
+    const shared = { weight, layer };
+    const model = new Holder({ list: [shared, weight], map: new Map([["again", shared]]), set: new Set([layer]) });
+    expect([...model.parameters().keys()]).toEqual(["list.0.weight", "list.0.layer.weight"]);
+    expect(model.parameterCount()).toBe(3);
+  });
+
+  it("ends where they contain each other", () => {
+    const list: unknown[] = [parameter(device.ones([1]))];
+    const map = new Map<string, unknown>([["list", list]]);
+    const model = new Holder({ list });
+    list.push(map, list, model, { back: map });
+    expect([...model.parameters().keys()]).toEqual(["list.0"]);
+    map.set("late", parameter(device.ones([1])));
+    expect([...model.parameters().keys()]).toEqual(["list.0", "list.1.late"]);
+  });
+
+  it("leaves their names out where a field has none, and refuses two of one name", () => {
+    const parts = new Map<string | number, Linear>([["lin0", new Linear(1, 1, { bias: false }, init)]]);
+    class Parts extends Holder {
+      override fieldNames(): FieldNames {
+        return { parts: "", secret: null };
+      }
+    }
+    const model = new Parts({ parts, secret: { a: parameter(device.ones([1])) } });
+    expect([...model.parameters().keys()]).toEqual(["lin0.weight"]);
+    parts.set(1, new Linear(1, 1, { bias: false }, init)).set("1", new Linear(1, 1, { bias: false }, init));
+    expect(() => model.parameters()).toThrow("Parts: two tensors are named 1.weight");
   });
 });
 

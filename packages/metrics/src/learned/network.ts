@@ -33,12 +33,10 @@ export class Named<Part extends Module> extends Module {
   constructor(parts: Iterable<readonly [name: string, part: Part]>) {
     super();
     this.parts = new Map(parts);
-    // As fields, which are where parameters are looked for.
-    Object.assign(this, Object.fromEntries(this.parts));
   }
 
   override fieldNames(): FieldNames {
-    return Object.fromEntries([...this.parts.keys()].map((name) => [name, name]));
+    return { parts: "" };
   }
 }
 

@@ -50,6 +50,7 @@ export class Adam {
   private readonly groups: readonly Group[];
   protected readonly decoupled: boolean = false;
 
+  /** @throws Error when there is no parameter, or one is given twice or was computed from others */
   constructor(groups: readonly ParameterGroup[]) {
     const seen = new Set<Tensor>();
     const names = new Set<string>();
@@ -60,14 +61,16 @@ export class Adam {
         ? params.map((param) => [String(count++), param] as const)
         : params;
       const slots = Array.from(named, ([name, param]) => {
-        if (seen.has(param)) throw new Error(`Adam: parameter ${name} is in two groups`);
+        if (seen.has(param)) throw new Error(`Adam: parameter ${name} is given twice`);
         if (names.has(name)) throw new Error(`Adam: two parameters are named ${name}`);
+        if (param.gradNode) throw new Error(`Adam: parameter ${name} is computed from others: give those`);
         seen.add(param);
         names.add(name);
         return makeSlot(name, param);
       });
       return { lr, betas, eps, weightDecay, slots };
     });
+    if (seen.size === 0) throw new Error("Adam: there are no parameters to train");
   }
 
   /** Learning rate of each group. */
@@ -75,15 +78,26 @@ export class Adam {
     return this.groups.map((group) => group.lr);
   }
 
-  /** Sets the learning rate of one group, or of all. */
+  /** Sets the learning rate of one group, or of all. @throws RangeError when the rate is no number of at least 0, or there is no such group */
   setLearningRate(lr: number, group?: number): void {
+    checkRate(lr);
+    if (group !== undefined && !this.groups[group]) {
+      throw new RangeError(`Adam: there is no group ${group}, but ${this.groups.length} from 0 on`);
+    }
     for (const [index, each] of this.groups.entries()) {
       if (group === undefined || index === group) each.lr = lr;
     }
   }
 
-  /** One update from the gradients that `backward` returned. Parameters that are not among them stay as they are. */
+  /**
+   * One update from the gradients that `backward` returned. Parameters that are not among them stay as they are; gradients of other tensors
+   * are not used.
+   * @throws Error when there are gradients, and all are of other tensors
+   */
   step(grads: ReadonlyMap<Tensor, Tensor>): void {
+    if (grads.size > 0 && !this.groups.some(({ slots }) => slots.some(({ param }) => grads.has(param)))) {
+      throw new Error(`Adam.step: none of the ${grads.size} gradients is that of one of its parameters`);
+    }
     noGrad(() => {
       for (const { lr, betas, eps, weightDecay, slots } of this.groups) {
         for (const slot of slots) {
@@ -123,6 +137,11 @@ export class Adam {
         `Adam.loadStateDict: ${state.scalars.lr.length} learning rates for ${this.groups.length} parameter groups`,
       );
     }
+    for (const lr of state.scalars.lr) checkRate(lr);
+    for (const { name } of slots) {
+      const steps = state.scalars.steps[name]!;
+      if (!Number.isInteger(steps) || steps < 0) throw new RangeError(`Adam.loadStateDict: ${name} has ${steps} steps`);
+    }
     loadTensors("Adam.loadStateDict", this.stateDict().tensors, state.tensors);
     for (const slot of slots) slot.steps = state.scalars.steps[slot.name]!;
     for (const [index, lr] of state.scalars.lr.entries()) this.setLearningRate(lr, index);
@@ -156,10 +175,14 @@ function makeSlot(name: string, param: Tensor): Slot {
 }
 
 function checkSettings({ lr, betas, eps, weightDecay }: Required<Omit<ParameterGroup, "params">>): void {
+  checkRate(lr);
   const wrong =
-    (!(lr >= 0) && `learning rate ${lr} must be at least 0`) ||
     (!betas.every((beta) => beta >= 0 && beta < 1) && `betas ${betas.join(", ")} must be in [0, 1)`) ||
     (!(eps >= 0) && `eps ${eps} must be at least 0`) ||
     (!(weightDecay >= 0) && `weight decay ${weightDecay} must be at least 0`);
   if (wrong) throw new RangeError(`Adam: ${wrong}`);
+}
+
+function checkRate(lr: number): void {
+  if (!(lr >= 0)) throw new RangeError(`Adam: learning rate ${lr} must be at least 0`);
 }

@@ -4,7 +4,8 @@ import { loadTensors, type StateDict } from "../state-dict.ts";
 
 /**
  * Exponential moving average of a module's parameters: `average ← decay·average + (1 − decay)·parameter` at each `update`.
- * Buffers (running statistics) are copied. Starts as a copy of the module.
+ * Buffers (running statistics) are copied. Starts as a copy of the module;
+ * a tensor that the module gains later is not in it.
  */
 export class Ema {
   readonly decay: number;
@@ -12,11 +13,15 @@ export class Ema {
   private readonly buffers: ReadonlyMap<string, Tensor>;
   private readonly averages: ReadonlyMap<string, Tensor>;
 
+  /** @throws Error when the module has neither parameters nor buffers */
   constructor(module: Module, decay: number) {
     if (!(decay >= 0 && decay < 1)) throw new RangeError(`Ema: decay ${decay} is not in [0, 1)`);
     this.decay = decay;
     this.parameters = module.parameters();
     this.buffers = module.buffers();
+    if (this.parameters.size + this.buffers.size === 0) {
+      throw new Error(`Ema: ${module.constructor.name} has nothing to average`);
+    }
     this.averages = noGrad(
       () => new Map(Array.from(module.stateDict(), ([name, tensor]) => [name, keep(copy(tensor))] as const)),
     );

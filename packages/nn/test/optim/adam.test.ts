@@ -79,7 +79,30 @@ describe("Adam and AdamW", () => {
     expect(() => one.loadStateDict(other.stateDict())).toThrow("Adam.loadStateDict: no step count for p");
     expect(() => new Adam([{ params: [p], lr: -1 }])).toThrow("Adam: learning rate -1 must be at least 0");
     expect(() => new Adam([{ params: [p], lr: 1, betas: [0.9, 1] }])).toThrow("betas 0.9, 1 must be in [0, 1)");
-    expect(() => new Adam([{ params: [p, p], lr: 1 }])).toThrow("Adam: parameter 1 is in two groups");
+    expect(() => new Adam([{ params: [p, p], lr: 1 }])).toThrow("Adam: parameter 1 is given twice");
+    const none = "Adam: there are no parameters to train";
+    for (const groups of [[], [{ params: new Map(), lr: 1 }]]) expect(() => new Adam(groups)).toThrow(none);
+    const computed = "Adam: parameter 0 is computed from others: give those";
+    expect(() => new Adam([{ params: [square(p)], lr: 1 }])).toThrow(computed);
+    expect(() => one.setLearningRate(Number.NaN)).toThrow("Adam: learning rate NaN must be at least 0");
+    expect(() => one.setLearningRate(1, 1)).toThrow("Adam: there is no group 1, but 1 from 0 on");
+    const { tensors, scalars } = one.stateDict();
+    const wrong = [{ lr: [Number.NaN] }, { steps: { p: -1 } }];
+    for (const change of wrong) {
+      expect(() => one.loadStateDict({ tensors, scalars: { ...scalars, ...change } })).toThrow(RangeError);
+    }
+    expect(one.lr).toEqual([0.1]);
+  });
+
+  it("refuse gradients of which none is theirs, and do without those that are not", async () => {
+    const [p, q] = [start(), start()];
+    const adam = new Adam([{ params: [p], lr: 0.1 }]);
+    const none = "Adam.step: none of the 1 gradients is that of one of its parameters";
+    expect(() => adam.step(gradients(q))).toThrow(none);
+    adam.step(new Map());
+    adam.step(new Map([...gradients(p), ...gradients(q)]));
+    expect(adam.stateDict().scalars.steps).toEqual({ 0: 1 });
+    expect(await q.data()).toEqual(Float32Array.of(1, -2, 0.5));
   });
 });
 

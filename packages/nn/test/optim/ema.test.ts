@@ -1,7 +1,7 @@
 import { assign, Rng } from "@deplsr/tensor";
 import { expectClose, testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
-import { BatchNorm2d, Ema, Linear } from "../../src/index.ts";
+import { BatchNorm2d, Ema, Identity, Linear } from "../../src/index.ts";
 
 const device = await testDevice();
 const init = { device, rng: new Rng(1) };
@@ -32,5 +32,6 @@ describe("Ema", () => {
     expect(await ema.stateDict().get("weight")!.item()).toBe(100);
     expect(() => ema.loadStateDict(new Map())).toThrow("Ema.loadStateDict: 1 missing: weight [1, 1]");
     expect(() => new Ema(model, 1)).toThrow("Ema: decay 1 is not in [0, 1)");
+    expect(() => new Ema(new Identity(), 0.5)).toThrow("Ema: Identity has nothing to average");
   });
 });
