@@ -19,7 +19,11 @@ function mark(tensor: Tensor, role: Role): Tensor {
   const before = roles.get(tensor) ?? role;
   if (before !== role) throw new Error(`${role}: ${describe(tensor)} is a ${before} already`);
   roles.set(tensor, role);
-  if (role !== "constant") noteTensor(tensor);
+  if (role !== "constant") {
+    // Optimizers and checkpoints write to it.
+    tensor.refuseView(role);
+    noteTensor(tensor);
+  }
   return keep(tensor);
 }
 
@@ -28,7 +32,7 @@ function mark(tensor: Tensor, role: Role): Tensor {
  * @throws Error for a tensor that is computed from others that require a gradient: it would get none itself
  */
 export function parameter(tensor: Tensor): Tensor {
-  if (tensor.gradNode) throw new Error(`parameter: ${describe(tensor)} is computed from other parameters: detach it`);
+  if (tensor.hasGraph) throw new Error(`parameter: ${describe(tensor)} is computed from other parameters: detach it`);
   return requireGrad(mark(tensor, "parameter"));
 }
 
@@ -174,7 +178,7 @@ function walk(root: object): Walk {
       const items = value instanceof Tensor || value instanceof Module ? null : contents(value);
       if (value instanceof Tensor) {
         if (!roles.has(value)) {
-          if (met && value.requiresGrad && !value.gradNode) found.unmarked.set(value, met);
+          if (met && value.requiresGrad && !value.hasGraph) found.unmarked.set(value, met);
         } else if (!found.tensors.has(value)) found.tensors.set(value, path);
       } else if (value instanceof Module && path === prefix) placeFields(value);
       else if (value instanceof Module) children.push([path, value]);

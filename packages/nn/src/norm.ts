@@ -1,4 +1,4 @@
-import { add, assign, batchNorm, layerNorm, mul, noGrad, scope, type Tensor } from "@deplsr/tensor";
+import { add, assign, batchNorm, layerNorm, mul, noGrad, recomputing, scope, type Tensor } from "@deplsr/tensor";
 import type { Init } from "./init.ts";
 import { buffer, inference, type Mode, Module, parameter } from "./module.ts";
 
@@ -61,7 +61,8 @@ export class BatchNorm2d extends Module {
       );
     }
     const { y, mean, variance } = batchNorm(x, affine);
-    noGrad(() => scope(() => this.track(mean, mul(variance, count / (count - 1)))));
+    // A checkpoint that runs again has moved them before.
+    if (!recomputing()) noGrad(() => scope(() => this.track(mean, mul(variance, count / (count - 1)))));
     return y;
   }
 

@@ -63,7 +63,8 @@ export class Adam {
       const slots = Array.from(named, ([name, param]) => {
         if (seen.has(param)) throw new Error(`Adam: parameter ${name} is given twice`);
         if (names.has(name)) throw new Error(`Adam: two parameters are named ${name}`);
-        if (param.gradNode) throw new Error(`Adam: parameter ${name} is computed from others: give those`);
+        if (param.hasGraph) throw new Error(`Adam: parameter ${name} is computed from others: give those`);
+        param.refuseView("Adam");
         seen.add(param);
         names.add(name);
         return makeSlot(name, param);
