@@ -4,11 +4,12 @@ import { expect, it } from "vitest";
 import { environment } from "#platform";
 import { Device } from "../src/index.ts";
 import { testDevice } from "../src/testing.ts";
-import { generate, type Kind } from "./programs/generate.ts";
+import { generate } from "./programs/generate.ts";
 import { describeProgram, type Program } from "./programs/program.ts";
 import { run } from "./programs/run.ts";
 import { shrink } from "./programs/shrink.ts";
 import { slopeErrors } from "./programs/slopes.ts";
+import type { Kind } from "./programs/writer.ts";
 
 /*
  * Random programs over the public API, beside a shadow on the host that knows what every number has to be: `exact` ones on whole numbers, to

@@ -38,6 +38,12 @@ export interface Step {
 /** Tensors of more elements than this are only taken by ops that keep their size. */
 export const SMALL = 600;
 
+export const isNumber = (x: Shadow): boolean => x.dtype !== "bool";
+export const isReal = (x: Shadow): boolean => x.dtype === "f32";
+export const hasAxis = (x: Shadow): boolean => x.shape.length > 0;
+export const isSmall = (x: Shadow): boolean => x.data.length <= SMALL;
+export const smallWithAxis = (x: Shadow): boolean => isSmall(x) && hasAxis(x);
+
 /** A maker of ops of one operand. */
 export function step(make: (x: Shadow, pool: Pool) => Step | undefined, fits?: (x: Shadow) => boolean): Maker {
   return (pool) => {

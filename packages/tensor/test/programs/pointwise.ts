@@ -1,21 +1,18 @@
 import { type DType, promote } from "../../src/dtype.ts";
 import * as T from "../../src/index.ts";
 import { broadcastShapes, numel } from "../../src/shape.ts";
-import { compatible, type Maker, type Pool, SMALL, step } from "./draw.ts";
+import { compatible, isNumber, isReal, type Maker, type Pool, SMALL, step } from "./draw.ts";
 import type { Id } from "./program.ts";
 import { type Shadow, zip } from "./shadow.ts";
 
 /*
- * Pointwise ops. The exact ones keep whole numbers whole; the real ones are smooth, so that a rounding error stays small.
+ * Pointwise ops that keep whole numbers whole.
  */
 
-type Of = (...values: number[]) => number;
-
-const isNumber = (x: Shadow): boolean => x.dtype !== "bool";
-const isReal = (x: Shadow): boolean => x.dtype === "f32";
+export type Of = (...values: number[]) => number;
 
 /** An op of one argument with its slope; of f32 only where `real`. */
-function unary(name: string, op: (x: T.Tensor) => T.Tensor, f: Of, slope: Of, real = false): Maker {
+export function unary(name: string, op: (x: T.Tensor) => T.Tensor, f: Of, slope: Of, real = false): Maker {
   return step(
     () => ({ name, ownership: "own", run: op, shadow: (x) => zip(x.dtype, [x], f, [slope]) }),
     real ? isReal : isNumber,
@@ -54,7 +51,7 @@ function partner(pool: Pool, a: Id, fits: (x: Shadow) => boolean): Id {
   return found ?? a;
 }
 
-function binary(
+export function binary(
   name: string,
   op: (a: T.Tensor, b: T.Tensor) => T.Tensor,
   f: Of,
@@ -99,7 +96,7 @@ function logical(
 }
 
 /** `where` of a condition and two values of one type, which may be the same one, or of a value and a number. */
-const where: Maker = (pool) => {
+export const where: Maker = (pool) => {
   const c = pool.find((x) => x.dtype === "bool");
   if (c === undefined) return undefined;
   const a = partner(pool, c, isNumber);
@@ -164,7 +161,7 @@ const clamp: Maker = step((_, pool) => {
 const larger: Of = (a, b) => (a! > b! ? 1 : a === b ? 0.5 : 0);
 const smaller: Of = (a, b) => 1 - larger(a!, b!);
 
-const SUMS: readonly Maker[] = [
+export const SUMS: readonly Maker[] = [
   binary("add", T.add, (a, b) => a! + b!, [() => 1, () => 1]),
   binary("sub", T.sub, (a, b) => a! - b!, [() => 1, () => -1]),
   binary("mul", T.mul, (a, b) => a! * b!, [(_, b) => b!, (a) => a!]),
@@ -249,67 +246,5 @@ export const EXACT_FEW: readonly Maker[] = [
     (_, k) => k!,
   ),
   scalar("gt", T.gt, (x, k) => Number(x! > k!), flat, bool),
-  where,
-];
-
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-
-export const REAL: readonly Maker[] = [
-  unary(
-    "tanh",
-    T.tanh,
-    (x) => Math.tanh(x!),
-    (x) => 1 - Math.tanh(x!) ** 2,
-    true,
-  ),
-  unary(
-    "sigmoid",
-    T.sigmoid,
-    (x) => sigmoid(x!),
-    (x) => sigmoid(x!) * (1 - sigmoid(x!)),
-    true,
-  ),
-  unary(
-    "sin",
-    T.sin,
-    (x) => Math.sin(x!),
-    (x) => Math.cos(x!),
-    true,
-  ),
-  unary(
-    "scale",
-    (x) => T.mul(x, 0.7),
-    (x) => 0.7 * x!,
-    () => 0.7,
-    true,
-  ),
-  unary(
-    "bell",
-    (x) => T.exp(T.neg(T.square(x))),
-    (x) => Math.exp(-x! * x!),
-    (x) => -2 * x! * Math.exp(-x! * x!),
-    true,
-  ),
-  unary(
-    "root",
-    (x) => T.sqrt(T.add(T.square(x), 1)),
-    (x) => Math.sqrt(x! * x! + 1),
-    (x) => x! / Math.sqrt(x! * x! + 1),
-    true,
-  ),
-  unary(
-    "log",
-    (x) => T.log(T.add(T.square(x), 2)),
-    (x) => Math.log(x! * x! + 2),
-    (x) => (2 * x!) / (x! * x! + 2),
-    true,
-  ),
-  ...[...SUMS, ...SUMS],
-  binary(
-    "ratio",
-    (a, b) => T.div(a, T.add(T.square(b), 1)),
-    (a, b) => a! / (b! * b! + 1),
-    [(_, b) => 1 / (b! * b! + 1), (a, b) => (-2 * a! * b!) / (b! * b! + 1) ** 2],
-  ),
   where,
 ];

@@ -1,16 +1,14 @@
 import * as T from "../../src/index.ts";
 import { broadcastShapes, numel, type Shape } from "../../src/shape.ts";
-import { compatible, type Maker, SMALL, someAxes, step } from "./draw.ts";
-import { gathered } from "./moves.ts";
+import { compatible, hasAxis, isReal, type Maker, SMALL, someAxes, step } from "./draw.ts";
+import { gathered } from "./joins.ts";
 import { constant, extreme, groups, reshaped, type Shadow, total, zip } from "./shadow.ts";
 
 /*
- * Reductions, products of matrices, and what is made of them.
+ * Reductions, products of matrices, and the losses that gradients are taken of.
  */
 
-const isReal = (x: Shadow): boolean => x.dtype === "f32";
-const hasAxis = (x: Shadow): boolean => x.shape.length > 0;
-const isFull = (x: Shadow): boolean => x.dtype !== "bool" && hasAxis(x) && x.data.length > 0;
+export const isFull = (x: Shadow): boolean => x.dtype !== "bool" && hasAxis(x) && x.data.length > 0;
 
 function dropped(x: Shadow, axes: readonly number[], keepDim: boolean): Shadow {
   return keepDim
@@ -21,7 +19,7 @@ function dropped(x: Shadow, axes: readonly number[], keepDim: boolean): Shadow {
       );
 }
 
-const sum: Maker = step((x, pool) => {
+export const sum: Maker = step((x, pool) => {
   const dim = someAxes(pool, x.shape.length);
   const keepDim = pool.chance(0.5);
   return {
@@ -100,7 +98,7 @@ function product(a: Shadow, b: Shadow): Shadow {
   return dropped(total(products, [axis]), [axis], false);
 }
 
-function matmul(scale: (k: number) => number): Maker {
+export function matmul(scale: (k: number) => number): Maker {
   return (pool) => {
     const a = pool.find((x) => isReal(x) && x.shape.length >= 2 && x.data.length <= SMALL);
     if (a === undefined) return undefined;
@@ -131,64 +129,6 @@ function matmul(scale: (k: number) => number): Maker {
 }
 
 export const EXACT: readonly Maker[] = [sum, sum, extremes, withPositions, argmax, matmul(() => 1), matmul(() => 1)];
-
-const lastOf = (x: Shadow): number => x.shape.length - 1;
-const minus = (x: Shadow, y: Shadow): Shadow => zip("f32", [x, y], (a, b) => a! - b!, [() => 1, () => -1]);
-const divided = (x: Shadow, y: Shadow): Shadow =>
-  zip("f32", [x, y], (a, b) => a! / b!, [(_, b) => 1 / b!, (a, b) => -a! / (b! * b!)]);
-const averaged = (x: Shadow, axis: number): Shadow =>
-  zip("f32", [total(x, [axis])], (v) => v! / x.shape[axis]!, [() => 1 / x.shape[axis]!]);
-
-const mean: Maker = step(
-  (x, pool) => {
-    const dim = pool.random(x.shape.length);
-    const options = { dim, keepDim: true };
-    return { name: "mean", options: [options], run: (x) => T.mean(x, options), shadow: (x) => averaged(x, dim) };
-  },
-  (x) => isReal(x) && isFull(x),
-);
-
-const softmax: Maker = step(
-  (x, pool) => {
-    const dim = pool.chance(0.7) ? lastOf(x) : pool.random(x.shape.length);
-    const exp = (v?: number): number => Math.exp(v!);
-    return {
-      name: "softmax",
-      options: [dim],
-      run: (x) => T.softmax(x, dim),
-      shadow: (x) => {
-        const e = zip("f32", [x], exp, [exp]);
-        return divided(e, total(e, [dim]));
-      },
-    };
-  },
-  (x) => isReal(x) && hasAxis(x),
-);
-
-const layerNorm: Maker = step(
-  () => ({
-    name: "layerNorm",
-    options: [{ eps: 1e-2 }],
-    run: (x) => T.layerNorm(x, { eps: 1e-2 }),
-    shadow: (x) => {
-      const centred = minus(x, averaged(x, lastOf(x)));
-      const squares = zip("f32", [centred], (v) => v! * v!, [(v) => 2 * v!]);
-      const variance = averaged(squares, lastOf(x));
-      const root = (v?: number): number => Math.sqrt(v! + 1e-2);
-      return divided(centred, zip("f32", [variance], root, [(v) => 0.5 / root(v)]));
-    },
-  }),
-  (x) => isReal(x) && isFull(x),
-);
-
-export const REAL: readonly Maker[] = [
-  sum,
-  mean,
-  softmax,
-  layerNorm,
-  matmul((k) => 1 / Math.max(1, k)),
-  matmul((k) => 1 / Math.max(1, k)),
-];
 
 /** A number out of one or two values, weighted by a pattern of whole numbers (or a rough one): what gradients are taken of. */
 export function loss(exact: boolean): Maker {

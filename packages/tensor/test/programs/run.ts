@@ -1,7 +1,7 @@
 import * as T from "../../src/index.ts";
-import { expectClose } from "../../src/testing.ts";
+import { expectGradient, expectMisuse, expectSame, expectThrow } from "./expect.ts";
 import { type Action, ADAM, type CallAction, type Id, listing, type Misuse, type Program } from "./program.ts";
-import type { Gradient, Shadow } from "./shadow.ts";
+import type { Shadow } from "./shadow.ts";
 import { type Slot, World } from "./world.ts";
 
 /** Where programs run. */
@@ -13,25 +13,12 @@ export interface Stage {
 
 const ON_PURPOSE = new Error("on purpose");
 
+/** Numbers that are on their way. */
 interface Read {
   readonly what: string;
   readonly numbers: Promise<T.HostArray>;
-  /** Undefined where it has to fail. */
-  readonly expected: Shadow | undefined;
-}
-
-function expectSame(actual: ArrayLike<number>, { data, dtype }: Shadow, exact: boolean, what: string): void {
-  if (!exact && dtype === "f32") {
-    expectClose(actual, data, { rel: 1e-4, abs: 1e-5 }, what);
-    return;
-  }
-  if (actual.length !== data.length) throw new Error(`${what}: ${actual.length} values, right are ${data.length}`);
-  const wrong = data.findIndex((value, i) => value !== actual[i]);
-  if (wrong < 0) return;
-  const count = data.filter((value, i) => value !== actual[i]).length;
-  throw new Error(
-    `${what}: element ${wrong} is ${actual[wrong]}, right is ${data[wrong]} (${count} of ${data.length} wrong)`,
-  );
+  /** Undefined where the read has to fail. */
+  readonly check: ((numbers: T.HostArray) => void) | undefined;
 }
 
 /** One task on its device, step by step beside its world. */
@@ -82,21 +69,28 @@ class Actor {
   }
 
   #read(id: Id, what: string): void {
-    const numbers = this.#tensor(id).data();
+    const { shadow } = this.#world.live(id);
+    this.#expect(this.#tensor(id), what, (numbers) => expectSame(numbers, shadow, this.#stage.exact, what));
+  }
+
+  #expect(tensor: T.Tensor, what: string, check: Read["check"]): void {
+    const numbers = tensor.data();
+    // It is awaited later, and must not count as unhandled until then.
     numbers.catch(() => undefined);
-    this.#reads.push({ what, numbers, expected: this.#world.live(id).shadow });
+    this.#reads.push({ what, numbers, check });
   }
 
   async #settle(): Promise<void> {
-    for (const { what, numbers, expected } of this.#reads.splice(0)) {
-      if (expected) expectSame(await numbers, expected, this.#stage.exact, what);
-      else {
-        const error = await numbers.then(
-          () => undefined,
-          (reason: unknown) => reason,
-        );
-        if (!(error instanceof T.DisposedError)) throw new Error(`${what}: got ${error}, right is a DisposedError`);
+    for (const { what, numbers, check } of this.#reads.splice(0)) {
+      if (check) {
+        check(await numbers);
+        continue;
       }
+      const error = await numbers.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      if (!(error instanceof T.DisposedError)) throw new Error(`${what}: got ${error}, right is a DisposedError`);
     }
   }
 
@@ -248,70 +242,18 @@ class Actor {
       const tensor = gradient ?? this.#device.zeros(shadow.shape);
       this.#tensors.set(name, tensor);
       this.#expectShape(tensor, this.#world.live(name).shadow, name);
-      this.#readGradient(tensor, expected, name, `the gradient v${name} of v${of}`);
+      const what = `the gradient v${name} of v${of}`;
+      if (this.#stage.exact) this.#read(name, what);
+      else this.#expect(tensor, what, (numbers) => expectGradient(numbers, expected, what));
     }
-  }
-
-  #readGradient(tensor: T.Tensor, { sum, size }: Gradient, name: Id, what: string): void {
-    if (this.#stage.exact) {
-      this.#read(name, what);
-      return;
-    }
-    const numbers = tensor.data().then((data) => {
-      for (const [i, right] of sum.entries())
-        if (!(Math.abs(data[i]! - right) <= 1e-4 + 3e-4 * size[i]!))
-          throw new Error(`element ${i} is ${data[i]}, right is ${right}`);
-      return data;
-    });
-    numbers.catch(() => undefined);
-    this.#reads.push({ what, numbers, expected: { ...this.#world.live(name).shadow } });
   }
 
   #misuse(how: Misuse, id: Id): void {
     const x = this.#tensor(id);
-    const like = (device: T.Device): T.Tensor => device.zeros(x.shape, { dtype: x.dtype });
-    const other = this.#stage.devices.find((device) => device !== this.#device);
-    switch (how) {
-      case "disposed":
-        expectThrow(() => T.clone(x), T.DisposedError);
-        expectThrow(() => (x.dtype === "bool" ? T.logicalNot(x) : T.neg(x)), T.DisposedError);
-        return;
-      case "disposedRead": {
-        const numbers = x.data();
-        numbers.catch(() => undefined);
-        this.#reads.push({ what: `the read of the disposed v${id}`, numbers, expected: undefined });
-        return;
-      }
-      case "disposedTarget":
-        expectThrow(() => T.assign(x, like(this.#device)), T.DisposedError);
-        return;
-      case "disposedValue":
-        expectThrow(() => T.assign(like(this.#device), x), T.DisposedError);
-        return;
-      case "view":
-        expectThrow(() => T.assign(x, like(this.#device)), Error, /view/);
-        return;
-      case "device":
-        expectThrow(() => (x.dtype === "bool" ? T.logicalAnd : T.add)(x, like(other!)), T.DeviceError);
-        return;
-      case "deviceValue":
-        expectThrow(() => T.assign(x, like(other!)), Error);
-        return;
-    }
+    const other = this.#stage.devices.find((device) => device !== this.#device)!;
+    if (how === "disposedRead") this.#expect(x, `the read of the disposed v${id}`, undefined);
+    else expectMisuse(how, x, other);
   }
-}
-
-function expectThrow(work: () => unknown, kind: new (message: string) => Error, message = /./): void {
-  let error: unknown;
-  try {
-    work();
-  } catch (caught) {
-    error = caught;
-  }
-  if (!error)
-    throw new Error(`did not throw, right is ${kind.name}${message.source === "." ? "" : ` with ${message}`}`);
-  if (!(error instanceof kind) || !message.test(error.message))
-    throw new Error(`threw ${error}, right is ${kind.name} ${message}`);
 }
 
 /** Runs a program and compares every number. Rejects with what went wrong first. */

@@ -3,8 +3,9 @@ import { numel } from "../../src/shape.ts";
 import { seeded } from "../../src/testing.ts";
 import type { Drawn, Maker, Pool } from "./draw.ts";
 import { MOVES } from "./moves.ts";
-import * as pointwise from "./pointwise.ts";
-import * as reductions from "./reductions.ts";
+import { EXACT } from "./pointwise.ts";
+import { REAL } from "./real.ts";
+import { EXACT as REDUCTIONS } from "./reductions.ts";
 import { constant, gradientsOf, Invalid, reshaped, type Shadow, total, zip } from "./shadow.ts";
 
 /** Values of several shapes and types, no two of them equal: nothing ties, so every op has a slope. */
@@ -87,7 +88,7 @@ function errorOf(drawn: Drawn, pool: Values): string | undefined {
 export function slopeErrors(): string[] {
   const pool = new Values();
   const errors: string[] = [];
-  const makers: Maker[] = [...pointwise.EXACT, ...pointwise.REAL, ...MOVES, ...reductions.EXACT, ...reductions.REAL];
+  const makers: Maker[] = [...EXACT, ...REAL.pointwise, ...MOVES, ...REDUCTIONS, ...REAL.rows];
   for (const maker of makers)
     for (let i = 0; i < 20; i++) {
       const drawn = maker(pool);

@@ -231,6 +231,9 @@ export class World {
       const gradient = slot.shadow.leaf ? byLeaf.get(slot) : all.get(slot.shadow);
       if (!gradient) throw new Invalid("no gradient");
       if (gradient.size.some((size) => !(size < this.limit))) throw new Invalid("too large");
+      // What cancels is mostly rounding error, and no value to go on with.
+      if (!this.exact && !(Math.max(0, ...gradient.size) <= 1 + 10 * Math.max(0, ...gradient.sum.map(Math.abs))))
+        throw new Invalid("cancelled");
       wanted.set(of, gradient);
     }
     // Several leaves may share one gradient, so none is anyone's to dispose.
