@@ -1,10 +1,15 @@
-import { describe } from "./errors.ts";
-import { scope } from "./scope.ts";
-import { sameShape } from "./shape.ts";
-import { type GradNode, Tensor } from "./tensor.ts";
+import { type DType, isFloat } from "./dtype.ts";
+import { DTypeError, describe, refuseAsync, ShapeError } from "./errors.ts";
+import { madeHere, scope } from "./scope.ts";
+import { type Shape, sameShape } from "./shape.ts";
+import { alias, deviceOf, type Edge, type GraphNode, naming, type Tensor, writes } from "./tensor.ts";
 
 let enabled = true;
 let nextId = 1;
+/** While a checkpoint runs without a graph: whether anything in it wants a gradient. */
+let watched: { needed: boolean } | undefined;
+/** While a checkpoint runs again: nodes before this one belong to others. */
+let oldest = 0;
 
 /** Adds two gradients; given by ops/pointwise.ts, which imports this file. */
 let addGradients: (a: Tensor, b: Tensor) => Tensor;
@@ -17,28 +22,155 @@ export function provide(functions: { add: typeof addGradients; onesLike: typeof 
   onesLike = functions.onesLike;
 }
 
-/** One input of an op and the function that turns the result's gradient into this input's. */
-export type GradPair = readonly [input: Tensor, gradient: (dy: Tensor) => Tensor];
+/** Hands a gradient on to where it goes. */
+type Give = (edge: Edge, gradient: Tensor) => void;
+
+/**
+ * Turns the gradients of a node's outputs (undefined where none arrived) into those of its inputs, which `give` takes. `saved` are what was
+ * asked to be saved, with the values that they had.
+ */
+type Run = (dys: readonly (Tensor | undefined)[], give: Give, saved: readonly Tensor[]) => void;
+
+/** An op that was recorded, or a leaf. Tensors, and the nodes after it, hold it; when they let go it lets go of what it saved. */
+class Node implements GraphNode {
+  /** Grows with every recorded op, so that descending order is an order for the backward pass; 0 for leaves. */
+  readonly id: number;
+  readonly name: string;
+  readonly leaf: Tensor | undefined;
+  readonly outputs: readonly { readonly shape: Shape; readonly dtype: DType }[];
+  inputs: readonly Edge[];
+  saved: readonly Tensor[];
+  run: Run | undefined;
+  #holders = 0;
+
+  constructor(name: string, outputs: readonly Tensor[], inputs: readonly Edge[], saved: readonly Tensor[], run?: Run) {
+    this.id = run ? nextId++ : 0;
+    this.name = name;
+    this.leaf = run ? undefined : outputs[0]!;
+    this.outputs = outputs.map(({ shape, dtype }) => ({ shape, dtype }));
+    this.inputs = inputs;
+    this.saved = saved;
+    this.run = run;
+    for (const { node } of inputs) (node as Node).#holders++;
+    outputs.forEach((tensor, output) => {
+      if (tensor.edge) throw new Error(`internal: ${name} records a result that has a history`);
+      tensor.edge = { node: this, output };
+      this.#holders++;
+    });
+  }
+
+  /** True when its backward pass is over, or nobody can ask for one. */
+  get ended(): boolean {
+    return this.run === undefined && this.leaf === undefined;
+  }
+
+  drop(): void {
+    if (--this.#holders === 0) this.end();
+  }
+
+  /** Lets go of what it holds, and of the nodes before it that nobody else holds. */
+  end(): void {
+    // By hand instead of by recursion: graphs are as deep as programs are long.
+    const ending: Node[] = [this];
+    for (let node = ending.pop(); node; node = ending.pop()) {
+      if (node.leaf) continue;
+      const { saved, inputs } = node;
+      node.run = undefined;
+      node.saved = [];
+      node.inputs = [];
+      for (const tensor of saved) tensor.dispose();
+      for (const edge of inputs) {
+        const input = edge.node as Node;
+        if (--input.#holders === 0) ending.push(input);
+      }
+    }
+  }
+
+  toString(): string {
+    return `\`${this.name}\` ${this.outputs.map(describe).join(", ")}`;
+  }
+}
+
+/**
+ * One input of an op, what of the forward pass its gradient needs, and the function that turns the result's gradient into this input's. What
+ * is needed is passed to the function with the values of now, whatever is written or disposed of later: a gradient function takes no
+ * tensor from around it, only shapes and numbers.
+ */
+export type GradPair =
+  | readonly [input: Tensor, gradient: (dy: Tensor) => Tensor]
+  | readonly [input: Tensor, needs: readonly Tensor[], gradient: (dy: Tensor, ...saved: Tensor[]) => Tensor];
 
 /** Enters an op in the graph: only inputs that need a gradient are kept, so frozen weights cost nothing. Returns `y`. */
 export function record(y: Tensor, name: string, ...pairs: readonly GradPair[]): Tensor {
-  if (!enabled) return y;
   const wanted = pairs.filter(([input]) => input.requiresGrad);
   if (wanted.length === 0) return y;
-  return recordNode(
-    y,
-    name,
-    wanted.map(([input]) => input),
-    (dy, add) => {
-      for (const [input, gradient] of wanted) add(input, gradient(dy));
+  const needs: Tensor[] = [];
+  const places = wanted.map((pair) =>
+    pair.length === 2
+      ? []
+      : pair[1].map((tensor) => {
+          const known = needs.indexOf(tensor);
+          return known >= 0 ? known : needs.push(tensor) - 1;
+        }),
+  );
+  const inputs = wanted.map(([input]) => input);
+  recordTogether([y], name, inputs, needs, ([dy], give, saved) => {
+    wanted.forEach((pair, i) => {
+      const gradient = pair.length === 2 ? pair[1] : pair[2];
+      give(i, gradient(dy!, ...places[i]!.map((place) => saved[place]!)));
+    });
+  });
+  return y;
+}
+
+/**
+ * The general form of `record`: several results, or gradients that are computed together. `give` names inputs by their places; a leaf that
+ * is no input by itself.
+ */
+export function recordTogether(
+  ys: readonly Tensor[],
+  name: string,
+  inputs: readonly Tensor[],
+  needs: readonly Tensor[],
+  gradients: (
+    dys: readonly (Tensor | undefined)[],
+    give: (input: number | Tensor, gradient: Tensor) => void,
+    saved: readonly Tensor[],
+  ) => void,
+): void {
+  if (!enabled) {
+    if (watched) watched.needed ||= inputs.some((input) => input.requiresGrad);
+    return;
+  }
+  const edges = inputs.map((input) => input.edge);
+  const saved = needs.map((tensor) => alias(tensor, naming.op ?? name));
+  new Node(
+    naming.op ?? name,
+    ys,
+    edges.filter((edge) => edge !== undefined),
+    saved,
+    (dys, give, own) => {
+      gradients(
+        dys,
+        (input, gradient) => {
+          const edge = typeof input === "number" ? edges[input] : input.edge;
+          if (edge) give(edge, gradient);
+        },
+        own,
+      );
     },
   );
 }
 
-/** The general form of `record`, for an op that computes the gradients of several inputs together. */
-export function recordNode(y: Tensor, name: string, inputs: readonly Tensor[], backward: GradNode["backward"]): Tensor {
-  if (enabled) y.gradNode = { id: nextId++, name, inputs, backward };
-  return y;
+/** Runs an op that is made of other ops under its own name: that is what messages about the graph call its parts. */
+export function within<T>(op: string, work: () => T): T {
+  if (naming.op !== undefined) return work();
+  naming.op = op;
+  try {
+    return work();
+  } finally {
+    naming.op = undefined;
+  }
 }
 
 /** True where ops record gradients. */
@@ -46,10 +178,18 @@ export function gradEnabled(): boolean {
   return enabled;
 }
 
-/** Runs `work` without recording a graph. */
+/**
+ * Runs `work` without recording a graph.
+ * @throws Error when `work` is asynchronous: what it does after its first `await` would be recorded.
+ */
+export function noGrad<T>(work: () => T): T extends PromiseLike<unknown> ? never : T;
 export function noGrad<T>(work: () => T): T {
+  return refuseAsync("noGrad", recording(false, work));
+}
+
+function recording<T>(on: boolean, work: () => T): T {
   const before = enabled;
-  enabled = false;
+  enabled = on;
   try {
     return work();
   } finally {
@@ -57,96 +197,170 @@ export function noGrad<T>(work: () => T): T {
   }
 }
 
-function withGrad<T>(work: () => T): T {
-  const before = enabled;
-  enabled = true;
-  try {
-    return work();
-  } finally {
-    enabled = before;
-  }
-}
-
-/** Marks a parameter: `backward` gives its gradient. Returns the same tensor. */
+/**
+ * Marks a parameter: `backward` gives its gradient. Returns the same tensor; the result of a recorded op stays what it is.
+ * @throws DTypeError for whole numbers, which have no gradients
+ */
 export function requireGrad<T extends Tensor>(x: T): T {
-  return x.setRequiresGrad(true);
+  if (!isFloat(x.dtype))
+    throw new DTypeError(`requireGrad: ${describe(x)} holds no floats: only f32 and f16 have gradients`);
+  if (x.disposed) x.value("requireGrad");
+  if (!x.edge) new Node(x.label, [x], [], []);
+  return x;
 }
 
-/** Takes the mark of `requireGrad` away. */
+/** Takes the mark of `requireGrad` away. @throws Error for the result of a recorded op: `detach` it */
 export function freeze<T extends Tensor>(x: T): T {
-  return x.setRequiresGrad(false);
+  if (x.hasGraph) throw new Error(`freeze: ${describe(x)} (made by \`${x.label}\`) is no leaf: detach(x) has no graph`);
+  x.leaveGraph();
+  return x;
 }
 
 /** What `backward` may be told. */
 export interface BackwardOptions {
   /** The tensors whose gradients are wanted, any of the graph; default: every leaf that requires one. */
   readonly wrt?: readonly Tensor[];
-  /** The gradient of the result itself; default 1, for a result of one element. */
+  /** The gradient of the result itself, of its shape and dtype; default 1, for a result of one element. */
   readonly grad?: Tensor;
+  /** Keeps the graph for another `backward`. */
+  readonly retainGraph?: boolean;
+}
+
+const OPTIONS: readonly string[] = ["wrt", "grad", "retainGraph"] satisfies (keyof BackwardOptions)[];
+
+function checkSeed(y: Tensor, options: BackwardOptions): void {
+  for (const name of Object.keys(options)) {
+    if (name === "createGraph") {
+      throw new Error("backward: createGraph is not supported: gradients carry no graph, so they have no gradients");
+    }
+    if (!OPTIONS.includes(name)) throw new Error(`backward: option ${name} is none of ${OPTIONS.join(", ")}`);
+  }
+  const { grad } = options;
+  const what = `${describe(y)} (made by \`${y.label}\`)`;
+  if (!y.requiresGrad) {
+    throw new Error(
+      `backward: ${what} does not depend on anything that requires a gradient (gradients themselves carry no graph)`,
+    );
+  }
+  if (!grad) {
+    if (y.size !== 1) throw new Error(`backward: ${what} is not one number; reduce it first, or give its gradient`);
+    return;
+  }
+  deviceOf("backward", y, grad);
+  if (!sameShape(grad.shape, y.shape))
+    throw new ShapeError(`backward: grad ${describe(grad)} is not of the shape of ${what}`);
+  if (grad.dtype !== y.dtype) throw new DTypeError(`backward: grad ${describe(grad)} is not of the dtype of ${what}`);
+}
+
+/** @throws Error where a part of the graph is gone */
+function refuseEnded(y: Tensor, order: readonly Node[]): void {
+  const what = `${describe(y)} (made by \`${y.label}\`)`;
+  for (const node of order) {
+    if (node.ended) {
+      throw new Error(
+        `backward: the graph behind ${what} ends at ${node}, which an earlier backward has given up: pass { retainGraph: true } to that one`,
+      );
+    }
+    if (node.saved.some((tensor) => tensor.disposed)) {
+      throw new Error(
+        `backward: the graph behind ${what} ends at ${node}, which was given back with its scope: call backward inside of it`,
+      );
+    }
+    if (!node.leaf && node.id < oldest) {
+      throw new Error(
+        `checkpoint: the function takes the result of ${node} from around it: pass it as an argument, so that its gradient is known`,
+      );
+    }
+  }
 }
 
 /**
- * Gradients of `y` with respect to the leaves that require them (or to `wrt`), as a map from tensor to gradient. The graph is
- * given up as it is walked: a second `backward` through it needs a second forward pass.
- * @throws Error when `y` has no graph, or holds more than one element and no `grad` is given.
+ * Gradients of `y` with respect to the leaves that require them (or to `wrt`), as a map from tensor to gradient, each a tensor of its
+ * own. The graph is given up as it is walked, unless `retainGraph` is set.
+ * @throws Error when `y` has no graph, or one that an earlier `backward` has given up, or holds more than one element and no `grad` is
+ * given; ShapeError, DTypeError when `grad` does not fit.
  */
 export function backward(y: Tensor, options: BackwardOptions = {}): Map<Tensor, Tensor> {
-  if (!y.requiresGrad)
-    throw new Error(
-      `backward: ${describe(y)} (made by \`${y.label}\`) does not depend on anything that requires a gradient`,
-    );
-  if (!options.grad && y.size !== 1) {
-    throw new Error(`backward: ${describe(y)} is not one number; reduce it first, or give its gradient`);
-  }
-  const wanted = options.wrt ? new Set(options.wrt) : undefined;
+  checkSeed(y, options);
+  const { wrt, grad, retainGraph = false } = options;
+  const start = y.edge!;
+  const order = descending(start.node as Node);
+  refuseEnded(y, order);
   return noGrad(() => {
     const gradients = new Gradients();
-    const result = new Map<Tensor, Tensor>();
-    if (options.grad) gradients.hold(options.grad);
-    gradients.add(y, options.grad ?? onesLike(y));
-    for (const tensor of descending(y)) {
-      const dy = gradients.get(tensor);
-      const node = tensor.gradNode;
-      if (!dy || !node) continue;
-      if (wanted?.has(tensor)) result.set(tensor, gradients.hold(dy));
-      node.backward(dy, (input, gradient) => {
-        if (!sameShape(input.shape, gradient.shape)) {
-          throw new Error(
-            `internal: ${node.name} gave a gradient ${describe(gradient)} for an input ${describe(input)}`,
-          );
+    const result = new Results();
+    const give: Give = ({ node, output }, gradient) => {
+      const expected = (node as Node).outputs[output]!;
+      if (!sameShape(expected.shape, gradient.shape)) {
+        throw new Error(`internal: a gradient ${describe(gradient)} for ${node}`);
+      }
+      gradients.add(node as Node, output, gradient);
+    };
+    give(start, grad ? alias(grad) : onesLike(y));
+    for (const node of order) {
+      const dys = node.leaf ? undefined : gradients.take(node);
+      if (dys) {
+        for (const tensor of wrt ?? []) {
+          const dy = tensor.edge?.node === node ? dys[tensor.edge.output] : undefined;
+          if (dy) result.set(tensor, gradients.hold(dy));
         }
-        gradients.add(input, gradient);
-      });
-      gradients.drop(tensor);
-      tensor.gradNode = undefined;
+        const { saved } = node;
+        node.run!(dys, (edge, gradient) => give(edge, saved.includes(gradient) ? alias(gradient) : gradient), saved);
+        gradients.settle(dys);
+      }
+      if (!node.leaf && !retainGraph) node.end();
     }
     // What is left belongs to leaves, and to the parameters inside of checkpoints.
-    for (const [tensor, dy] of gradients.entries()) {
-      if (!wanted || wanted.has(tensor)) result.set(tensor, dy);
+    for (const [{ leaf }, [dy]] of gradients.entries()) {
+      if (leaf && dy && (!wrt || wrt.includes(leaf))) result.set(leaf, dy);
+      else if (dy) gradients.settle([dy]);
     }
-    return result;
+    return result.map;
   });
+}
+
+/** What `backward` gives: a tensor that is the gradient of several stands there as one of its own for each. */
+class Results {
+  readonly map = new Map<Tensor, Tensor>();
+  readonly #taken = new Set<Tensor>();
+
+  set(tensor: Tensor, gradient: Tensor): void {
+    this.map.set(tensor, this.#taken.has(gradient) ? alias(gradient) : gradient);
+    this.#taken.add(gradient);
+  }
 }
 
 /** Gradients on their way. One tensor may be the gradient of several; its memory goes back when the last has been used. */
 class Gradients {
-  readonly #byTensor = new Map<Tensor, Tensor>();
+  readonly #byNode = new Map<Node, (Tensor | undefined)[]>();
   readonly #uses = new Map<Tensor, number>();
+  /** Parts of sums, which nobody may need any more. */
+  #loose: Tensor[] = [];
 
-  get(tensor: Tensor): Tensor | undefined {
-    return this.#byTensor.get(tensor);
+  entries(): Iterable<[Node, readonly (Tensor | undefined)[]]> {
+    return this.#byNode;
   }
 
-  entries(): Iterable<[Tensor, Tensor]> {
-    return this.#byTensor;
+  add(node: Node, output: number, gradient: Tensor): void {
+    let own = this.#byNode.get(node);
+    if (!own) {
+      own = node.outputs.map(() => undefined);
+      this.#byNode.set(node, own);
+    }
+    const known = own[output];
+    // A sum that is still pending reads its parts later, and holds their storage itself.
+    own[output] = this.hold(known ? addGradients(known, gradient) : gradient);
+    if (known) {
+      this.#release(known);
+      this.#loose.push(gradient);
+    }
   }
 
-  add(tensor: Tensor, gradient: Tensor): void {
-    const known = this.#byTensor.get(tensor);
-    const total = known ? addGradients(known, gradient) : gradient;
-    this.#byTensor.set(tensor, this.hold(total));
-    // A sum that is still pending reads `known` later, and holds its storage itself.
-    if (known) this.#release(known);
+  /** Takes out what arrived at a node; `settle` gives it back. */
+  take(node: Node): readonly (Tensor | undefined)[] | undefined {
+    const own = this.#byNode.get(node);
+    this.#byNode.delete(node);
+    return own;
   }
 
   /** Keeps a gradient from being disposed. */
@@ -155,10 +369,10 @@ class Gradients {
     return gradient;
   }
 
-  drop(tensor: Tensor): void {
-    const gradient = this.#byTensor.get(tensor);
-    this.#byTensor.delete(tensor);
-    if (gradient) this.#release(gradient);
+  /** Gives back what has been used, and what was only part of a sum. */
+  settle(used: readonly (Tensor | undefined)[]): void {
+    for (const dy of used) if (dy) this.#release(dy);
+    for (const part of this.#loose.splice(0)) if (!this.#uses.get(part)) part.dispose();
   }
 
   #release(gradient: Tensor): void {
@@ -168,54 +382,83 @@ class Gradients {
   }
 }
 
-/** Every tensor of the graph, results before what they were computed from, leaves last. */
-function descending(y: Tensor): Tensor[] {
-  const seen = new Set<Tensor>([y]);
-  const stack = [y];
-  for (let tensor = stack.pop(); tensor; tensor = stack.pop()) {
-    for (const input of tensor.gradNode?.inputs ?? []) {
+/** Every node of the graph, results before what they were computed from, leaves last. */
+function descending(start: Node): Node[] {
+  const seen = new Set<Node>([start]);
+  const stack = [start];
+  for (let node = stack.pop(); node; node = stack.pop()) {
+    for (const edge of node.inputs) {
+      const input = edge.node as Node;
       if (seen.has(input)) continue;
       seen.add(input);
       stack.push(input);
     }
   }
-  return [...seen].sort((a, b) => (b.gradNode?.id ?? 0) - (a.gradNode?.id ?? 0));
+  return [...seen].sort((a, b) => b.id - a.id);
+}
+
+/** True while `checkpoint` runs its function again: what counts runs (running statistics) stands still. */
+export function recomputing(): boolean {
+  return writes.limit !== Number.POSITIVE_INFINITY;
 }
 
 /**
  * Runs `work` without keeping what its backward pass needs; that is recomputed when the gradient is asked for. Trades one more
  * forward pass for memory. `work` must compute the same both times and use tensors with gradients only as arguments or as
  * parameters.
+ * @throws Error in the backward pass when a tensor that `work` reads was written after the forward pass, or comes out of the graph
+ * around it without being an argument.
  */
 export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
-  const y = scope(() => noGrad(() => work(...inputs)));
-  if (!enabled) return y;
-  return recordNode(y, "checkpoint", inputs, (dy, add) => {
-    const again = inputs.map((input) => alias(input).setRequiresGrad(input.requiresGrad));
-    const gradients = scope(() => withGrad(() => backward(work(...again), { grad: dy })));
+  const outside = watched;
+  const own = { needed: inputs.some((input) => input.requiresGrad) };
+  watched = own;
+  let y: Tensor;
+  try {
+    // A result that was there before would get a second history.
+    y = scope(() => {
+      const result = noGrad(() => work(...inputs));
+      return madeHere(result) && !result.requiresGrad ? result : alias(result);
+    });
+  } finally {
+    watched = outside;
+  }
+  if (outside) outside.needed ||= own.needed;
+  if (!enabled || !own.needed) return y;
+  const limit = writes.count;
+  const wanted = inputs.map((input) => input.requiresGrad);
+  recordTogether([y], "checkpoint", inputs, inputs, ([dy], give, saved) => {
+    const again = saved.map((tensor, i) => (wanted[i] ? requireGrad(alias(tensor)) : alias(tensor)));
+    const gradients = rerun(limit, () => {
+      const result = recording(true, () => work(...again));
+      return result.requiresGrad ? backward(result, { grad: dy! }) : new Map<Tensor, Tensor>();
+    });
     for (const [tensor, gradient] of gradients) {
       const at = again.indexOf(tensor);
-      if (at < 0) add(tensor, gradient);
-      else add(inputs[at]!, gradient);
+      if (at >= 0) give(at, gradient);
+      else give(tensor, gradient);
     }
     for (const input of again) input.dispose();
   });
+  return y;
+}
+
+/** A second run: reads nothing that was written after write `limit`, and its graph ends where it begins. */
+function rerun<T>(limit: number, work: () => T): T {
+  const before = { limit: writes.limit, oldest, op: naming.op };
+  writes.limit = limit;
+  oldest = nextId;
+  naming.op = undefined;
+  try {
+    return scope(work) as T;
+  } finally {
+    writes.limit = before.limit;
+    naming.op = before.op;
+    oldest = before.oldest;
+  }
 }
 
 /** The same value without its graph. */
 export function detach(x: Tensor): Tensor {
   return x.requiresGrad ? alias(x) : x;
-}
-
-/** The same storage as another tensor without history. */
-export function alias(x: Tensor): Tensor {
-  const view = x.view("detach");
-  view.storage.retain();
-  return new Tensor(
-    x.device,
-    { kind: "stored", storage: view.storage, layout: view.layout },
-    x.shape,
-    x.dtype,
-    x.label,
-  );
 }

@@ -187,15 +187,21 @@ export interface CountDistinctCall {
   readonly out: View;
 }
 
+/** What is written: from `before` to `after`, which may be the same storage. */
+export interface Update {
+  readonly before: View;
+  readonly after: View;
+}
+
 /**
- * One step of Adam in place; all dense f32 of one size: m ← β₁m + rest₁g, v ← β₂v + rest₂g², p ← p − shrink·p −
+ * One step of Adam; all dense f32 of one size: m ← β₁m + rest₁g, v ← β₂v + rest₂g², p ← p − shrink·p −
  * stepSize·m / (√v / rootCorrection + eps), where g is the gradient plus decay·p.
  */
 export interface AdamCall {
-  readonly param: View;
   readonly grad: View;
-  readonly expAvg: View;
-  readonly expAvgSq: View;
+  readonly param: Update;
+  readonly expAvg: Update;
+  readonly expAvgSq: Update;
   readonly numbers: AdamNumbers;
 }
 

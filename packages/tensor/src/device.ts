@@ -1,15 +1,15 @@
 import { findAdapter } from "#platform";
-import type { Backend, BackendInfo, MemoryReport } from "./backend.ts";
+import type { Backend, BackendInfo, MemoryReport, View } from "./backend.ts";
 import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
-import { bytesPerElement, type Data, type DType, defaultDType, encode, isFloat } from "./dtype.ts";
+import { type Data, defaultDType, encode, isFloat } from "./dtype.ts";
 import { env } from "./env.ts";
-import { DeviceError, describe, ShapeError } from "./errors.ts";
+import { DeviceError, ShapeError } from "./errors.ts";
 import { constant, param } from "./expr/expr.ts";
-import { denseLayout } from "./layout.ts";
+import { reclaim } from "./net.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
-import { empty, Tensor } from "./tensor.ts";
+import { type Device as DeviceOfTensors, filled, type Tensor, type TensorOptions } from "./tensor.ts";
 
 /** Which engine to run on; see `Device.request`. */
 export interface DeviceOptions {
@@ -25,18 +25,11 @@ export interface DeviceOptions {
   readonly simd?: 128 | 256;
 }
 
-/** What a tensor is made with besides its data. */
-export interface TensorOptions {
-  readonly dtype?: DType;
-  /** A name for messages and profiles. */
-  readonly label?: string;
-}
-
 const BACKENDS: readonly string[] = ["auto", "webgpu", "cpu"];
 const ADAPTERS: readonly string[] = ["auto", "hardware", "system", "swiftshader"];
 
 /** A place where tensors live and ops run. Devices are explicit: ops take their operands' device, and two do not mix. */
-export class Device {
+export class Device implements DeviceOfTensors {
   readonly backend: Backend;
 
   constructor(backend: Backend) {
@@ -89,13 +82,11 @@ export class Device {
     }
     const dtype = options.dtype ?? defaultDType(values);
     const label = options.label ?? "tensor";
-    const storage = this.backend.allocate(
-      values.length * bytesPerElement(dtype),
-      `${label} ${describe({ dtype, shape: sizes })}`,
-    );
-    if (values.length > 0) this.backend.upload(storage, encode(values, dtype));
     const host = dtype === "i32" ? Int32Array.from(values) : dtype === "u32" ? Uint32Array.from(values) : undefined;
-    return new Tensor(this, { kind: "stored", storage, layout: denseLayout(sizes) }, sizes, dtype, label, host);
+    const upload = ({ storage }: View): void => {
+      if (values.length > 0) this.backend.upload(storage, encode(values, dtype));
+    };
+    return filled(this, sizes, dtype, label, upload, host);
   }
 
   zeros(shape: Shape, options: TensorOptions = {}): Tensor {
@@ -110,12 +101,12 @@ export class Device {
   full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
     checkShape("full", shape);
     const dtype = options.dtype ?? "f32";
-    const out = empty(this, shape, dtype, options.label ?? "full");
     // A param, so that every number shares one kernel; whole numbers beyond 2^24 would not survive as the f32 it travels in.
     const exact = isFloat(dtype) || Math.abs(value) < 2 ** 24;
     const tree = exact ? param(0, dtype) : constant(value, dtype);
-    this.backend.pointwise({ out: out.view(), tree, leaves: [], params: exact ? [value] : [] });
-    return out;
+    return filled(this, shape, dtype, options.label ?? "full", (out) =>
+      this.backend.pointwise({ out, tree, leaves: [], params: exact ? [value] : [] }),
+    );
   }
 
   /** 0, 1, 2 … `count` − 1. */
@@ -125,8 +116,9 @@ export class Device {
   }
 
   /** Runs everything recorded and waits for it. Rejects with the device's first error. */
-  sync(): Promise<void> {
-    return this.backend.flush();
+  async sync(): Promise<void> {
+    await this.backend.flush();
+    await reclaim(this.backend);
   }
 
   memory(): MemoryReport {

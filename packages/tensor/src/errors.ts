@@ -22,3 +22,13 @@ export class DeviceError extends Error {
 export function describe(x: { readonly dtype: string; readonly shape: readonly number[] } | number): string {
   return typeof x === "number" ? String(x) : `${x.dtype}[${x.shape.join(", ")}]`;
 }
+
+/**
+ * Passes on what a function gave, unless that is a promise: what such a function does after its first `await` would run outside.
+ * @throws Error; the promise's own failure is then nobody's business.
+ */
+export function refuseAsync<T>(op: string, result: T): T {
+  if (typeof (result as { then?: unknown } | null | undefined)?.then !== "function") return result;
+  (result as unknown as PromiseLike<unknown>).then(undefined, () => {});
+  throw new Error(`${op}: the function is asynchronous; await before or after ${op}, not inside of it`);
+}

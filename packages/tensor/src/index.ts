@@ -9,10 +9,11 @@ export {
   freeze,
   gradEnabled,
   noGrad,
+  recomputing,
   requireGrad,
 } from "./autograd.ts";
 export type { Backend, BackendInfo, MemoryReport } from "./backend.ts";
-export { Device, type DeviceOptions, type TensorOptions } from "./device.ts";
+export { Device, type DeviceOptions } from "./device.ts";
 export type { Data, DType, HostArray } from "./dtype.ts";
 export { DeviceError, DisposedError, DTypeError, describe, ShapeError } from "./errors.ts";
 export type { Expr } from "./expr/expr.ts";
@@ -27,4 +28,4 @@ export type { AdapterChoice, ListedAdapter } from "./platform/adapter.ts";
 export * from "./random.ts";
 export { keep, scope } from "./scope.ts";
 export { broadcastShapes, denseStrides, normalizeDim, numel, type Shape } from "./shape.ts";
-export { Tensor } from "./tensor.ts";
+export { Tensor, type TensorOptions } from "./tensor.ts";

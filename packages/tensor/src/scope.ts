@@ -1,6 +1,5 @@
+import { refuseAsync } from "./errors.ts";
 import { Tensor, tracking } from "./tensor.ts";
-
-const kept = new WeakSet<Tensor>();
 
 /**
  * Runs `work` and frees every tensor made in it, except those in its result (a tensor, or arrays, maps and plain objects of
@@ -12,41 +11,45 @@ export function scope<T>(work: () => T): T {
   const outer = tracking.frame;
   const frame = new Set<Tensor>();
   tracking.frame = frame;
-  let done = false;
   try {
-    const result = work();
-    if (result instanceof Promise)
-      throw new Error("scope: the function is asynchronous; read numbers outside the scope");
-    for (const tensor of tensorsIn(result)) {
-      if (!frame.has(tensor)) continue;
-      if (tensor.gradNode)
+    const result = refuseAsync("scope", work());
+    const leaving = [...tensorsIn(result)].filter((tensor) => frame.has(tensor));
+    for (const tensor of leaving) {
+      if (tensor.hasGraph) {
         throw new Error(`scope: the result of \`${tensor.label}\` still has a graph: return detach(x)`);
+      }
       tensor.view("scope");
-      frame.delete(tensor);
-      if (outer) outer.add(tensor);
-      else tensor.watch();
     }
-    done = true;
+    for (const tensor of leaving) {
+      frame.delete(tensor);
+      if (outer) {
+        outer.add(tensor);
+        tensor.frame = outer;
+      } else tensor.watch();
+    }
     return result;
   } finally {
-    tracking.frame = undefined;
-    for (const tensor of frame) {
-      if (tensor.disposed) continue;
-      if (done && kept.has(tensor)) {
-        tensor.view("keep");
-        tensor.watch();
-      } else {
-        tensor.dispose();
-      }
-    }
     tracking.frame = outer;
+    // Without the set's help: it would be changed by each of them.
+    for (const tensor of frame) {
+      tensor.frame = undefined;
+      tensor.dispose();
+    }
   }
 }
 
-/** Lets a tensor outlive the scopes it was made in; from then on it is its owner's to dispose. */
+/**
+ * Lets a tensor outlive the scopes it was made in, from this moment on and however they end; from then on it is its owner's to dispose.
+ * A graph does not outlive its scope: keep `detach(x)`, or take the gradient inside.
+ */
 export function keep<T extends Tensor>(tensor: T): T {
-  kept.add(tensor);
+  tensor.keep();
   return tensor;
+}
+
+/** True where a tensor was made in the innermost scope. */
+export function madeHere(tensor: Tensor): boolean {
+  return tensor.frame !== undefined && tensor.frame === tracking.frame;
 }
 
 function* tensorsIn(value: unknown): Generator<Tensor> {

@@ -1,45 +1,67 @@
-import type { View } from "./backend.ts";
-import type { Device } from "./device.ts";
-import { bytesPerElement, type DType, decode, type HostArray } from "./dtype.ts";
+import type { Backend, BackendInfo, MemoryReport, View } from "./backend.ts";
+import { bytesPerElement, type Data, type DType, decode, type HostArray } from "./dtype.ts";
 import { DeviceError, DisposedError, describe } from "./errors.ts";
-import { denseLayout, isDense, type Layout } from "./layout.ts";
+import { denseLayout, type Layout } from "./layout.ts";
 import type { TensorMethods } from "./methods.ts";
+import { catchForgotten, reclaim } from "./net.ts";
 import { numel, type Shape } from "./shape.ts";
-import { beforeWriting, forcePending, type Pending, releaseValue, type Stored } from "./value.ts";
+import { allocated, type Pending, type Stored, Value } from "./value.ts";
 
-/** How a result came about, for `backward`. */
-export interface GradNode {
-  /** Grows with every recorded op, so that descending order is an order for the backward pass. */
-  readonly id: number;
-  readonly name: string;
-  /** Tensors that the gradient flows on to. */
-  readonly inputs: readonly Tensor[];
-  /** Calls `add` with each input's share of `dy`. */
-  readonly backward: (dy: Tensor, add: (input: Tensor, gradient: Tensor) => void) => void;
+/** What a tensor is made with besides its data. */
+export interface TensorOptions {
+  readonly dtype?: DType;
+  /** A name for messages and profiles. */
+  readonly label?: string;
 }
 
-/** Where new tensors are entered, so that the innermost scope can free them. Set by scope.ts. */
+/** What tensors and ops see of the device that they live on: the class of the same name. */
+export interface Device {
+  readonly backend: Backend;
+  readonly info: BackendInfo;
+  tensor(data: Data | number, shape?: Shape, options?: TensorOptions): Tensor;
+  zeros(shape: Shape, options?: TensorOptions): Tensor;
+  ones(shape: Shape, options?: TensorOptions): Tensor;
+  full(shape: Shape, value: number, options?: TensorOptions): Tensor;
+  arange(count: number, options?: TensorOptions): Tensor;
+  sync(): Promise<void>;
+  memory(): MemoryReport;
+  destroy(): void;
+}
+
+/** Where a tensor stands in a graph: the output of the node that made it. */
+export interface Edge {
+  readonly node: GraphNode;
+  readonly output: number;
+}
+
+/** What a tensor sees of the node that it comes from; autograd.ts has the rest. */
+export interface GraphNode {
+  readonly name: string;
+  /** The tensor that is marked by `requireGrad`, where this stands for one. */
+  readonly leaf: Tensor | undefined;
+  /** True when its backward pass is over. */
+  readonly ended: boolean;
+  /** A tensor, or a node after this one, does not need it any more. */
+  drop(): void;
+}
+
+/** The tensors of the innermost scope, so that it can free them. Set by scope.ts. */
 export const tracking: { frame: Set<Tensor> | undefined } = { frame: undefined };
+
+/**
+ * Writes are numbered, so that what runs a part of a program again (`checkpoint`) can tell whether it reads what the first run read.
+ * `limit` is set by autograd.ts while it does so: a tensor written after it is refused.
+ */
+export const writes: { count: number; limit: number } = { count: 0, limit: Number.POSITIVE_INFINITY };
+
+/** The op that the user called, while it calls others: what messages name. Set by `within`. */
+export const naming: { op: string | undefined } = { op: undefined };
 
 /** A tensor's value; undefined once it is disposed. */
 interface Holder {
-  value: Stored | Pending | undefined;
-}
-
-// The net under everything outside scopes: what the collector finds gives its memory back.
-const forgotten = new FinalizationRegistry<Holder>((holder) => {
-  if (holder.value) releaseValue(holder.value);
-});
-
-/**
- * Tensors outside of scopes, which the net takes when the current job ends: to register one costs the collector more than a small op does,
- * most are disposed by then, and the net gives nothing back before that.
- */
-const waiting: (readonly [Tensor, Holder])[] = [];
-const MOST_WAITING = 1024;
-
-function registerWaiting(): void {
-  for (const [tensor, holder] of waiting.splice(0)) if (holder.value) forgotten.register(tensor, holder);
+  value: Value | undefined;
+  /** By `keep`. */
+  kept: boolean;
 }
 
 /**
@@ -52,36 +74,27 @@ export class Tensor {
   readonly dtype: DType;
   /** What made it, for messages. */
   readonly label: string;
-  /** The host data this was made from, kept for whole-number tensors: gathers plan their gradients with it. */
-  readonly host: Int32Array | Uint32Array | undefined;
-  /** How it was computed, when a gradient may be asked for; undefined for leaves. */
-  gradNode: GradNode | undefined;
-  #leaf = false;
-  #cleanups: (() => void)[] | undefined;
+  /** The op that made this tensor as a view of another, which cannot be written to; undefined for what stands on its own. */
+  readonly viewOf: string | undefined;
+  /** The scope it was made in, until it leaves that. */
+  frame: Set<Tensor> | undefined;
+  /** Where its gradient goes; undefined where none is wanted. */
+  edge: Edge | undefined;
   readonly #holder: Holder;
+  /** The last write: its number, and what wrote. */
+  #written: { readonly at: number; readonly by: string } | undefined;
 
-  constructor(
-    device: Device,
-    value: Stored | Pending,
-    shape: Shape,
-    dtype: DType,
-    label: string,
-    host?: Int32Array | Uint32Array,
-  ) {
+  /** Takes over the caller's reference to `value`. */
+  constructor(device: Device, value: Value, label: string, viewOf?: string) {
     this.device = device;
-    this.shape = shape;
-    this.dtype = dtype;
-    this.label = label;
-    this.host = host;
-    const holder: Holder = { value };
-    this.#holder = holder;
-    if (value.kind === "pending") {
-      // Through the holder, not the tensor: a storage must not keep the tensors alive that wait to read it.
-      value.compute = () => {
-        holder.value = forcePending(device.backend, value, shape, dtype, label);
-      };
-    }
-    if (tracking.frame) tracking.frame.add(this);
+    this.shape = value.shape;
+    this.dtype = value.dtype;
+    this.label = naming.op ?? label;
+    this.viewOf = viewOf && (naming.op ?? viewOf);
+    this.#holder = { value, kept: false };
+    const { frame } = tracking;
+    this.frame = frame;
+    if (frame) frame.add(this);
     else this.watch();
   }
 
@@ -96,62 +109,97 @@ export class Tensor {
 
   /** True for parameters and for everything computed from them. */
   get requiresGrad(): boolean {
-    return this.#leaf || this.gradNode !== undefined;
+    return this.edge !== undefined;
   }
 
-  /** Marks a leaf as one whose gradient is wanted, or takes the mark away. */
-  setRequiresGrad(wanted: boolean): this {
-    this.#leaf = wanted;
-    return this;
+  /** True for the result of a recorded op whose backward pass has not been, false for leaves. */
+  get hasGraph(): boolean {
+    return this.edge !== undefined && this.edge.node.leaf !== this && !this.edge.node.ended;
   }
 
   get disposed(): boolean {
     return this.#holder.value === undefined;
   }
 
-  /** The value as it is, pending or stored. @throws DisposedError */
-  value(op: string): Stored | Pending {
+  /** The host data of a whole-number tensor that was made from such. */
+  get host(): Int32Array | Uint32Array | undefined {
+    return this.#holder.value?.host;
+  }
+
+  /** The value, pending or stored; whoever keeps it retains it. @throws DisposedError */
+  value(op: string): Value {
     const { value } = this.#holder;
     if (!value) throw new DisposedError(`${op}: x ${describe(this)} was disposed (made by \`${this.label}\`)`);
+    if (this.#written && this.#written.at > writes.limit) {
+      throw new Error(
+        `checkpoint: ${describe(this)} (made by \`${this.label}\`) was written by \`${this.#written.by}\` after the forward pass, ` +
+          "which cannot be run again with the old values: write after backward",
+      );
+    }
     return value;
   }
 
   /** The value in storage; a pending one is computed now. */
   view(op = "view"): View {
-    const value = this.value(op);
-    const stored =
-      value.kind === "stored" ? value : forcePending(this.device.backend, value, this.shape, this.dtype, this.label);
-    this.#holder.value = stored;
-    return { storage: stored.storage, layout: stored.layout, dtype: this.dtype };
+    return this.value(op).view();
   }
 
   /** The value in storage, row-major from the first element on. A view that is not is copied, and keeps the copy. */
   dense(op = "dense"): View {
-    const view = this.view(op);
-    if (view.layout.offset === 0 && isDense(view.layout)) return view;
-    const storage = this.device.backend.allocate(this.size * bytesPerElement(this.dtype), describe(this));
-    const dense: View = { storage, layout: denseLayout(this.shape), dtype: this.dtype };
-    this.device.backend.copy({ out: dense, input: view });
-    this.#holder.value = { kind: "stored", storage, layout: dense.layout };
-    view.storage.release();
-    return dense;
+    return this.value(op).dense();
   }
 
-  /** The dense storage of a tensor that is about to be written in place; what still waits to read the old values reads them now. */
-  writable(op: string): View {
-    const view = this.dense(op);
-    beforeWriting(view.storage);
-    return view;
+  /**
+   * Gives this tensor another value: what a write is. Others who hold the old one keep it. Takes over the caller's reference.
+   * @param by the op that writes, for messages
+   */
+  rebind(by: string, value: Value): void {
+    const before = this.value(by);
+    this.#holder.value = value;
+    // What a second run writes is not what the first one must not have seen.
+    if (writes.limit === Number.POSITIVE_INFINITY) this.#written = { at: ++writes.count, by };
+    before.release();
   }
 
-  /** Copies the elements to the host, row-major. The only way to read; waits for the device. */
+  /**
+   * Storage for the value that a write is about to give this tensor, where the old one is not needed besides: its own, if nobody else holds
+   * that, or new storage, which has no content yet. `commit` makes it the tensor's.
+   */
+  overwrite(by: string): { readonly before: View; readonly after: View; commit(): void; abandon(): void } {
+    this.refuseView(by);
+    const value = this.value(by);
+    const before = value.dense();
+    const { device, shape, dtype, label } = this;
+    const next = value.exclusive ? ownedAgain(value, before) : valueOf(device, shape, dtype, label, () => {});
+    return { before, after: next.view(), commit: () => this.rebind(by, next), abandon: () => next.release() };
+  }
+
+  /** @throws Error for a view of another tensor, which a write would or would not reach: the answer is always no */
+  refuseView(by: string): void {
+    if (this.viewOf === undefined) return;
+    throw new Error(
+      `${by}: the target ${describe(this)} is a view (made by \`${this.viewOf}\`): write to the tensor it was made of, or to clone(x)`,
+    );
+  }
+
+  /** Its dense storage, which nobody else holds, to write a part of it. */
+  writable(by: string): View {
+    const { before, after, commit } = this.overwrite(by);
+    if (before.storage !== after.storage) this.device.backend.copy({ out: after, input: before });
+    commit();
+    return after;
+  }
+
+  /** Copies the elements to the host, row-major: those of this moment, whatever is written before they arrive. Waits for the device. */
   async data(): Promise<HostArray> {
+    const { size, dtype, device } = this;
     const { storage } = this.dense("data");
-    if (this.size === 0) return decode(new ArrayBuffer(0), this.dtype, 0);
+    if (size === 0) return decode(new ArrayBuffer(0), dtype, 0);
     storage.retain();
     try {
-      const bytes = await this.device.backend.download(storage, 0, this.size * bytesPerElement(this.dtype));
-      return decode(bytes, this.dtype, this.size);
+      const bytes = await device.backend.download(storage, 0, size * bytesPerElement(dtype));
+      await reclaim(device.backend);
+      return decode(bytes, dtype, size);
     } finally {
       storage.release();
     }
@@ -168,17 +216,17 @@ export class Tensor {
     const { value } = this.#holder;
     if (!value) return;
     this.#holder.value = undefined;
-    this.gradNode = undefined;
-    tracking.frame?.delete(this);
-    releaseValue(value);
-    for (const work of this.#cleanups ?? []) work();
-    this.#cleanups = undefined;
+    this.frame?.delete(this);
+    this.frame = undefined;
+    this.leaveGraph();
+    value.release();
   }
 
-  /** Runs `work` once this tensor is disposed: for what is kept beside it, such as the plan of a gather. */
-  whenDisposed(work: () => void): void {
-    this.#cleanups ??= [];
-    this.#cleanups.push(work);
+  /** Forgets how it was computed. */
+  leaveGraph(): void {
+    const { edge } = this;
+    this.edge = undefined;
+    edge?.node.drop();
   }
 
   [Symbol.dispose](): void {
@@ -187,9 +235,17 @@ export class Tensor {
 
   /** Lets the collector give the memory back when nobody holds the tensor any more. */
   watch(): void {
-    const count = waiting.push([this, this.#holder]);
-    if (count === 1) queueMicrotask(registerWaiting);
-    if (count === MOST_WAITING) registerWaiting();
+    this.frame = undefined;
+    catchForgotten(this, this.#holder);
+  }
+
+  /** Takes it out of its scope, for an owner who disposes it. */
+  keep(): void {
+    this.#holder.kept = true;
+    if (!this.frame) return;
+    this.view("keep");
+    this.frame.delete(this);
+    this.watch();
   }
 
   toString(): string {
@@ -203,29 +259,69 @@ export class Tensor {
 
 export interface Tensor extends TensorMethods<Tensor> {}
 
-/** A tensor over storage whose reference the caller hands over. */
-export function stored(
+/** A tensor over storage, or a pending tree, whose references the caller hands over. */
+export function made(
   device: Device,
-  view: { storage: View["storage"]; layout: Layout },
+  state: Stored | Pending,
+  shape: Shape,
   dtype: DType,
   label: string,
+  viewOf?: string,
 ): Tensor {
-  return new Tensor(
-    device,
-    { kind: "stored", storage: view.storage, layout: view.layout },
-    view.layout.shape,
-    dtype,
-    label,
-  );
+  return new Tensor(device, new Value(device.backend, state, shape, dtype, label), label, viewOf);
+}
+
+/** A new value over the storage of one that is about to go: what belonged to the old numbers, such as their host copy, stays behind. */
+function ownedAgain(value: Value, { storage, layout }: View): Value {
+  storage.retain();
+  return new Value(value.backend, { kind: "stored", storage, layout }, value.shape, value.dtype, value.label);
 }
 
 /** A dense tensor without content yet, for an op's result. */
 export function empty(device: Device, shape: Shape, dtype: DType, label: string): Tensor {
-  const storage = device.backend.allocate(
-    numel(shape) * bytesPerElement(dtype),
-    `${label} ${describe({ dtype, shape })}`,
+  return filled(device, shape, dtype, label, () => {});
+}
+
+/** A dense tensor that `fill` writes; nothing is left behind where it fails. */
+export function filled(
+  device: Device,
+  shape: Shape,
+  dtype: DType,
+  label: string,
+  fill: (out: View) => void,
+  host?: Int32Array | Uint32Array,
+): Tensor {
+  return new Tensor(device, valueOf(device, shape, dtype, label, fill, host), label);
+}
+
+/** A dense value that `fill` writes; nothing is left behind where it fails. */
+export function valueOf(
+  device: Device,
+  shape: Shape,
+  dtype: DType,
+  label: string,
+  fill: (out: View) => void,
+  host?: Int32Array | Uint32Array,
+): Value {
+  const { backend } = device;
+  const layout = denseLayout(shape);
+  const bytes = numel(shape) * bytesPerElement(dtype);
+  const storage = allocated(backend, bytes, `${label} ${describe({ dtype, shape })}`, (storage) =>
+    fill({ storage, layout, dtype }),
   );
-  return stored(device, { storage, layout: denseLayout(shape) }, dtype, label);
+  return new Value(backend, { kind: "stored", storage, layout }, shape, dtype, label, host);
+}
+
+/** The same storage under another layout. Labelled by the op that makes it. */
+export function viewAs(x: Tensor, layout: Layout, op: string): Tensor {
+  const { storage } = x.view(op);
+  storage.retain();
+  return made(x.device, { kind: "stored", storage, layout }, layout.shape, x.dtype, op, op);
+}
+
+/** Another tensor of the same value, without history: disposing one leaves the other. */
+export function alias(x: Tensor, op = "detach"): Tensor {
+  return new Tensor(x.device, x.value(op).retain(), x.label, op);
 }
 
 /** The device of several operands. @throws DeviceError when they live on two. */

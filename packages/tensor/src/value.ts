@@ -1,9 +1,14 @@
+/**
+ * Who owns what: a tensor, a saved operand of a gradient and every alias hold a value; a value holds its storage, or the storages that it
+ * still has to read. Whoever takes one in takes a reference at that moment, and lets go of it when done. Nothing is ever changed under a
+ * holder: a write gives its tensor another value, and storage is written in place only where nobody else holds it.
+ */
 import type { Backend, Storage, View } from "./backend.ts";
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { describe } from "./errors.ts";
 import type { Expr } from "./expr/expr.ts";
-import { denseLayout, type Layout } from "./layout.ts";
-import { numel, type Shape } from "./shape.ts";
+import { denseLayout, expandLayout, isDense, type Layout } from "./layout.ts";
+import { numel, type Shape, sameShape } from "./shape.ts";
 
 /** A value that has been computed, or will have been once the launch list has run. */
 export interface Stored {
@@ -14,61 +19,161 @@ export interface Stored {
 
 /**
  * A value that is only written down: a pointwise tree over storages. It is computed when something needs storage: a read, an
- * op that is not pointwise, a write to one of its leaves, the end of its scope, too many leaves or nodes, or a second
- * consumer for which recomputing would cost more than storing. A backend that can end a matmul, a convolution or a reduction
- * with a tree will find its producer here as one more leaf.
+ * op that is not pointwise, a write, the end of its scope, too many leaves or nodes, or a second consumer for which recomputing would
+ * cost more than storing. A backend that can end a matmul, a convolution or a reduction with a tree will find its producer here as one
+ * more leaf.
  */
 export interface Pending {
   readonly kind: "pending";
   readonly tree: Expr;
-  /** One retained view for each leaf, of the shape of the value. */
   readonly leaves: readonly View[];
   readonly params: readonly number[];
   /** Nodes and weight of the tree, see `measure`. */
   readonly nodes: number;
   readonly weight: number;
-  /** How many pointwise results have taken this tree into their own. */
-  consumers: number;
-  /** Set when the value has been computed, for others that hold the same pending value. */
-  compute: (() => void) | undefined;
 }
 
-const readers = new WeakMap<Storage, Set<Pending>>();
+/** The leaves of a tree while it is put together, each held from the moment it is taken in. */
+export class Leaves {
+  readonly views: View[] = [];
 
-/** Enters a new pending value as a reader of its leaves, and retains them. */
-export function enterPending(value: Pending): void {
-  for (const { storage } of value.leaves) {
-    storage.retain();
-    const set = readers.get(storage);
-    if (set) set.add(value);
-    else readers.set(storage, new Set([value]));
+  /** Takes a view in, broadcast to `shape`, or finds it there. Returns its number. */
+  add(view: View, shape: Shape): number {
+    const layout = expandLayout(view.layout, shape);
+    const known = this.views.findIndex(
+      (other) => other.storage === view.storage && other.dtype === view.dtype && sameLayout(other.layout, layout),
+    );
+    if (known >= 0) return known;
+    view.storage.retain();
+    return this.views.push({ ...view, layout }) - 1;
+  }
+
+  release(): void {
+    for (const { storage } of this.views.splice(0)) storage.release();
   }
 }
 
-function leavePending(value: Pending): void {
-  for (const { storage } of value.leaves) {
-    readers.get(storage)?.delete(value);
+function sameLayout(a: Layout, b: Layout): boolean {
+  return a.offset === b.offset && sameShape(a.shape, b.shape) && sameShape(a.strides, b.strides);
+}
+
+/** Storage of `bytes` bytes that `fill` has written; given back where that fails. */
+export function allocated(backend: Backend, bytes: number, label: string, fill: (storage: Storage) => void): Storage {
+  const storage = backend.allocate(bytes, label);
+  try {
+    fill(storage);
+  } catch (error) {
     storage.release();
+    throw error;
   }
+  return storage;
 }
 
-/** Computes a pending value into storage of its own. */
-export function forcePending(backend: Backend, value: Pending, shape: Shape, dtype: DType, label: string): Stored {
-  const storage = backend.allocate(numel(shape) * bytesPerElement(dtype), `${label} ${describe({ dtype, shape })}`);
-  const layout = denseLayout(shape);
-  const { tree, leaves, params } = value;
-  backend.pointwise({ out: { storage, layout, dtype }, tree, leaves, params });
-  leavePending(value);
-  return { kind: "stored", storage, layout };
-}
+/** The numbers of one or several tensors, immutable, with a count of who holds them. */
+export class Value {
+  readonly backend: Backend;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  /** What made it, for messages. */
+  readonly label: string;
+  /** The host data it was made from, kept for whole numbers: gathers check and plan with it. */
+  readonly host: Int32Array | Uint32Array | undefined;
+  /** How many pointwise results have taken its tree into their own. */
+  consumers = 0;
+  #state: Stored | Pending;
+  #references = 1;
+  #cleanups: (() => void)[] | undefined;
 
-/** Computes every pending value that still has to read `storage`. */
-export function beforeWriting(storage: Storage): void {
-  for (const value of [...(readers.get(storage) ?? [])]) value.compute?.();
-}
+  /** Takes over the references that `state` holds. */
+  constructor(
+    backend: Backend,
+    state: Stored | Pending,
+    shape: Shape,
+    dtype: DType,
+    label: string,
+    host?: Int32Array | Uint32Array,
+  ) {
+    this.backend = backend;
+    this.#state = state;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.label = label;
+    this.host = host;
+  }
 
-/** Gives back what a value holds. */
-export function releaseValue(value: Stored | Pending): void {
-  if (value.kind === "stored") value.storage.release();
-  else leavePending(value);
+  /** As it is, computed or pending. */
+  get state(): Stored | Pending {
+    if (this.#references === 0) throw new Error(`internal: the value of ${this.label} is used after it was given back`);
+    return this.#state;
+  }
+
+  /** True where nobody else holds it, nor its storage, so that this can be written in place. */
+  get exclusive(): boolean {
+    return this.#references === 1 && this.#state.kind === "stored" && this.#state.storage.references === 1;
+  }
+
+  /** Bytes of device memory that go when it goes; 0 while it is pending. */
+  get ownBytes(): number {
+    const state = this.#state;
+    return state.kind === "stored" ? state.storage.bytes / Math.max(1, state.storage.references) : 0;
+  }
+
+  retain(): this {
+    if (this.#references === 0)
+      throw new Error(`internal: the value of ${this.label} is taken after it was given back`);
+    this.#references++;
+    return this;
+  }
+
+  release(): void {
+    if (this.#references === 0) throw new Error(`internal: the value of ${this.label} is given back twice`);
+    if (--this.#references > 0) return;
+    this.#letGo(this.#state);
+    for (const work of this.#cleanups ?? []) work();
+    this.#cleanups = undefined;
+  }
+
+  /** Runs `work` once nobody holds this any more: for what is kept beside it, such as the plan of a gather. */
+  whenReleased(work: () => void): void {
+    this.#cleanups ??= [];
+    this.#cleanups.push(work);
+  }
+
+  /** In storage; a pending value is computed now, for all who hold it. */
+  view(): View {
+    const state = this.state;
+    const { storage, layout } = state.kind === "stored" ? state : this.#compute(state);
+    return { storage, layout, dtype: this.dtype };
+  }
+
+  /** In storage, row-major from the first element on. What is not is copied, and everybody who holds this has the copy. */
+  dense(): View {
+    const view = this.view();
+    if (view.layout.offset === 0 && isDense(view.layout)) return view;
+    return this.#store((out) => this.backend.copy({ out, input: view }));
+  }
+
+  #compute({ tree, leaves, params }: Pending): Stored {
+    return this.#store((out) => this.backend.pointwise({ out, tree, leaves, params }));
+  }
+
+  /** Replaces the state by dense storage that `fill` writes. Where there is no room the state stays as it was. */
+  #store(fill: (out: View) => void): Stored & View {
+    const { shape, dtype } = this;
+    const layout = denseLayout(shape);
+    const bytes = numel(shape) * bytesPerElement(dtype);
+    const storage = allocated(this.backend, bytes, `${this.label} ${describe(this)}`, (storage) =>
+      fill({ storage, layout, dtype }),
+    );
+    const before = this.#state;
+    const stored: Stored & View = { kind: "stored", storage, layout, dtype };
+    this.#state = stored;
+    this.#letGo(before);
+    return stored;
+  }
+
+  #letGo(state: Stored | Pending): void {
+    if (state.kind === "stored") state.storage.release();
+    else for (const { storage } of state.leaves) storage.release();
+  }
 }

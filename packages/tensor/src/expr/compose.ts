@@ -35,13 +35,19 @@ export function compose(tree: Expr, parts: readonly Part[]): Expr {
   }
   let whole = known.get(key);
   if (!whole) {
-    const placed = parts.map((part) =>
-      substitute(
-        part.tree,
-        (index, dtype) => leaf(part.leaves[index]!, dtype),
-        (index, dtype) => param(part.firstParam + index, dtype),
-      ),
-    );
+    // What is there twice is one object, which is computed once.
+    const once = new Map<Part, Expr>();
+    const placed = parts.map((part) => {
+      const own =
+        once.get(part) ??
+        substitute(
+          part.tree,
+          (index, dtype) => leaf(part.leaves[index]!, dtype),
+          (index, dtype) => param(part.firstParam + index, dtype),
+        );
+      once.set(part, own);
+      return own;
+    });
     whole = substitute(tree, (index, dtype) => cast(placed[index]!, dtype), param);
     known.set(key, whole);
   }

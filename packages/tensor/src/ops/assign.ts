@@ -1,20 +1,39 @@
+import { bytesPerElement } from "../dtype.ts";
 import { describe, ShapeError } from "../errors.ts";
+import { isDense } from "../layout.ts";
 import { sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { deviceOf, type Tensor, valueOf } from "../tensor.ts";
 import { cast, isFinite } from "./pointwise.ts";
 import { amin } from "./reduce.ts";
 
 /**
- * Writes a value into a parameter: the only change in place that there is for users. What was recorded before it still reads
- * the old values. @throws ShapeError when shape or dtype differ.
+ * Gives a tensor, such as a parameter, another value: with the optimizers the only change that there is for users. The tensor alone
+ * changes: views of it, what was recorded before, reads under way and gradients keep the old values.
+ * @throws ShapeError when shape or dtype differ; DeviceError for a value of another device; Error when `target` is a view of another
+ * tensor, which a write would or would not reach.
  */
 export function assign(target: Tensor, value: Tensor): void {
+  deviceOf("assign", target, value);
   if (!sameShape(target.shape, value.shape) || target.dtype !== value.dtype) {
     throw new ShapeError(`assign: ${describe(value)} does not fit the parameter ${describe(target)}`);
   }
+  target.refuseView("assign");
+  target.value("assign");
   const input = value.view("assign");
-  const out = target.writable("assign");
-  if (input.storage !== out.storage) target.device.backend.copy({ out, input });
+  const whole = input.layout.offset === 0 && isDense(input.layout) && input.storage.bytes < 2 * bytesOf(target) + 512;
+  if (whole) {
+    target.rebind("assign", value.value("assign").retain());
+    return;
+  }
+  // A part of something larger, or an expanded number, would hold too much, or has to be laid out anyway.
+  const copied = valueOf(target.device, target.shape, target.dtype, target.label, (out) => {
+    target.device.backend.copy({ out, input });
+  });
+  target.rebind("assign", copied);
+}
+
+function bytesOf({ size, dtype }: Tensor): number {
+  return size * bytesPerElement(dtype);
 }
 
 /** Throws when `x` holds a NaN or an infinity, naming `where`. Reads one number from the device. */

@@ -1,9 +1,9 @@
-import { gradEnabled } from "../autograd.ts";
+import { gradEnabled, within } from "../autograd.ts";
 import type { View } from "../backend.ts";
 import { describe, ShapeError } from "../errors.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
-import { sameShape } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { numel, sameShape } from "../shape.ts";
+import { filled, type Tensor } from "../tensor.ts";
 import { matmul } from "./matmul.ts";
 import { add, mul } from "./pointwise.ts";
 import { softmax } from "./softmax.ts";
@@ -25,8 +25,10 @@ export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions
   if (q.rank < 2 || k.rank < 2 || k.shape.at(-1) !== d) {
     throw new ShapeError(`attention: q ${describe(q)} and k ${describe(k)} differ in their last size`);
   }
-  const scores = matmul(mul(q, options.scale ?? 1 / Math.sqrt(d)), transpose(k, -2, -1));
-  return softmax(addends(q, k, options).reduce(add, scores), -1);
+  return within("attentionWeights", () => {
+    const scores = matmul(mul(q, options.scale ?? 1 / Math.sqrt(d)), transpose(k, -2, -1));
+    return softmax(addends(q, k, options).reduce(add, scores), -1);
+  });
 }
 
 /**
@@ -34,7 +36,7 @@ export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions
  * backend has a kernel for it, the attention map is never stored. @see https://arxiv.org/abs/1706.03762 eq. 1
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  return fused(q, k, v, options) ?? matmul(attentionWeights(q, k, options), v);
+  return within("attention", () => fused(q, k, v, options) ?? matmul(attentionWeights(q, k, options), v));
 }
 
 /** Bias and mask, as what is added to the scores. */
@@ -62,11 +64,12 @@ function fused(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tens
   if (!sameShape(k.shape, [...batch, m!, d!]) || !sameShape(v.shape, [...batch, m!, e!])) return undefined;
   const biases = biasViews(addends(q, k, options), [...batch, n!, m!]);
   if (!biases) return undefined;
-  const y = empty(q.device, [...batch, n!, e!], "f32", "attention");
-  const out = { ...y.view(), layout: { shape: [y.size / (n! * e!), n!, e!], strides: [n! * e!, e!, 1], offset: 0 } };
-  const [queries, keys, values] = [matrices(q), matrices(k), matrices(v)];
-  backend.attention({ q: queries, k: keys, v: values, out, scale: options.scale ?? 1 / Math.sqrt(d!), biases });
-  return y;
+  const scale = options.scale ?? 1 / Math.sqrt(d!);
+  const operands = { q: matrices(q), k: matrices(k), v: matrices(v), biases, scale };
+  const layout: Layout = { shape: [numel(batch), n!, e!], strides: [n! * e!, e!, 1], offset: 0 };
+  return filled(q.device, [...batch, n!, e!], "f32", "attention", (out) =>
+    backend.attention!({ ...operands, out: { ...out, layout } }),
+  );
 }
 
 /** A batch of matrices with its batch folded into two axes; copied where that takes more. */

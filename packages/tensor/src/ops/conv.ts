@@ -1,7 +1,8 @@
-import { gradEnabled, record } from "../autograd.ts";
+import { gradEnabled, record, within } from "../autograd.ts";
 import type { ConvGeometry } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
-import { deviceOf, empty, type Tensor } from "../tensor.ts";
+import { numel, type Shape } from "../shape.ts";
+import { type Device, deviceOf, filled, type Tensor } from "../tensor.ts";
 import { pad, stack } from "./join.ts";
 import { add, maximum } from "./pointwise.ts";
 import { max } from "./reduce.ts";
@@ -80,30 +81,34 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Te
   const geometry = geometryOf(x, weight, options);
   const device = deviceOf("conv2d", x, weight);
   const { batch, outChannels, outHeight, outWidth } = geometry;
-  const y = empty(device, [batch, outChannels, outHeight, outWidth], "f32", "conv2d");
-  if (y.size > 0)
-    device.backend.conv2d({ geometry, x: x.dense("conv2d"), weight: weight.dense("conv2d"), y: y.view() });
+  const shape = [batch, outChannels, outHeight, outWidth];
+  const operands = { x: x.dense("conv2d"), weight: weight.dense("conv2d") };
+  const y = filled(device, shape, "f32", "conv2d", (y) => {
+    if (numel(shape) > 0) device.backend.conv2d({ geometry, ...operands, y });
+  });
+  const [images, filters] = [x.shape, weight.shape];
   record(
     y,
     "conv2d",
-    [x, (dy) => inputGradient(dy, x, weight, geometry)],
-    [weight, (dy) => weightGradient(dy, x, weight, geometry)],
+    [x, [weight], (dy, weight) => inputGradient(device, dy, weight, images, geometry)],
+    [weight, [x], (dy, x) => weightGradient(device, dy, x, filters, geometry)],
   );
-  return options.bias ? add(y, reshape(options.bias, [1, outChannels, 1, 1])) : y;
+  const { bias } = options;
+  return bias ? within("conv2d", () => add(y, reshape(bias, [1, outChannels, 1, 1]))) : y;
 }
 
-function inputGradient(dy: Tensor, x: Tensor, weight: Tensor, geometry: ConvGeometry): Tensor {
-  if (dy.size === 0) return x.device.zeros(x.shape);
-  const dx = empty(x.device, x.shape, "f32", "conv2d.dx");
-  x.device.backend.conv2dInputGrad({ geometry, x: dx.view(), weight: weight.dense("conv2d"), y: dy.dense("conv2d") });
-  return dx;
+function inputGradient(device: Device, dy: Tensor, weight: Tensor, shape: Shape, geometry: ConvGeometry): Tensor {
+  if (dy.size === 0) return device.zeros(shape);
+  const operands = { weight: weight.dense("conv2d"), y: dy.dense("conv2d") };
+  return filled(device, shape, "f32", "conv2d.dx", (x) => device.backend.conv2dInputGrad({ geometry, x, ...operands }));
 }
 
-function weightGradient(dy: Tensor, x: Tensor, weight: Tensor, geometry: ConvGeometry): Tensor {
-  if (dy.size === 0) return x.device.zeros(weight.shape);
-  const dWeight = empty(x.device, weight.shape, "f32", "conv2d.dWeight");
-  x.device.backend.conv2dWeightGrad({ geometry, x: x.dense("conv2d"), weight: dWeight.view(), y: dy.dense("conv2d") });
-  return dWeight;
+function weightGradient(device: Device, dy: Tensor, x: Tensor, shape: Shape, geometry: ConvGeometry): Tensor {
+  if (dy.size === 0) return device.zeros(shape);
+  const operands = { x: x.dense("conv2d"), y: dy.dense("conv2d") };
+  return filled(device, shape, "f32", "conv2d.dWeight", (weight) =>
+    device.backend.conv2dWeightGrad({ geometry, weight, ...operands }),
+  );
 }
 
 /** What a pooling takes: the window, and its step (default: the window, so that windows tile the image). */
@@ -160,10 +165,12 @@ export function maxPool2d(x: Tensor, options: PoolOptions & { readonly ceilMode?
     const behind = (outSize[axis] - 1) * stride[axis] + kernel[axis] - padding[axis] - x.shape[2 + axis]!;
     return [padding[axis], Math.max(0, behind)] as const;
   });
-  const padded = pad(x, [[0, 0], [0, 0], ...surround], { value: Number.NEGATIVE_INFINITY });
-  // One strided view of the image for each position in the window.
-  const taps = Array.from({ length: kernel[0] * kernel[1] }, (_, tap) =>
-    slice(padded, [null, null, range(0, Math.floor(tap / kernel[1])), range(1, tap % kernel[1])]),
-  );
-  return gradEnabled() && x.requiresGrad ? max(stack(taps, 0), 0).values : taps.reduce((a, b) => maximum(a, b));
+  return within("maxPool2d", () => {
+    const padded = pad(x, [[0, 0], [0, 0], ...surround], { value: Number.NEGATIVE_INFINITY });
+    // One strided view of the image for each position in the window.
+    const taps = Array.from({ length: kernel[0] * kernel[1] }, (_, tap) =>
+      slice(padded, [null, null, range(0, Math.floor(tap / kernel[1])), range(1, tap % kernel[1])]),
+    );
+    return gradEnabled() && x.requiresGrad ? max(stack(taps, 0), 0).values : taps.reduce((a, b) => maximum(a, b));
+  });
 }

@@ -1,15 +1,13 @@
 import { record } from "../autograd.ts";
-import type { View } from "../backend.ts";
 import { type DType, isFloat, promote } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
 import { compose, OPERAND, type Part } from "../expr/compose.ts";
 import { derivative } from "../expr/derivative.ts";
 import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
-import { expandLayout, type Layout } from "../layout.ts";
 import { broadcastShapes, numel, type Shape, sameShape } from "../shape.ts";
-import { deviceOf, Tensor } from "../tensor.ts";
-import { enterPending, type Pending } from "../value.ts";
+import { deviceOf, made, Tensor } from "../tensor.ts";
+import { Leaves, type Value } from "../value.ts";
 import { sumTo } from "./reduction.ts";
 
 /** What a pointwise op takes: a tensor, or a number that is the same everywhere. */
@@ -25,9 +23,9 @@ const RECOMPUTE_WEIGHT = 12;
 const BROADCAST_WEIGHT = 3;
 
 /** True when the pending tree of an operand is better taken into its consumer than computed on its own. */
-function absorbs(value: Pending, x: Tensor, shape: Shape): boolean {
-  if (value.consumers > 0 && value.weight > RECOMPUTE_WEIGHT) return false;
-  return value.weight <= BROADCAST_WEIGHT || numel(shape) <= x.size;
+function absorbs(value: Value, weight: number, shape: Shape): boolean {
+  if (value.consumers > 0 && weight > RECOMPUTE_WEIGHT) return false;
+  return weight <= BROADCAST_WEIGHT || numel(shape) <= numel(value.shape);
 }
 
 /** A pending tensor: `tree` over operands, whose own pending trees are taken in as far as they fit. */
@@ -39,52 +37,46 @@ function evaluate(
   shape: Shape,
 ): Tensor {
   const device = deviceOf(op, ...operands);
-  const leaves: View[] = [];
-  const numbers = [...params];
-  let { nodes } = E.measure(tree);
-  const parts = operands.map((x, i): Part => {
-    const value = x.value(op);
-    const others = operands.length - i - 1;
-    const fits =
-      value.kind === "pending" &&
-      absorbs(value, x, shape) &&
-      leaves.length + value.leaves.length + others <= MAX_LEAVES &&
-      nodes + value.nodes <= MAX_NODES &&
-      numbers.length + value.params.length <= MAX_PARAMS;
-    if (!fits) return { tree: OPERAND[x.dtype], leaves: [enter(x.view(op), shape, leaves)], firstParam: 0 };
-    value.consumers++;
-    nodes += value.nodes;
-    const firstParam = numbers.length;
-    numbers.push(...value.params);
-    return { tree: value.tree, leaves: value.leaves.map((view) => enter(view, shape, leaves)), firstParam };
-  });
-  const whole = compose(tree, parts);
-  const size = E.measure(whole);
-  const pending: Pending = {
-    kind: "pending",
-    tree: whole,
-    leaves,
-    params: numbers,
-    nodes: size.nodes,
-    weight: size.weight,
-    consumers: 0,
-    compute: undefined,
-  };
-  enterPending(pending);
-  return new Tensor(device, pending, shape, whole.dtype, op);
-}
-
-/** Adds a view, broadcast to `shape`, to the leaves, or finds it there. Returns its number. */
-function enter(view: View, shape: Shape, leaves: View[]): number {
-  const layout = expandLayout(view.layout, shape);
-  const known = leaves.findIndex(
-    (other) => other.storage === view.storage && other.dtype === view.dtype && sameLayout(other.layout, layout),
-  );
-  return known >= 0 ? known : leaves.push({ ...view, layout }) - 1;
-}
-
-function sameLayout(a: Layout, b: Layout): boolean {
-  return a.offset === b.offset && sameShape(a.shape, b.shape) && sameShape(a.strides, b.strides);
+  const leaves = new Leaves();
+  try {
+    const values = operands.map((x) => x.value(op));
+    const numbers = [...params];
+    let { nodes } = E.measure(tree);
+    const parts: Part[] = [];
+    for (const [i, value] of values.entries()) {
+      // What is an operand twice is taken in once.
+      const before = values.indexOf(value);
+      const known = before < i ? parts[before] : undefined;
+      parts.push(known ?? take(value, values.length - i - 1));
+    }
+    function take(value: Value, others: number): Part {
+      const { state } = value;
+      const times = values.filter((other) => other === value).length;
+      const fits =
+        state.kind === "pending" &&
+        absorbs(value, state.weight, shape) &&
+        leaves.views.length + state.leaves.length + others <= MAX_LEAVES &&
+        nodes + times * state.nodes <= MAX_NODES &&
+        numbers.length + state.params.length <= MAX_PARAMS;
+      if (!fits) return { tree: OPERAND[value.dtype], leaves: [leaves.add(value.view(), shape)], firstParam: 0 };
+      value.consumers++;
+      nodes += times * state.nodes;
+      const firstParam = numbers.length;
+      numbers.push(...state.params);
+      return { tree: state.tree, leaves: state.leaves.map((view) => leaves.add(view, shape)), firstParam };
+    }
+    const whole = compose(tree, parts);
+    return made(
+      device,
+      { kind: "pending", tree: whole, leaves: leaves.views, params: numbers, ...E.measure(whole) },
+      shape,
+      whole.dtype,
+      op,
+    );
+  } catch (error) {
+    leaves.release();
+    throw error;
+  }
 }
 
 /** A formula for given kinds of arguments, with its derivatives. */
@@ -154,10 +146,18 @@ export function pointwise<Args extends Operand[]>(
     return record(
       y,
       name,
-      ...tensors.map(
-        (x, i) =>
-          [x, (dy: Tensor) => sumTo(apply(name, gradients[i]!, [...tensors, dy], numbers, shape), x.shape)] as const,
-      ),
+      ...tensors.map((x, i) => {
+        const gradient = gradients[i]!;
+        const { shape: own } = x;
+        // The incoming gradient comes last of what the tree reads, where it reads it at all.
+        const needs = gradient.reads.filter((operand) => operand < tensors.length).map((operand) => tensors[operand]!);
+        return [
+          x,
+          needs,
+          (dy: Tensor, ...saved: Tensor[]) =>
+            sumTo(apply(name, gradient, tensors.length, dy, saved, numbers, shape), own),
+        ] as const;
+      }),
     );
   };
 }
@@ -176,26 +176,27 @@ function broadcast(name: string, shape: Shape, tensor: Tensor, tensors: readonly
   }
 }
 
-/** One gradient: nothing to launch when it is the incoming gradient itself or a constant 0. */
+/**
+ * One gradient: nothing to launch when it is the incoming gradient itself or a constant 0.
+ * @param count how many operands come before the incoming gradient
+ */
 function apply(
   name: string,
   { tree, reads }: Gradient,
-  operands: readonly Tensor[],
+  count: number,
+  dy: Tensor,
+  saved: readonly Tensor[],
   numbers: readonly number[],
   shape: Shape,
 ): Tensor {
+  if (reads.length === 0) return dy.device.full(shape, tree.op === "const" ? tree.value : 0);
+  let next = 0;
+  const operands = reads.map((operand) => (operand === count ? dy : saved[next++]!));
   if (tree.op === "leaf") {
-    const x = operands[reads[0]!]!;
+    const x = operands[0]!;
     if (sameShape(x.shape, shape) && x.dtype === tree.dtype) return x;
   }
-  if (reads.length === 0) return operands[0]!.device.full(shape, tree.op === "const" ? tree.value : 0);
-  return evaluate(
-    `${name}.grad`,
-    tree,
-    reads.map((i) => operands[i]!),
-    numbers,
-    shape,
-  );
+  return evaluate(`${name}.grad`, tree, operands, numbers, shape);
 }
 
 /** The dtype that arithmetic happens in; a fractional number makes whole-number tensors f32, as in PyTorch. */

@@ -1,8 +1,9 @@
-import { record } from "../autograd.ts";
+import { record, within } from "../autograd.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { keep } from "../scope.ts";
 import { normalizeDim, numel, type Shape } from "../shape.ts";
-import { deviceOf, empty, type Tensor } from "../tensor.ts";
+import { type Device, deviceOf, filled, type Tensor } from "../tensor.ts";
+import type { Value } from "../value.ts";
 import { cast } from "./pointwise.ts";
 import { expand, reshape, slice, squeeze } from "./view.ts";
 
@@ -12,24 +13,26 @@ interface Plan {
   readonly order: Tensor;
 }
 
-const extents = new WeakMap<Tensor, readonly [smallest: number, largest: number]>();
-const plans = new WeakMap<Tensor, Map<number, Plan>>();
+/** Both belong to the numbers, not to a tensor: one that is assigned anew has other numbers. */
+const extents = new WeakMap<Value, readonly [smallest: number, largest: number]>();
+const plans = new WeakMap<Value, Map<number, Plan>>();
 
 /** Checks the dtype of an index and, where its numbers are known on the host, that they name rows. Elsewhere such rows read NaN. */
 function checkIndex(op: string, x: Tensor, index: Tensor, rows: number): void {
   if (index.dtype !== "i32" && index.dtype !== "u32") {
     throw new DTypeError(`${op}: index ${describe(index)} must be i32 or u32; cast it`);
   }
-  if (!index.host || index.host.length === 0) return;
-  let extent = extents.get(index);
+  const value = index.value(op);
+  if (!value.host || value.host.length === 0) return;
+  let extent = extents.get(value);
   if (!extent) {
     let [smallest, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-    for (const row of index.host) {
+    for (const row of value.host) {
       if (row < smallest) smallest = row;
       if (row > largest) largest = row;
     }
     extent = [smallest, largest];
-    extents.set(index, extent);
+    extents.set(value, extent);
   }
   const wrong = extent[0] < 0 ? extent[0] : extent[1] >= rows ? extent[1] : undefined;
   if (wrong !== undefined) {
@@ -39,18 +42,18 @@ function checkIndex(op: string, x: Tensor, index: Tensor, rows: number): void {
   }
 }
 
-/** A counting sort, done once for an index and a number of rows; it stays on the device as long as the index does. */
-function planOf(index: Tensor, host: Int32Array | Uint32Array, rows: number): Plan {
-  let known = plans.get(index);
+/** A counting sort, done once for the numbers of an index and a number of rows; it stays on the device as long as they do. */
+function planOf(device: Device, value: Value, host: Int32Array | Uint32Array, rows: number): Plan {
+  let known = plans.get(value);
   if (!known) {
     const made = new Map<number, Plan>();
-    index.whenDisposed(() => {
+    value.whenReleased(() => {
       for (const { start, order } of made.values()) {
         start.dispose();
         order.dispose();
       }
     });
-    plans.set(index, made);
+    plans.set(value, made);
     known = made;
   }
   let plan = known.get(rows);
@@ -63,7 +66,7 @@ function planOf(index: Tensor, host: Int32Array | Uint32Array, rows: number): Pl
     host.forEach((row, position) => {
       order[next[row]!++] = position;
     });
-    plan = { start: keep(index.device.tensor(start)), order: keep(index.device.tensor(order)) };
+    plan = { start: keep(device.tensor(start)), order: keep(device.tensor(order)) };
     known.set(rows, plan);
   }
   return plan;
@@ -77,20 +80,22 @@ function takeRows(op: string, x: Tensor, axis: number, index: Tensor, shape: Sha
   const outer = numel(x.shape.slice(0, axis));
   const inner = numel(x.shape.slice(axis + 1));
   const count = index.size;
-  const y = empty(x.device, shape, x.dtype, op);
-  backend.gather({ outer, n: rows, inner, count, x: x.dense(op), index: index.dense(op), out: y.view() });
+  const { device, shape: before, dtype } = x;
+  const operands = { x: x.dense(op), index: index.dense(op) };
+  const y = filled(device, shape, dtype, op, (out) =>
+    backend.gather({ outer, n: rows, inner, count, ...operands, out }),
+  );
   return record(y, op, [
     x,
-    (dy) => {
-      const dx = empty(x.device, x.shape, x.dtype, `${op}.grad`);
-      const sizes = { outer, rows, inner, count, x: dy.dense(op), out: dx.view() };
-      if (index.host) {
-        const { start, order } = planOf(index, index.host, rows);
-        backend.segmentSum({ ...sizes, start: start.view(), order: order.view() });
-      } else {
-        backend.scatterAdd({ ...sizes, elements: false, index: index.dense(op) });
-      }
-      return dx;
+    [index],
+    (dy, index) => {
+      const value = index.value(op);
+      const sizes = { outer, rows, inner, count, x: dy.dense(op) };
+      const plan = value.host && planOf(device, value, value.host, rows);
+      return filled(device, before, dtype, `${op}.grad`, (out) => {
+        if (plan) backend.segmentSum({ ...sizes, out, start: plan.start.view(), order: plan.order.view() });
+        else backend.scatterAdd({ ...sizes, out, elements: false, index: index.dense(op) });
+      });
     },
   ]);
 }
@@ -122,13 +127,15 @@ export function gather(x: Tensor, dim: number, index: Tensor): Tensor {
   const axis = normalizeDim("gather", dim, x.rank);
   const fits = index.rank === x.rank && index.shape.every((size, i) => i === axis || size <= x.shape[i]!);
   if (!fits) throw new ShapeError(`gather: index ${describe(index)} does not fit x ${describe(x)} along dim ${dim}`);
-  if (x.rank === 0) return reshape(gather(reshape(x, [1]), 0, reshape(index, [1])), []);
+  if (x.rank === 0) return within("gather", () => reshape(gather(reshape(x, [1]), 0, reshape(index, [1])), []));
   checkIndex("gather", x, index, x.shape[axis]!);
-  const part = slice(
-    x,
-    index.shape.map((size, i) => (i === axis ? null : ([0, size] as const))),
-  );
-  return takeElements(part, axis, index);
+  return within("gather", () => {
+    const part = slice(
+      x,
+      index.shape.map((size, i) => (i === axis ? null : ([0, size] as const))),
+    );
+    return takeElements(part, axis, index);
+  });
 }
 
 function takeElements(x: Tensor, axis: number, index: Tensor): Tensor {
@@ -137,16 +144,19 @@ function takeElements(x: Tensor, axis: number, index: Tensor): Tensor {
   const count = index.shape[axis]!;
   const outer = numel(x.shape.slice(0, axis));
   const inner = numel(x.shape.slice(axis + 1));
-  const y = empty(x.device, index.shape, x.dtype, "gather");
-  const at = index.dense("gather");
-  backend.gatherElements({ outer, n: rows, inner, count, x: x.dense("gather"), index: at, out: y.view() });
+  const { device, shape: before, dtype } = x;
+  const operands = { x: x.dense("gather"), index: index.dense("gather") };
+  const y = filled(device, index.shape, dtype, "gather", (out) =>
+    backend.gatherElements({ outer, n: rows, inner, count, ...operands, out }),
+  );
   return record(y, "gather", [
     x,
-    (dy) => {
-      const dx = empty(x.device, x.shape, x.dtype, "gather.grad");
-      const operands = { x: dy.dense("gather"), index: index.dense("gather"), out: dx.view() };
-      backend.scatterAdd({ outer, rows, inner, count, elements: true, ...operands });
-      return dx;
+    [index],
+    (dy, index) => {
+      const given = { x: dy.dense("gather"), index: index.dense("gather") };
+      return filled(device, before, dtype, "gather.grad", (out) =>
+        backend.scatterAdd({ outer, rows, inner, count, elements: true, ...given, out }),
+      );
     },
   ]);
 }
@@ -160,7 +170,7 @@ export function pick(x: Tensor, index: Tensor): Tensor {
   }
   checkIndex("pick", x, index, x.shape[1]!);
   const column = reshape(index, [x.shape[0]!, ...x.shape.slice(1).map(() => 1)]);
-  return squeeze(gather(x, 1, expand(column, [x.shape[0]!, 1, ...x.shape.slice(2)])), 1);
+  return within("pick", () => squeeze(gather(x, 1, expand(column, [x.shape[0]!, 1, ...x.shape.slice(2)])), 1));
 }
 
 /**
@@ -170,8 +180,8 @@ export function pick(x: Tensor, index: Tensor): Tensor {
 export function countDistinct(x: Tensor): Tensor {
   if (x.rank < 1) throw new ShapeError(`countDistinct: x ${describe(x)} has no axis for the batch`);
   const rows = x.shape[0]!;
-  const out = empty(x.device, [rows], "f32", "countDistinct");
   const input = cast(x, "f32").dense("countDistinct");
-  x.device.backend.countDistinct({ rows, cols: numel(x.shape.slice(1)), x: input, out: out.view() });
-  return out;
+  return filled(x.device, [rows], "f32", "countDistinct", (out) =>
+    x.device.backend.countDistinct({ rows, cols: numel(x.shape.slice(1)), x: input, out }),
+  );
 }

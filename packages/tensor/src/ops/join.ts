@@ -1,9 +1,9 @@
-import { alias, gradEnabled, noGrad, record, recordNode } from "../autograd.ts";
+import { noGrad, record, recordTogether, within } from "../autograd.ts";
 import { promote } from "../dtype.ts";
 import { describe, ShapeError } from "../errors.ts";
 import type { Layout } from "../layout.ts";
 import { normalizeDim, type Shape } from "../shape.ts";
-import { deviceOf, empty, type Tensor } from "../tensor.ts";
+import { alias, deviceOf, filled, type Tensor } from "../tensor.ts";
 import { cast } from "./pointwise.ts";
 import { expand, flip, narrow, reshape, slice, unsqueeze } from "./view.ts";
 
@@ -23,23 +23,26 @@ export function cat(tensors: readonly Tensor[], dim: number): Tensor {
   }
   const dtype = tensors.map((x) => x.dtype).reduce(promote);
   const parts = tensors.map((x) => cast(x, dtype));
-  const out = empty(device, replaced(first.shape, axis, length), dtype, "cat");
-  const whole = out.view();
   const starts: number[] = [];
-  let start = 0;
-  for (const x of parts) {
-    starts.push(start);
-    if (x.size > 0) {
-      const offset = start * whole.layout.strides[axis]!;
-      const target = { ...whole, layout: { shape: x.shape, strides: whole.layout.strides, offset } };
-      device.backend.copy({ out: target, input: x.view("cat") });
+  const out = filled(device, replaced(first.shape, axis, length), dtype, "cat", (whole) => {
+    let start = 0;
+    for (const x of parts) {
+      starts.push(start);
+      if (x.size > 0) {
+        const offset = start * whole.layout.strides[axis]!;
+        const target = { ...whole, layout: { shape: x.shape, strides: whole.layout.strides, offset } };
+        device.backend.copy({ out: target, input: x.view("cat") });
+      }
+      start += x.shape[axis]!;
     }
-    start += x.shape[axis]!;
-  }
+  });
   return record(
     out,
     "cat",
-    ...parts.map((x, i) => [x, (dy: Tensor) => narrow(dy, axis, starts[i]!, x.shape[axis]!)] as const),
+    ...parts.map((x, i) => {
+      const size = x.shape[axis]!;
+      return [x, (dy: Tensor) => narrow(dy, axis, starts[i]!, size)] as const;
+    }),
   );
 }
 
@@ -49,9 +52,11 @@ function replaced(shape: Shape, axis: number, size: number): number[] {
 
 /** Joins tensors of one shape along a new axis. */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
-  return cat(
-    tensors.map((x) => unsqueeze(x, dim)),
-    dim,
+  return within("stack", () =>
+    cat(
+      tensors.map((x) => unsqueeze(x, dim)),
+      dim,
+    ),
   );
 }
 
@@ -75,34 +80,22 @@ export function split(x: Tensor, sizes: number | readonly number[], dim: number)
       return piece === x ? alias(x) : piece;
     }),
   );
-  return gradEnabled() && x.requiresGrad ? joinGradients(x, parts, axis) : parts;
-}
-
-/** Lets the parts' gradients meet, so that x gets all of them joined in one copy instead of a sum of padded ones. */
-function joinGradients(x: Tensor, parts: readonly Tensor[], axis: number): Tensor[] {
-  const arrived: (Tensor | undefined)[] = parts.map(() => undefined);
-  const whole = recordNode(alias(x), "split", [x], (_, add) => {
-    add(
-      x,
-      cat(
-        parts.map((part, i) => arrived[i] ?? x.device.zeros(part.shape)),
-        axis,
-      ),
-    );
-  });
-  return parts.map((part, i) =>
-    recordNode(part, "split", [whole], (dy, add) => {
-      // The first one to arrive makes sure that `whole` is visited, with a gradient of no weight.
-      if (arrived.every((gradient) => gradient === undefined)) add(whole, expand(x.device.zeros([]), x.shape));
-      arrived[i] = alias(dy);
-    }),
-  );
+  // The parts' gradients meet, so that x gets all of them joined in one copy instead of a sum of padded ones.
+  const shapes = parts.map((part) => part.shape);
+  if (x.requiresGrad) {
+    recordTogether(parts, "split", [x], [], (dys, give) => {
+      const like = dys.find((dy) => dy !== undefined)!;
+      const all = dys.map((dy, i) => dy ?? like.device.zeros(shapes[i]!, { dtype: like.dtype }));
+      give(0, cat(all, axis));
+    });
+  }
+  return parts;
 }
 
 /** Cuts an axis into `chunks` pieces of equal size, the last one smaller where it does not divide. */
 export function chunk(x: Tensor, chunks: number, dim: number): Tensor[] {
   const axis = normalizeDim("chunk", dim, x.rank);
-  return split(x, Math.max(1, Math.ceil(x.shape[axis]! / chunks)), axis);
+  return within("chunk", () => split(x, Math.max(1, Math.ceil(x.shape[axis]! / chunks)), axis));
 }
 
 /** How `pad` fills what is new. */
@@ -118,13 +111,15 @@ export interface PadOptions {
  */
 export function pad(x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): Tensor {
   if (padding.length !== x.rank) throw new ShapeError(`pad: ${padding.length} pairs for ${describe(x)}`);
-  const cropped = slice(
-    x,
-    padding.map(([before, after], axis) => [Math.max(0, -before), x.shape[axis]! - Math.max(0, -after), 1]),
-  );
-  const grown = padding.map(([before, after]) => [Math.max(0, before), Math.max(0, after)] as const);
-  if (grown.every(([before, after]) => before === 0 && after === 0)) return cropped;
-  return options.mode === "reflect" ? reflect(cropped, grown) : surround(cropped, grown, options.value ?? 0);
+  return within("pad", () => {
+    const cropped = slice(
+      x,
+      padding.map(([before, after], axis) => [Math.max(0, -before), x.shape[axis]! - Math.max(0, -after), 1]),
+    );
+    const grown = padding.map(([before, after]) => [Math.max(0, before), Math.max(0, after)] as const);
+    if (grown.every(([before, after]) => before === 0 && after === 0)) return cropped;
+    return options.mode === "reflect" ? reflect(cropped, grown) : surround(cropped, grown, options.value ?? 0);
+  });
 }
 
 function surround(x: Tensor, padding: readonly (readonly [number, number])[], value: number): Tensor {
@@ -136,14 +131,8 @@ function surround(x: Tensor, padding: readonly (readonly [number, number])[], va
     const target = { ...whole, layout: { shape: x.shape, strides: whole.layout.strides, offset } };
     x.device.backend.copy({ out: target, input: x.view("pad") });
   }
-  return record(out, "pad", [
-    x,
-    (dy) =>
-      slice(
-        dy,
-        padding.map(([before], axis) => [before, before + x.shape[axis]!, 1]),
-      ),
-  ]);
+  const inside = x.shape.map((size, axis) => [padding[axis]![0], padding[axis]![0] + size, 1] as const);
+  return record(out, "pad", [x, (dy) => slice(dy, inside)]);
 }
 
 function reflect(x: Tensor, padding: readonly (readonly [number, number])[]): Tensor {
@@ -172,20 +161,20 @@ export function roll(x: Tensor, shifts: number | readonly number[], dims: number
     x.shape[axis] === 0 ? 0 : ((shift % x.shape[axis]!) + x.shape[axis]!) % x.shape[axis]!,
   );
   if (cuts.every((cut) => cut === 0)) return x;
-  const out = empty(x.device, x.shape, x.dtype, "roll");
   const source = x.view("roll");
-  const target = out.view();
-  for (const block of blocks(x.shape, cuts)) {
-    const place = (layout: Layout, starts: readonly number[]): Layout => ({
-      shape: block.shape,
-      strides: layout.strides,
-      offset: layout.strides.reduce((sum, stride, axis) => sum + stride * starts[axis]!, layout.offset),
-    });
-    x.device.backend.copy({
-      out: { ...target, layout: place(target.layout, block.to) },
-      input: { ...source, layout: place(source.layout, block.at) },
-    });
-  }
+  const out = filled(x.device, x.shape, x.dtype, "roll", (target) => {
+    for (const block of blocks(x.shape, cuts)) {
+      const place = (layout: Layout, starts: readonly number[]): Layout => ({
+        shape: block.shape,
+        strides: layout.strides,
+        offset: layout.strides.reduce((sum, stride, axis) => sum + stride * starts[axis]!, layout.offset),
+      });
+      x.device.backend.copy({
+        out: { ...target, layout: place(target.layout, block.to) },
+        input: { ...source, layout: place(source.layout, block.at) },
+      });
+    }
+  });
   return record(out, "roll", [
     x,
     (dy) =>
@@ -226,8 +215,10 @@ export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
   const own = [...repeats.slice(x.rank).map(() => 1), ...x.shape];
   const paired = own.flatMap((size) => [1, size]);
   const tiled = own.flatMap((size, axis) => [repeats[axis]!, size]);
-  return reshape(
-    expand(reshape(x, paired), tiled),
-    own.map((size, axis) => size * repeats[axis]!),
+  return within("repeat", () =>
+    reshape(
+      expand(reshape(x, paired), tiled),
+      own.map((size, axis) => size * repeats[axis]!),
+    ),
   );
 }

@@ -1,10 +1,10 @@
-import { noGrad, record } from "../autograd.ts";
-import type { View } from "../backend.ts";
+import { noGrad, record, within } from "../autograd.ts";
+import type { Backend, View } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
-import { broadcastShapes, type Shape } from "../shape.ts";
-import { deviceOf, empty, type Tensor } from "../tensor.ts";
+import { broadcastShapes, numel, type Shape } from "../shape.ts";
+import { deviceOf, filled, type Tensor } from "../tensor.ts";
 import { add } from "./pointwise.ts";
 import { sumTo } from "./reduction.ts";
 import { expand, reshape, squeeze, transpose, unsqueeze } from "./view.ts";
@@ -14,20 +14,23 @@ import { expand, reshape, squeeze, transpose, unsqueeze } from "./view.ts";
  * or a column (b), and its axis disappears.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  if (a.rank === 1) return squeeze(matmul(unsqueeze(a, 0), b), b.rank === 1 ? 0 : -2);
-  if (b.rank === 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
+  if (a.rank === 1) return within("matmul", () => squeeze(matmul(unsqueeze(a, 0), b), b.rank === 1 ? 0 : -2));
+  if (b.rank === 1) return within("matmul", () => squeeze(matmul(a, unsqueeze(b, 1)), -1));
   const device = deviceOf("matmul", a, b);
   const shape = matmulShape(a, b);
-  const y = empty(device, shape, "f32", "matmul");
-  if (y.size > 0 && a.shape.at(-1) === 0) {
+  const { backend } = device;
+  const y = filled(device, shape, "f32", "matmul", (out) => {
+    if (numel(shape) === 0) return;
     const zero: Expr = { op: "const", value: 0, dtype: "f32" };
-    device.backend.pointwise({ out: y.view(), tree: zero, leaves: [], params: [] });
-  } else if (y.size > 0) launch(a, b, y);
+    if (a.shape.at(-1) === 0) backend.pointwise({ out, tree: zero, leaves: [], params: [] });
+    else launch(backend, a, b, out);
+  });
+  const [left, right] = [a.shape, b.shape];
   return record(
     y,
     "matmul",
-    [a, (dy) => sumTo(matmul(dy, transpose(b, -2, -1)), a.shape)],
-    [b, (dy) => weightGradient(a, dy, b.shape)],
+    [a, [b], (dy, b) => sumTo(matmul(dy, transpose(b, -2, -1)), left)],
+    [b, [a], (dy, a) => weightGradient(a, dy, right)],
   );
 }
 
@@ -52,21 +55,22 @@ function matmulShape(a: Tensor, b: Tensor): Shape {
 }
 
 /** Folds the batch into two axes, which any two that merge far enough are; else the operands are copied in full. */
-function launch(a: Tensor, b: Tensor, y: Tensor): void {
-  const batch = y.shape.slice(0, -2);
-  const [m, n] = y.shape.slice(-2) as [number, number];
+function launch(backend: Backend, a: Tensor, b: Tensor, out: View): void {
+  const { shape } = out.layout;
+  const batch = shape.slice(0, -2);
+  const [m, n] = shape.slice(-2) as [number, number];
   const folded = commonBatch(operand(a, batch), operand(b, batch), batch);
   if (!folded) {
     const copies = noGrad(() => [a, b].map((x) => expand(x, [...batch, ...x.shape.slice(-2)])));
     for (const copy of copies) copy.dense("matmul");
-    launch(copies[0]!, copies[1]!, y);
+    launch(backend, copies[0]!, copies[1]!, out);
     for (const copy of copies) if (copy !== a && copy !== b) copy.dispose();
     return;
   }
   const [left, right] = folded;
   const [outer, inner] = left.layout.shape as [number, number];
   const layout: Layout = { shape: [outer, inner, m, n], strides: [inner * m * n, m * n, n, 1], offset: 0 };
-  y.device.backend.matmul({ a: left, b: right, out: { ...y.view(), layout } });
+  backend.matmul({ a: left, b: right, out: { ...out, layout } });
 }
 
 function operand(x: Tensor, batch: Shape): View {
@@ -100,15 +104,21 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
       `linear: x ${describe(x)} does not fit weight ${describe(weight)} (${x.shape.at(-1)} vs ${weight.shape[1]})`,
     );
   }
-  // All leading axes are rows of one matrix: one product instead of a batch of them.
-  const rows = x.rank === 2 ? x : reshape(x, [-1, x.shape.at(-1)!]);
-  // The weight's gradient in the weight's own order: that of a product with its transpose would have to be turned round.
-  const y = record(
-    noGrad(() => matmul(rows, transpose(weight, 0, 1))),
-    "linear",
-    [rows, (dy) => matmul(dy, weight)],
-    [weight, (dy) => matmul(transpose(dy, 0, 1), rows)],
-  );
-  const shaped = x.rank === 2 ? y : reshape(y, [...x.shape.slice(0, -1), weight.shape[0]!]);
-  return bias ? add(shaped, bias) : shaped;
+  return within("linear", () => {
+    // All leading axes are rows of one matrix: one product instead of a batch of them.
+    const rows = x.rank === 2 ? x : reshape(x, [-1, x.shape.at(-1)!]);
+    // The weight's gradient in the weight's own order: that of a product with its transpose would have to be turned round.
+    const y = record(
+      noGrad(() => {
+        // Given back at once: a weight that others hold cannot be written in place.
+        using turned = transpose(weight, 0, 1);
+        return matmul(rows, turned);
+      }),
+      "linear",
+      [rows, [weight], (dy, weight) => matmul(dy, weight)],
+      [weight, [rows], (dy, rows) => matmul(transpose(dy, 0, 1), rows)],
+    );
+    const shaped = x.rank === 2 ? y : reshape(y, [...x.shape.slice(0, -1), weight.shape[0]!]);
+    return bias ? add(shaped, bias) : shaped;
+  });
 }

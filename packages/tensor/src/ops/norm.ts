@@ -1,8 +1,8 @@
-import { detach, type GradPair, noGrad, record } from "../autograd.ts";
+import { detach, type GradPair, noGrad, record, recordTogether, within } from "../autograd.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { numel, type Shape, sameShape } from "../shape.ts";
-import { deviceOf, empty, type Tensor } from "../tensor.ts";
+import { deviceOf, empty, filled, type Tensor } from "../tensor.ts";
 import { clamp } from "./activation.ts";
 import { add, cast, div, mul, rsqrt, square, sub } from "./pointwise.ts";
 import { l2Norm, mean, sum } from "./reduce.ts";
@@ -41,34 +41,44 @@ export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape
   if (!isFloat(x.dtype)) throw new DTypeError(`layerNorm: takes f32 or f16, got x ${describe(x)}`);
   const { backend } = deviceOf("layerNorm", x, ...affine);
   const rows = cols === 0 ? 0 : x.size / cols;
-  const y = empty(x.device, x.shape, x.dtype, "layerNorm");
-  const stats = empty(x.device, [rows, 2], "f32", "layerNorm.stats");
-  const scale = weight ? { weight: weight.dense("layerNorm") } : {};
-  const shift = bias ? { bias: bias.dense("layerNorm") } : {};
-  const input = x.dense("layerNorm");
-  backend.layerNorm({ rows, cols, eps, x: input, y: y.view(), stats: stats.view(), ...scale, ...shift });
+  const { device, shape, dtype } = x;
+  const stats = empty(device, [rows, 2], "f32", "layerNorm.stats");
+  const operands = {
+    x: x.dense("layerNorm"),
+    stats: stats.view(),
+    ...(weight ? { weight: weight.dense("layerNorm") } : {}),
+    ...(bias ? { bias: bias.dense("layerNorm") } : {}),
+  };
+  const y = filled(device, shape, dtype, "layerNorm", (y) => backend.layerNorm({ rows, cols, eps, ...operands, y }));
   const flat = (t: Tensor): Tensor => reshape(t, [rows, cols]);
   const pairs: GradPair[] = [
     [
       x,
-      (dy) => {
-        const dx = empty(x.device, x.shape, x.dtype, "layerNorm.grad");
-        const operands = { x: x.dense("layerNorm"), stats: stats.view(), dy: dy.dense("layerNorm"), dx: dx.view() };
-        backend.layerNormGrad({ rows, cols, ...operands, ...(weight ? { weight: weight.dense("layerNorm") } : {}) });
-        return dx;
+      [x, stats, ...(weight ? [weight] : [])],
+      (dy, x, stats, weight) => {
+        const operands = {
+          x: x.dense("layerNorm"),
+          stats: stats.view(),
+          dy: dy.dense("layerNorm"),
+          ...(weight ? { weight: weight.dense("layerNorm") } : {}),
+        };
+        return filled(device, shape, dtype, "layerNorm.grad", (dx) =>
+          backend.layerNormGrad({ rows, cols, ...operands, dx }),
+        );
       },
     ],
   ];
   if (weight) {
     pairs.push([
       weight,
-      (dy) => {
+      [x, stats],
+      (dy, x, stats) => {
         const normal = mul(sub(flat(x), narrow(stats, 1, 0, 1)), narrow(stats, 1, 1, 1));
-        return cast(reshape(sum(mul(flat(dy), normal), { dim: 0 }), tail), weight.dtype);
+        return cast(reshape(sum(mul(flat(dy), normal), { dim: 0 }), tail), dtype);
       },
     ]);
   }
-  if (bias) pairs.push([bias, (dy) => cast(reshape(sum(flat(dy), { dim: 0 }), tail), bias.dtype)]);
+  if (bias) pairs.push([bias, (dy) => cast(reshape(sum(flat(dy), { dim: 0 }), tail), dtype)]);
   return record(y, "layerNorm", ...pairs);
 }
 
@@ -116,11 +126,13 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormR
   const kept = x.shape.map((size, axis) => (axis === 1 ? size : 1));
   const wide = (t: Tensor): Tensor => reshape(t, kept);
   if (options.mean && options.variance) {
-    const scale = rsqrt(add(options.variance, eps));
-    const centred = sub(x, wide(options.mean));
-    const scaled = mul(centred, wide(weight ? mul(scale, weight) : scale));
-    const y = bias ? add(scaled, wide(bias)) : scaled;
-    return { y, mean: detach(options.mean), variance: detach(options.variance) };
+    const { mean, variance } = options;
+    const y = within("batchNorm", () => {
+      const scale = rsqrt(add(variance, eps));
+      const scaled = mul(sub(x, wide(mean)), wide(weight ? mul(scale, weight) : scale));
+      return bias ? add(scaled, wide(bias)) : scaled;
+    });
+    return { y, mean: detach(mean), variance: detach(variance) };
   }
   return withBatchStatistics(x, { weight, bias, eps }, wide);
 }
@@ -132,36 +144,34 @@ function withBatchStatistics(
 ): BatchNormResult {
   const dim = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
   const count = x.size / x.shape[1]!;
-  const average = noGrad(() => mean(x, { dim }));
-  const centred = (): Tensor => sub(x, wide(average));
-  const spread = noGrad(() => mean(square(centred()), { dim }));
-  const scale = noGrad(() => rsqrt(add(spread, eps)));
-  const slope = noGrad(() => (weight ? mul(scale, weight) : scale));
-  const y = noGrad(() => {
-    const scaled = mul(centred(), wide(slope));
-    return bias ? add(scaled, wide(bias)) : scaled;
+  const centred = (x: Tensor, average: Tensor): Tensor => sub(x, wide(average));
+  const { y, average, spread, scale, slope } = noGrad(() => {
+    const average = mean(x, { dim });
+    const spread = mean(square(centred(x, average)), { dim });
+    const scale = rsqrt(add(spread, eps));
+    const slope = weight ? mul(scale, weight) : scale;
+    const scaled = mul(centred(x, average), wide(slope));
+    return { y: bias ? add(scaled, wide(bias)) : scaled, average, spread, scale, slope };
   });
-  // Σ dy and Σ dy·n of each channel, n the normalised input: all three gradients are made of them.
-  let known: { readonly total: Tensor; readonly products: Tensor } | undefined;
-  const sums = (dy: Tensor): { readonly total: Tensor; readonly products: Tensor } => {
-    known ??= { total: sum(dy, { dim }), products: mul(sum(mul(dy, centred()), { dim }), scale) };
-    return known;
-  };
-  const pairs: GradPair[] = [
-    [
-      x,
-      (dy) => {
+  const inputs = [x, ...(weight ? [weight] : []), ...(bias ? [bias] : [])];
+  const wants = x.requiresGrad;
+  if (inputs.some((input) => input.requiresGrad)) {
+    recordTogether([y], "batchNorm", inputs, [x, average, scale, slope], ([dy], give, saved) => {
+      const [x, average, scale, slope] = saved as [Tensor, Tensor, Tensor, Tensor];
+      // Σ dy and Σ dy·n of each channel, n the normalised input: all three gradients are made of them.
+      const total = sum(dy!, { dim });
+      const products = mul(sum(mul(dy!, centred(x, average)), { dim }), scale);
+      if (wants) {
         // slope · (dy − mean(dy) − n · mean(dy n))
-        const { total, products } = sums(dy);
         const byInput = mul(mul(mul(products, scale), slope), -1 / count);
         const constant = mul(mul(total, slope), -1 / count);
-        return add(add(mul(dy, wide(slope)), mul(centred(), wide(byInput))), wide(constant));
-      },
-    ],
-  ];
-  if (weight) pairs.push([weight, (dy) => sums(dy).products]);
-  if (bias) pairs.push([bias, (dy) => sums(dy).total]);
-  return { y: record(y, "batchNorm", ...pairs), mean: average, variance: spread };
+        give(0, add(add(mul(dy!, wide(slope)), mul(centred(x, average), wide(byInput))), wide(constant)));
+      }
+      if (weight) give(1, products);
+      if (bias) give(inputs.length - 1, total);
+    });
+  }
+  return { y, mean: average, variance: spread };
 }
 
 /**
@@ -172,5 +182,5 @@ export function l2Normalize(
   x: Tensor,
   { dim = -1, eps = 1e-12 }: { readonly dim?: number | readonly number[]; readonly eps?: number } = {},
 ): Tensor {
-  return div(x, clamp(l2Norm(x, { dim, keepDim: true }), { min: eps }));
+  return within("l2Normalize", () => div(x, clamp(l2Norm(x, { dim, keepDim: true }), { min: eps })));
 }

@@ -37,15 +37,18 @@ export function adamStep(update: AdamStep): void {
     throw new RangeError(`adamStep: step ${step} is not a whole number from 1 on`);
   }
   const { backend } = deviceOf("adamStep", param, grad, expAvg, expAvgSq);
-  // The gradient first: it may still have to be computed from the old parameter.
+  // The gradient first: it may still have to be computed, from the parameter among others.
   const gradient = grad.dense("adamStep");
-  backend.adam({
-    grad: gradient,
-    param: param.writable("adamStep"),
-    expAvg: expAvg.writable("adamStep"),
-    expAvgSq: expAvgSq.writable("adamStep"),
-    numbers: adamNumbers(update),
-  });
+  const writes: ReturnType<Tensor["overwrite"]>[] = [];
+  try {
+    for (const target of [param, expAvg, expAvgSq]) writes.push(target.overwrite("adamStep"));
+    const [p, m, v] = writes.map(({ before, after }) => ({ before, after }));
+    backend.adam({ grad: gradient, param: p!, expAvg: m!, expAvgSq: v!, numbers: adamNumbers(update) });
+  } catch (error) {
+    for (const write of writes) write.abandon();
+    throw error;
+  }
+  for (const write of writes) write.commit();
 }
 
 function check(name: string, t: Tensor, param: Tensor): void {

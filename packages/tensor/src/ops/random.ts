@@ -1,17 +1,17 @@
+import { within } from "../autograd.ts";
 import type { RandomCall } from "../backend.ts";
-import type { Device } from "../device.ts";
 import { DTypeError, describe } from "../errors.ts";
 import type { Rng } from "../random.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { type Device, filled, type Tensor } from "../tensor.ts";
 import { cast, lt, mul } from "./pointwise.ts";
 
 /** Fills a new tensor; a counter of the generator gives four words, one for each element. */
 function draw(op: string, kind: RandomCall["kind"], device: Device, shape: Shape, rng: Rng): Tensor {
   checkShape(op, shape);
-  const out = empty(device, shape, kind === "bits" ? "u32" : "f32", op);
-  device.backend.random({ kind, ...rng.take(Math.ceil(numel(shape) / 4)), out: out.view() });
-  return out;
+  return filled(device, shape, kind === "bits" ? "u32" : "f32", op, (out) =>
+    device.backend.random({ kind, ...rng.take(Math.ceil(numel(shape) / 4)), out }),
+  );
 }
 
 /** Random 32-bit words (u32), the generator's own: the same on every backend and on the host. */
@@ -35,10 +35,10 @@ export function randn(device: Device, shape: Shape, rng: Rng): Tensor {
  */
 export function poisson(rate: Tensor, rng: Rng): Tensor {
   if (rate.dtype !== "f32") throw new DTypeError(`poisson: takes rates in f32, got ${describe(rate)}`);
-  const out = empty(rate.device, rate.shape, "f32", "poisson");
-  const call = { kind: "poisson", ...rng.take(rate.size), rate: rate.dense("poisson"), out: out.view() } as const;
-  rate.device.backend.random(call);
-  return out;
+  const rates = rate.dense("poisson");
+  return filled(rate.device, rate.shape, "f32", "poisson", (out) =>
+    rate.device.backend.random({ kind: "poisson", ...rng.take(rate.size), rate: rates, out }),
+  );
 }
 
 /** 1 with probability `p`, else 0 (f32). @throws RangeError unless 0 ≤ p ≤ 1. */
@@ -55,7 +55,7 @@ export function dropout(x: Tensor, { p, rng }: { readonly p: number; readonly rn
   checkProbability("dropout", p);
   if (p === 0) return x;
   const kept = bernoulli(x.device, x.shape, 1 - p, rng);
-  return mul(x, cast(p === 1 ? kept : mul(kept, 1 / (1 - p)), x.dtype));
+  return within("dropout", () => mul(x, cast(p === 1 ? kept : mul(kept, 1 / (1 - p)), x.dtype)));
 }
 
 function checkProbability(op: string, p: number): void {

@@ -1,3 +1,4 @@
+import { within } from "../autograd.ts";
 import { describe, ShapeError } from "../errors.ts";
 import { numel } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -88,18 +89,20 @@ export function rearrange(x: Tensor, pattern: string, sizes: Readonly<Record<str
   const [left, right] = parse(pattern);
   const all = sizesOf(x, pattern, left, sizes);
   const names = left.flat();
-  const split = reshape(
-    x,
-    names.map((name) => all.get(name)!),
-  );
-  const moved = permute(
-    split,
-    right.flat().map((name) => names.indexOf(name)),
-  );
-  return reshape(
-    moved,
-    right.map((axis) => numel(axis.map((name) => all.get(name)!))),
-  );
+  return within("rearrange", () => {
+    const split = reshape(
+      x,
+      names.map((name) => all.get(name)!),
+    );
+    const moved = permute(
+      split,
+      right.flat().map((name) => names.indexOf(name)),
+    );
+    return reshape(
+      moved,
+      right.map((axis) => numel(axis.map((name) => all.get(name)!))),
+    );
+  });
 }
 
 function checkFactor(op: string, x: Tensor, factor: number): void {
@@ -120,9 +123,11 @@ export function pixelShuffle(x: Tensor, factor: number): Tensor {
       `pixelShuffle: ${channels} channels of ${describe(x)} are no multiple of ${factor}² = ${factor ** 2}`,
     );
   }
-  const cells = reshape(x, [numel(x.shape.slice(0, -3)), channels / factor ** 2, factor, factor, h, w]);
-  const image = permute(cells, [0, 1, 4, 2, 5, 3]);
-  return reshape(image, [...x.shape.slice(0, -3), channels / factor ** 2, h * factor, w * factor]);
+  return within("pixelShuffle", () => {
+    const cells = reshape(x, [numel(x.shape.slice(0, -3)), channels / factor ** 2, factor, factor, h, w]);
+    const image = permute(cells, [0, 1, 4, 2, 5, 3]);
+    return reshape(image, [...x.shape.slice(0, -3), channels / factor ** 2, h * factor, w * factor]);
+  });
 }
 
 /** The inverse of `pixelShuffle`: `x (…, c, h·r, w·r)` → `(…, c·r², h, w)`. */
@@ -132,7 +137,9 @@ export function pixelUnshuffle(x: Tensor, factor: number): Tensor {
   if (height % factor !== 0 || width % factor !== 0) {
     throw new ShapeError(`pixelUnshuffle: the image of ${describe(x)} cannot be cut into ${factor} x ${factor} cells`);
   }
-  const cells = reshape(x, [numel(x.shape.slice(0, -3)), channels, height / factor, factor, width / factor, factor]);
-  const image = permute(cells, [0, 1, 3, 5, 2, 4]);
-  return reshape(image, [...x.shape.slice(0, -3), channels * factor ** 2, height / factor, width / factor]);
+  return within("pixelUnshuffle", () => {
+    const cells = reshape(x, [numel(x.shape.slice(0, -3)), channels, height / factor, factor, width / factor, factor]);
+    const image = permute(cells, [0, 1, 3, 5, 2, 4]);
+    return reshape(image, [...x.shape.slice(0, -3), channels * factor ** 2, height / factor, width / factor]);
+  });
 }

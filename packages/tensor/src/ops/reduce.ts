@@ -1,4 +1,4 @@
-import { noGrad, record } from "../autograd.ts";
+import { noGrad, record, within } from "../autograd.ts";
 import { describe, ShapeError } from "../errors.ts";
 import * as E from "../expr/expr.ts";
 import { normalizeDim, normalizeDims, numel, type Shape } from "../shape.ts";
@@ -26,22 +26,26 @@ export function sum(x: Tensor, { dim, keepDim = false }: ReduceOptions = {}): Te
   const input = x.dtype === "bool" ? cast(x, "i32") : x.dtype === "f16" ? cast(x, "f32") : x;
   if (axes.length === 0) return input;
   const kept = keptShape(x.shape, axes);
-  const y = reshape(reduceAxes("sum", input, axes, input.dtype), finalShape(x.shape, axes, keepDim));
-  return record(y, "sum", [x, (dy) => expand(reshape(dy, kept), x.shape)]);
+  const { shape } = x;
+  const y = within("sum", () => reshape(reduceAxes("sum", input, axes, input.dtype), finalShape(shape, axes, keepDim)));
+  return record(y, "sum", [x, (dy) => expand(reshape(dy, kept), shape)]);
 }
 
 /** Mean over axes. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normalizeDims("mean", options.dim, x.rank);
-  return mul(sum(x.dtype === "f32" ? x : cast(x, "f32"), options), 1 / numel(axes.map((axis) => x.shape[axis]!)));
+  const count = numel(axes.map((axis) => x.shape[axis]!));
+  return within("mean", () => mul(sum(x.dtype === "f32" ? x : cast(x, "f32"), options), 1 / count));
 }
 
 /** Mean squared distance from the mean; divided by n − 1 when `unbiased` (the default), else by n. */
 export function variance(x: Tensor, options: ReduceOptions & { readonly unbiased?: boolean } = {}): Tensor {
   const axes = normalizeDims("variance", options.dim, x.rank);
   const count = numel(axes.map((axis) => x.shape[axis]!));
-  const centred = sub(x, mean(x, { dim: axes, keepDim: true }));
-  return mul(sum(square(centred), { ...options, dim: axes }), 1 / (options.unbiased === false ? count : count - 1));
+  return within("variance", () => {
+    const centred = sub(x, mean(x, { dim: axes, keepDim: true }));
+    return mul(sum(square(centred), { ...options, dim: axes }), 1 / (options.unbiased === false ? count : count - 1));
+  });
 }
 
 const unitOrZero: (x: Tensor, length: Tensor) => Tensor = pointwise("l2Norm.grad", (x, length) =>
@@ -52,8 +56,8 @@ const unitOrZero: (x: Tensor, length: Tensor) => Tensor = pointwise("l2Norm.grad
 export function l2Norm(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normalizeDims("l2Norm", options.dim, x.rank);
   const kept = noGrad(() => sqrt(sum(square(x), { dim: axes, keepDim: true })));
-  const y = noGrad(() => reshape(kept, finalShape(x.shape, axes, options.keepDim ?? false)));
-  return record(y, "l2Norm", [x, (dy) => mul(reshape(dy, kept.shape), unitOrZero(x, kept))]);
+  const y = within("l2Norm", () => noGrad(() => reshape(kept, finalShape(x.shape, axes, options.keepDim ?? false))));
+  return record(y, "l2Norm", [x, [x, kept], (dy, x, kept) => mul(reshape(dy, kept.shape), unitOrZero(x, kept))]);
 }
 
 function extreme(kind: "max" | "min", x: Tensor, { dim, keepDim = false }: ReduceOptions): Tensor {
@@ -62,9 +66,11 @@ function extreme(kind: "max" | "min", x: Tensor, { dim, keepDim = false }: Reduc
   if (axes.some((axis) => x.shape[axis] === 0))
     throw new ShapeError(`${kind}: ${describe(x)} has nothing to choose from`);
   const kept = reduceAxes(kind, x, axes, x.dtype);
-  return record(reshape(kept, finalShape(x.shape, axes, keepDim)), kind, [
+  const y = within(kind, () => reshape(kept, finalShape(x.shape, axes, keepDim)));
+  return record(y, kind, [
     x,
-    (dy) => {
+    [x, kept],
+    (dy, x, kept) => {
       const ties = cast(eq(x, kept), "f32");
       return mul(ties, div(reshape(dy, kept.shape), sum(ties, { dim: axes, keepDim: true })));
     },
@@ -96,8 +102,10 @@ function positions(kind: "argmax" | "argmin", x: Tensor, axis: number): Tensor {
 function extremes(kind: "max" | "min", x: Tensor, dim: number, keepDim: boolean): Extremes {
   const axis = normalizeDim(kind, dim, x.rank);
   const indices = positions(kind === "max" ? "argmax" : "argmin", x, axis);
-  const values = gather(x, axis, indices);
-  return keepDim ? { values, indices } : { values: squeeze(values, axis), indices: squeeze(indices, axis) };
+  return within(kind, () => {
+    const values = gather(x, axis, indices);
+    return keepDim ? { values, indices } : { values: squeeze(values, axis), indices: squeeze(indices, axis) };
+  });
 }
 
 /** Largest values along an axis and their first positions; the gradient goes to those. */
@@ -115,16 +123,21 @@ export function argmax(
   x: Tensor,
   { dim, keepDim = false }: { readonly dim?: number; readonly keepDim?: boolean } = {},
 ): Tensor {
-  if (dim === undefined) return reshape(positions("argmax", reshape(x, [-1]), 0), keepDim ? x.shape.map(() => 1) : []);
-  const axis = normalizeDim("argmax", dim, x.rank);
-  const found = positions("argmax", x, axis);
-  return keepDim ? found : squeeze(found, axis);
+  return within("argmax", () => {
+    if (dim === undefined)
+      return reshape(positions("argmax", reshape(x, [-1]), 0), keepDim ? x.shape.map(() => 1) : []);
+    const axis = normalizeDim("argmax", dim, x.rank);
+    const found = positions("argmax", x, axis);
+    return keepDim ? found : squeeze(found, axis);
+  });
 }
 
 /** `log Σ exp(x)` over axes, shifted by the maximum so that it does not overflow. */
 export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normalizeDims("logSumExp", options.dim, x.rank);
   const shift = reduceAxes("max", x, axes, x.dtype);
-  const total = add(log(sum(exp(sub(x, shift)), { dim: axes, keepDim: true })), shift);
-  return reshape(total, finalShape(x.shape, axes, options.keepDim ?? false));
+  return within("logSumExp", () => {
+    const total = add(log(sum(exp(sub(x, shift)), { dim: axes, keepDim: true })), shift);
+    return reshape(total, finalShape(x.shape, axes, options.keepDim ?? false));
+  });
 }

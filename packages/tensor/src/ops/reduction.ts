@@ -2,7 +2,7 @@ import type { Reduction } from "../backend.ts";
 import type { DType } from "../dtype.ts";
 import { collapse, denseLayout } from "../layout.ts";
 import { numel, type Shape, sameShape } from "../shape.ts";
-import { empty, Tensor } from "../tensor.ts";
+import { filled, type Tensor, viewAs } from "../tensor.ts";
 
 /** Sizes after a reduction, with the reduced axes kept as 1. */
 export function keptShape(shape: Shape, axes: readonly number[]): number[] {
@@ -25,11 +25,11 @@ export function reduceAxes(kind: Reduction, x: Tensor, axes: readonly number[], 
     const input = layout
       ? { ...view, layout: { shape, strides: layout, offset: view.layout.offset } }
       : { ...result.dense(kind), layout: { shape, strides: [shape[1]! * shape[2]!, shape[2]!, 1], offset: 0 } };
-    const out = empty(x.device, keptShape(result.shape, run), dtype, kind);
-    if (shape[1] === 0)
-      x.device.backend.pointwise({ out: out.view(), tree: { op: "const", value: 0, dtype }, leaves: [], params: [] });
-    else x.device.backend.reduce({ kind, input, out: out.view() });
-    result = out;
+    const { backend } = x.device;
+    result = filled(x.device, keptShape(result.shape, run), dtype, kind, (out) => {
+      if (shape[1] === 0) backend.pointwise({ out, tree: { op: "const", value: 0, dtype }, leaves: [], params: [] });
+      else backend.reduce({ kind, input, out });
+    });
   }
   return result;
 }
@@ -62,7 +62,7 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   const axes = x.shape.flatMap((size, axis) =>
     axis < added || (shape[axis - added] === 1 && size !== 1) ? [axis] : [],
   );
-  const { storage } = (axes.length > 0 ? reduceAxes("sum", x, axes, x.dtype) : x).dense("sumTo");
-  storage.retain();
-  return new Tensor(x.device, { kind: "stored", storage, layout: denseLayout(shape) }, shape, x.dtype, "sumTo");
+  const sums = axes.length > 0 ? reduceAxes("sum", x, axes, x.dtype) : x;
+  sums.dense("sumTo");
+  return viewAs(sums, denseLayout(shape), "sumTo");
 }

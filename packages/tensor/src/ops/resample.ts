@@ -1,10 +1,10 @@
-import { record } from "../autograd.ts";
+import { record, within } from "../autograd.ts";
 import type { View } from "../backend.ts";
-import type { Device } from "../device.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { denseLayout } from "../layout.ts";
 import { normalizeDim, numel } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { type Device, filled, type Tensor } from "../tensor.ts";
+import { allocated } from "../value.ts";
 import { type PoolOptions, pair, poolGeometry, type Size2d } from "./conv.ts";
 import { mean } from "./reduce.ts";
 
@@ -145,14 +145,22 @@ function uploaded(device: Device, taps: Taps): Uploaded {
   const known = uploads.get(device) ?? new Map<Taps, Uploaded>();
   uploads.set(device, known);
   const send = (data: Int32Array | Float32Array, label: string): View => {
-    const storage = device.backend.allocate(data.byteLength, label);
-    device.backend.upload(storage, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const storage = allocated(device.backend, data.byteLength, label, (out) => device.backend.upload(out, bytes));
     return { storage, layout: denseLayout([data.length]), dtype: data instanceof Int32Array ? "i32" : "f32" };
   };
   return recent(
     known,
     taps,
-    () => ({ start: send(taps.start, "resample start"), weights: send(taps.weights, "resample weights") }),
+    () => {
+      const start = send(taps.start, "resample start");
+      try {
+        return { start, weights: send(taps.weights, "resample weights") };
+      } catch (error) {
+        start.storage.release();
+        throw error;
+      }
+    },
     (old) => {
       old.start.storage.release();
       old.weights.storage.release();
@@ -179,19 +187,20 @@ export function resampleAxis(x: Tensor, dim: number, taps: Taps): Tensor {
     throw new ShapeError(`resampleAxis: taps start at ${outside}, outside dim ${axis} of ${describe(x)}`);
   }
   const shape = x.shape.map((size, i) => (i === axis ? outSize : size));
-  const y = empty(x.device, shape, "f32", "resampleAxis");
-  if (y.size > 0) {
+  const input = x.dense("resampleAxis");
+  const y = filled(x.device, shape, "f32", "resampleAxis", (out) => {
+    if (numel(shape) === 0) return;
     x.device.backend.resample({
       outer: numel(x.shape.slice(0, axis)),
       inSize,
       outSize,
       inner: numel(x.shape.slice(axis + 1)),
       taps: tapCount,
-      x: x.dense("resampleAxis"),
+      x: input,
       ...uploaded(x.device, taps),
-      out: y.view(),
+      out,
     });
-  }
+  });
   return record(y, "resampleAxis", [x, (dy) => resampleAxis(dy, axis, adjointTaps(taps, inSize))]);
 }
 
@@ -250,7 +259,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
       ...(cubicA === undefined ? {} : { cubicA }),
     });
   };
-  return resampleImage(x, along(0), along(1));
+  return within("interpolate", () => resampleImage(x, along(0), along(1)));
 }
 
 /**
@@ -273,12 +282,15 @@ export function avgPool2d(x: Tensor, options: PoolOptions & { readonly countIncl
       ),
     );
   };
-  return resampleImage(x, along(0), along(1));
+  return within("avgPool2d", () => resampleImage(x, along(0), along(1)));
 }
 
 /** Mean over a grid of `size` nearly equal parts: `x (b, c, h, w)` → `(b, c, …size)`. */
 export function adaptiveAvgPool2d(x: Tensor, size: Size2d): Tensor {
   const [h, w] = pair(size);
-  if (x.rank === 4 && h === 1 && w === 1) return mean(x, { dim: [2, 3], keepDim: true });
-  return interpolate(x, { mode: "area", size });
+  return within("adaptiveAvgPool2d", () =>
+    x.rank === 4 && h === 1 && w === 1
+      ? mean(x, { dim: [2, 3], keepDim: true })
+      : interpolate(x, { mode: "area", size }),
+  );
 }

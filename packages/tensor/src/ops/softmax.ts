@@ -1,8 +1,8 @@
-import { record } from "../autograd.ts";
+import { record, within } from "../autograd.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
 import { normalizeDim } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { filled, type Tensor } from "../tensor.ts";
 import { transpose } from "./view.ts";
 
 /**
@@ -23,21 +23,24 @@ function along(name: string, x: Tensor, dim: number, log: boolean): Tensor {
   if (!isFloat(x.dtype)) throw new DTypeError(`${name}: takes f32 or f16, got x ${describe(x)}`);
   const axis = normalizeDim(name, dim, x.rank);
   if (axis >= x.rank - 1) return lastAxis(name, x, log);
-  return transpose(lastAxis(name, transpose(x, axis, -1), log), axis, -1);
+  return within(name, () => transpose(lastAxis(name, transpose(x, axis, -1), log), axis, -1));
 }
 
 function lastAxis(name: string, x: Tensor, log: boolean): Tensor {
   const { backend } = x.device;
   const cols = x.shape.at(-1) ?? 1;
   const rows = cols === 0 ? 0 : x.size / cols;
-  const y = empty(x.device, x.shape, x.dtype, name);
-  backend.softmax({ rows, cols, log, x: x.dense(name), y: y.view() });
+  const { device, shape, dtype } = x;
+  const input = x.dense(name);
+  const y = filled(device, shape, dtype, name, (out) => backend.softmax({ rows, cols, log, x: input, y: out }));
   return record(y, name, [
     x,
-    (dy) => {
-      const dx = empty(x.device, x.shape, x.dtype, `${name}.grad`);
-      backend.softmaxGrad({ rows, cols, log, y: y.dense(name), dy: dy.dense(name), dx: dx.view() });
-      return dx;
+    [y],
+    (dy, y) => {
+      const operands = { y: y.dense(name), dy: dy.dense(name) };
+      return filled(device, shape, dtype, `${name}.grad`, (dx) =>
+        backend.softmaxGrad({ rows, cols, log, ...operands, dx }),
+      );
     },
   ]);
 }

@@ -1,17 +1,9 @@
-import { record } from "../autograd.ts";
-import { bytesPerElement } from "../dtype.ts";
+import { record, within } from "../autograd.ts";
 import { describe, ShapeError } from "../errors.ts";
-import { denseLayout, expandLayout, type Layout, permuteLayout, reshapeLayout } from "../layout.ts";
+import { denseLayout, expandLayout, permuteLayout, reshapeLayout } from "../layout.ts";
 import { broadcastShapes, checkShape, normalizeDim, normalizeDims, numel, type Shape, sameShape } from "../shape.ts";
-import { Tensor } from "../tensor.ts";
+import { filled, type Tensor, viewAs } from "../tensor.ts";
 import { sumTo } from "./reduction.ts";
-
-/** The same storage under another layout. */
-function viewAs(x: Tensor, layout: Layout, label: string): Tensor {
-  const { storage } = x.view(label);
-  storage.retain();
-  return new Tensor(x.device, { kind: "stored", storage, layout }, layout.shape, x.dtype, label);
-}
 
 /** The same elements, row-major, in another shape; one size may be −1. Copies only where the strides do not allow a view. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
@@ -21,7 +13,8 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     ...denseLayout(sizes),
     offset: x.dense("reshape").layout.offset,
   };
-  return record(viewAs(x, layout, "reshape"), "reshape", [x, (dy) => reshape(dy, x.shape)]);
+  const { shape: before } = x;
+  return record(viewAs(x, layout, "reshape"), "reshape", [x, (dy) => reshape(dy, before)]);
 }
 
 function inferShape(x: Tensor, shape: Shape): Shape {
@@ -55,7 +48,7 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
   const a = normalizeDim("transpose", dim0, x.rank);
   const b = normalizeDim("transpose", dim1, x.rank);
   [axes[a], axes[b]] = [b, a];
-  return permute(x, axes);
+  return within("transpose", () => permute(x, axes));
 }
 
 /** One axis of a slice: start, stop and step (at least 1); negative positions count from the end; null keeps the axis. */
@@ -86,7 +79,8 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   if (sameShape(shape, x.shape)) return x;
   // Nothing is left: a layout whose offset may point past the end is never read.
   const layoutOut = { shape, strides, offset: numel(shape) === 0 ? 0 : offset };
-  return record(viewAs(x, layoutOut, "slice"), "slice", [x, (dy) => embed(dy, x.shape, picked)]);
+  const { shape: before } = x;
+  return record(viewAs(x, layoutOut, "slice"), "slice", [x, (dy) => embed(dy, before, picked)]);
 }
 
 /** The adjoint of slice: zeros with `dy` at the sliced positions. */
@@ -96,7 +90,7 @@ function embed(dy: Tensor, shape: Shape, picked: readonly Required<Exclude<Range
   const strides = base.layout.strides.map((stride, axis) => stride * picked[axis]![2]);
   const offset = base.layout.strides.reduce((sum, stride, axis) => sum + stride * picked[axis]![0], 0);
   dy.device.backend.copy({ out: { ...base, layout: { shape: dy.shape, strides, offset } }, input: dy.view() });
-  return record(out, "slice.grad", [dy, (ddy) => slice(ddy, picked)]);
+  return out;
 }
 
 /** `length` positions from `start` on, along one axis. */
@@ -107,14 +101,14 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
   }
   const ranges: Range[] = Array.from({ length: axis + 1 }, () => null);
   ranges[axis] = [start, start + length];
-  return slice(x, ranges);
+  return within("narrow", () => slice(x, ranges));
 }
 
 /** One position of an axis, which disappears. */
 export function select(x: Tensor, dim: number, index: number): Tensor {
   const axis = normalizeDim("select", dim, x.rank);
   const at = index < 0 ? index + x.shape[axis]! : index;
-  return squeeze(narrow(x, axis, at, 1), axis);
+  return within("select", () => squeeze(narrow(x, axis, at, 1), axis));
 }
 
 /** Broadcasts without copying: axes of size 1, and new ones in front, are repeated. −1 keeps a size. */
@@ -125,31 +119,36 @@ export function expand(x: Tensor, shape: Shape): Tensor {
     throw new ShapeError(`expand: ${describe(x)} does not broadcast to [${shape.join(", ")}]`);
   }
   if (sameShape(sizes, x.shape)) return x;
+  const { shape: before } = x;
   return record(viewAs(x, expandLayout(x.view("expand").layout, sizes), "expand"), "expand", [
     x,
-    (dy) => sumTo(dy, x.shape),
+    (dy) => sumTo(dy, before),
   ]);
 }
 
 /** Drops axes of size 1: all of them, or the named one, which must be of size 1. */
 export function squeeze(x: Tensor, dim?: number): Tensor {
   if (dim === undefined)
-    return reshape(
-      x,
-      x.shape.filter((size) => size !== 1),
+    return within("squeeze", () =>
+      reshape(
+        x,
+        x.shape.filter((size) => size !== 1),
+      ),
     );
   const axis = normalizeDim("squeeze", dim, x.rank);
   if (x.shape[axis] !== 1) throw new ShapeError(`squeeze: dim ${dim} of ${describe(x)} is not of size 1`);
-  return reshape(
-    x,
-    x.shape.filter((_, i) => i !== axis),
+  return within("squeeze", () =>
+    reshape(
+      x,
+      x.shape.filter((_, i) => i !== axis),
+    ),
   );
 }
 
 /** Puts an axis of size 1 before axis `dim` of the result. */
 export function unsqueeze(x: Tensor, dim: number): Tensor {
   const axis = normalizeDim("unsqueeze", dim, x.rank + 1);
-  return reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]);
+  return within("unsqueeze", () => reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]));
 }
 
 /** Joins the axes from `startDim` to `endDim` (included) into one. */
@@ -158,7 +157,8 @@ export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
   const start = normalizeDim("flatten", startDim, x.rank);
   const end = normalizeDim("flatten", endDim, x.rank);
   if (end < start) throw new ShapeError(`flatten: dim ${endDim} of ${describe(x)} lies before dim ${startDim}`);
-  return reshape(x, [...x.shape.slice(0, start), numel(x.shape.slice(start, end + 1)), ...x.shape.slice(end + 1)]);
+  const joined = [...x.shape.slice(0, start), numel(x.shape.slice(start, end + 1)), ...x.shape.slice(end + 1)];
+  return within("flatten", () => reshape(x, joined));
 }
 
 /** Reverses the order along axes. */
@@ -179,11 +179,7 @@ export function contiguous(x: Tensor): Tensor {
 
 /** A copy in storage of its own. */
 export function clone(x: Tensor): Tensor {
-  const storage = x.device.backend.allocate(x.size * bytesPerElement(x.dtype), `clone ${describe(x)}`);
-  const layout = denseLayout(x.shape);
-  x.device.backend.copy({ out: { storage, layout, dtype: x.dtype }, input: x.view("clone") });
-  return record(new Tensor(x.device, { kind: "stored", storage, layout }, x.shape, x.dtype, "clone"), "clone", [
-    x,
-    (dy) => dy,
-  ]);
+  const input = x.view("clone");
+  const y = filled(x.device, x.shape, x.dtype, "clone", (out) => x.device.backend.copy({ out, input }));
+  return record(y, "clone", [x, (dy) => dy]);
 }

@@ -4,6 +4,7 @@ import { availableParallelism, constants } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { isMainThread, Worker } from "node:worker_threads";
 import type { AdapterChoice, FoundAdapter, ListedAdapter } from "./adapter.ts";
 import { type SwiftShaderFiles, unpackSwiftShader } from "./swiftshader.ts";
@@ -35,6 +36,20 @@ export function logicalCores(): number {
 /** True where a thread may sleep until another one wakes it. */
 export function mayBlock(): boolean {
   return true;
+}
+
+let collect: (() => void) | undefined;
+
+/** Runs the collector, and waits until what it found has been told of. */
+export async function collectGarbage(): Promise<void> {
+  if (!collect) {
+    // The function exists in contexts that are made while the flag is set.
+    setFlagsFromString("--expose-gc");
+    collect = runInNewContext("gc") as () => void;
+    setFlagsFromString("--no-expose-gc");
+  }
+  collect();
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Switches relaxed SIMD on, which Node 20 has behind a flag; later versions have it on. */

@@ -114,7 +114,11 @@ function traceLaunch(name: string, operands: Readonly<Partial<Record<string, Vie
     ([operand, view]) => view && `${operand} ${describe({ dtype: view.dtype, shape: view.layout.shape })}`,
   );
   const engine = new URL("../..", import.meta.url).href;
-  const caller = new Error().stack?.split("\n").find((line) => line.includes("://") && !line.includes(engine));
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 50;
+  const { stack } = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  const caller = stack?.split("\n").find((line) => line.includes("://") && !line.includes(engine));
   console.error(`deplsr: ${name} (${shapes.join(", ")})${caller ? ` ${caller.trim()}` : ""}`);
 }
 

@@ -15,6 +15,9 @@ const adamKernel = kernel(
     grad: "i32",
     expAvg: "i32",
     expAvgSq: "i32",
+    nextParam: "i32",
+    nextExpAvg: "i32",
+    nextExpAvgSq: "i32",
     count: "i32",
     beta1: "f32",
     beta2: "f32",
@@ -41,7 +44,9 @@ const adamKernel = kernel(
     f.units((unit) => {
       const begin = f.let(unit.mul(BLOCK));
       const count = f.let(begin.add(BLOCK).minU(a.count).sub(begin));
-      const starts = [a.param, a.grad, a.expAvg, a.expAvgSq].map((start) => f.let(start.add(begin.shl(2))));
+      const starts = [a.param, a.grad, a.expAvg, a.expAvgSq, a.nextParam, a.nextExpAvg, a.nextExpAvgSq].map((start) =>
+        f.let(start.add(begin.shl(2))),
+      );
       overRow(
         f,
         starts,
@@ -54,22 +59,25 @@ const adamKernel = kernel(
           const move = stepSize!.mul(m).div(f.fma(v.sqrt(), inverse, eps!));
           return { m, v, next: f.let(p.sub(shrink!.mul(p)).sub(move)) };
         },
-        ({ m }, [, , expAvg], part) => put(f, expAvg!, m, part),
-        ({ v }, [, , , expAvgSq], part) => put(f, expAvgSq!, v, part),
-        ({ next }, [param], part) => put(f, param!, next, part),
+        ({ m }, [, , , , , next], part) => put(f, next!, m, part),
+        ({ v }, [, , , , , , next], part) => put(f, next!, v, part),
+        ({ next }, [, , , , nextParam], part) => put(f, nextParam!, next, part),
       );
     });
   },
 );
 
-/** One step in place. */
+/** One step, in place or not. */
 export function adam(cpu: CpuEngine, { param, grad, expAvg, expAvgSq, numbers }: AdamCall): void {
-  const count = numel(param.layout.shape);
+  const count = numel(grad.layout.shape);
   const args = {
-    param: cpu.address(param),
+    param: cpu.address(param.before),
     grad: cpu.address(grad),
-    expAvg: cpu.address(expAvg),
-    expAvgSq: cpu.address(expAvgSq),
+    expAvg: cpu.address(expAvg.before),
+    expAvgSq: cpu.address(expAvgSq.before),
+    nextParam: cpu.address(param.after),
+    nextExpAvg: cpu.address(expAvg.after),
+    nextExpAvgSq: cpu.address(expAvgSq.after),
     count,
     ...numbers,
   };
