@@ -132,7 +132,7 @@ export const where: Maker = (pool) => {
 
 const cast: Maker = step((_, pool) => {
   const dtype = (["f32", "i32", "bool"] as const)[pool.random(3)]!;
-  const convert: Of = dtype === "bool" ? (v) => Number(v !== 0) : (v) => v!;
+  const convert: Of = dtype === "bool" ? (v) => Number(v !== 0) : dtype === "i32" ? (v) => Math.trunc(v!) : (v) => v!;
   return {
     name: "cast",
     options: [dtype],
@@ -157,6 +157,9 @@ const clamp: Maker = step((_, pool) => {
       zip(x.dtype, [x], (v) => Math.min(high, Math.max(low, v!)), [(v) => Number(v! >= low && v! <= high)]),
   };
 }, isNumber);
+
+/** To the nearest whole number, of two the even one: gradients hold halves. */
+const rounded: Of = (x) => (Math.abs(x! % 1) === 0.5 ? 2 * Math.round(x! / 2) : Math.round(x!));
 
 const larger: Of = (a, b) => (a! > b! ? 1 : a === b ? 0.5 : 0);
 const smaller: Of = (a, b) => 1 - larger(a!, b!);
@@ -215,7 +218,7 @@ export const EXACT: readonly Maker[] = [
     (x) => Math.max(x!, 0),
     (x) => Number(x! > 0),
   ),
-  unary("round", T.round, (x) => Math.round(x!), flat, true),
+  unary("round", T.round, rounded, flat, true),
   ...comparison("eq", T.eq, (a, b) => a === b),
   ...comparison("gt", T.gt, (a, b) => a > b),
   ...comparison("le", T.le, (a, b) => a <= b),
