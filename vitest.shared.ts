@@ -22,5 +22,7 @@ export const configuration: ViteUserConfig = defineConfig({
     maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // Memory that was given back shows when it is used (packages/tensor/src/env.ts).
+    env: { DEPLSR_POISON: "1" },
   },
 });

@@ -64,6 +64,10 @@ class Node implements GraphNode {
     return this.run === undefined && this.leaf === undefined;
   }
 
+  hold(): void {
+    this.#holders++;
+  }
+
   drop(): void {
     if (--this.#holders === 0) this.end();
   }
@@ -297,18 +301,27 @@ export function backward(y: Tensor, options: BackwardOptions = {}): Map<Tensor, 
       gradients.add(node as Node, output, gradient);
     };
     give(start, grad ? alias(grad) : onesLike(y));
-    for (const node of order) {
-      const dys = node.leaf ? undefined : gradients.take(node);
-      if (dys) {
-        for (const tensor of wrt ?? []) {
-          const dy = tensor.edge?.node === node ? dys[tensor.edge.output] : undefined;
-          if (dy) result.set(tensor, gradients.hold(dy));
+    // Nodes whose tensors are disposed of are held by those after them, which end first.
+    for (const node of order) node.hold();
+    let done = 0;
+    try {
+      for (const node of order) {
+        const dys = node.leaf ? undefined : gradients.take(node);
+        if (dys) {
+          for (const tensor of wrt ?? []) {
+            const dy = tensor.edge?.node === node ? dys[tensor.edge.output] : undefined;
+            if (dy) result.set(tensor, gradients.hold(dy));
+          }
+          const { saved } = node;
+          node.run!(dys, (edge, gradient) => give(edge, saved.includes(gradient) ? alias(gradient) : gradient), saved);
+          gradients.settle(dys);
         }
-        const { saved } = node;
-        node.run!(dys, (edge, gradient) => give(edge, saved.includes(gradient) ? alias(gradient) : gradient), saved);
-        gradients.settle(dys);
+        if (!retainGraph) node.end();
+        node.drop();
+        done++;
       }
-      if (!node.leaf && !retainGraph) node.end();
+    } finally {
+      for (const node of order.slice(done)) node.drop();
     }
     // What is left belongs to leaves, and to the parameters inside of checkpoints.
     for (const [{ leaf }, [dy]] of gradients.entries()) {

@@ -10,21 +10,29 @@ export interface Environment {
   readonly simd: string;
   /** 0 silent; 1 adapter and memory; 2 one line per launch; 3 with operands; 4 with WGSL. */
   readonly debug: number;
+  /** Memory that belongs to nobody is filled with NaN, so that a use of it shows; always where `debug` is 1 or more. */
+  readonly poison: boolean;
   /** File name of a timeline for a trace viewer, or undefined. */
   readonly trace: string | undefined;
+  /** Fill memory that was given back with NaN: DEPLSR_POISON=1, and from DEPLSR_DEBUG=1 on. */
+  readonly poison: boolean;
 }
 
 let cached: Environment | undefined;
 
 /** Reads the variables once. */
 export function env(): Environment {
-  cached ??= {
+  if (cached) return cached;
+  const debug = Number(environment("DEPLSR_DEBUG") ?? 0) || 0;
+  cached = {
     backend: environment("DEPLSR_BACKEND") ?? "auto",
     adapter: environment("DEPLSR_ADAPTER") ?? "auto",
     threads: Number(environment("DEPLSR_THREADS") ?? 0) || 0,
     simd: environment("DEPLSR_SIMD") ?? "auto",
-    debug: Number(environment("DEPLSR_DEBUG") ?? 0) || 0,
+    debug,
+    poison: debug >= 1 || environment("DEPLSR_POISON") === "1",
     trace: environment("DEPLSR_TRACE"),
+    poison: environment("DEPLSR_POISON") === "1" || (Number(environment("DEPLSR_DEBUG") ?? 0) || 0) >= 1,
   };
   return cached;
 }

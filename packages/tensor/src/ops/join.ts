@@ -72,13 +72,15 @@ export function split(x: Tensor, sizes: number | readonly number[], dim: number)
     throw new ShapeError(`split: sizes [${pieces.join(", ")}] do not add up to dim ${dim} of ${describe(x)}`);
   }
   let start = 0;
-  const parts = noGrad(() =>
-    pieces.map((size) => {
-      const piece = narrow(x, axis, start, size);
-      start += size;
-      // A piece that is everything would be x itself, which must not get a second history.
-      return piece === x ? alias(x) : piece;
-    }),
+  const parts = within("split", () =>
+    noGrad(() =>
+      pieces.map((size) => {
+        const piece = narrow(x, axis, start, size);
+        start += size;
+        // A piece that is everything would be x itself, which must not get a second history.
+        return piece === x ? alias(x) : piece;
+      }),
+    ),
   );
   // The parts' gradients meet, so that x gets all of them joined in one copy instead of a sum of padded ones.
   const shapes = parts.map((part) => part.shape);

@@ -27,7 +27,12 @@ export function sum(x: Tensor, { dim, keepDim = false }: ReduceOptions = {}): Te
   if (axes.length === 0) return input;
   const kept = keptShape(x.shape, axes);
   const { shape } = x;
-  const y = within("sum", () => reshape(reduceAxes("sum", input, axes, input.dtype), finalShape(shape, axes, keepDim)));
+  const y = within("sum", () => {
+    const sums = reduceAxes("sum", input, axes, input.dtype);
+    const shaped = reshape(sums, finalShape(shape, axes, keepDim));
+    if (shaped !== sums) sums.dispose();
+    return shaped;
+  });
   return record(y, "sum", [x, (dy) => expand(reshape(dy, kept), shape)]);
 }
 

@@ -61,6 +61,11 @@ export function logicalCores(): number {
   return globalThis.navigator?.hardwareConcurrency ?? 1;
 }
 
+/** A browser does not tell how much memory there is. */
+export function totalMemory(): number | undefined {
+  return undefined;
+}
+
 /** True where a thread may sleep until another one wakes it: in workers, not in the page's own thread. */
 export function mayBlock(): boolean {
   return typeof document === "undefined";
@@ -88,9 +93,12 @@ export function enableWideVectors(): boolean {
   return false;
 }
 
-/** Runs a program in a worker: it calls `start` with a function that takes `data`. */
+/**
+ * Runs a program in a worker: it calls `start` with a function that takes `data`, and a function that takes what is to be done when the
+ * worker ends, which a browser's never tells.
+ */
 export function spawnThread(program: string, data: ThreadStart): Thread {
-  const prelude = "const start = (run) => { onmessage = ({ data }) => { postMessage(0); run(data); }; };";
+  const prelude = "const start = (run) => { onmessage = ({ data }) => { postMessage(0); run(data, () => {}); }; };";
   const url = URL.createObjectURL(new Blob([`${prelude}\n${program}`], { type: "text/javascript" }));
   const worker = new Worker(url);
   const ready = new Promise<void>((resolve, reject) => {

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { availableParallelism, constants } from "node:os";
+import { availableParallelism, constants, totalmem } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { setFlagsFromString } from "node:v8";
@@ -31,6 +31,13 @@ export function writeText(file: string, text: string): void {
 /** Cores that this process may use. */
 export function logicalCores(): number {
   return availableParallelism();
+}
+
+/** Bytes of memory that this process may use: the machine's, or the part of it that a container is given. */
+export function totalMemory(): number | undefined {
+  // 0 or a huge number where nothing limits it.
+  const given = process.constrainedMemory?.() || Infinity;
+  return Math.min(totalmem(), given);
 }
 
 /** True where a thread may sleep until another one wakes it. */
@@ -72,10 +79,15 @@ export function enableWideVectors(): boolean {
   return true;
 }
 
-/** Runs a program in a worker: it calls `start` with a function that takes `data`. The worker does not keep the process alive. */
+/**
+ * Runs a program in a worker: it calls `start` with a function that takes `data`, and a function that takes what is to be done when the
+ * worker ends. The worker does not keep the process alive.
+ */
 export function spawnThread(program: string, data: ThreadStart): Thread {
-  const prelude = 'const start = (run) => run(require("node:worker_threads").workerData);';
+  const prelude =
+    'const start = (run) => run(require("node:worker_threads").workerData, (end) => process.once("exit", end));';
   const worker = new Worker(`${prelude}\n${program}`, { eval: true, workerData: data, execArgv: [] });
+  worker.on("error", (error) => console.error(`deplsr: a worker thread of the CPU backend ended: ${messageOf(error)}`));
   worker.unref();
   return { ready: Promise.resolve(), stop: () => void worker.terminate() };
 }

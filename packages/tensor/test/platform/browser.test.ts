@@ -30,8 +30,9 @@ describe("findAdapter in a browser", () => {
     expect(await browser.listAdapters()).toMatchObject([{ available: false }]);
   });
 
-  it("has no environment variables", () => {
+  it("tells neither environment variables nor memory", () => {
     expect(browser.environment("PATH")).toBeUndefined();
+    expect(browser.totalMemory()).toBeUndefined();
     expect(browser.platform).toBe("browser");
   });
 });

@@ -1,12 +1,12 @@
 import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
-import { environment, findAdapter, listAdapters, platform } from "../../src/platform/node.ts";
+import { environment, findAdapter, listAdapters, platform, totalMemory } from "../../src/platform/node.ts";
 import { doubled } from "./doubler.ts";
 
 const run = promisify(execFile);
@@ -83,5 +83,12 @@ describe("environment", () => {
     expect(environment("DEPLSR_TEST_VARIABLE")).toBeUndefined();
     delete process.env.DEPLSR_TEST_VARIABLE;
     expect(platform).toBe("node");
+  });
+});
+
+describe("totalMemory", () => {
+  it("is what the process may use", () => {
+    expect(totalMemory()).toBeGreaterThan(2 ** 26);
+    expect(totalMemory()).toBeLessThanOrEqual(totalmem());
   });
 });

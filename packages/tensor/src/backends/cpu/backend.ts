@@ -3,7 +3,7 @@ import type * as Calls from "../../backend.ts";
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import { printMemory } from "../timeline.ts";
-import { CpuEngine } from "./engine.ts";
+import { CpuEngine, type EngineOptions } from "./engine.ts";
 import { attention } from "./kernels/attention.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
@@ -11,6 +11,7 @@ import * as indexing from "./kernels/indexing.ts";
 import { matmul } from "./kernels/matmul.ts";
 import { adam } from "./kernels/optim.ts";
 import { pointwise } from "./kernels/pointwise.ts";
+import { poison } from "./kernels/poison.ts";
 import { random } from "./kernels/random.ts";
 import { reduce } from "./kernels/reduce.ts";
 import * as rows from "./kernels/rows.ts";
@@ -58,6 +59,8 @@ export interface CpuOptions {
   readonly simd?: 128 | 256;
   /** Bytes of memory it may take, at most 4 GiB. */
   readonly memoryLimit?: number;
+  /** What a test wants otherwise inside of it. */
+  readonly engine?: Partial<EngineOptions>;
   /** Why the CPU was chosen; default that it was asked for. */
   readonly reason?: string;
 }
@@ -106,7 +109,14 @@ export class CpuBackend implements Calls.Backend {
     const limit = options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit };
     const { wide, paired } = widthOf(String(options.simd ?? env().simd), relaxed);
     const target = { relaxed, wide };
-    const engine = new CpuEngine({ threads, shared: shared && threads > 1, target, mayWait: mayBlock(), ...limit });
+    const engine = new CpuEngine({
+      threads,
+      shared: shared && threads > 1,
+      target,
+      mayWait: mayBlock(),
+      ...limit,
+      ...options.engine,
+    });
     const simd = `SIMD${paired ? " of 256 bits" : ""}${relaxed ? " + relaxed" : ""}`;
     const count = threads === 1 ? "1 thread" : `${threads} threads`;
     const adapter = `CPU, WASM ${simd}, ${count}`;
@@ -126,12 +136,13 @@ export class CpuBackend implements Calls.Backend {
       limits: { threads, memoryBytes: engine.pool.limit },
       maxTensorBytes: engine.pool.largest,
     });
+    if (env().poison) poison(engine);
     if (env().debug >= 2 || env().trace) watch(backend);
     return backend;
   }
 
   allocate(bytes: number, label: string): Calls.Storage {
-    this.engine.throwIfDestroyed();
+    this.engine.throwIfEnded();
     return this.engine.pool.take(bytes, label);
   }
 

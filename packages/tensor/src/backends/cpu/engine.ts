@@ -6,7 +6,7 @@ import { DeviceError } from "../../errors.ts";
 import type { Thread } from "../../platform/thread.ts";
 import type { Kernel, Numbers, Spec } from "./kernel.ts";
 import { ARGUMENT_BYTES, ARGUMENTS, BATCH, CODE, CODE_END, MAP, MAX_KERNELS } from "./memory.ts";
-import { createRunner, type Runner } from "./runner.ts";
+import { createRunner, type Group, type Runner } from "./runner.ts";
 import { type Block, BlockPool } from "./storage.ts";
 import type { Target } from "./wasm/builder.ts";
 import { MAX_PAGES } from "./wasm/module.ts";
@@ -20,6 +20,12 @@ const WAKE_COST = 60_000;
 /** What one thread runs in one call. */
 const PIECE_COST = 500_000;
 const MAX_CHUNKS = 4000;
+/**
+ * A worker can end without a word, killed or out of memory, and the chunk that it had claimed is never done. Nothing else takes this long,
+ * in milliseconds, or so many times what a chunk is estimated to take.
+ */
+const PATIENCE = 60_000;
+const PATIENCE_FACTOR = 1000;
 
 interface Launch {
   readonly name: string;
@@ -28,6 +34,8 @@ interface Launch {
   readonly args: number;
   readonly units: number;
   readonly cost: number;
+  /** Whether `onLaunch` is told of it. */
+  readonly told: boolean;
 }
 
 /** When a launch ran, in microseconds. */
@@ -40,6 +48,9 @@ export interface LaunchTime {
   readonly duration: number;
 }
 
+/** Takes memory for the launches of one call. @throws DeviceError where there is no room */
+export type Take = (bytes: number, label: string) => Block;
+
 /** How an engine is made. */
 export interface EngineOptions {
   readonly threads: number;
@@ -49,6 +60,10 @@ export interface EngineOptions {
   readonly mayWait: boolean;
   /** Bytes of address space; 4 GiB unless a test wants less. */
   readonly memoryLimit?: number;
+  /** Milliseconds without any progress after which workers are given up; 60,000 unless a test wants less. */
+  readonly patience?: number;
+  /** Starts a worker; the platform's way unless a test wants another. */
+  readonly spawn?: typeof spawnThread;
 }
 
 /** The WebAssembly memory, the kernels compiled for it, the launch list and the threads that run it. */
@@ -65,11 +80,11 @@ export class CpuEngine {
   #floats: Float32Array;
   #launches: Launch[] = [];
   #cost = 0;
-  #epoch = 0;
   #codeEnd = CODE;
   #serial = 0;
   #launched = 0;
   #destroyed = false;
+  #failure: DeviceError | undefined;
 
   constructor(options: EngineOptions) {
     this.options = options;
@@ -95,9 +110,21 @@ export class CpuEngine {
     return (storage as Block).place + layout.offset * bytesPerElement(dtype);
   }
 
-  /** Memory for the launches that are recorded before `release` is called on it. */
-  temporary(bytes: number, label: string): Block {
-    return this.pool.take(bytes, label);
+  /**
+   * Runs `work`, which may take memory for the launches that it records. All of it is given back when `work` ends, or throws because
+   * there was no room for the next piece.
+   */
+  withTemporaries(work: (take: Take) => void): void {
+    const taken: Block[] = [];
+    try {
+      work((bytes, label) => {
+        const block = this.pool.take(bytes, label);
+        taken.push(block);
+        return block;
+      });
+    } finally {
+      for (const block of taken) block.release();
+    }
   }
 
   /**
@@ -107,7 +134,16 @@ export class CpuEngine {
   launch<S extends Spec>(kernel: Kernel<S>, args: Numbers<S>, units: number, cost: number): void {
     if (units <= 0) return;
     this.#launched++;
-    this.throwIfDestroyed();
+    this.throwIfEnded();
+    this.#record(kernel, args, units, cost, true);
+  }
+
+  /** A launch that is neither counted nor told of. */
+  launchUnseen<S extends Spec>(kernel: Kernel<S>, args: Numbers<S>, units: number, cost: number): void {
+    this.#record(kernel, args, units, cost, false);
+  }
+
+  #record<S extends Spec>(kernel: Kernel<S>, args: Numbers<S>, units: number, cost: number, told: boolean): void {
     if (this.#launches.length === BATCH) this.run();
     const { fields } = kernel;
     if (4 * fields.length > ARGUMENT_BYTES) throw new Error(`internal: ${kernel.name} has too many arguments`);
@@ -121,13 +157,20 @@ export class CpuEngine {
       if (float) this.#floats[at] = value;
       else this.#words[at] = value;
     }
-    this.#launches.push({ name: kernel.name, kernel: id, args: start, units, cost: units * cost });
+    this.#launches.push({ name: kernel.name, kernel: id, args: start, units, cost: units * cost, told });
     this.#cost += units * cost;
     if (this.#cost >= BATCH_COST) this.run();
   }
 
-  throwIfDestroyed(): void {
+  /** Nothing runs any more. */
+  get ended(): boolean {
+    return this.#destroyed || this.#failure !== undefined;
+  }
+
+  /** @throws DeviceError when the device was destroyed, and after a failure the error of that */
+  throwIfEnded(): void {
     if (this.#destroyed) throw new DeviceError("the CPU device was destroyed");
+    if (this.#failure) throw this.#failure;
   }
 
   /** A view goes dead when a memory that is not shared grows. */
@@ -155,6 +198,7 @@ export class CpuEngine {
 
   /** Runs everything recorded, and returns when it is done. */
   run(): void {
+    if (this.#failure) this.throwIfEnded();
     const launches = this.#launches;
     if (launches.length === 0) return;
     const cost = this.#cost;
@@ -169,8 +213,8 @@ export class CpuEngine {
       const start = performance.now();
       this.#runAll([launch], launch.cost);
       const duration = 1000 * (performance.now() - start);
-      const { name, units, cost } = launch;
-      this.onLaunch({ kernel: name, units, cost, start: 1000 * start, duration });
+      const { name, units, cost, told } = launch;
+      if (told) this.onLaunch({ kernel: name, units, cost, start: 1000 * start, duration });
     }
   }
 
@@ -186,53 +230,45 @@ export class CpuEngine {
       try {
         this.#runner.call(kernel, args, begin, Math.min(units, begin + grain));
       } catch (cause) {
-        throw new DeviceError(`${name} failed on the CPU over ${units} units: ${String(cause)}`, { cause });
+        this.#fail(`${name} failed on the CPU over ${units} units: ${String(cause)}`, cause);
       }
     }
   }
 
   #runTogether(launches: readonly Launch[]): void {
     this.#wake();
-    const words = this.#words;
-    const mark = ++this.#epoch & 0xfffff;
-    let groups = 0;
-    const at = (): number => MAP.groups / 4 + 8 * groups;
+    const groups: Group[] = [];
+    let longest = 0;
     for (let i = 0; i < launches.length; ) {
       const first = i;
+      const { units, cost } = launches[i]!;
       const parallel = isParallel(launches[i]!);
       i++;
       // Small launches that follow each other are one piece of work for one thread.
       while (!parallel && i < launches.length && !isParallel(launches[i]!)) i++;
-      const group = at();
-      // Closed before it is written: a thread that comes late must not claim by half of a description.
-      Atomics.store(words, group, (mark << 12) | 4095);
-      const { units, cost } = launches[first]!;
       const wanted = parallel ? Math.min(units, MAX_CHUNKS, Math.ceil(cost / CHUNK_COST)) : 1;
-      const grain = parallel ? Math.ceil(units / wanted) : units;
-      words[group + 1] = 0;
-      words[group + 2] = parallel ? Math.ceil(units / grain) : 1;
-      words[group + 3] = first;
-      words[group + 4] = i - first;
-      words[group + 5] = units;
-      words[group + 6] = grain;
-      groups++;
+      const grain = Math.ceil(units / wanted);
+      const chunks = parallel ? Math.ceil(units / grain) : 1;
+      groups.push({ first, entries: i - first, units, grain, chunks });
+      longest = Math.max(longest, cost / chunks);
     }
-    launches.forEach(({ kernel, args, units }, i) => {
-      const entry = MAP.entries / 4 + 4 * i;
-      words[entry] = kernel;
-      words[entry + 1] = args;
-      words[entry + 2] = units;
-    });
-    words[MAP.groupCount / 4] = groups;
-    for (let g = 0; g < groups; g++) Atomics.store(words, MAP.groups / 4 + 8 * g, mark << 12);
-    Atomics.store(words, MAP.epoch / 4, this.#epoch);
-    Atomics.notify(words, MAP.epoch / 4);
-    this.#runner.run(this.#epoch);
-    if (Atomics.exchange(words, MAP.failed / 4, 0) !== 0) {
-      throw new DeviceError(
-        `a kernel failed on the CPU, one of: ${[...new Set(launches.map((l) => l.name))].join(", ")}`,
-      );
-    }
+    const patience = Math.max(this.options.patience ?? PATIENCE, (PATIENCE_FACTOR * longest) / 1e6);
+    const done = this.#runner.run(groups, launches, patience);
+    const failed = Atomics.load(this.#words, MAP.failed / 4);
+    if (done && failed === 0) return;
+    const names = `one of: ${[...new Set(launches.map((launch) => launch.name))].join(", ")}`;
+    if (done) this.#fail(`a kernel failed on the CPU, ${names}`);
+    if (failed & 2) this.#fail(`a worker thread of the CPU backend ended while it ran ${names}`);
+    this.#fail(
+      `the CPU backend's worker threads did nothing for ${Number((patience / 1000).toPrecision(2))} s while they ran ${names}`,
+    );
+  }
+
+  /** Ends the engine: what it was to compute is not whole. */
+  #fail(message: string, cause?: unknown): never {
+    this.#failure = new DeviceError(`${message}; this device cannot be used any more`, { cause });
+    this.#stop();
+    throw this.#failure;
   }
 
   /**
@@ -244,22 +280,23 @@ export class CpuEngine {
     await Promise.all(this.#threads.map((thread) => thread.ready));
   }
 
-  /** Starts the threads, once; each takes part as soon as it is there. */
+  /** Starts the threads, once; each takes part as soon as it is there. One that ends without work in its hands is not missed. */
   #wake(): void {
-    while (this.#threads.length < this.options.threads - 1) {
+    const { spawn = spawnThread, threads } = this.options;
+    while (this.#threads.length < threads - 1) {
       const thread = this.#threads.length + 1;
-      this.#threads.push(spawnThread(workerText(), { memory: this.#memory, map: MAP, thread }));
+      this.#threads.push(spawn(workerText(), { memory: this.#memory, map: MAP, thread }));
     }
   }
 
   write(block: Block, bytes: Uint8Array): void {
-    this.throwIfDestroyed();
+    this.throwIfEnded();
     this.run();
     new Uint8Array(this.#memory.buffer, block.place, bytes.byteLength).set(bytes);
   }
 
   read(block: Block, offset: number, bytes: number): ArrayBuffer {
-    this.throwIfDestroyed();
+    this.throwIfEnded();
     this.run();
     const copy = new Uint8Array(bytes);
     copy.set(new Uint8Array(this.#memory.buffer, block.place + offset, bytes));
@@ -269,7 +306,12 @@ export class CpuEngine {
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
+    this.#stop();
+  }
+
+  #stop(): void {
     this.#launches = [];
+    this.#cost = 0;
     if (this.#words.byteLength === 0) this.#refresh();
     Atomics.store(this.#words, MAP.stop / 4, 1);
     Atomics.add(this.#words, MAP.epoch / 4, 1);
@@ -286,5 +328,9 @@ function isParallel({ units, cost }: Launch): boolean {
 function workerText(): string {
   // Compilers that keep function names wrap functions in a helper of this name.
   return `const __name = (f) => f; const create = ${createRunner.toString()};
-start(({ memory, map, thread }) => create(memory, map, thread, true).serve());`;
+start(({ memory, map, thread }, atEnd) => {
+  const runner = create(memory, map, thread, true);
+  atEnd(runner.abandon);
+  runner.serve();
+});`;
 }

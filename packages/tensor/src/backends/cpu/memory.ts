@@ -24,7 +24,6 @@ export const MAP: MemoryMap = {
   epoch: 1024,
   stop: 1088,
   failed: 1092,
-  groupCount: 1096,
   groups: 4096,
   entries: 16384,
   kernels: KERNELS,

@@ -2,13 +2,11 @@
 export interface MemoryMap {
   /** The number of the batch that is open; workers wait on it. */
   readonly epoch: number;
-  /** How many groups it has. */
-  readonly groupCount: number;
   /** Set when workers are to end. */
   readonly stop: number;
-  /** Set when a kernel threw. */
+  /** Bits: 1 when a kernel threw, 2 when a thread ended with a chunk that it had claimed. */
   readonly failed: number;
-  /** Groups of 8 words: claim, done, chunks, first entry, entries, units, grain. */
+  /** Groups of 8 words: chunks not claimed, chunks not done, chunks, first entry, entries, units, grain. */
   readonly groups: number;
   /** Entries of 4 words: kernel, arguments, units. */
   readonly entries: number;
@@ -18,20 +16,54 @@ export interface MemoryMap {
   readonly end: number;
 }
 
+/** One launch: a kernel and the address of its arguments. */
+export interface Entry {
+  readonly kernel: number;
+  readonly args: number;
+  readonly units: number;
+}
+
+/** One entry cut into chunks of `grain` units, at most 4095 of them; or several entries, one after the other, in one chunk. */
+export interface Group {
+  readonly first: number;
+  readonly entries: number;
+  readonly units: number;
+  readonly grain: number;
+  readonly chunks: number;
+}
+
 /** What runs the groups of a batch together with the runners of the other threads. */
 export interface Runner {
-  /** Takes part in batch `epoch` until all its groups are done. */
-  run(epoch: number): void;
+  /**
+   * Opens a batch and takes part in it until all its groups are done. False where that will not be: a thread ended with a chunk that it
+   * had claimed, or nothing was done for `patience` milliseconds.
+   */
+  run(groups: readonly Group[], entries: readonly Entry[], patience: number): boolean;
   /** Calls one kernel. */
   call(kernel: number, args: number, begin: number, end: number): void;
   /** A worker's life: waits for batches and runs them. */
   serve(): void;
+  /** A worker's last words, where the platform lets it have some: what it had claimed is not going to be done. */
+  abandon(): void;
 }
 
 /**
- * The scheduler, one for each thread. A group is one launch cut into chunks, or several small launches in one chunk. Threads claim
- * chunks of a group until there are none left, wait until the last one is done, and go on to the next group. A claim word holds
- * the batch's number and the next chunk, so that a thread that comes late to a batch claims nothing of the next one.
+ * The scheduler, one for each thread; only the first one opens batches. Threads claim chunks of a group until there are none left, wait
+ * until the last one is done, and go on to the next group.
+ *
+ * A thread may be late: the batch that it takes part in is over, and the next one is being written. What keeps it from mistaking one for
+ * the other is in two words of each group, which hold the batch's mark and a number: of the chunks that are not claimed, and of those
+ * that are not done. They are only touched by atomic operations, which all threads see in one order (JavaScript has no weaker ones):
+ *
+ * - The claim word alone says whether there is something to claim. A group whose chunks are all claimed is closed by itself, so
+ *   there is no moment at which it has to be closed while it is written anew.
+ * - A description (plain memory: the group's other words, entries, arguments, code) is read after a successful claim only, which has read
+ *   what was stored when the group was opened; the description was written before that store. So it is seen whole.
+ * - It is not written again before the group's word of chunks that are not done was seen at 0, and each thread takes its chunk off that
+ *   number after its last look at the description, and its last store of results. So nobody reads what is being written.
+ * - A late thread finds another mark, or no chunk to claim, and in the end a group of another batch: the first such one is the end of a batch.
+ *
+ * Marks come back after 2²⁰ batches. A thread would have to sleep for exactly so many between loading a claim word and exchanging it.
  *
  * Workers run this function out of its own text: it must not refer to anything outside of itself.
  */
@@ -40,6 +72,7 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
   let words = new Int32Array(memory.buffer, 0, map.end / 4);
   const functions: ((args: number, begin: number, end: number, thread: number) => void)[] = [];
   const serials: number[] = [];
+  let busy = false;
 
   const call = (kernel: number, args: number, begin: number, end: number): void => {
     let run = functions[kernel];
@@ -72,32 +105,75 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
         call(words[first + 4 * i]!, words[first + 4 * i + 1]!, 0, words[first + 4 * i + 2]!);
       }
     } catch {
-      Atomics.store(words, map.failed / 4, 1);
+      Atomics.or(words, map.failed / 4, 1);
     }
   };
 
-  const run = (epoch: number): void => {
-    const mark = epoch & 0xfffff;
-    const count = words[map.groupCount / 4]!;
-    for (let g = 0; g < count; g++) {
-      const group = map.groups / 4 + 8 * g;
-      let chunks = 0;
+  /** From 1 on: memory that was never written belongs to no batch. */
+  const markOf = (epoch: number): number => 1 + ((epoch >>> 0) % 0xfffff);
+
+  /** Waits until a group is done, or its batch over. */
+  const wait = (group: number, mark: number, patience: number): boolean => {
+    let last = 0;
+    let idle = 0;
+    let clock = 0;
+    for (let turns = 0; ; turns++) {
+      const left = Atomics.load(words, group + 1);
+      if (left >>> 12 !== mark || (left & 4095) === 0) return true;
+      if (turns <= 4000) continue;
+      if (left !== last) idle = 0;
+      last = left;
+      // Milliseconds are counted one by one: those for which the whole process was stopped are none in which somebody could have worked.
+      if (mayWait) {
+        if (Atomics.wait(words, group + 1, left, 1) === "timed-out") idle++;
+      } else if (turns % 1024 === 0 && Date.now() !== clock) {
+        clock = Date.now();
+        idle++;
+      }
+      if (idle > patience || (Atomics.load(words, map.failed / 4) & 2) !== 0) return false;
+    }
+  };
+
+  /** Takes part in the batch that has this mark. */
+  const join = (mark: number, patience: number): boolean => {
+    for (let group = map.groups / 4; ; group += 8) {
       for (;;) {
         const claim = Atomics.load(words, group);
-        if (claim >>> 12 !== mark) return;
-        chunks = words[group + 2]!;
-        const chunk = claim & 4095;
-        if (chunk >= chunks) break;
-        if (Atomics.compareExchange(words, group, claim, claim + 1) !== claim) continue;
-        chunkOf(group, chunk);
-        if (Atomics.add(words, group + 1, 1) + 1 === chunks) Atomics.notify(words, group + 1);
+        if (claim >>> 12 !== mark) return true;
+        if ((claim & 4095) === 0) break;
+        busy = true;
+        if (Atomics.compareExchange(words, group, claim, claim - 1) === claim) {
+          chunkOf(group, words[group + 2]! - (claim & 4095));
+          if ((Atomics.sub(words, group + 1, 1) & 4095) === 1) Atomics.notify(words, group + 1);
+        }
+        busy = false;
       }
-      for (let turns = 0; ; turns++) {
-        const done = Atomics.load(words, group + 1);
-        if (done >= chunks || Atomics.load(words, group) >>> 12 !== mark) break;
-        if (mayWait && turns > 4000) Atomics.wait(words, group + 1, done, 1);
-      }
+      if (!wait(group, mark, patience)) return false;
     }
+  };
+
+  const run = (groups: readonly Group[], entries: readonly Entry[], patience: number): boolean => {
+    const epoch = Atomics.load(words, map.epoch / 4) + 1;
+    const mark = markOf(epoch);
+    entries.forEach(({ kernel, args, units }, i) => {
+      const entry = map.entries / 4 + 4 * i;
+      words[entry] = kernel;
+      words[entry + 1] = args;
+      words[entry + 2] = units;
+    });
+    groups.forEach(({ chunks, first, entries, units, grain }, i) => {
+      const group = map.groups / 4 + 8 * i;
+      words[group + 2] = chunks;
+      words[group + 3] = first;
+      words[group + 4] = entries;
+      words[group + 5] = units;
+      words[group + 6] = grain;
+      Atomics.store(words, group + 1, (mark << 12) | chunks);
+      Atomics.store(words, group, (mark << 12) | chunks);
+    });
+    Atomics.store(words, map.epoch / 4, epoch);
+    Atomics.notify(words, map.epoch / 4);
+    return join(mark, patience);
   };
 
   const serve = (): void => {
@@ -110,9 +186,13 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
         continue;
       }
       seen = epoch;
-      run(epoch);
+      join(markOf(epoch), Number.POSITIVE_INFINITY);
     }
   };
 
-  return { run, call, serve };
+  const abandon = (): void => {
+    if (busy) Atomics.or(words, map.failed / 4, 2);
+  };
+
+  return { run, call, serve, abandon };
 }

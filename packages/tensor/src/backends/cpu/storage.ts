@@ -1,5 +1,6 @@
 import { DeviceError } from "../../errors.ts";
 import { FreeLists, type Held, Pool } from "../pool.ts";
+import { Extents } from "./extents.ts";
 import { MAX_PAGES } from "./wasm/module.ts";
 
 /** Bytes of one page of WebAssembly memory. */
@@ -8,27 +9,49 @@ const PAGE = 65536;
 const GUARD = 256;
 /** The memory grows by at least this much, so that growing is rare. */
 const GROWTH = 32 * 2 ** 20;
+/** Blocks up to this size are small. */
+const SMALL = 256 * 1024;
+/** Small blocks lie together in stretches of this size. */
+const ARENA = 4 * 2 ** 20;
 
 /** A stretch of the WebAssembly memory; its place is an address. */
 export type Block = Held<number>;
 
+/** What of a WebAssembly memory counts here. */
+interface GrowingMemory {
+  readonly buffer: { readonly byteLength: number };
+  grow(pages: number): number;
+}
+
 /**
- * Blocks of one WebAssembly memory by size class. What is given back can be taken again at once: launches run in the order in
- * which they were recorded. When the address space ends, neighbouring free blocks are joined before a request is refused.
+ * Blocks of one WebAssembly memory. What is given back can be taken again at once: launches run in the order in which they were
+ * recorded. The address space ends, so what is free has to stay in large pieces: small blocks, of which there are many and some that live
+ * for ever, lie apart in arenas and are used again by size class; large ones come from the smallest free stretch that holds them, and
+ * join their free neighbours when they are given back. Before a request is refused, arenas without a block become stretches again.
  */
 export class BlockPool extends Pool<number> {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: GrowingMemory;
   /** Where the largest possible memory ends. */
   readonly limit: number;
-  readonly #free = new FreeLists<number>();
-  #gaps: { address: number; bytes: number }[] = [];
+  /** Free small blocks. */
+  readonly #small = new FreeLists<number>();
+  /** What no block of the arenas covers. */
+  readonly #loose = new Extents();
+  /** Where each arena begins, and its bytes. */
+  readonly #arenas = new Map<number, number>();
+  /** What is free for large blocks and arenas below the top. */
+  readonly #large = new Extents();
+  /** Nothing is in use from here on, */
   #top: number;
+  /** and nothing ever was from here on. */
+  #untouched: number;
 
   /** @param first the first address that blocks may use. @param limit bytes of address space, at most 4 GiB. */
-  constructor(memory: WebAssembly.Memory, first: number, limit: number = MAX_PAGES * PAGE) {
+  constructor(memory: GrowingMemory, first: number, limit: number = MAX_PAGES * PAGE) {
     super(limit - 2 ** 20);
     this.memory = memory;
     this.#top = first;
+    this.#untouched = first;
     this.limit = limit;
   }
 
@@ -39,20 +62,21 @@ export class BlockPool extends Pool<number> {
     );
   }
 
+  protected override get pooledBytes(): number {
+    return this.#small.bytes + this.#loose.bytes + this.#large.bytes;
+  }
+
   protected override reuse(size: number): number | undefined {
-    return this.#free.take(size);
+    return size <= SMALL ? (this.#small.take(size) ?? this.#fromArenas(size)) : this.#fromUsed(size);
   }
 
   protected override free(address: number, size: number): void {
-    this.#free.add(address, size);
-  }
-
-  protected override get pooledBytes(): number {
-    return this.#free.bytes;
+    if (size <= SMALL) this.#small.add(address, size);
+    else this.#freeLarge(address, size);
   }
 
   protected override create(size: number, bytes: number, label: string): number {
-    const address = this.#fromGaps(size) ?? this.#fromTop(size) ?? this.#fromJoined(size);
+    const address = this.#fromNew(size) ?? this.#fromJoined(size);
     if (address !== undefined) return address;
     const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`;
     throw new DeviceError(
@@ -61,13 +85,29 @@ export class BlockPool extends Pool<number> {
     );
   }
 
-  #fromGaps(size: number): number | undefined {
-    const index = this.#gaps.findIndex((gap) => gap.bytes >= size);
-    const gap = this.#gaps[index];
-    if (!gap) return undefined;
-    if (gap.bytes === size) this.#gaps.splice(index, 1);
-    else this.#gaps[index] = { address: gap.address + size, bytes: gap.bytes - size };
-    return gap.address;
+  /** A small block out of the arenas, or out of a new one in memory that was used before. */
+  #fromArenas(size: number): number | undefined {
+    return this.#loose.take(size) ?? this.#fromArena(size, this.#fromUsed(ARENA), ARENA);
+  }
+
+  #fromArena(size: number, arena: number | undefined, bytes: number): number | undefined {
+    if (arena === undefined) return undefined;
+    this.#arenas.set(arena, bytes);
+    this.#loose.add(arena, bytes);
+    return this.#loose.take(size);
+  }
+
+  /** Memory that was used before. */
+  #fromUsed(size: number): number | undefined {
+    return this.#large.take(size) ?? (this.#top + size <= this.#untouched ? this.#fromTop(size) : undefined);
+  }
+
+  /** Memory of which some is new. */
+  #fromNew(size: number): number | undefined {
+    if (size > SMALL) return this.#fromTop(size);
+    const arena = this.#fromTop(ARENA);
+    if (arena !== undefined) this.onFree?.(arena, ARENA);
+    return this.#fromArena(size, arena, ARENA);
   }
 
   #fromTop(size: number): number | undefined {
@@ -75,6 +115,7 @@ export class BlockPool extends Pool<number> {
     if (end + GUARD > this.limit || !this.#grow(end + GUARD)) return undefined;
     const address = this.#top;
     this.#top = end;
+    this.#untouched = Math.max(this.#untouched, end);
     return address;
   }
 
@@ -94,20 +135,22 @@ export class BlockPool extends Pool<number> {
     return false;
   }
 
+  #freeLarge(address: number, size: number): void {
+    this.#large.add(address, size);
+    this.#top = this.#large.takeEnd(this.#top);
+  }
+
+  /** The last resort: free small blocks are joined, and arenas that are free as a whole given back. */
   #fromJoined(size: number): number | undefined {
-    const parts = this.#free.drain().map(([address, bytes]) => ({ address, bytes }));
-    const sorted = [...parts, ...this.#gaps].sort((a, b) => a.address - b.address);
-    this.#gaps = [];
-    for (const part of sorted) {
-      const last = this.#gaps.at(-1);
-      if (last && last.address + last.bytes === part.address) last.bytes += part.bytes;
-      else this.#gaps.push({ ...part });
+    for (const [address, bytes] of this.#small.drain()) this.#loose.add(address, bytes);
+    for (const [arena, bytes] of this.#arenas) {
+      if (!this.#loose.takeAt(arena, bytes)) continue;
+      this.#arenas.delete(arena);
+      this.#freeLarge(arena, bytes);
     }
-    const last = this.#gaps.at(-1);
-    if (last && last.address + last.bytes === this.#top) {
-      this.#top = last.address;
-      this.#gaps.pop();
-    }
-    return this.#fromGaps(size) ?? this.#fromTop(size);
+    const large = (): number | undefined => this.#large.take(size) ?? this.#fromTop(size);
+    if (size > SMALL) return large();
+    // Where there is no room for an arena there may be for the block.
+    return this.#fromArenas(size) ?? this.#fromNew(size) ?? this.#fromArena(size, large(), size);
   }
 }

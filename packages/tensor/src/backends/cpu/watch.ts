@@ -4,8 +4,12 @@ import { bytesPerElement } from "../../dtype.ts";
 import { env } from "../../env.ts";
 import { numel } from "../../shape.ts";
 import { type LaunchCost, openTimeline, printLaunch } from "../timeline.ts";
-import type { CpuBackend } from "./backend.ts";
-import type { LaunchTime } from "./engine.ts";
+import type { CpuEngine, LaunchTime } from "./engine.ts";
+
+/** What is watched: a backend, whose own methods are its families, and the engine that runs what they record. */
+export interface Watched extends Pick<Calls.Backend, "info" | "allocate" | "memory"> {
+  readonly engine: Pick<CpuEngine, "onLaunch" | "run">;
+}
 
 /** The operand that a family writes, where it is not `out`. */
 const OUTPUT: Readonly<Record<string, string>> = {
@@ -24,7 +28,7 @@ const OUTPUT: Readonly<Record<string, string>> = {
  * out until its last thread is done; the first launch of a kernel compiles it. The op's name is that of the tensor which the call
  * writes.
  */
-export function watch(backend: CpuBackend): void {
+export function watch(backend: Watched): void {
   const { engine } = backend;
   const timeline = openTimeline(backend.info.adapter);
   const labels = new WeakMap<Calls.Storage, string>();

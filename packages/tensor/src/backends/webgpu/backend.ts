@@ -1,6 +1,8 @@
 import type * as Calls from "../../backend.ts";
+import { env } from "../../env.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
 import { WebGPU } from "./device.ts";
+import type { BufferStorage } from "./gpu.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
 import * as index from "./kernels/index-kernels.ts";
@@ -8,11 +10,11 @@ import { matmul } from "./kernels/matmul.ts";
 import * as norm from "./kernels/norm.ts";
 import * as optim from "./kernels/optim.ts";
 import { pointwise } from "./kernels/pointwise.ts";
+import { poison } from "./kernels/poison.ts";
 import * as random from "./kernels/random.ts";
 import { reduce } from "./kernels/reduce.ts";
 import * as resample from "./kernels/resample.ts";
 import * as softmax from "./kernels/softmax.ts";
-import type { BufferStorage } from "./storage.ts";
 
 /** The engine's first backend: WGSL compute kernels through WebGPU, in browsers and in Node. */
 export class WebGPUBackend implements Calls.Backend {
@@ -20,6 +22,7 @@ export class WebGPUBackend implements Calls.Backend {
 
   private constructor(gpu: WebGPU) {
     this.gpu = gpu;
+    if (env().poison) gpu.pool.onFree = (buffer, bytes) => poison(gpu, buffer, bytes);
   }
 
   static async create(found: FoundAdapter): Promise<WebGPUBackend> {
@@ -48,7 +51,8 @@ export class WebGPUBackend implements Calls.Backend {
 
   async flush(): Promise<void> {
     await this.gpu.queue.flush();
-    await this.gpu.device.queue.onSubmittedWorkDone();
+    // A device that goes away meanwhile rejects this one; the error to tell is the device's own.
+    await this.gpu.device.queue.onSubmittedWorkDone().catch(() => {});
     await this.gpu.settled();
   }
 

@@ -1,9 +1,10 @@
-import { onExit } from "#platform";
+import { onExit, totalMemory } from "#platform";
 import type { BackendInfo } from "../../backend.ts";
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
 import { printMemory } from "../timeline.ts";
+import type { Driver, Gpu } from "./gpu.ts";
 import { Profiler } from "./profile.ts";
 import { LaunchQueue } from "./queue.ts";
 import { BufferPool } from "./storage.ts";
@@ -18,21 +19,23 @@ const WANTED_LIMITS = [
   "maxComputeWorkgroupSizeX",
 ] as const;
 
+/** Of the machine's memory that the buffers of a software adapter may take. */
+const MEMORY_SHARE = 0.75;
+
 /** A WebGPU device with all that kernels need around it: queue, buffer pool, compiled pipelines, errors. */
-export class WebGPU {
+export class WebGPU implements Gpu, Driver {
   readonly device: GPUDevice;
   readonly info: BackendInfo;
   readonly queue: LaunchQueue;
   readonly pool: BufferPool;
-  readonly profiler: Profiler | undefined;
-  /** The one size that subgroups have here, or 0 where there are none or they vary. */
   readonly subgroupSize: number;
-  /** Software rasterisers: few cores, dear workgroups, no gain from many. */
   readonly software: boolean;
   // Held so that the collector keeps Dawn's instance, without which the process goes down.
   readonly #found: FoundAdapter;
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   #checks: Promise<void>[] = [];
+  /** Settles when every check that somebody has waited for so far has. */
+  #checked: Promise<unknown> = Promise.resolve();
   #failure: DeviceError | undefined;
   #destroyed = false;
   #kernelIds = 0;
@@ -56,18 +59,25 @@ export class WebGPU {
       limits: { ...limits, subgroupSize: this.subgroupSize },
       maxTensorBytes: Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize),
     };
-    this.pool = new BufferPool(device, this.info.maxTensorBytes, (error) => this.fail(error));
-    this.queue = new LaunchQueue(this);
-    this.profiler =
+    // What a software adapter takes is the machine's own memory, which ends without an error that arrives in time.
+    const memory = this.software ? totalMemory() : undefined;
+    this.pool = new BufferPool(device, {
+      largest: this.info.maxTensorBytes,
+      ...(memory ? { limit: MEMORY_SHARE * memory } : {}),
+      onError: (error) => this.fail(error),
+      submit: () => this.queue.submitNow(),
+      onDestroy: (buffers) => this.queue.forget(buffers),
+    });
+    const profiler =
       (env().debug >= 2 || env().trace) && device.features.has("timestamp-query")
-        ? new Profiler(device, this.info.adapter, this.pool)
+        ? new Profiler(device, this.info.adapter, () => this.pool.report().liveBytes)
         : undefined;
+    this.queue = new LaunchQueue(this, profiler);
     device.addEventListener("uncapturederror", (event) => {
       this.fail(new DeviceError(`${this.info.adapter}: ${(event as GPUUncapturedErrorEvent).error.message}`));
     });
     void device.lost.then((lost) => {
-      if (!this.#destroyed)
-        this.fail(new DeviceError(`the device ${this.info.adapter} was lost (${lost.reason}): ${lost.message}`));
+      this.fail(new DeviceError(`the device ${this.info.adapter} was lost (${lost.reason}): ${lost.message}`));
     });
     if (env().debug >= 1) {
       console.error(`deplsr: ${this.info.adapter} (${found.kind}): ${found.reason}`);
@@ -75,8 +85,7 @@ export class WebGPU {
       onExit(() => printMemory(`${this.queue.launches} launches of ${this.#kernelIds} kernels`, this.pool.report()));
     }
     const { trace } = env();
-    if (trace && !this.profiler)
-      console.error(`deplsr: ${trace} is not written: ${this.info.adapter} has no timestamps`);
+    if (trace && !profiler) console.error(`deplsr: ${trace} is not written: ${this.info.adapter} has no timestamps`);
   }
 
   /** Asks the adapter for its full limits and the features that kernels can use. */
@@ -92,7 +101,6 @@ export class WebGPU {
     return ++this.#kernelIds;
   }
 
-  /** One layout for each number of operands: dense, read-only first, the uniforms last with a dynamic offset. */
   bindGroupLayout(inputs: number, outputs: number, uniforms: boolean): GPUBindGroupLayout {
     const key = `${inputs},${outputs},${uniforms}`;
     let layout = this.#layouts.get(key);
@@ -112,7 +120,6 @@ export class WebGPU {
     return layout;
   }
 
-  /** Starts compiling; the promise never rejects: an error becomes the device's, naming the kernel and the WGSL line. */
   async compile(
     name: string,
     code: string,
@@ -136,25 +143,29 @@ export class WebGPU {
     }
   }
 
-  /** Runs something that talks to the driver with its errors caught; `settled` reports them, with `what` it was. */
   guarded(work: () => void, what = ""): void {
     this.device.pushErrorScope("validation");
     this.device.pushErrorScope("out-of-memory");
-    work();
-    for (let scopes = 0; scopes < 2; scopes++) {
-      const check = this.device.popErrorScope().then(
-        (error) => {
-          if (error) this.fail(new DeviceError(`${what && `${what} on `}${this.info.adapter}: ${error.message}`));
-        },
-        () => {},
-      );
-      this.#checks.push(check);
+    try {
+      work();
+    } finally {
+      for (let scopes = 0; scopes < 2; scopes++) {
+        const check = this.device.popErrorScope().then(
+          (error) => {
+            if (error) this.fail(new DeviceError(`${what && `${what} on `}${this.info.adapter}: ${error.message}`));
+          },
+          () => {},
+        );
+        this.#checks.push(check);
+      }
     }
   }
 
   /** The first error is the one that counts; the ones after it follow from it. */
   fail(error: DeviceError): void {
-    if (!this.#destroyed) this.#failure ??= error;
+    this.#failure ??= error;
+    this.queue.abandon();
+    this.pool.close();
   }
 
   /** Throws what went wrong so far, if anything did. */
@@ -162,19 +173,22 @@ export class WebGPU {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Waits for the driver's verdict on everything submitted. */
   async settled(): Promise<void> {
-    const checks = this.#checks;
-    this.#checks = [];
-    await Promise.all(checks);
+    // With those that somebody else waits for already: what is asked about may be among them.
+    const checks = [this.#checked, ...this.#checks.splice(0)];
+    this.#checked = Promise.all(checks).then(() => undefined);
+    await this.#checked;
     this.throwIfFailed();
+  }
+
+  flushed(): void {
+    this.pool.trim();
   }
 
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#failure ??= new DeviceError(`the device ${this.info.adapter} was destroyed`);
-    this.queue.destroy();
+    this.fail(new DeviceError(`the device ${this.info.adapter} was destroyed`));
     this.device.destroy();
   }
 

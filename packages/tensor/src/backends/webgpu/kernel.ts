@@ -1,18 +1,7 @@
 import type { View } from "../../backend.ts";
 import { env } from "../../env.ts";
 import { describe } from "../../errors.ts";
-import type { WebGPU } from "./device.ts";
-import type { BufferStorage, DeviceBuffer } from "./storage.ts";
-
-/** Types of uniform fields; arrays are arrays of vec4, whose stride is the 16 bytes that uniforms ask for. */
-export type UniformType =
-  | "u32"
-  | "i32"
-  | "f32"
-  | "vec4u"
-  | "vec4i"
-  | "vec4f"
-  | `array<vec4${"u" | "i" | "f"}, ${number}>`;
+import type { BufferStorage, Compiled, DeviceBuffer, Gpu, UniformType } from "./gpu.ts";
 
 /** A kernel for one set of template parameters. */
 export interface KernelSpec<Operands extends string, Uniforms extends string> {
@@ -36,24 +25,10 @@ export interface Launch<Params, Operands extends string, Uniforms extends string
   readonly workgroups: number | readonly [number, number?, number?];
 }
 
-/** A kernel that has been given its template parameters and belongs to one device. */
-export interface Compiled {
-  readonly name: string;
-  readonly code: string;
-  readonly operandNames: readonly string[];
-  readonly uniformFields: readonly { name: string; type: UniformType; offset: number }[];
-  readonly uniformBytes: number;
-  readonly bindGroupLayout: GPUBindGroupLayout;
-  /** Undefined while the driver compiles. */
-  pipeline: GPUComputePipeline | undefined;
-  readonly ready: Promise<void>;
-  readonly id: number;
-}
-
 /** A family of kernels: `run` compiles the variant for its template parameters once a device and records a launch. */
 export interface Kernel<Params, Operands extends string, Uniforms extends string> {
   readonly name: string;
-  run(gpu: WebGPU, launch: Launch<Params, Operands, Uniforms>): void;
+  run(gpu: Gpu, launch: Launch<Params, Operands, Uniforms>): void;
 }
 
 const FIELD_BYTES: Record<string, number> = { u32: 4, i32: 4, f32: 4, vec4u: 16, vec4i: 16, vec4f: 16 };
@@ -80,9 +55,9 @@ function layoutUniforms(uniforms: Readonly<Record<string, UniformType>>): {
  */
 export function kernel<Params extends object, Operands extends string, Uniforms extends string>(
   name: string,
-  specialise: (params: Params, gpu: WebGPU) => KernelSpec<Operands, Uniforms>,
+  specialise: (params: Params, gpu: Gpu) => KernelSpec<Operands, Uniforms>,
 ): Kernel<Params, Operands, Uniforms> {
-  const perDevice = new WeakMap<WebGPU, Map<string, Compiled>>();
+  const perDevice = new WeakMap<Gpu, Map<string, Compiled>>();
   return {
     name,
     run(gpu, launch) {
@@ -157,7 +132,7 @@ export function foldGrid(count: number): readonly [number, number, number] {
   return [Math.ceil(count / y), y, 1];
 }
 
-function compile(gpu: WebGPU, name: string, spec: KernelSpec<string, string>): Compiled {
+function compile(gpu: Gpu, name: string, spec: KernelSpec<string, string>): Compiled {
   const inputs = Object.entries(spec.inputs);
   const outputs = Object.entries(spec.outputs);
   const { fields, bytes } = layoutUniforms(spec.uniforms);

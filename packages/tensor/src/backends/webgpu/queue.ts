@@ -1,8 +1,7 @@
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
-import type { WebGPU } from "./device.ts";
-import type { Compiled } from "./kernel.ts";
-import type { BufferStorage, DeviceBuffer } from "./storage.ts";
+import type { BufferStorage, Compiled, DeviceBuffer, Driver } from "./gpu.ts";
+import type { Profiler } from "./profile.ts";
 
 type Entry =
   | {
@@ -12,7 +11,21 @@ type Entry =
       readonly uniforms: Uint32Array;
       readonly grid: readonly [number, number, number];
     }
-  | { readonly kind: "upload"; readonly buffer: GPUBuffer; readonly bytes: Uint8Array };
+  | { readonly kind: "upload"; readonly buffer: GPUBuffer; readonly bytes: Uint8Array }
+  | Read;
+
+/** A copy for the host of what a buffer holds at this place in the list. */
+interface Read {
+  readonly kind: "read";
+  readonly buffer: GPUBuffer;
+  readonly byteOffset: number;
+  readonly bytes: number;
+  /** Where it arrives; made when the list is encoded. */
+  staging: GPUBuffer | undefined;
+}
+
+/** Who wants the list submitted. */
+type Asker = "sync" | "read" | "background";
 
 /** Recorded launches after which they are handed to the device without being asked. */
 const BACKGROUND_FLUSH = 96;
@@ -23,21 +36,26 @@ const MAX_BIND_GROUPS = 16_384;
 
 /**
  * The launch list. Ops append to it; a flush waits for pipelines that still compile, encodes the list in order, several
- * launches to a pass, and submits. Uploads are entries of the same list, since `writeBuffer` would overtake what is recorded
- * but not submitted.
+ * launches to a pass, and submits. Uploads and reads are entries of the same list: `writeBuffer` would overtake what is recorded
+ * but not submitted, and a read gives what was recorded before it, whatever is written next.
  */
 export class LaunchQueue {
-  readonly #gpu: WebGPU;
+  readonly #gpu: Driver;
+  readonly #profiler: Profiler | undefined;
   #entries: Entry[] = [];
   #running: Promise<void> = Promise.resolve();
   #scheduled = false;
   #busy = false;
+  #abandoned = false;
   #uniformBuffer: GPUBuffer | undefined;
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; readonly buffers: readonly DeviceBuffer[] }>();
   #launches = 0;
+  /** At the last flush that was told of. */
+  #launchesBefore = 0;
 
-  constructor(gpu: WebGPU) {
+  constructor(gpu: Driver, profiler: Profiler | undefined) {
     this.#gpu = gpu;
+    this.#profiler = profiler;
   }
 
   /** Launches recorded since the device was made. */
@@ -51,6 +69,7 @@ export class LaunchQueue {
     uniforms: Uint32Array,
     grid: readonly [number, number, number],
   ): void {
+    if (this.#abandoned) return;
     this.#launches++;
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return;
     this.#entries.push({ kind: "launch", kernel, buffers, uniforms, grid });
@@ -58,6 +77,7 @@ export class LaunchQueue {
   }
 
   upload(storage: BufferStorage, bytes: Uint8Array): void {
+    if (this.#abandoned) return;
     this.#entries.push({ kind: "upload", buffer: storage.place.buffer, bytes });
   }
 
@@ -73,15 +93,38 @@ export class LaunchQueue {
         this.#scheduled = false;
       };
       // An error stays with the device, which throws it at the next read or sync.
-      void this.flush().then(done, done);
+      void this.#flush("background").then(done, done);
     }
   }
 
   /** Submits all that is recorded. Rejects with the first error of the device. */
   flush(): Promise<void> {
-    const run = this.#running.then(() => this.#drain());
+    return this.#flush("sync");
+  }
+
+  async #flush(asker: Asker): Promise<void> {
+    await this.#submitted(asker);
+    await this.#gpu.settled();
+  }
+
+  /** Resolves when all that is recorded now is with the driver. */
+  #submitted(asker: Asker): Promise<void> {
+    const run = this.#running.then(async () => {
+      await this.#drain();
+      if (this.#entries.length > 0 || asker === "background") return;
+      // A read of what was there already is not a step of anything.
+      if (asker === "read" && this.#launches === this.#launchesBefore) return;
+      this.#launchesBefore = this.#launches;
+      this.#gpu.flushed();
+    });
     this.#running = run.catch(() => {});
     return run;
+  }
+
+  /** Submits what is recorded as far as its kernels are compiled; true when nothing is left. */
+  submitNow(): boolean {
+    this.#submit();
+    return this.#entries.length === 0;
   }
 
   async #drain(): Promise<void> {
@@ -96,7 +139,6 @@ export class LaunchQueue {
     } finally {
       this.#busy = false;
     }
-    await this.#gpu.settled();
   }
 
   #submit(): void {
@@ -125,7 +167,7 @@ export class LaunchQueue {
     };
     let slot = 0;
     let lastKernel: Compiled | undefined;
-    const profiler = this.#gpu.profiler;
+    const profiler = this.#profiler;
     const careful = env().debug >= 1 && !profiler;
     for (let i = 0; i < count; i++) {
       const entry = entries[i]!;
@@ -136,6 +178,15 @@ export class LaunchQueue {
         continue;
       }
       encoder ??= device.createCommandEncoder();
+      if (entry.kind === "read") {
+        pass?.end();
+        pass = undefined;
+        lastKernel = undefined;
+        const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+        entry.staging = device.createBuffer({ label: "readback", size: entry.bytes, usage });
+        encoder.copyBufferToBuffer(entry.buffer, entry.byteOffset, entry.staging, 0, entry.bytes);
+        continue;
+      }
       if (profiler) {
         // Timestamps are written by passes, so a profiled launch has a pass of its own.
         pass?.end();
@@ -199,7 +250,7 @@ export class LaunchQueue {
     let key = `${kernel.id}`;
     for (const { id } of buffers) key += `,${id}`;
     const known = this.#bindGroups.get(key);
-    if (known) return known;
+    if (known) return known.group;
     const entries: GPUBindGroupEntry[] = buffers.map(({ buffer }, binding) => ({ binding, resource: { buffer } }));
     if (kernel.uniformBytes > 0) {
       if (!this.#uniformBuffer) throw new DeviceError(`internal: ${kernel.name} has uniforms and no buffer for them`);
@@ -207,43 +258,41 @@ export class LaunchQueue {
     }
     const group = this.#gpu.device.createBindGroup({ label: kernel.name, layout: kernel.bindGroupLayout, entries });
     if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
-    this.#bindGroups.set(key, group);
+    this.#bindGroups.set(key, { group, buffers });
     return group;
   }
 
-  /** Bytes of a buffer, after everything recorded so far. */
+  /** Bytes of a buffer as everything recorded so far leaves them. Rejects with the first error of the device. */
   async download(storage: BufferStorage, byteOffset: number, bytes: number): Promise<ArrayBuffer> {
-    await this.flush();
-    while (this.#entries.length > 0) await this.flush();
-    const { device } = this.#gpu;
-    const size = Math.ceil(bytes / 4) * 4;
-    const staging = device.createBuffer({
-      label: "readback",
-      size,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
-    const encoder = device.createCommandEncoder();
-    encoder.copyBufferToBuffer(storage.place.buffer, byteOffset, staging, 0, size);
-    device.queue.submit([encoder.finish()]);
+    // Copies are of whole words; every buffer is.
+    const whole = Math.ceil(bytes / 4) * 4;
+    const read: Read = { kind: "read", buffer: storage.place.buffer, byteOffset, bytes: whole, staging: undefined };
+    if (!this.#abandoned) this.#entries.push(read);
     try {
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.#submitted("read");
+      await read.staging?.mapAsync(GPUMapMode.READ);
+      // Where it was abandoned or the copy was refused, this throws.
+      await this.#gpu.settled();
+      if (!read.staging) throw new Error("internal: a read was not submitted");
+      return read.staging.getMappedRange().slice(0, bytes);
     } catch (cause) {
       await this.#gpu.settled();
       throw new DeviceError(`reading ${bytes} bytes from ${this.#gpu.info.adapter} failed: ${String(cause)}`);
+    } finally {
+      read.staging?.destroy();
     }
-    const copy = staging.getMappedRange().slice(0, bytes);
-    staging.destroy();
-    await this.#gpu.settled();
-    return copy;
   }
 
-  forget(): void {
-    this.#bindGroups.clear();
+  /** Drops the bind groups of buffers that are no more. */
+  forget(gone: ReadonlySet<DeviceBuffer>): void {
+    for (const [key, { buffers }] of this.#bindGroups) {
+      if (buffers.some((buffer) => gone.has(buffer))) this.#bindGroups.delete(key);
+    }
   }
 
-  destroy(): void {
+  /** Drops what is recorded and whatever else comes: of a device that failed or is destroyed nobody sees it any more. */
+  abandon(): void {
+    this.#abandoned = true;
     this.#entries = [];
-    this.#uniformBuffer?.destroy();
-    this.#uniformBuffer = undefined;
   }
 }

@@ -1,5 +1,5 @@
 import type { AttentionCall } from "../../../backend.ts";
-import type { CpuEngine } from "../engine.ts";
+import type { CpuEngine, Take } from "../engine.ts";
 import { type Kernel, type KernelBuilder, kernel, variants } from "../kernel.ts";
 import { type F32, type F32x4, f32x4, type I32, lanes } from "../wasm/values.ts";
 import { accumulateLines, accumulateTile, blockingOf, emptySums, linesOf, pack, storeTile } from "./gemm.ts";
@@ -136,20 +136,24 @@ function firstLanes(count: I32, vector: F32x4, from: number): F32x4 {
 }
 
 /** Attention of a batch: queries, keys and values into panels, then a few rows at a time. */
-export function attention(cpu: CpuEngine, { q, k, v, out, scale, biases }: AttentionCall): void {
+export function attention(cpu: CpuEngine, call: AttentionCall): void {
+  cpu.withTemporaries((take) => attend(cpu, take, call));
+}
+
+function attend(cpu: CpuEngine, take: Take, { q, k, v, out, scale, biases }: AttentionCall): void {
   const [batch, n, e] = out.layout.shape as [number, number, number];
   const [m, d] = k.layout.shape.slice(2) as [number, number];
   const batchOf = ({ layout }: typeof q): [number, number] => [layout.shape[0]!, layout.shape[1]!];
   const { rows, cols, speed } = blockingOf(cpu.options.target);
-  const packedQ = pack(cpu, q, 2, rows, batchOf(q));
-  const packedK = pack(cpu, k, 2, cols, batchOf(k));
-  const packedV = pack(cpu, v, 3, cols, batchOf(v));
+  const packedQ = pack(cpu, take, q, 2, rows, batchOf(q));
+  const packedK = pack(cpu, take, k, 2, cols, batchOf(k));
+  const packedV = pack(cpu, take, v, 3, cols, batchOf(v));
   const line = 4 * Math.ceil(m / cols) * cols;
-  const scratch = cpu.temporary(cpu.options.threads * rows * (line + 16), "attention scores");
+  const scratch = take(cpu.options.threads * rows * (line + 16), "attention scores");
   const args: Record<string, number> = {
-    q: packedQ.block.place,
-    k: packedK.block.place,
-    v: packedV.block.place,
+    q: packedQ.address,
+    k: packedK.address,
+    v: packedV.address,
     out: cpu.address(out),
     scratch: scratch.place,
     n,
@@ -169,6 +173,4 @@ export function attention(cpu: CpuEngine, { q, k, v, out, scale, biases }: Atten
   });
   const cost = rows * m * ((2 * (d + e)) / speed + SOFTMAX_COST);
   cpu.launch(attentionKernel(biases.length), args, batch * Math.ceil(n / rows), 20 + cost);
-  for (const { block } of [packedQ, packedK, packedV]) block.release();
-  scratch.release();
 }

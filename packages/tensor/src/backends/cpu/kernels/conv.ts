@@ -1,6 +1,6 @@
 import type { ConvCall, ConvGeometry, View } from "../../../backend.ts";
 import { denseLayout } from "../../../layout.ts";
-import type { CpuEngine } from "../engine.ts";
+import type { CpuEngine, Take } from "../engine.ts";
 import { kernel, variants } from "../kernel.ts";
 import type { Block } from "../storage.ts";
 import { i32 } from "../wasm/values.ts";
@@ -72,33 +72,36 @@ interface Padding {
   readonly step: readonly [number, number];
 }
 
-interface Image extends PaddedImage {
-  readonly release: () => void;
-}
-
 /** An image of `planes` with zeros around it; the image itself where there are none. */
-function padded(cpu: CpuEngine, view: View, planes: number, height: number, width: number, padding: Padding): Image {
+function padded(
+  cpu: CpuEngine,
+  take: Take,
+  view: View,
+  [planes, height, width]: readonly [number, number, number],
+  padding: Padding,
+): PaddedImage {
   const { rows, cols, top, left, step } = padding;
   const x = cpu.address(view);
   const spread = step[0] > 1 || step[1] > 1;
   const shape = { rowBytes: 4 * cols, planeBytes: 4 * rows * cols };
   if (rows === height && cols === width && top === 0 && left === 0 && !spread) {
-    return { address: x, ...shape, release: () => {} };
+    return { address: x, ...shape };
   }
-  const block = cpu.temporary(4 * planes * rows * cols, "padded image");
+  const block = take(4 * planes * rows * cols, "padded image");
   const args = { x, y: block.place, height, width, rows, cols, top, left, stepY: step[0], stepX: step[1] };
   cpu.launch(padKernel(spread), args, planes * rows, 20 + cols * (spread ? 1 : 0.3));
-  return { address: block.place, ...shape, release: () => block.release() };
+  return { address: block.place, ...shape };
 }
 
-function paddedInput(cpu: CpuEngine, { geometry: g, x }: ConvCall): Image {
+function paddedInput(cpu: CpuEngine, take: Take, { geometry: g, x }: ConvCall): PaddedImage {
   const [top, left] = g.padding;
   // As far as the windows reach: what a stride leaves over is never read.
   const reach = (axis: 0 | 1, out: number): number =>
     (out - 1) * g.stride[axis] + g.dilation[axis] * (g.kernel[axis] - 1) + 1;
   const rows = Math.max(reach(0, g.outHeight), top > 0 ? 0 : g.height);
   const cols = Math.max(reach(1, g.outWidth), left > 0 ? 0 : g.width);
-  return padded(cpu, x, g.batch * g.channels, g.height, g.width, { rows, cols, top, left, step: [1, 1] });
+  const planes = [g.batch * g.channels, g.height, g.width] as const;
+  return padded(cpu, take, x, planes, { rows, cols, top, left, step: [1, 1] });
 }
 
 function isDepthwise({ channels, groups, kernel: [kh, kw] }: ConvGeometry): boolean {
@@ -106,9 +109,9 @@ function isDepthwise({ channels, groups, kernel: [kh, kw] }: ConvGeometry): bool
 }
 
 /** The offset, in bytes, of every tap of a group from a window's first pixel. */
-function tapOffsets(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage): Block {
+function tapOffsets(cpu: CpuEngine, take: Take, g: ConvGeometry, image: PaddedImage): Block {
   const taps = (g.channels / g.groups) * g.kernel[0] * g.kernel[1];
-  const table = cpu.temporary(4 * taps + 64, "convolution taps");
+  const table = take(4 * taps + 64, "convolution taps");
   const args = {
     y: table.place,
     window: g.kernel[0] * g.kernel[1],
@@ -122,9 +125,15 @@ function tapOffsets(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage): Block 
 }
 
 /** Panels of a dense (groups, lines, depth) matrix. */
-function packed(cpu: CpuEngine, x: number, groups: number, lines: number, depth: number): Block {
+function packed(
+  cpu: CpuEngine,
+  take: Take,
+  x: number,
+  groups: number,
+  [lines, depth]: readonly [number, number],
+): Block {
   const { rows } = blockingOf(cpu.options.target);
-  const block = cpu.temporary(4 * groups * packedSize(lines, depth, rows), "convolution panels");
+  const block = take(4 * groups * packedSize(lines, depth, rows), "convolution panels");
   const panels = Math.ceil(lines / rows);
   const args = {
     x,
@@ -143,14 +152,14 @@ function packed(cpu: CpuEngine, x: number, groups: number, lines: number, depth:
 }
 
 /** Weight times columns over a padded image: `weight (outChannels, k)` dense, result (batch, outChannels, outHeight, outWidth). */
-function product(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, weight: number, y: number): void {
+function product(cpu: CpuEngine, take: Take, g: ConvGeometry, image: PaddedImage, weight: number, y: number): void {
   const { cols, speed } = blockingOf(cpu.options.target);
   const outputs = g.outChannels / g.groups;
   const taps = (g.channels / g.groups) * g.kernel[0] * g.kernel[1];
   const area = g.outHeight * g.outWidth;
-  const panels = packed(cpu, weight, g.groups, outputs, taps);
-  const offsets = tapOffsets(cpu, g, image);
-  const scratch = cpu.temporary(cpu.options.threads * DEPTH * cols * 4, "convolution scratch");
+  const panels = packed(cpu, take, weight, g.groups, [outputs, taps]);
+  const offsets = tapOffsets(cpu, take, g, image);
+  const scratch = take(cpu.options.threads * DEPTH * cols * 4, "convolution scratch");
   const blocks = Math.ceil(area / cols);
   const args = {
     a: panels.place,
@@ -172,27 +181,27 @@ function product(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, weight: nu
   const form = columnProductKernel(g.stride[1] === 1);
   const cost = (2 * cols * outputs * taps) / speed + taps * cols * 0.3;
   cpu.launch(form, args, g.batch * g.groups * blocks, 20 + cost);
-  for (const block of [panels, offsets, scratch]) block.release();
 }
 
 /** Cross-correlation of NCHW images. */
 export function conv2d(cpu: CpuEngine, call: ConvCall): void {
-  const g = call.geometry;
-  const image = paddedInput(cpu, call);
-  const [weight, y] = [cpu.address(call.weight), cpu.address(call.y)];
-  if (isDepthwise(g)) depthwise(cpu, g, image, weight, y);
-  else product(cpu, g, image, weight, y);
-  image.release();
+  cpu.withTemporaries((take) => {
+    const g = call.geometry;
+    const image = paddedInput(cpu, take, call);
+    const [weight, y] = [cpu.address(call.weight), cpu.address(call.y)];
+    if (isDepthwise(g)) depthwise(cpu, g, image, weight, y);
+    else product(cpu, take, g, image, weight, y);
+  });
 }
 
 /** The weights with inputs and outputs of each group swapped and the window turned by half a turn, dense. */
-function turnedWeights(cpu: CpuEngine, { geometry: g, weight }: ConvCall): View {
+function turnedWeights(cpu: CpuEngine, take: Take, { geometry: g, weight }: ConvCall): View {
   const [kh, kw] = g.kernel;
   const [inputs, outputs] = [g.channels / g.groups, g.outChannels / g.groups];
   const shape = [g.groups, inputs, outputs, kh, kw];
   const strides = [outputs * inputs * kh * kw, kh * kw, inputs * kh * kw, -kw, -1];
   const offset = weight.layout.offset + kh * kw - 1;
-  const storage = cpu.temporary(4 * g.outChannels * inputs * kh * kw, "turned weights");
+  const storage = take(4 * g.outChannels * inputs * kh * kw, "turned weights");
   const turned: View = { storage, layout: denseLayout(shape), dtype: "f32" };
   copy(cpu, { out: turned, input: { ...weight, layout: { shape, strides, offset } } });
   return turned;
@@ -200,9 +209,13 @@ function turnedWeights(cpu: CpuEngine, { geometry: g, weight }: ConvCall): View 
 
 /** The gradient of the input: `call.x` receives it, `call.y` is dy. */
 export function conv2dInputGrad(cpu: CpuEngine, call: ConvCall): void {
+  cpu.withTemporaries((take) => inputGrad(cpu, take, call));
+}
+
+function inputGrad(cpu: CpuEngine, take: Take, call: ConvCall): void {
   const g = call.geometry;
   const reach = [g.dilation[0] * (g.kernel[0] - 1), g.dilation[1] * (g.kernel[1] - 1)] as const;
-  const image = padded(cpu, call.y, g.batch * g.outChannels, g.outHeight, g.outWidth, {
+  const image = padded(cpu, take, call.y, [g.batch * g.outChannels, g.outHeight, g.outWidth], {
     rows: g.height + reach[0],
     cols: g.width + reach[1],
     top: reach[0] - g.padding[0],
@@ -220,33 +233,39 @@ export function conv2dInputGrad(cpu: CpuEngine, call: ConvCall): void {
     stride: [1, 1],
     padding: [0, 0],
   };
-  const turned = turnedWeights(cpu, call);
+  const turned = turnedWeights(cpu, take, call);
   const [weight, dx] = [cpu.address(turned), cpu.address(call.x)];
   if (isDepthwise(g) && g.outChannels === g.channels) depthwise(cpu, back, image, weight, dx);
-  else product(cpu, back, image, weight, dx);
-  turned.storage.release();
-  image.release();
+  else product(cpu, take, back, image, weight, dx);
 }
 
 /** The gradient of the weights: `call.weight` receives it, `call.y` is dy. */
 export function conv2dWeightGrad(cpu: CpuEngine, call: ConvCall): void {
-  const g = call.geometry;
-  const image = paddedInput(cpu, call);
-  const [dWeight, dy] = [cpu.address(call.weight), cpu.address(call.y)];
-  if (isDepthwise(g)) depthwiseWeightGrad(cpu, g, image, dWeight, dy);
-  else weightProduct(cpu, g, image, dWeight, dy);
-  image.release();
+  cpu.withTemporaries((take) => {
+    const g = call.geometry;
+    const image = paddedInput(cpu, take, call);
+    const [dWeight, dy] = [cpu.address(call.weight), cpu.address(call.y)];
+    if (isDepthwise(g)) depthwiseWeightGrad(cpu, g, image, dWeight, dy);
+    else weightProduct(cpu, take, g, image, dWeight, dy);
+  });
 }
 
-function weightProduct(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, dWeight: number, dy: number): void {
+function weightProduct(
+  cpu: CpuEngine,
+  take: Take,
+  g: ConvGeometry,
+  image: PaddedImage,
+  dWeight: number,
+  dy: number,
+): void {
   const blocking = blockingOf(cpu.options.target);
   const { cols, speed } = blocking;
   const outputs = g.outChannels / g.groups;
   const taps = (g.channels / g.groups) * g.kernel[0] * g.kernel[1];
   const area = g.outHeight * g.outWidth;
-  const panels = packed(cpu, dy, g.batch * g.groups, outputs, area);
-  const offsets = tapOffsets(cpu, g, image);
-  const scratch = cpu.temporary(cpu.options.threads * weightScratch(blocking, outputs), "convolution scratch");
+  const panels = packed(cpu, take, dy, g.batch * g.groups, [outputs, area]);
+  const offsets = tapOffsets(cpu, take, g, image);
+  const scratch = take(cpu.options.threads * weightScratch(blocking, outputs), "convolution scratch");
   const blocks = Math.ceil(taps / cols);
   const args = {
     a: panels.place,
@@ -268,5 +287,4 @@ function weightProduct(cpu: CpuEngine, g: ConvGeometry, image: PaddedImage, dWei
   };
   const cost = (2 * g.batch * cols * outputs * area) / speed + g.batch * area * cols * 0.3;
   cpu.launch(weightProductKernel(g.stride[1] === 1), args, g.groups * blocks, 20 + cost);
-  for (const block of [panels, offsets, scratch]) block.release();
 }

@@ -1,7 +1,6 @@
 import type { View } from "../../../backend.ts";
-import type { CpuEngine } from "../engine.ts";
+import type { CpuEngine, Take } from "../engine.ts";
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
-import type { Block } from "../storage.ts";
 import type { Target } from "../wasm/builder.ts";
 import { type F32x4, f32x4, type I32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
@@ -254,7 +253,7 @@ export function packedSize(lines: number, depth: number, width: number): number 
 
 /** A matrix in panels, or a batch of them. */
 export interface Packed {
-  readonly block: Block;
+  readonly address: number;
   /** From one matrix of the batch to the next. */
   readonly batchBytes: number;
 }
@@ -262,6 +261,7 @@ export interface Packed {
 /** Packs a matrix whose panels' lines are axis `line` of (p, q, rows, columns), the other axis being the inner one. */
 export function pack(
   cpu: CpuEngine,
+  take: Take,
   view: View,
   line: 2 | 3,
   width: number,
@@ -272,7 +272,7 @@ export function pack(
   const [lines, depth] = [shape[line]!, shape[inner]!];
   // A batch that repeats one matrix packs it once.
   const count = strides[0] === 0 && strides[1] === 0 ? 1 : p * q;
-  const target = cpu.temporary(4 * count * packedSize(lines, depth, width), "matmul panels");
+  const target = take(4 * count * packedSize(lines, depth, width), "matmul panels");
   const panels = Math.ceil(lines / width);
   const order: Order = strides[line] === 1 ? "across" : strides[inner] === 1 ? "along" : "neither";
   const args = {
@@ -289,5 +289,5 @@ export function pack(
   };
   const cost = depth * width * (order === "neither" ? 1 : 0.3);
   cpu.launch(packKernel({ lines: width, order }), args, count * panels, 10 + cost);
-  return { block: target, batchBytes: count === 1 ? 0 : 4 * packedSize(lines, depth, width) };
+  return { address: target.place, batchBytes: count === 1 ? 0 : 4 * packedSize(lines, depth, width) };
 }

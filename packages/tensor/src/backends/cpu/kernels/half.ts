@@ -20,32 +20,26 @@ export function asFloats<In extends string, Out extends string>(
   outputs: Views<Out>,
   work: (addresses: Record<In | Out, number>) => void,
 ): void {
-  const wide: View[] = [];
-  const addresses: Record<string, number> = {};
-  const widened = (view: View): View => {
-    const bytes = 4 * numel(view.layout.shape);
-    const copy: View = {
-      storage: cpu.temporary(bytes, "f16 as f32"),
-      layout: denseLayout(view.layout.shape),
-      dtype: "f32",
+  cpu.withTemporaries((take) => {
+    const addresses: Record<string, number> = {};
+    const widened = ({ layout }: View): View => {
+      const storage = take(4 * numel(layout.shape), "f16 as f32");
+      return { storage, layout: denseLayout(layout.shape), dtype: "f32" };
     };
-    wide.push(copy);
-    return copy;
-  };
-  for (const [name, view] of Object.entries<View | undefined>(inputs)) {
-    if (!view) continue;
-    const own = view.dtype === "f16" ? widened(view) : view;
-    if (own !== view) pointwise(cpu, { out: own, tree: WIDEN, leaves: [view], params: [] });
-    addresses[name] = cpu.address(own);
-  }
-  const narrow: (() => void)[] = [];
-  for (const [name, view] of Object.entries<View | undefined>(outputs)) {
-    if (!view) continue;
-    const own = view.dtype === "f16" ? widened(view) : view;
-    if (own !== view) narrow.push(() => pointwise(cpu, { out: view, tree: NARROW, leaves: [own], params: [] }));
-    addresses[name] = cpu.address(own);
-  }
-  work(addresses as Record<In | Out, number>);
-  for (const finish of narrow) finish();
-  for (const { storage } of wide) storage.release();
+    for (const [name, view] of Object.entries<View | undefined>(inputs)) {
+      if (!view) continue;
+      const own = view.dtype === "f16" ? widened(view) : view;
+      if (own !== view) pointwise(cpu, { out: own, tree: WIDEN, leaves: [view], params: [] });
+      addresses[name] = cpu.address(own);
+    }
+    const narrow: (() => void)[] = [];
+    for (const [name, view] of Object.entries<View | undefined>(outputs)) {
+      if (!view) continue;
+      const own = view.dtype === "f16" ? widened(view) : view;
+      if (own !== view) narrow.push(() => pointwise(cpu, { out: view, tree: NARROW, leaves: [own], params: [] }));
+      addresses[name] = cpu.address(own);
+    }
+    work(addresses as Record<In | Out, number>);
+    for (const finish of narrow) finish();
+  });
 }

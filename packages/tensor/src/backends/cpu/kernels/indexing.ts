@@ -260,12 +260,8 @@ const countDistinctKernel = kernel(
 /** Distinct values in each dense row of whole numbers 0..255. */
 export function countDistinct(cpu: CpuEngine, { rows, cols, x, out }: CountDistinctCall): void {
   if (rows === 0) return;
-  const table = cpu.temporary(256 * cpu.options.threads, "distinct values");
-  cpu.launch(
-    countDistinctKernel,
-    { x: cpu.address(x), y: cpu.address(out), cols, table: table.place },
-    rows,
-    200 + cols,
-  );
-  table.release();
+  cpu.withTemporaries((take) => {
+    const table = take(256 * cpu.options.threads, "distinct values").place;
+    cpu.launch(countDistinctKernel, { x: cpu.address(x), y: cpu.address(out), cols, table }, rows, 200 + cols);
+  });
 }

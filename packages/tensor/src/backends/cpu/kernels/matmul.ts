@@ -1,5 +1,5 @@
 import type { MatmulCall, View } from "../../../backend.ts";
-import type { CpuEngine } from "../engine.ts";
+import type { CpuEngine, Take } from "../engine.ts";
 import { type KernelBuilder, kernel } from "../kernel.ts";
 import { f32x4, type I32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
@@ -181,19 +181,19 @@ function storeTurned(f: KernelBuilder, { tile, c, m, n, width, height, top, colu
   });
 }
 
-function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
+function thin(cpu: CpuEngine, take: Take, { a, b, out }: MatmulCall): void {
   const { rows: height, cols: width, speed } = blockingOf(cpu.options.target);
   const [, , m, n] = out.layout.shape as [number, number, number, number];
   const k = a.layout.shape[3]!;
   const half = m % width > 0 && m % width <= width / 2;
   const panels = half ? Math.floor(m / width) : Math.ceil(m / width);
-  const whole = panels > 0 ? pack(cpu, rowsOf(a, 0, Math.min(m, panels * width)), 2, width, [1, 1]).block : undefined;
-  const rest = half ? pack(cpu, rowsOf(a, panels * width, m), 2, width / 2, [1, 1]).block : undefined;
-  const scratch = cpu.temporary(4 * cpu.options.threads * height * width, "matmul sums");
+  const whole = panels > 0 ? pack(cpu, take, rowsOf(a, 0, Math.min(m, panels * width)), 2, width, [1, 1]) : undefined;
+  const rest = half ? pack(cpu, take, rowsOf(a, panels * width, m), 2, width / 2, [1, 1]) : undefined;
+  const scratch = take(4 * cpu.options.threads * height * width, "matmul sums");
   const block = Math.max(1, Math.min(16, Math.floor(THIN_BYTES / (4 * height * k))));
   const args = {
-    a: whole?.place ?? 0,
-    rest: rest?.place ?? 0,
+    a: whole?.address ?? 0,
+    rest: rest?.address ?? 0,
     b: cpu.address(b),
     c: cpu.address(out),
     scratch: scratch.place,
@@ -206,7 +206,6 @@ function thin(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   };
   const units = Math.ceil(n / height / block);
   cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / speed / units);
-  for (const used of [whole, rest, scratch]) used?.release();
 }
 
 /** The rows `begin … end − 1` of a (1, 1, rows, columns) matrix. */
@@ -216,27 +215,21 @@ function rowsOf(view: View, begin: number, end: number): View {
   return { ...view, layout };
 }
 
-/** Batched product: both operands into panels, then blocks of the result. */
-export function matmul(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
+/** Both operands into panels, then blocks of the result. */
+function thick(cpu: CpuEngine, take: Take, { a, b, out }: MatmulCall): void {
   const [p, q, m, n] = out.layout.shape as [number, number, number, number];
   const k = a.layout.shape[3]!;
-  if (p * q * m * n === 0) return;
-  const lies = b.layout.strides[2] === 1 || k === 1;
-  if (p * q === 1 && m <= THIN_ROWS && k <= THIN_DEPTH && lies) {
-    thin(cpu, { a, b, out });
-    return;
-  }
   const { rows, cols, speed } = blockingOf(cpu.options.target);
-  const packedA = pack(cpu, a, 2, rows, [p, q]);
-  const packedB = pack(cpu, b, 3, cols, [p, q]);
+  const packedA = pack(cpu, take, a, 2, rows, [p, q]);
+  const packedB = pack(cpu, take, b, 3, cols, [p, q]);
   const panelsA = Math.ceil(m / rows);
   const panelsB = Math.ceil(n / cols);
   const blocksA = Math.ceil(m / BLOCK_ROWS);
   const sizeA = Math.ceil(panelsA / blocksA);
   const blocksB = Math.ceil(n / BLOCK_COLS);
   const args = {
-    a: packedA.block.place,
-    b: packedB.block.place,
+    a: packedA.address,
+    b: packedB.address,
     batchA: packedA.batchBytes,
     batchB: packedB.batchBytes,
     c: cpu.address(out),
@@ -252,6 +245,15 @@ export function matmul(cpu: CpuEngine, { a, b, out }: MatmulCall): void {
   };
   const units = p * q * args.blocksA * blocksB;
   cpu.launch(productKernel, args, units, 20 + (2 * p * q * m * n * k) / speed / units);
-  packedA.block.release();
-  packedB.block.release();
+}
+
+/** Batched product. */
+export function matmul(cpu: CpuEngine, call: MatmulCall): void {
+  const { a, b, out } = call;
+  const [p, q, m, n] = out.layout.shape as [number, number, number, number];
+  const k = a.layout.shape[3]!;
+  if (p * q * m * n === 0) return;
+  const lies = b.layout.strides[2] === 1 || k === 1;
+  const form = p * q === 1 && m <= THIN_ROWS && k <= THIN_DEPTH && lies ? thin : thick;
+  cpu.withTemporaries((take) => form(cpu, take, call));
 }

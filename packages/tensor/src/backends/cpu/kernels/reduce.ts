@@ -232,12 +232,10 @@ export function reduce(cpu: CpuEngine, { kind, input, out }: ReduceCall): void {
   }
   const length = Math.ceil(n / parts);
   const shape = [outer, parts, inner];
-  const partial: View = {
-    storage: cpu.temporary(outer * parts * inner * 4, "partial reduction"),
-    layout: denseLayout(shape),
-    dtype: out.dtype,
-  };
-  run(cpu, kind, type, input, partial, { parts, length });
-  run(cpu, kind, type, partial, out, { parts: 1, length: parts });
-  partial.storage.release();
+  cpu.withTemporaries((take) => {
+    const storage = take(outer * parts * inner * 4, "partial reduction");
+    const partial: View = { storage, layout: denseLayout(shape), dtype: out.dtype };
+    run(cpu, kind, type, input, partial, { parts, length });
+    run(cpu, kind, type, partial, out, { parts: 1, length: parts });
+  });
 }

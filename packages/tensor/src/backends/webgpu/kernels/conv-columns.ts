@@ -1,6 +1,6 @@
 import type { ConvGeometry, View } from "../../../backend.ts";
 import { denseLayout } from "../../../layout.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { gridStride } from "./wgsl.ts";
 
@@ -114,7 +114,7 @@ export interface Shifted {
  * What a convolution multiplies its weight with. The full im2col matrix repeats every pixel for each of kh·kw taps; here only
  * the kw horizontal taps are copied, which makes their loads aligned vectors, and a vertical tap is a step of whole rows.
  */
-export function shiftedRows(gpu: WebGPU, x: View, geometry: ConvGeometry, part: Part): Shifted {
+export function shiftedRows(gpu: Gpu, x: View, geometry: ConvGeometry, part: Part): Shifted {
   const { channels, height, width, outWidth, kernel: taps, stride, padding, dilation } = geometry;
   const cols = Math.ceil(outWidth / 4);
   const rows = inputRows(geometry, part.rows);
@@ -143,7 +143,7 @@ export function shiftedRows(gpu: WebGPU, x: View, geometry: ConvGeometry, part: 
 }
 
 /** Images `image … image + images − 1` with their rows padded to whole vectors. */
-export function paddedRows(gpu: WebGPU, x: View, geometry: ConvGeometry, image: number, images: number): Shifted {
+export function paddedRows(gpu: Gpu, x: View, geometry: ConvGeometry, image: number, images: number): Shifted {
   const { height, width } = geometry;
   const asTheyAre = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] } as const;
   const part = { image, images, row: 0, rows: height };
@@ -205,7 +205,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
  * Sums columns `(images, channels, kh·kw, outHeight·outWidth)` into planes of `dx`: plane `planeFrom + image·planeStride + c`.
  */
 export function gatherColumns(
-  gpu: WebGPU,
+  gpu: Gpu,
   geometry: ConvGeometry,
   cols: View,
   dx: View,

@@ -1,4 +1,4 @@
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 
 /** Rows of the product that one thread holds; few different numbers, since each is a kernel to compile. */
 export function rowsFor(m: number): number {
@@ -60,6 +60,6 @@ export function productLoop(rows: number, lanes: number, { count, locate, next }
 }
 
 /** Whether a loop of `count` steps inside another would leave too much of a subgroup idle in its last round. */
-export function ragged(gpu: WebGPU, count: number): boolean {
+export function ragged(gpu: Gpu, count: number): boolean {
   return gpu.subgroupSize > 0 && count % gpu.subgroupSize !== 0 && count < 4 * gpu.subgroupSize;
 }

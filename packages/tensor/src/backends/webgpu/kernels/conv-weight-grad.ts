@@ -1,6 +1,6 @@
 import type { ConvCall, ConvGeometry, View } from "../../../backend.ts";
 import { denseLayout } from "../../../layout.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { flattened, inputRows, type Part, partsOf, WORKSPACE_BYTES } from "./conv-columns.ts";
 import { each, evenly, freely, productLoop, ragged, rowsFor } from "./conv-product.ts";
@@ -60,7 +60,7 @@ interface ChannelsLast {
 }
 
 /** The part of `x (b, c, h, w)` that a convolution looks at, as (b, groups, rows, cols, c / groups). */
-function channelsLast(gpu: WebGPU, x: View, geometry: ConvGeometry, part: Part): ChannelsLast {
+function channelsLast(gpu: Gpu, x: View, geometry: ConvGeometry, part: Part): ChannelsLast {
   const { height, width, outWidth, kernel: taps, stride, padding, dilation, groups } = geometry;
   const channels = geometry.channels / groups;
   const vectors = Math.ceil(channels / 4);
@@ -171,7 +171,7 @@ function flatLines(rows: number, lanes: number): string {
 const SLICE_PIXELS = 8192;
 
 /** The gradient of a convolution's weight, into `weight`, from that of its result in `y`. Slices are summed in their order. */
-export function weightGrad(gpu: WebGPU, call: ConvCall): void {
+export function weightGrad(gpu: Gpu, call: ConvCall): void {
   const { x, weight, y } = call;
   const geometry = flattened(call.geometry);
   const { groups, outHeight, outWidth, kernel: taps, stride, dilation } = geometry;

@@ -1,6 +1,6 @@
 import type { ConvCall, ConvGeometry, View } from "../../../backend.ts";
 import { denseLayout, type Layout } from "../../../layout.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { flattened, gatherColumns, type Part, partsOf, shiftedRows, WORKSPACE_BYTES } from "./conv-columns.ts";
 import { each, evenly, freely, productLoop, ragged, rowsFor } from "./conv-product.ts";
@@ -105,7 +105,7 @@ function gridSteps(count: number): (readonly [first: number, count: number])[] {
 /** How the weight is read as the left matrix: forward as it is, for the input gradient transposed and with its taps reversed. */
 type Direction = "forward" | "transposed";
 
-function convolve(gpu: WebGPU, shape: ConvGeometry, x: View, weight: View, y: View, direction: Direction): void {
+function convolve(gpu: Gpu, shape: ConvGeometry, x: View, weight: View, y: View, direction: Direction): void {
   const geometry = flattened(shape);
   const { batch, groups, outHeight, outWidth, kernel: taps, stride, padding, dilation, width } = geometry;
   const channels = geometry.channels / groups;
@@ -159,13 +159,13 @@ function convolve(gpu: WebGPU, shape: ConvGeometry, x: View, weight: View, y: Vi
 }
 
 /** `y = weight ⋆ x`: cross-correlation over NCHW. */
-export function conv2d(gpu: WebGPU, { geometry, x, weight, y }: ConvCall): void {
+export function conv2d(gpu: Gpu, { geometry, x, weight, y }: ConvCall): void {
   if (isDepthwise(geometry)) depthwise(gpu, geometry, x, weight, y);
   else convolve(gpu, geometry, x, weight, y, "forward");
 }
 
 /** `x` of the call receives the gradient, `y` holds that of the result. */
-export function conv2dInputGrad(gpu: WebGPU, { geometry, x, weight, y }: ConvCall): void {
+export function conv2dInputGrad(gpu: Gpu, { geometry, x, weight, y }: ConvCall): void {
   if (isDepthwise(geometry)) {
     depthwiseInputGrad(gpu, geometry, x, weight, y);
   } else if (geometry.stride[0] === 1 && geometry.stride[1] === 1) {
@@ -196,7 +196,7 @@ function transposedGeometry(geometry: ConvGeometry): ConvGeometry {
 }
 
 /** Strided: columns = weightᵀ · dy, of which every input pixel gathers its own. Parts are whole images, else channels of one. */
-function gatheredInputGrad(gpu: WebGPU, geometry: ConvGeometry, dx: View, weight: View, dy: View): void {
+function gatheredInputGrad(gpu: Gpu, geometry: ConvGeometry, dx: View, weight: View, dy: View): void {
   const { batch, groups, outHeight, outWidth, kernel: taps } = geometry;
   const area = taps[0] * taps[1];
   const n = outHeight * outWidth;
@@ -249,7 +249,7 @@ function gatheredInputGrad(gpu: WebGPU, geometry: ConvGeometry, dx: View, weight
 }
 
 /** `weight` of the call receives the gradient, `y` holds that of the result. */
-export function conv2dWeightGrad(gpu: WebGPU, call: ConvCall): void {
+export function conv2dWeightGrad(gpu: Gpu, call: ConvCall): void {
   if (isDepthwise(call.geometry)) depthwiseWeightGrad(gpu, call.geometry, call.x, call.weight, call.y);
   else weightGrad(gpu, call);
 }

@@ -1,14 +1,14 @@
 import type { CopyCall, View } from "../../../backend.ts";
 import { collapse } from "../../../layout.ts";
 import { numel } from "../../../shape.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { elementType, gridStride, MAX_RANK, unravel, unrolled } from "./wgsl.ts";
 
 const WG = 64;
 
 /** Copies between any two layouts of one shape. */
-export function copy(gpu: WebGPU, { out, input }: CopyCall): void {
+export function copy(gpu: Gpu, { out, input }: CopyCall): void {
   if (numel(out.layout.shape) === 0) return;
   const { shape, strides } = collapse(out.layout.shape, [input.layout.strides, out.layout.strides]);
   if (shape.length > MAX_RANK) {
@@ -50,7 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 );
 
 function move(
-  gpu: WebGPU,
+  gpu: Gpu,
   input: View,
   out: View,
   shape: readonly number[],
@@ -165,7 +165,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }));
 
 function transpose(
-  gpu: WebGPU,
+  gpu: Gpu,
   input: View,
   out: View,
   shape: readonly number[],

@@ -1,5 +1,5 @@
 import type { ConvGeometry, View } from "../../../backend.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { foldGrid, kernel } from "../kernel.ts";
 import { paddedRows, WORKSPACE_BYTES } from "./conv-columns.ts";
 import { loadRow, type NearWindow, nearWindow, shifted } from "./depthwise-window.ts";
@@ -117,7 +117,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
 /** Rows of both operands in whole vectors, padded where they are not; undefined where that takes too much memory. */
 function wholeRows(
-  gpu: WebGPU,
+  gpu: Gpu,
   geometry: ConvGeometry,
   x: View,
   dy: View,
@@ -139,7 +139,7 @@ function wholeRows(
 }
 
 /** `dw` of a depthwise convolution; multiplications with the zeros of padded rows add nothing. */
-export function depthwiseWeightGrad(gpu: WebGPU, geometry: ConvGeometry, x: View, dw: View, dy: View): void {
+export function depthwiseWeightGrad(gpu: Gpu, geometry: ConvGeometry, x: View, dw: View, dy: View): void {
   const { batch, channels, height, width, outChannels, outHeight, outWidth, kernel: taps, padding } = geometry;
   const divide = outChannels / channels;
   const window = nearWindow(geometry);

@@ -1,6 +1,6 @@
 import type { ConvGeometry, View } from "../../../backend.ts";
 import { denseLayout } from "../../../layout.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { partsOf, shiftedRows } from "./conv-columns.ts";
 import { type Pass, PLANES } from "./depthwise-window.ts";
@@ -103,13 +103,7 @@ function storeRow(wide: boolean, r: number): string {
 }
 
 /** Any window without stride and dilation. Taps are padded to whole vectors: zero times an infinity just outside a window is NaN. */
-export function depthwiseWide(
-  gpu: WebGPU,
-  { geometry, divide, terms, reversed }: Pass,
-  x: View,
-  w: View,
-  y: View,
-): void {
+export function depthwiseWide(gpu: Gpu, { geometry, divide, terms, reversed }: Pass, x: View, w: View, y: View): void {
   const {
     channels,
     outChannels,

@@ -1,5 +1,5 @@
 import type { ConvGeometry, View } from "../../../backend.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { paddedRows, WORKSPACE_BYTES } from "./conv-columns.ts";
 import { depthwiseWide } from "./depthwise-wide.ts";
@@ -116,7 +116,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
 /** Images at a time, where rows have to be padded. Strips are long where threads are few. */
 function runNear(
-  gpu: WebGPU,
+  gpu: Gpu,
   { geometry, divide, terms, reversed }: Pass,
   window: NearWindow,
   x: View,
@@ -161,7 +161,7 @@ function runNear(
 }
 
 /** Convolutions without stride and dilation, by whichever kernel fits the sizes; false for the others. */
-function runVectors(gpu: WebGPU, pass: Pass, x: View, w: View, y: View): boolean {
+function runVectors(gpu: Gpu, pass: Pass, x: View, w: View, y: View): boolean {
   const { stride, dilation } = pass.geometry;
   if (![...stride, ...dilation].every((step) => step === 1)) return false;
   const window = nearWindow(pass.geometry);
@@ -171,7 +171,7 @@ function runVectors(gpu: WebGPU, pass: Pass, x: View, w: View, y: View): boolean
 }
 
 /** Forward: output channel o reads input channel ⌊o / multiplier⌋. */
-export function depthwise(gpu: WebGPU, geometry: ConvGeometry, x: View, weight: View, y: View): void {
+export function depthwise(gpu: Gpu, geometry: ConvGeometry, x: View, weight: View, y: View): void {
   const { batch, channels, height, width, outChannels, outHeight, outWidth } = geometry;
   const divide = outChannels / channels;
   if (runVectors(gpu, { geometry, divide, terms: 1, reversed: false }, x, weight, y)) return;
@@ -195,7 +195,7 @@ export function depthwise(gpu: WebGPU, geometry: ConvGeometry, x: View, weight: 
 }
 
 /** Input gradient: input channel c sums over its `multiplier` output channels, windows mirrored. */
-export function depthwiseInputGrad(gpu: WebGPU, geometry: ConvGeometry, dx: View, weight: View, dy: View): void {
+export function depthwiseInputGrad(gpu: Gpu, geometry: ConvGeometry, dx: View, weight: View, dy: View): void {
   const {
     batch,
     channels,

@@ -1,6 +1,6 @@
 import type { CountDistinctCall, GatherCall, ScatterAddCall, SegmentSumCall, View } from "../../../backend.ts";
 import { denseLayout } from "../../../layout.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { elementType, gridStride, rowThreads } from "./wgsl.ts";
 
@@ -49,7 +49,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
 /** Which of the two ways, and its grid. */
 function shareOut(
-  gpu: WebGPU,
+  gpu: Gpu,
   rows: number,
   inner: number,
 ): { readonly rowwise: boolean; readonly workgroups: readonly [number, number, number] } {
@@ -76,7 +76,7 @@ const gatherKernel = kernel("gather", (t: Shares & { type: string; half: boolean
   ),
 }));
 
-function gatherWith(gpu: WebGPU, { outer, n, inner, count, x, index, out }: GatherCall, elements: boolean): void {
+function gatherWith(gpu: Gpu, { outer, n, inner, count, x, index, out }: GatherCall, elements: boolean): void {
   const size = outer * count * inner;
   if (size === 0) return;
   const half = x.dtype === "f16";
@@ -100,12 +100,12 @@ function gatherWith(gpu: WebGPU, { outer, n, inner, count, x, index, out }: Gath
 }
 
 /** Rows by index. */
-export function gather(gpu: WebGPU, call: GatherCall): void {
+export function gather(gpu: Gpu, call: GatherCall): void {
   gatherWith(gpu, call, false);
 }
 
 /** Single elements by index. */
-export function gatherElements(gpu: WebGPU, call: GatherCall): void {
+export function gatherElements(gpu: Gpu, call: GatherCall): void {
   gatherWith(gpu, call, true);
 }
 
@@ -129,7 +129,7 @@ const segmentSumKernel = kernel("segment-sum", (t: Shares & { type: string; wide
 });
 
 /** Sums of rows, by a plan of which rows go where. */
-export function segmentSum(gpu: WebGPU, { outer, rows, inner, count, x, order, start, out }: SegmentSumCall): void {
+export function segmentSum(gpu: Gpu, { outer, rows, inner, count, x, order, start, out }: SegmentSumCall): void {
   const size = outer * rows * inner;
   if (size === 0) return;
   const wide = inner % 4 === 0;
@@ -224,7 +224,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }));
 
 /** The adjoint of a gather. Long searches sort the positions first and then add up segments. */
-export function scatterAdd(gpu: WebGPU, call: ScatterAddCall): void {
+export function scatterAdd(gpu: Gpu, call: ScatterAddCall): void {
   const { outer, rows, inner, count, elements, x, index, out } = call;
   const size = outer * rows * inner;
   if (size === 0) return;
@@ -292,7 +292,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 }));
 
 /** Distinct values in each dense row of whole numbers 0..255. */
-export function countDistinct(gpu: WebGPU, { rows, cols, x, out }: CountDistinctCall): void {
+export function countDistinct(gpu: Gpu, { rows, cols, x, out }: CountDistinctCall): void {
   if (rows === 0) return;
   const wide = cols % 4 === 0;
   countDistinctKernel.run(gpu, {

@@ -1,6 +1,6 @@
 import type { MatmulCall, View } from "../../../backend.ts";
 import { denseLayout, type Layout } from "../../../layout.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { copy } from "./copy.ts";
 
@@ -108,7 +108,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 });
 
 /** Batched matrix product; `b` is copied first where its columns are not side by side in whole vectors. */
-export function matmul(gpu: WebGPU, { a, b, out }: MatmulCall): void {
+export function matmul(gpu: Gpu, { a, b, out }: MatmulCall): void {
   const [outer, inner, m, k] = a.layout.shape as [number, number, number, number];
   const n = b.layout.shape[3]!;
   const batch = outer * inner;
@@ -149,7 +149,7 @@ export function matmul(gpu: WebGPU, { a, b, out }: MatmulCall): void {
 }
 
 /** Rows of a tile. Where a variant takes seconds to compile, as software adapters do, short matrices share the tall one. */
-export function tileRows(gpu: WebGPU, m: number): number {
+export function tileRows(gpu: Gpu, m: number): number {
   return gpu.software || m > 4 ? 8 : m === 1 ? 1 : 4;
 }
 
@@ -175,7 +175,7 @@ function vectorColumns(b: View): boolean {
 }
 
 /** A copy of `b` whose rows start on whole vectors; what lies past the last column is never stored. */
-function alignColumns(gpu: WebGPU, b: View): View {
+function alignColumns(gpu: Gpu, b: View): View {
   const [outer, inner, k, n] = b.layout.shape as [number, number, number, number];
   const [outerStride, innerStride] = b.layout.strides as [number, number, number, number];
   const width = Math.ceil(n / 4) * 4;

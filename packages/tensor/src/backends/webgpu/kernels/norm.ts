@@ -1,6 +1,6 @@
 import type { NormCall, NormGradCall, View } from "../../../backend.ts";
 import type { DType } from "../../../dtype.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { elementType, gridStride, rowReductions, rowThreads } from "./wgsl.ts";
 
@@ -93,7 +93,7 @@ function optional<Name extends string>(name: Name, view: View | undefined): Part
 }
 
 /** Layer normalisation of dense rows. */
-export function layerNorm(gpu: WebGPU, { rows, cols, eps, x, y, stats, weight, bias }: NormCall): void {
+export function layerNorm(gpu: Gpu, { rows, cols, eps, x, y, stats, weight, bias }: NormCall): void {
   if (rows * cols === 0) return;
   const wide = cols % 4 === 0;
   normKernel.run(gpu, {
@@ -105,7 +105,7 @@ export function layerNorm(gpu: WebGPU, { rows, cols, eps, x, y, stats, weight, b
 }
 
 /** The gradient of its input. */
-export function layerNormGrad(gpu: WebGPU, { rows, cols, x, stats, dy, dx, weight }: NormGradCall): void {
+export function layerNormGrad(gpu: Gpu, { rows, cols, x, stats, dy, dx, weight }: NormGradCall): void {
   if (rows * cols === 0) return;
   const wide = cols % 4 === 0;
   gradKernel.run(gpu, {

@@ -1,6 +1,6 @@
 import type { AdamCall } from "../../../backend.ts";
 import { numel } from "../../../shape.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { copy } from "./copy.ts";
 import { elementType, gridStride } from "./wgsl.ts";
@@ -46,7 +46,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 });
 
 /** One step: the parameter, of which others often hold the old values, in place or not; the moments in place. */
-export function adam(gpu: WebGPU, { param, grad, expAvg, expAvgSq, numbers }: AdamCall): void {
+export function adam(gpu: Gpu, { param, grad, expAvg, expAvgSq, numbers }: AdamCall): void {
   const size = numel(grad.layout.shape);
   if (size === 0) return;
   for (const { before, after } of [expAvg, expAvgSq]) {

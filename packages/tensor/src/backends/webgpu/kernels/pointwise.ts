@@ -3,7 +3,7 @@ import { bytesPerElement, type DType } from "../../../dtype.ts";
 import { type Expr, keyOf } from "../../../expr/expr.ts";
 import { type Collapsed, collapse, denseLayout } from "../../../layout.ts";
 import { numel } from "../../../shape.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { aliases, aliasOf, printWgsl } from "../print-wgsl.ts";
 import { copy } from "./copy.ts";
@@ -93,7 +93,7 @@ function treeKey(tree: Expr): string {
 const WORTH_A_COPY = 4096;
 
 /** Evaluates a tree over views of one shape into a dense result. */
-export function pointwise(gpu: WebGPU, call: PointwiseCall): void {
+export function pointwise(gpu: Gpu, call: PointwiseCall): void {
   if (numel(call.out.layout.shape) === 0) return;
   const copies: View[] = [];
   const leaves = call.leaves.map((view) => {
@@ -118,7 +118,7 @@ function readAcross({ layout, dtype }: View): boolean {
   return last > 1 && own.includes(1) && !own.some((stride) => stride <= 0) && shape.at(-1)! >= 4;
 }
 
-function evaluate(gpu: WebGPU, { out, tree, leaves, params }: PointwiseCall): void {
+function evaluate(gpu: Gpu, { out, tree, leaves, params }: PointwiseCall): void {
   const count = numel(out.layout.shape);
   const collapsed = collapse(out.layout.shape, [out.layout.strides, ...leaves.map((view) => view.layout.strides)]);
   const rank = collapsed.shape.length;

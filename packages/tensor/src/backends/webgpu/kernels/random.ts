@@ -1,6 +1,6 @@
 import type { RandomCall } from "../../../backend.ts";
 import { numel } from "../../../shape.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { gridStride } from "./wgsl.ts";
 
@@ -163,7 +163,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }));
 
 /** Fills a fresh output with draws. Poisson uses a counter for each element, the others one for each four. */
-export function random(gpu: WebGPU, { kind, key, counter, out, rate }: RandomCall): void {
+export function random(gpu: Gpu, { kind, key, counter, out, rate }: RandomCall): void {
   const size = numel(out.layout.shape);
   if (size === 0) return;
   const draw = {

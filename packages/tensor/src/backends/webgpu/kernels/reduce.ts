@@ -1,6 +1,6 @@
 import type { ReduceCall, View } from "../../../backend.ts";
 import { denseLayout } from "../../../layout.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { elementType, gridStride, rowReductions, rowThreads } from "./wgsl.ts";
 
@@ -146,7 +146,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }));
 
 /** Reduces the middle axis of a view of three axes. */
-export function reduce(gpu: WebGPU, call: ReduceCall): void {
+export function reduce(gpu: Gpu, call: ReduceCall): void {
   const [outer, n, inner] = call.input.layout.shape as [number, number, number];
   const [outerStride, step, innerStride] = call.input.layout.strides as [number, number, number];
   const outputs = outer * inner;
@@ -177,7 +177,7 @@ export function reduce(gpu: WebGPU, call: ReduceCall): void {
 }
 
 function run(
-  gpu: WebGPU,
+  gpu: Gpu,
   kind: "sum" | "max" | "min",
   type: "f32" | "i32" | "u32",
   input: View,

@@ -1,5 +1,5 @@
 import type { ResampleCall } from "../../../backend.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { elementType, gridStride } from "./wgsl.ts";
 
@@ -74,7 +74,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }));
 
 /** A separable filter along one axis; taps past the end of the axis count nothing. */
-export function resample(gpu: WebGPU, call: ResampleCall): void {
+export function resample(gpu: Gpu, call: ResampleCall): void {
   const { outer, inSize, outSize, inner, taps, x, start, weights, out } = call;
   if (outer * outSize * inner === 0) return;
   if (inner > 1) {

@@ -1,6 +1,6 @@
 import type { SoftmaxCall, SoftmaxGradCall } from "../../../backend.ts";
 import type { DType } from "../../../dtype.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { elementType, gridStride, rowReductions, rowThreads } from "./wgsl.ts";
 
@@ -92,7 +92,7 @@ ${ROWS}
 });
 
 /** Softmax or log-softmax of dense rows. */
-export function softmax(gpu: WebGPU, { rows, cols, log, x, y }: SoftmaxCall): void {
+export function softmax(gpu: Gpu, { rows, cols, log, x, y }: SoftmaxCall): void {
   if (rows * cols === 0) return;
   const wide = cols % 4 === 0;
   softmaxKernel.run(gpu, {
@@ -104,7 +104,7 @@ export function softmax(gpu: WebGPU, { rows, cols, log, x, y }: SoftmaxCall): vo
 }
 
 /** The gradient of either, from the result. */
-export function softmaxGrad(gpu: WebGPU, { rows, cols, log, y, dy, dx }: SoftmaxGradCall): void {
+export function softmaxGrad(gpu: Gpu, { rows, cols, log, y, dy, dx }: SoftmaxGradCall): void {
   if (rows * cols === 0) return;
   const wide = cols % 4 === 0;
   gradKernel.run(gpu, {

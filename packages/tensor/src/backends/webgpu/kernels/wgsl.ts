@@ -1,5 +1,5 @@
 import type { DType } from "../../../dtype.ts";
-import type { WebGPU } from "../device.ts";
+import type { Gpu } from "../gpu.ts";
 import { foldGrid } from "../kernel.ts";
 
 /** How a dtype is stored, as one value or as a vector of four. */
@@ -12,12 +12,12 @@ export function elementType(dtype: DType, width: 1 | 4): string {
  * Workgroups for a kernel that strides over its grid. A software adapter pays about a microsecond for a workgroup and has few
  * cores; a GPU wants thousands.
  */
-export function gridStride(gpu: WebGPU, threads: number, workgroupSize: number): readonly [number, number, number] {
+export function gridStride(gpu: Gpu, threads: number, workgroupSize: number): readonly [number, number, number] {
   return foldGrid(Math.max(1, Math.min(Math.ceil(threads / workgroupSize), gpu.software ? 64 : 4096)));
 }
 
 /** Threads that share one row: a subgroup where its size is known, else a workgroup with shared memory. */
-export function rowThreads(gpu: WebGPU): number {
+export function rowThreads(gpu: Gpu): number {
   return gpu.subgroupSize || 64;
 }
 
@@ -25,7 +25,7 @@ export function rowThreads(gpu: WebGPU): number {
  * `rowSum(v)` and `rowMax(v)` over the threads of a workgroup of WG, for kernels that give a row to a workgroup: one subgroup
  * operation where the workgroup is a subgroup, else a tree in shared memory. `lane` is the local index. NaN wins a maximum.
  */
-export function rowReductions(gpu: WebGPU): { readonly subgroups: boolean; readonly source: string } {
+export function rowReductions(gpu: Gpu): { readonly subgroups: boolean; readonly source: string } {
   const nanMax = `fn isNan_(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 fn nanMax(a: f32, b: f32) -> f32 { return select(max(a, b), a + b, isNan_(a) || isNan_(b)); }`;
   if (gpu.subgroupSize > 0) {

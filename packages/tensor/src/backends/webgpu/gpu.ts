@@ -1,0 +1,74 @@
+/** What kernels and the launch queue know of a device, so that neither needs the other or the device itself. */
+import type { BackendInfo } from "../../backend.ts";
+import type { Held } from "../pool.ts";
+
+/** A GPU buffer, with a number that names it in the cache of bind groups and is never used twice. */
+export interface DeviceBuffer {
+  readonly buffer: GPUBuffer;
+  readonly id: number;
+}
+
+export type BufferStorage = Held<DeviceBuffer>;
+
+/** Types of uniform fields; arrays are arrays of vec4, whose stride is the 16 bytes that uniforms ask for. */
+export type UniformType =
+  | "u32"
+  | "i32"
+  | "f32"
+  | "vec4u"
+  | "vec4i"
+  | "vec4f"
+  | `array<vec4${"u" | "i" | "f"}, ${number}>`;
+
+/** A kernel that has been given its template parameters and belongs to one device. */
+export interface Compiled {
+  readonly name: string;
+  readonly code: string;
+  readonly operandNames: readonly string[];
+  readonly uniformFields: readonly { name: string; type: UniformType; offset: number }[];
+  readonly uniformBytes: number;
+  readonly bindGroupLayout: GPUBindGroupLayout;
+  /** Undefined while the driver compiles. */
+  pipeline: GPUComputePipeline | undefined;
+  readonly ready: Promise<void>;
+  readonly id: number;
+}
+
+/** What a kernel needs of a device: to choose its variant, to compile it and to record a launch. */
+export interface Gpu {
+  /** The one size that subgroups have here, or 0 where there are none or they vary. */
+  readonly subgroupSize: number;
+  /** Software rasterisers: few cores, dear workgroups, no gain from many. */
+  readonly software: boolean;
+  readonly pool: { take(bytes: number, label: string): BufferStorage };
+  readonly queue: {
+    launch(
+      kernel: Compiled,
+      buffers: readonly DeviceBuffer[],
+      uniforms: Uint32Array,
+      grid: readonly [number, number, number],
+    ): void;
+  };
+  nextKernelId(): number;
+  /** One layout for each number of operands: dense, read-only first, the uniforms last with a dynamic offset. */
+  bindGroupLayout(inputs: number, outputs: number, uniforms: boolean): GPUBindGroupLayout;
+  /** Starts compiling; the promise never rejects: an error becomes the device's, naming the kernel and the WGSL line. */
+  compile(
+    name: string,
+    code: string,
+    bindGroupLayout: GPUBindGroupLayout,
+    done: (pipeline: GPUComputePipeline) => void,
+  ): Promise<void>;
+}
+
+/** What the launch queue needs of a device: the driver, and somebody who takes its errors. */
+export interface Driver {
+  readonly device: GPUDevice;
+  readonly info: BackendInfo;
+  /** Runs something that talks to the driver with its errors caught; `settled` reports them, with `what` it was. */
+  guarded(work: () => void, what?: string): void;
+  /** Waits for the driver's verdict on everything submitted. */
+  settled(): Promise<void>;
+  /** Told after a read or a sync when everything recorded is with the driver. */
+  flushed(): void;
+}
