@@ -41,6 +41,7 @@ class Node implements GraphNode {
   inputs: readonly Edge[];
   saved: readonly Tensor[];
   run: Run | undefined;
+  endedBy: "backward" | "scope" = "backward";
   #holders = 0;
 
   constructor(name: string, outputs: readonly Tensor[], inputs: readonly Edge[], saved: readonly Tensor[], run?: Run) {
@@ -73,7 +74,8 @@ class Node implements GraphNode {
   }
 
   /** Lets go of what it holds, and of the nodes before it that nobody else holds. */
-  end(): void {
+  end(by: "backward" | "scope" = "backward"): void {
+    if (!this.ended) this.endedBy = by;
     // By hand instead of by recursion: graphs are as deep as programs are long.
     const ending: Node[] = [this];
     for (let node = ending.pop(); node; node = ending.pop()) {
@@ -260,12 +262,12 @@ function checkSeed(y: Tensor, options: BackwardOptions): void {
 function refuseEnded(y: Tensor, order: readonly Node[]): void {
   const what = `${describe(y)} (made by \`${y.label}\`)`;
   for (const node of order) {
-    if (node.ended) {
+    if (node.ended && node.endedBy === "backward") {
       throw new Error(
         `backward: the graph behind ${what} ends at ${node}, which an earlier backward has given up: pass { retainGraph: true } to that one`,
       );
     }
-    if (node.saved.some((tensor) => tensor.disposed)) {
+    if (node.ended || node.saved.some((tensor) => tensor.disposed)) {
       throw new Error(
         `backward: the graph behind ${what} ends at ${node}, which was given back with its scope: call backward inside of it`,
       );

@@ -1,5 +1,5 @@
 import { refuseAsync } from "./errors.ts";
-import { Tensor, tracking } from "./tensor.ts";
+import { type Frame, Tensor, tracking } from "./tensor.ts";
 
 /**
  * Runs `work` and frees every tensor made in it, except those in its result (a tensor, or arrays, maps and plain objects of
@@ -9,11 +9,11 @@ import { Tensor, tracking } from "./tensor.ts";
 export function scope<T>(work: () => T): T extends PromiseLike<unknown> ? never : T;
 export function scope<T>(work: () => T): T {
   const outer = tracking.frame;
-  const frame = new Set<Tensor>();
+  const frame: Frame = { tensors: new Set(), graphs: [] };
   tracking.frame = frame;
   try {
     const result = refuseAsync("scope", work());
-    const leaving = [...tensorsIn(result)].filter((tensor) => frame.has(tensor));
+    const leaving = [...tensorsIn(result)].filter((tensor) => frame.tensors.has(tensor));
     for (const tensor of leaving) {
       if (tensor.hasGraph) {
         throw new Error(`scope: the result of \`${tensor.label}\` still has a graph: return detach(x)`);
@@ -21,17 +21,18 @@ export function scope<T>(work: () => T): T {
       tensor.view("scope");
     }
     for (const tensor of leaving) {
-      frame.delete(tensor);
+      frame.tensors.delete(tensor);
       if (outer) {
-        outer.add(tensor);
+        outer.tensors.add(tensor);
         tensor.frame = outer;
       } else tensor.watch();
     }
     return result;
   } finally {
     tracking.frame = outer;
+    for (const node of frame.graphs) node.end("scope");
     // Without the set's help: it would be changed by each of them.
-    for (const tensor of frame) {
+    for (const tensor of frame.tensors) {
       tensor.frame = undefined;
       tensor.dispose();
     }

@@ -43,10 +43,19 @@ export interface GraphNode {
   readonly ended: boolean;
   /** A tensor, or a node after this one, does not need it any more. */
   drop(): void;
+  /** Its scope ends. */
+  end(by: "scope"): void;
 }
 
-/** The tensors of the innermost scope, so that it can free them. Set by scope.ts. */
-export const tracking: { frame: Set<Tensor> | undefined } = { frame: undefined };
+/** What a scope has to end. */
+export interface Frame {
+  readonly tensors: Set<Tensor>;
+  /** Graphs of tensors that were kept: those do not outlive it. */
+  readonly graphs: GraphNode[];
+}
+
+/** The innermost scope. Set by scope.ts. */
+export const tracking: { frame: Frame | undefined } = { frame: undefined };
 
 /**
  * Writes are numbered, so that what runs a part of a program again (`checkpoint`) can tell whether it reads what the first run read.
@@ -77,7 +86,7 @@ export class Tensor {
   /** The op that made this tensor as a view of another, which cannot be written to; undefined for what stands on its own. */
   readonly viewOf: string | undefined;
   /** The scope it was made in, until it leaves that. */
-  frame: Set<Tensor> | undefined;
+  frame: Frame | undefined;
   /** Where its gradient goes; undefined where none is wanted. */
   edge: Edge | undefined;
   readonly #holder: Holder;
@@ -94,7 +103,7 @@ export class Tensor {
     this.#holder = { value, kept: false };
     const { frame } = tracking;
     this.frame = frame;
-    if (frame) frame.add(this);
+    if (frame) frame.tensors.add(this);
     else this.watch();
   }
 
@@ -166,8 +175,8 @@ export class Tensor {
    * that, or new storage, which has no content yet. `commit` makes it the tensor's.
    */
   overwrite(by: string): { readonly before: View; readonly after: View; commit(): void; abandon(): void } {
-    this.refuseView(by);
     const value = this.value(by);
+    this.refuseView(by);
     const before = value.dense();
     const { device, shape, dtype, label } = this;
     const next = value.exclusive ? ownedAgain(value, before) : valueOf(device, shape, dtype, label, () => {});
@@ -216,7 +225,7 @@ export class Tensor {
     const { value } = this.#holder;
     if (!value) return;
     this.#holder.value = undefined;
-    this.frame?.delete(this);
+    this.frame?.tensors.delete(this);
     this.frame = undefined;
     this.leaveGraph();
     value.release();
@@ -242,9 +251,11 @@ export class Tensor {
   /** Takes it out of its scope, for an owner who disposes it. */
   keep(): void {
     this.#holder.kept = true;
-    if (!this.frame) return;
+    const { frame } = this;
+    if (!frame) return;
     this.view("keep");
-    this.frame.delete(this);
+    frame.tensors.delete(this);
+    if (this.hasGraph) frame.graphs.push(this.edge!.node);
     this.watch();
   }
 

@@ -17,8 +17,8 @@ export function assign(target: Tensor, value: Tensor): void {
   if (!sameShape(target.shape, value.shape) || target.dtype !== value.dtype) {
     throw new ShapeError(`assign: ${describe(value)} does not fit the parameter ${describe(target)}`);
   }
-  target.refuseView("assign");
   target.value("assign");
+  target.refuseView("assign");
   const input = value.view("assign");
   const whole = input.layout.offset === 0 && isDense(input.layout) && input.storage.bytes < 2 * bytesOf(target) + 512;
   if (whole) {

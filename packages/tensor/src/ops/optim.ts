@@ -37,18 +37,22 @@ export function adamStep(update: AdamStep): void {
     throw new RangeError(`adamStep: step ${step} is not a whole number from 1 on`);
   }
   const { backend } = deviceOf("adamStep", param, grad, expAvg, expAvgSq);
-  // The gradient first: it may still have to be computed, from the parameter among others.
+  if (param === expAvg || param === expAvgSq || expAvg === expAvgSq) {
+    throw new Error(`adamStep: the parameter and its two moments are three tensors, got ${describe(param)} twice`);
+  }
+  // The gradient first: it may still have to be computed, from the parameter among others. Held, so that nothing is written over it.
   const gradient = grad.dense("adamStep");
+  gradient.storage.retain();
   const writes: ReturnType<Tensor["overwrite"]>[] = [];
   try {
     for (const target of [param, expAvg, expAvgSq]) writes.push(target.overwrite("adamStep"));
     const [p, m, v] = writes.map(({ before, after }) => ({ before, after }));
     backend.adam({ grad: gradient, param: p!, expAvg: m!, expAvgSq: v!, numbers: adamNumbers(update) });
-  } catch (error) {
+    for (const write of writes.splice(0)) write.commit();
+  } finally {
     for (const write of writes) write.abandon();
-    throw error;
+    gradient.storage.release();
   }
-  for (const write of writes) write.commit();
 }
 
 function check(name: string, t: Tensor, param: Tensor): void {
