@@ -35,6 +35,8 @@ export type Outcome = { readonly throws: true } | { readonly gradients: Readonly
 export class World {
   readonly slots = new Map<Id, Slot>();
   readonly #frames: Slot[][] = [];
+  /** What was kept out of a scope: its graph ends with that. */
+  readonly #graphs = new Map<Slot[], Shadow[]>();
   /** Where absolute sums have to stay below. */
   readonly limit: number;
   readonly exact: boolean;
@@ -85,9 +87,13 @@ export class World {
       case "forget":
         this.#loose(action.id).forgotten = true;
         return;
-      case "keep":
-        this.#loose(action.id).frame = undefined;
+      case "keep": {
+        const slot = this.#loose(action.id);
+        // A tensor that was there before the scope, or was kept before, is not in any.
+        if (slot.frame) this.#graphs.set(slot.frame, [...(this.#graphs.get(slot.frame) ?? []), slot.shadow]);
+        slot.frame = undefined;
         return;
+      }
       case "read":
         this.live(action.id);
         return;
@@ -191,6 +197,7 @@ export class World {
     const outer = this.#frames.at(-1);
     const leaving = new Set(throws ? [] : returns.map((id) => this.live(id)));
     for (const slot of leaving) if (slot.shadow.edges.length > 0 && slot.frame === frame) throw new Invalid("a graph");
+    for (const shadow of this.#graphs.get(frame) ?? []) if (shadow.edges.length > 0) shadow.spent = "yes";
     const ended: Slot[] = [];
     for (const slot of frame) {
       if (slot.frame !== frame || slot.disposed) continue;
