@@ -1,5 +1,6 @@
+import { checkFlag, checkFunction, checkOptionalTensor, checkOptions, checkTensor, checkTensors } from "./arguments.ts";
 import { type DType, isFloat } from "./dtype.ts";
-import { DTypeError, describe, refuseAsync, ShapeError } from "./errors.ts";
+import { ArgumentError, DTypeError, describe, refuseAsync, ShapeError } from "./errors.ts";
 import { madeHere, scope } from "./scope.ts";
 import { type Shape, sameShape } from "./shape.ts";
 import { alias, deviceOf, type Edge, type GraphNode, naming, type Tensor, writes } from "./tensor.ts";
@@ -190,6 +191,7 @@ export function gradEnabled(): boolean {
  */
 export function noGrad<T>(work: () => T): T extends PromiseLike<unknown> ? never : T;
 export function noGrad<T>(work: () => T): T {
+  checkFunction("noGrad", "work", work);
   return refuseAsync("noGrad", recording(false, work));
 }
 
@@ -208,6 +210,7 @@ function recording<T>(on: boolean, work: () => T): T {
  * @throws DTypeError for whole numbers, which have no gradients
  */
 export function requireGrad<T extends Tensor>(x: T): T {
+  checkTensor("requireGrad", "x", x);
   if (!isFloat(x.dtype))
     throw new DTypeError(`requireGrad: ${describe(x)} holds no floats: only f32 and f16 have gradients`);
   if (x.disposed) x.value("requireGrad");
@@ -217,6 +220,7 @@ export function requireGrad<T extends Tensor>(x: T): T {
 
 /** Takes the mark of `requireGrad` away. @throws Error for the result of a recorded op: `detach` it */
 export function freeze<T extends Tensor>(x: T): T {
+  checkTensor("freeze", "x", x);
   if (x.hasGraph) throw new Error(`freeze: ${describe(x)} (made by \`${x.label}\`) is no leaf: detach(x) has no graph`);
   x.leaveGraph();
   return x;
@@ -235,13 +239,17 @@ export interface BackwardOptions {
 const OPTIONS: readonly string[] = ["wrt", "grad", "retainGraph"] satisfies (keyof BackwardOptions)[];
 
 function checkSeed(y: Tensor, options: BackwardOptions): void {
-  for (const name of Object.keys(options)) {
-    if (name === "createGraph") {
-      throw new Error("backward: createGraph is not supported: gradients carry no graph, so they have no gradients");
-    }
-    if (!OPTIONS.includes(name)) throw new Error(`backward: option ${name} is none of ${OPTIONS.join(", ")}`);
+  checkTensor("backward", "y", y);
+  if (options !== null && typeof options === "object" && "createGraph" in options) {
+    throw new ArgumentError(
+      "backward: createGraph is not supported: gradients carry no graph, so they have no gradients",
+    );
   }
-  const { grad } = options;
+  checkOptions("backward", options, OPTIONS);
+  const { grad, wrt } = options;
+  checkOptionalTensor("backward", "grad", grad);
+  if (wrt !== undefined) checkTensors("backward", "wrt", wrt);
+  checkFlag("backward", "retainGraph", options.retainGraph);
   const what = `${describe(y)} (made by \`${y.label}\`)`;
   if (!y.requiresGrad) {
     throw new Error(
@@ -425,6 +433,8 @@ export function recomputing(): boolean {
  * around it without being an argument.
  */
 export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
+  checkFunction("checkpoint", "work", work);
+  checkTensors("checkpoint", "inputs", inputs);
   const outside = watched;
   const own = { needed: inputs.some((input) => input.requiresGrad) };
   watched = own;
@@ -475,5 +485,6 @@ function rerun<T>(limit: number, work: () => T): T {
 
 /** The same value without its graph. */
 export function detach(x: Tensor): Tensor {
+  checkTensor("detach", "x", x);
   return x.requiresGrad ? alias(x) : x;
 }

@@ -1,10 +1,11 @@
 import { findAdapter } from "#platform";
+import { checkChoice, checkDType, checkNumber, checkOptions, checkWhole, numbersOf } from "./arguments.ts";
 import type { Backend, BackendInfo, MemoryReport, View } from "./backend.ts";
 import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
-import { type Data, defaultDType, encode, isFloat } from "./dtype.ts";
+import { type Data, defaultDType, encode, isFloat, type NestedData } from "./dtype.ts";
 import { env } from "./env.ts";
-import { DeviceError, ShapeError } from "./errors.ts";
+import { DeviceError, ShapeError, shown } from "./errors.ts";
 import { constant, param } from "./expr/expr.ts";
 import { reclaim } from "./net.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
@@ -25,6 +26,9 @@ export interface DeviceOptions {
   readonly simd?: 128 | 256;
 }
 
+const REQUEST = ["backend", "adapter", "threads", "simd"] as const satisfies (keyof DeviceOptions)[];
+const TENSOR = ["dtype", "label"] as const satisfies (keyof TensorOptions)[];
+
 const BACKENDS: readonly string[] = ["auto", "webgpu", "cpu"];
 const ADAPTERS: readonly string[] = ["auto", "hardware", "system", "swiftshader"];
 
@@ -43,10 +47,16 @@ export class Device implements DeviceOfTensors {
    * @throws DeviceError with instructions where there is none.
    */
   static async request(options: DeviceOptions = {}): Promise<Device> {
+    checkOptions("Device.request", options, REQUEST);
+    const { threads, simd } = options;
+    if (threads !== undefined) checkWhole("Device.request", "threads", threads, 0);
+    if (simd !== undefined) checkChoice("Device.request", "simd", simd, [128, 256]);
     const backend = options.backend ?? env().backend;
     const adapter = options.adapter ?? env().adapter;
-    if (!BACKENDS.includes(backend)) throw new DeviceError(`backend "${backend}" is none of ${BACKENDS.join(", ")}`);
-    if (!ADAPTERS.includes(adapter)) throw new DeviceError(`adapter "${adapter}" is none of ${ADAPTERS.join(", ")}`);
+    if (!BACKENDS.includes(backend))
+      throw new DeviceError(`backend ${shown(backend)} is none of ${BACKENDS.join(", ")}`);
+    if (!ADAPTERS.includes(adapter))
+      throw new DeviceError(`adapter ${shown(adapter)} is none of ${ADAPTERS.join(", ")}`);
     const cpu = {
       ...(options.threads ? { threads: options.threads } : {}),
       ...(options.simd ? { simd: options.simd } : {}),
@@ -68,13 +78,15 @@ export class Device implements DeviceOfTensors {
   }
 
   /**
-   * A tensor of host numbers. `shape` defaults to one axis (none for a single number); the dtype to i32 or u32 for arrays of
-   * those, to f32 else.
+   * A tensor of host numbers. `shape` defaults to that of the data: one axis for an array, none for a single number, several for nested
+   * arrays; the dtype to i32 or u32 for arrays of those, to f32 else.
+   * @throws ShapeError when nested arrays differ in length, or the numbers do not fill the shape; ArgumentError for data that is no numbers
    */
-  tensor(data: Data | number, shape?: Shape, options: TensorOptions = {}): Tensor {
-    const values: Data = typeof data === "number" ? [data] : data;
-    const sizes = shape ?? (typeof data === "number" ? [] : [values.length]);
+  tensor(data: Data | NestedData | number, shape?: Shape, options: TensorOptions = {}): Tensor {
+    const { values, shape: own } = numbersOf("tensor", data);
+    const sizes = shape ?? own;
     checkShape("tensor", sizes);
+    checkTensorOptions("tensor", options);
     if (numel(sizes) !== values.length) {
       throw new ShapeError(
         `tensor: ${values.length} values do not fill shape [${sizes.join(", ")}] (${numel(sizes)} elements)`,
@@ -90,27 +102,23 @@ export class Device implements DeviceOfTensors {
   }
 
   zeros(shape: Shape, options: TensorOptions = {}): Tensor {
-    return this.full(shape, 0, options);
+    return uniform(this, "zeros", shape, 0, options);
   }
 
   ones(shape: Shape, options: TensorOptions = {}): Tensor {
-    return this.full(shape, 1, options);
+    return uniform(this, "ones", shape, 1, options);
   }
 
   /** A tensor of one value everywhere. */
   full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
-    checkShape("full", shape);
-    const dtype = options.dtype ?? "f32";
-    // A param, so that every number shares one kernel; whole numbers beyond 2^24 would not survive as the f32 it travels in.
-    const exact = isFloat(dtype) || Math.abs(value) < 2 ** 24;
-    const tree = exact ? param(0, dtype) : constant(value, dtype);
-    return filled(this, shape, dtype, options.label ?? "full", (out) =>
-      this.backend.pointwise({ out, tree, leaves: [], params: exact ? [value] : [] }),
-    );
+    return uniform(this, "full", shape, value, options);
   }
 
   /** 0, 1, 2 … `count` − 1. */
   arange(count: number, options: TensorOptions = {}): Tensor {
+    checkWhole("arange", "count", count, 0);
+    if (count >= 2 ** 31) throw new ShapeError(`arange: count ${count} is more than an i32 can count`);
+    checkTensorOptions("arange", options);
     const values = Int32Array.from({ length: count }, (_, i) => i);
     return this.tensor(values, [count], { dtype: "f32", ...options });
   }
@@ -129,4 +137,22 @@ export class Device implements DeviceOfTensors {
   destroy(): void {
     this.backend.destroy();
   }
+}
+
+function checkTensorOptions(op: string, options: TensorOptions): void {
+  checkOptions(op, options, TENSOR);
+  checkDType(op, options.dtype);
+}
+
+function uniform(device: Device, op: string, shape: Shape, value: number, options: TensorOptions): Tensor {
+  checkShape(op, shape);
+  if (!Number.isNaN(value)) checkNumber(op, "value", value);
+  checkTensorOptions(op, options);
+  const dtype = options.dtype ?? "f32";
+  // A param, so that every number shares one kernel; whole numbers beyond 2^24 would not survive as the f32 it travels in.
+  const exact = isFloat(dtype) || Math.abs(value) < 2 ** 24;
+  const tree = exact ? param(0, dtype) : constant(value, dtype);
+  return filled(device, shape, dtype, options.label ?? "full", (out) =>
+    device.backend.pointwise({ out, tree, leaves: [], params: exact ? [value] : [] }),
+  );
 }

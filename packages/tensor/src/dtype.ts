@@ -14,6 +14,9 @@ export type Data =
   | Uint8ClampedArray
   | readonly number[];
 
+/** Nested arrays of numbers, all of one length at each depth. */
+export type NestedData = readonly (number | ArrayLike<number> | NestedData)[];
+
 /** What reading a tensor gives: floats for f32 and f16, integers else; bool reads as 0 and 1. */
 export type HostArray = Float32Array | Int32Array | Uint32Array;
 

@@ -13,6 +13,11 @@ export class DisposedError extends Error {
   override readonly name = "DisposedError";
 }
 
+/** An argument of the wrong kind: no tensor, no number, an option or a mode that there is not. */
+export class ArgumentError extends Error {
+  override readonly name = "ArgumentError";
+}
+
 /** The device refused or failed: a limit, no memory, a lost device, a validation error. */
 export class DeviceError extends Error {
   override readonly name = "DeviceError";
@@ -21,6 +26,19 @@ export class DeviceError extends Error {
 /** What every error message says of a tensor: `f32[2, 3]`. */
 export function describe(x: { readonly dtype: string; readonly shape: readonly number[] } | number): string {
   return typeof x === "number" ? String(x) : `${x.dtype}[${x.shape.join(", ")}]`;
+}
+
+/** Any value in a message: `f32[2, 3]`, `"mean"`, `[1, 0.5]`, `undefined`, `Map`. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value))
+    return value.length > 8 ? `an array of ${value.length}` : `[${value.map(shown).join(", ")}]`;
+  const { dtype, shape, constructor } = value as { dtype?: unknown; shape?: unknown; constructor?: { name?: string } };
+  if (typeof dtype === "string" && Array.isArray(shape)) return describe({ dtype, shape });
+  const name = constructor?.name;
+  return name && name !== "Object" ? name : "an object";
 }
 
 /**

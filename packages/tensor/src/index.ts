@@ -1,6 +1,7 @@
 import "./fluent.ts";
 
 export { listAdapters } from "#platform";
+export * from "./arguments.ts";
 export {
   type BackwardOptions,
   backward,
@@ -11,11 +12,12 @@ export {
   noGrad,
   recomputing,
   requireGrad,
+  within,
 } from "./autograd.ts";
 export type { Backend, BackendInfo, MemoryReport } from "./backend.ts";
 export { Device, type DeviceOptions } from "./device.ts";
-export type { Data, DType, HostArray } from "./dtype.ts";
-export { DeviceError, DisposedError, DTypeError, describe, ShapeError } from "./errors.ts";
+export type { Data, DType, HostArray, NestedData } from "./dtype.ts";
+export { ArgumentError, DeviceError, DisposedError, DTypeError, describe, ShapeError, shown } from "./errors.ts";
 export type { Expr } from "./expr/expr.ts";
 export * as E from "./expr/expr.ts";
 export * from "./io/fill.ts";

@@ -6,6 +6,8 @@ interface Reduce {
   readonly keepDim?: boolean;
 }
 
+type Axes = Reduce | number | readonly number[];
+
 /** The ops that can be chained, `x.mul(2).add(y)`: a closed list. Each is the function of the same name in `ops/`. */
 export interface TensorMethods<T> {
   add(other: T | number): T;
@@ -20,10 +22,10 @@ export interface TensorMethods<T> {
   sqrt(): T;
   square(): T;
   cast(dtype: DType): T;
-  sum(options?: Reduce): T;
-  mean(options?: Reduce): T;
-  amax(options?: Reduce): T;
-  amin(options?: Reduce): T;
+  sum(options?: Axes, keepDim?: boolean): T;
+  mean(options?: Axes, keepDim?: boolean): T;
+  amax(options?: Axes, keepDim?: boolean): T;
+  amin(options?: Axes, keepDim?: boolean): T;
   matmul(other: T): T;
   softmax(dim: number): T;
   reshape(shape: Shape): T;

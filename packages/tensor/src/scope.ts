@@ -1,3 +1,4 @@
+import { checkFunction, checkTensor } from "./arguments.ts";
 import { refuseAsync } from "./errors.ts";
 import { type Frame, Tensor, tracking } from "./tensor.ts";
 
@@ -8,6 +9,7 @@ import { type Frame, Tensor, tracking } from "./tensor.ts";
  */
 export function scope<T>(work: () => T): T extends PromiseLike<unknown> ? never : T;
 export function scope<T>(work: () => T): T {
+  checkFunction("scope", "work", work);
   const outer = tracking.frame;
   const frame: Frame = { tensors: new Set(), graphs: [] };
   tracking.frame = frame;
@@ -44,6 +46,7 @@ export function scope<T>(work: () => T): T {
  * A graph does not outlive its scope: keep `detach(x)`, or take the gradient inside.
  */
 export function keep<T extends Tensor>(tensor: T): T {
+  checkTensor("keep", "tensor", tensor);
   tensor.keep();
   return tensor;
 }

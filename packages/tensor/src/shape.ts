@@ -1,4 +1,4 @@
-import { ShapeError } from "./errors.ts";
+import { ShapeError, shown } from "./errors.ts";
 
 /** Sizes of the axes, outermost first; `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -17,7 +17,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
 export function normalizeDim(op: string, dim: number, rank: number): number {
   const axis = dim < 0 ? dim + rank : dim;
   if (!Number.isInteger(dim) || axis < 0 || axis >= Math.max(rank, 1)) {
-    throw new ShapeError(`${op}: no dim ${dim} in a tensor of rank ${rank}`);
+    throw new ShapeError(`${op}: no dim ${shown(dim)} in a tensor of rank ${rank}`);
   }
   return axis;
 }
@@ -25,7 +25,10 @@ export function normalizeDim(op: string, dim: number, rank: number): number {
 /** Axes to work on: all when `dim` is absent, sorted, each once. */
 export function normalizeDims(op: string, dim: number | readonly number[] | undefined, rank: number): number[] {
   if (dim === undefined) return Array.from({ length: rank }, (_, axis) => axis);
-  const axes = (typeof dim === "number" ? [dim] : dim).map((d) => normalizeDim(op, d, rank));
+  if (typeof dim !== "number" && !Array.isArray(dim)) {
+    throw new ShapeError(`${op}: dim has to be a whole number or an array of them, got ${shown(dim)}`);
+  }
+  const axes = (typeof dim === "number" ? [dim] : (dim as readonly number[])).map((d) => normalizeDim(op, d, rank));
   if (new Set(axes).size !== axes.length) throw new ShapeError(`${op}: dim ${JSON.stringify(dim)} names an axis twice`);
   return rank === 0 ? [] : axes.sort((a, b) => a - b);
 }
@@ -59,9 +62,17 @@ export function denseStrides(shape: Shape): number[] {
   return strides;
 }
 
-/** @throws ShapeError unless every size is a whole number of at least 0. */
+/** @throws ShapeError unless every size is a whole number of at least 0, and there are not more elements than can be counted. */
 export function checkShape(op: string, shape: Shape): void {
-  if (!shape.every((size) => Number.isInteger(size) && size >= 0)) {
-    throw new ShapeError(`${op}: [${shape.join(", ")}] is no shape: sizes are whole numbers of at least 0`);
+  if (!Array.isArray(shape)) {
+    throw new ShapeError(`${op}: shape has to be an array of sizes, got ${shown(shape)}`);
   }
+  let count = 1;
+  for (const size of shape) {
+    if (!(Number.isInteger(size) && size >= 0)) {
+      throw new ShapeError(`${op}: ${shown(shape)} is no shape: sizes are whole numbers of at least 0`);
+    }
+    count *= size;
+  }
+  if (count > Number.MAX_SAFE_INTEGER) throw new ShapeError(`${op}: shape ${shown(shape)} has too many elements`);
 }

@@ -1,5 +1,5 @@
 import type { Backend, BackendInfo, MemoryReport, View } from "./backend.ts";
-import { bytesPerElement, type Data, type DType, decode, type HostArray } from "./dtype.ts";
+import { bytesPerElement, type Data, type DType, decode, type HostArray, type NestedData } from "./dtype.ts";
 import { DeviceError, DisposedError, describe } from "./errors.ts";
 import { denseLayout, type Layout } from "./layout.ts";
 import type { TensorMethods } from "./methods.ts";
@@ -18,7 +18,7 @@ export interface TensorOptions {
 export interface Device {
   readonly backend: Backend;
   readonly info: BackendInfo;
-  tensor(data: Data | number, shape?: Shape, options?: TensorOptions): Tensor;
+  tensor(data: Data | NestedData | number, shape?: Shape, options?: TensorOptions): Tensor;
   zeros(shape: Shape, options?: TensorOptions): Tensor;
   ones(shape: Shape, options?: TensorOptions): Tensor;
   full(shape: Shape, value: number, options?: TensorOptions): Tensor;

@@ -1,3 +1,5 @@
+import { checkNumber, checkOptions, checkTensor } from "../arguments.ts";
+import { ArgumentError } from "../errors.ts";
 import * as E from "../expr/expr.ts";
 import type { Tensor } from "../tensor.ts";
 import { pointwise } from "./formula.ts";
@@ -8,8 +10,10 @@ type UnaryOp = (x: Tensor) => Tensor;
 export const relu: UnaryOp = pointwise("relu", (x) => E.select(E.le(x!, 0), 0, x!));
 
 /** `x` above 0, `negativeSlope · x` below. */
-export const leakyRelu: (x: Tensor, negativeSlope: number) => Tensor = pointwise("leakyRelu", (x, slope) =>
-  E.select(E.le(x!, 0), E.mul(x!, slope!), x!),
+export const leakyRelu: (x: Tensor, negativeSlope: number) => Tensor = pointwise(
+  "leakyRelu",
+  (x, slope) => E.select(E.le(x!, 0), E.mul(x!, slope!), x!),
+  { names: ["x", "negativeSlope"] },
 );
 
 /** Gaussian error linear unit, exact form: `y = x · Φ(x)`. @see https://arxiv.org/abs/1606.08415 */
@@ -52,8 +56,15 @@ const clampBoth: (x: Tensor, min: number, max: number) => Tensor = pointwise("cl
 const clampMin: (x: Tensor, min: number) => Tensor = pointwise("clamp", (x, min) => E.select(E.lt(x!, min!), min!, x!));
 const clampMax: (x: Tensor, max: number) => Tensor = pointwise("clamp", (x, max) => E.select(E.gt(x!, max!), max!, x!));
 
-/** Limits to `[min, max]`; the gradient passes at the exact bounds, NaN stays NaN. */
-export function clamp(x: Tensor, { min, max }: { readonly min?: number; readonly max?: number }): Tensor {
+/** Limits to `[min, max]`, to `max` where that is the smaller one; the gradient passes at the exact bounds, NaN stays NaN. */
+export function clamp(x: Tensor, options: { readonly min?: number; readonly max?: number }): Tensor {
+  checkTensor("clamp", "x", x);
+  checkOptions("clamp", options, ["min", "max"]);
+  const { min, max } = options;
+  if (min === undefined && max === undefined) throw new ArgumentError("clamp: options min and max are both missing");
+  if (min !== undefined) checkNumber("clamp", "min", min);
+  if (max !== undefined) checkNumber("clamp", "max", max);
+  if (min !== undefined && max !== undefined && min > max) return clampBoth(x, max, max);
   if (min !== undefined && max !== undefined) return clampBoth(x, min, max);
   if (min !== undefined) return clampMin(x, min);
   return max !== undefined ? clampMax(x, max) : x;

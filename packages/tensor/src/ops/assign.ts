@@ -1,3 +1,4 @@
+import { checkTensor, wrongArgument } from "../arguments.ts";
 import { bytesPerElement } from "../dtype.ts";
 import { describe, ShapeError } from "../errors.ts";
 import { isDense } from "../layout.ts";
@@ -13,6 +14,8 @@ import { amin } from "./reduce.ts";
  * tensor, which a write would or would not reach.
  */
 export function assign(target: Tensor, value: Tensor): void {
+  checkTensor("assign", "target", target);
+  checkTensor("assign", "value", value);
   deviceOf("assign", target, value);
   if (!sameShape(target.shape, value.shape) || target.dtype !== value.dtype) {
     throw new ShapeError(`assign: ${describe(value)} does not fit the parameter ${describe(target)}`);
@@ -38,6 +41,8 @@ function bytesOf({ size, dtype }: Tensor): number {
 
 /** Throws when `x` holds a NaN or an infinity, naming `where`. Reads one number from the device. */
 export async function checkFinite(x: Tensor, where: string): Promise<void> {
+  checkTensor("checkFinite", "x", x);
+  if (typeof where !== "string") throw wrongArgument("checkFinite", "where", "a string", where);
   if (x.size > 0 && (await amin(cast(isFinite(x), "f32")).item()) === 0) {
     throw new Error(`checkFinite: ${describe(x)} (made by \`${x.label}\`) holds a NaN or an infinity ${where}`);
   }

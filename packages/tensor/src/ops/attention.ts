@@ -1,8 +1,9 @@
+import { checkNumber, checkOptions, checkTensor, wrongArgument } from "../arguments.ts";
 import { gradEnabled, within } from "../autograd.ts";
 import type { View } from "../backend.ts";
-import { describe, ShapeError } from "../errors.ts";
+import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
-import { numel, sameShape } from "../shape.ts";
+import { broadcastShapes, numel, sameShape } from "../shape.ts";
 import { filled, type Tensor } from "../tensor.ts";
 import { matmul } from "./matmul.ts";
 import { add, mul } from "./pointwise.ts";
@@ -19,12 +20,34 @@ export interface AttentionOptions {
   readonly mask?: "causal" | Tensor;
 }
 
+const OPTIONS = ["scale", "bias", "mask"] as const satisfies (keyof AttentionOptions)[];
+
+function checkAttention(op: string, q: Tensor, k: Tensor, options: AttentionOptions): void {
+  checkTensor(op, "q", q);
+  checkTensor(op, "k", k);
+  checkOptions(op, options, OPTIONS);
+  const { scale, bias, mask } = options;
+  if (scale !== undefined) checkNumber(op, "scale", scale);
+  if (bias !== undefined) checkTensor(op, "bias", bias);
+  if (mask !== undefined && mask !== "causal") {
+    if (typeof mask === "string") throw wrongArgument(op, "mask", '"causal" or a tensor', mask);
+    checkTensor(op, "mask", mask);
+    if (mask.dtype === "bool") {
+      throw new DTypeError(
+        `${op}: mask ${describe(mask)} is added to the scores: give where(mask, 0, -Infinity) instead of truth values`,
+      );
+    }
+  }
+  if (q.rank < 2 || k.rank < 2 || k.shape.at(-1) !== q.shape.at(-1)) {
+    throw new ShapeError(`${op}: q ${describe(q)} and k ${describe(k)} differ in their last size`);
+  }
+  broadcastShapes(op, q.shape.slice(0, -2), k.shape.slice(0, -2));
+}
+
 /** The attention map `softmax(q·kᵀ·scale + bias + mask)`: `q (…, n, d)`, `k (…, m, d)` → `(…, n, m)`. */
 export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions = {}): Tensor {
+  checkAttention("attentionWeights", q, k, options);
   const d = q.shape.at(-1)!;
-  if (q.rank < 2 || k.rank < 2 || k.shape.at(-1) !== d) {
-    throw new ShapeError(`attention: q ${describe(q)} and k ${describe(k)} differ in their last size`);
-  }
   return within("attentionWeights", () => {
     const scores = matmul(mul(q, options.scale ?? 1 / Math.sqrt(d)), transpose(k, -2, -1));
     return softmax(addends(q, k, options).reduce(add, scores), -1);
@@ -36,6 +59,11 @@ export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions
  * backend has a kernel for it, the attention map is never stored. @see https://arxiv.org/abs/1706.03762 eq. 1
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+  checkAttention("attention", q, k, options);
+  checkTensor("attention", "v", v);
+  if (v.rank < 2 || v.shape.at(-2) !== k.shape.at(-2)) {
+    throw new ShapeError(`attention: v ${describe(v)} has not as many rows as k ${describe(k)}`);
+  }
   return within("attention", () => fused(q, k, v, options) ?? matmul(attentionWeights(q, k, options), v));
 }
 

@@ -1,6 +1,7 @@
+import { checkFlag, checkOptions, checkTensor } from "../arguments.ts";
 import { gradEnabled, record, within } from "../autograd.ts";
 import type { ConvGeometry } from "../backend.ts";
-import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
 import { numel, type Shape } from "../shape.ts";
 import { type Device, deviceOf, filled, type Tensor } from "../tensor.ts";
 import { pad, stack } from "./join.ts";
@@ -26,14 +27,23 @@ export interface ConvOptions {
   readonly groups?: number;
 }
 
-/** @throws ShapeError unless both numbers are whole and at least `least`. */
-function checkPair(op: string, name: string, [h, w]: readonly [number, number], least: number): void {
-  if (Number.isInteger(h) && Number.isInteger(w) && h >= least && w >= least) return;
-  throw new ShapeError(`${op}: ${name} [${h}, ${w}] has to be whole numbers of at least ${least}`);
+/** The two numbers of a size. @throws ShapeError unless both are whole and at least `least`. */
+export function checkPair(op: string, name: string, size: Size2d, least: number): readonly [number, number] {
+  const both = pair(size);
+  if (Array.isArray(both) && both.length === 2 && both.every((x) => Number.isSafeInteger(x) && x >= least)) return both;
+  throw new ShapeError(
+    `${op}: ${name} ${shown(size)} has to be one or two (height, width) whole numbers of at least ${least}`,
+  );
 }
 
+const CONV = ["bias", "stride", "padding", "dilation", "groups"] as const satisfies (keyof ConvOptions)[];
+
 function geometryOf(x: Tensor, weight: Tensor, options: ConvOptions): ConvGeometry {
+  checkTensor("conv2d", "x", x);
+  checkTensor("conv2d", "weight", weight);
+  checkOptions("conv2d", options, CONV);
   const { stride = 1, padding = 0, dilation = 1, groups = 1, bias } = options;
+  if (bias !== undefined && bias !== null) checkTensor("conv2d", "bias", bias);
   const what = `x ${describe(x)}, weight ${describe(weight)}`;
   if (x.rank !== 4 || weight.rank !== 4) {
     throw new ShapeError(`conv2d: takes x (b, c, h, w) and weight (out, c / groups, kh, kw), got ${what}`);
@@ -43,7 +53,7 @@ function geometryOf(x: Tensor, weight: Tensor, options: ConvOptions): ConvGeomet
   const [outChannels, groupChannels, kh, kw] = weight.shape as [number, number, number, number];
   if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0 || outChannels % groups !== 0) {
     throw new ShapeError(
-      `conv2d: groups ${groups} has to divide the channels, ${channels} in and ${outChannels} out: ${what}`,
+      `conv2d: groups ${shown(groups)} has to divide the channels, ${channels} in and ${outChannels} out: ${what}`,
     );
   }
   if (channels / groups !== groupChannels) {
@@ -54,10 +64,12 @@ function geometryOf(x: Tensor, weight: Tensor, options: ConvOptions): ConvGeomet
   if (bias && (bias.rank !== 1 || bias.size !== outChannels)) {
     throw new ShapeError(`conv2d: bias ${describe(bias)} does not fit ${outChannels} output channels: ${what}`);
   }
-  const steps = { stride: pair(stride), padding: pair(padding), dilation: pair(dilation) };
-  checkPair("conv2d", "stride", steps.stride, 1);
-  checkPair("conv2d", "padding", steps.padding, 0);
-  checkPair("conv2d", "dilation", steps.dilation, 1);
+  const steps = {
+    stride: checkPair("conv2d", "stride", stride, 1),
+    padding: checkPair("conv2d", "padding", padding, 0),
+    dilation: checkPair("conv2d", "dilation", dilation, 1),
+  };
+  if (kh === 0 || kw === 0) throw new ShapeError(`conv2d: the window of weight is empty: ${what}`);
   const [outHeight, outWidth] = ([height, width] as const).map((size, axis) => {
     const reach = steps.dilation[axis]! * (weight.shape[2 + axis]! - 1) + 1;
     const room = size + 2 * steps.padding[axis]! - reach;
@@ -79,7 +91,7 @@ function geometryOf(x: Tensor, weight: Tensor, options: ConvOptions): ConvGeomet
  */
 export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor {
   const geometry = geometryOf(x, weight, options);
-  const device = deviceOf("conv2d", x, weight);
+  const device = deviceOf("conv2d", x, weight, ...(options.bias ? [options.bias] : []));
   const { batch, outChannels, outHeight, outWidth } = geometry;
   const shape = [batch, outChannels, outHeight, outWidth];
   const operands = { x: x.dense("conv2d"), weight: weight.dense("conv2d") };
@@ -129,13 +141,11 @@ export interface PoolGeometry {
 
 /** @throws ShapeError where no window fits, or one would lie in the padding alone. */
 export function poolGeometry(op: string, x: Tensor, options: PoolOptions, ceilMode = false): PoolGeometry {
+  checkTensor(op, "x", x);
   if (x.rank !== 4) throw new ShapeError(`${op}: takes x (b, c, h, w), got ${describe(x)}`);
-  const kernel = pair(options.kernel);
-  const stride = pair(options.stride ?? kernel);
-  const padding = pair(options.padding ?? 0);
-  checkPair(op, "kernel", kernel, 1);
-  checkPair(op, "stride", stride, 1);
-  checkPair(op, "padding", padding, 0);
+  const kernel = checkPair(op, "kernel", options.kernel, 1);
+  const stride = checkPair(op, "stride", options.stride ?? kernel, 1);
+  const padding = checkPair(op, "padding", options.padding ?? 0, 0);
   const outSize = ([0, 1] as const).map((axis) => {
     const size = x.shape[2 + axis]!;
     const room = (size + 2 * padding[axis] - kernel[axis]) / stride[axis];
@@ -158,6 +168,8 @@ export function poolGeometry(op: string, x: Tensor, options: PoolOptions, ceilMo
  * first of equal values, in row-major order.
  */
 export function maxPool2d(x: Tensor, options: PoolOptions & { readonly ceilMode?: boolean }): Tensor {
+  checkOptions("maxPool2d", options, ["kernel", "stride", "padding", "ceilMode"]);
+  checkFlag("maxPool2d", "ceilMode", options.ceilMode);
   const { kernel, stride, padding, outSize } = poolGeometry("maxPool2d", x, options, options.ceilMode);
   const range = (axis: 0 | 1, tap: number) =>
     [tap, tap + (outSize[axis] - 1) * stride[axis] + 1, stride[axis]] as const;

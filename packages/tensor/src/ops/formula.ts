@@ -1,3 +1,4 @@
+import { checkFunction, checkOperands, checkOptions, wrongArgument } from "../arguments.ts";
 import { record } from "../autograd.ts";
 import { type DType, isFloat, promote } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
@@ -111,7 +112,11 @@ function prune(tree: Expr): Gradient {
 export interface PointwiseOptions {
   /** Derivatives by each argument where a hand-written one is more accurate than the symbolic one. */
   readonly derivatives?: (...args: Expr[]) => readonly Expr[];
+  /** What the arguments are called in messages; default x, or a, b, c. */
+  readonly names?: readonly string[];
 }
+
+const OPTIONS = ["derivatives", "names"] as const satisfies (keyof PointwiseOptions)[];
 
 /**
  * Makes an op of a formula: broadcasting, type promotion, fusion with its neighbours and the gradient come with it. Arguments
@@ -123,10 +128,14 @@ export function pointwise<Args extends Operand[]>(
   formula: (...args: Expr[]) => Expr,
   options: PointwiseOptions = {},
 ): (...args: Args) => Tensor {
+  if (typeof name !== "string") throw wrongArgument("pointwise", "name", "a string", name);
+  checkFunction("pointwise", "formula", formula);
+  checkOptions("pointwise", options, OPTIONS);
   const formulas = new Map<string, Formula>();
   return (...given) => {
     // As many arguments as the formula has: `tensors.reduce(add)` passes an index and the array besides.
     const args = formula.length > 0 ? given.slice(0, formula.length) : given;
+    checkOperands(name, args, formula.length, options.names);
     const tensors = args.filter((arg) => arg instanceof Tensor) as Tensor[];
     if (tensors.length === 0) throw new DTypeError(`${name}: at least one operand must be a tensor`);
     const numbers = args.filter((arg) => typeof arg === "number") as number[];

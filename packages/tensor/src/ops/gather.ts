@@ -1,3 +1,4 @@
+import { checkTensor } from "../arguments.ts";
 import { record, within } from "../autograd.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { keep } from "../scope.ts";
@@ -102,15 +103,20 @@ function takeRows(op: string, x: Tensor, axis: number, index: Tensor, shape: Sha
 
 /**
  * Rows of a table: `weight (n, …)`, whole numbers `index (any shape)` → `(index shape, …)`.
- * @throws ShapeError when an index made on the host names a row that does not exist; DTypeError unless it is i32 or u32.
+ * @throws ShapeError when an index names a row that does not exist made on the host; DTypeError unless
+ * it is i32 or u32.
  */
 export function embedding(weight: Tensor, index: Tensor): Tensor {
+  checkTensor("embedding", "weight", weight);
+  checkTensor("embedding", "index", index);
   if (weight.rank < 1) throw new ShapeError(`embedding: weight ${describe(weight)} has no rows`);
   return takeRows("embedding", weight, 0, index, [...index.shape, ...weight.shape.slice(1)]);
 }
 
 /** Positions of an axis in any order, repeats allowed: `index (m)` → x with m in place of the axis's size. */
 export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
+  checkTensor("indexSelect", "x", x);
+  checkTensor("indexSelect", "index", index);
   const axis = normalizeDim("indexSelect", dim, x.rank);
   if (x.rank < 1 || index.rank !== 1) {
     throw new ShapeError(`indexSelect: takes an index of one axis, got ${describe(index)} for x ${describe(x)}`);
@@ -121,13 +127,17 @@ export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
 /**
  * Single elements along an axis: for dim 1 `y[i, j] = x[i, index[i, j]]`. `index` has x's rank, any length along `dim` and at
  * most x's elsewhere → shape of the index.
- * @throws ShapeError when the shapes do not fit, or an index made on the host is out of range; DTypeError unless i32 or u32.
+ * @throws ShapeError when the shapes do not fit, or an index is out of range made on the host;
+ * DTypeError unless i32 or u32.
  */
 export function gather(x: Tensor, dim: number, index: Tensor): Tensor {
+  checkTensor("gather", "x", x);
+  checkTensor("gather", "index", index);
   const axis = normalizeDim("gather", dim, x.rank);
   const fits = index.rank === x.rank && index.shape.every((size, i) => i === axis || size <= x.shape[i]!);
   if (!fits) throw new ShapeError(`gather: index ${describe(index)} does not fit x ${describe(x)} along dim ${dim}`);
   if (x.rank === 0) return within("gather", () => reshape(gather(reshape(x, [1]), 0, reshape(index, [1])), []));
+  deviceOf("gather", x, index);
   checkIndex("gather", x, index, x.shape[axis]!);
   return within("gather", () => {
     const part = slice(
@@ -163,11 +173,14 @@ function takeElements(x: Tensor, axis: number, index: Tensor): Tensor {
 
 /** One position of axis 1 for each entry of the batch: `y[i] = x[i, index[i]]`. `x (n, c, …)`, `index (n)` → `(n, …)`. */
 export function pick(x: Tensor, index: Tensor): Tensor {
+  checkTensor("pick", "x", x);
+  checkTensor("pick", "index", index);
   if (x.rank < 2 || index.rank !== 1 || index.shape[0] !== x.shape[0]) {
     throw new ShapeError(
       `pick: index ${describe(index)} does not name one position for each entry of x ${describe(x)}`,
     );
   }
+  deviceOf("pick", x, index);
   checkIndex("pick", x, index, x.shape[1]!);
   const column = reshape(index, [x.shape[0]!, ...x.shape.slice(1).map(() => 1)]);
   return within("pick", () => squeeze(gather(x, 1, expand(column, [x.shape[0]!, 1, ...x.shape.slice(2)])), 1));
@@ -178,6 +191,7 @@ export function pick(x: Tensor, index: Tensor): Tensor {
  * @throws ShapeError when x is a scalar.
  */
 export function countDistinct(x: Tensor): Tensor {
+  checkTensor("countDistinct", "x", x);
   if (x.rank < 1) throw new ShapeError(`countDistinct: x ${describe(x)} has no axis for the batch`);
   const rows = x.shape[0]!;
   const input = cast(x, "f32").dense("countDistinct");

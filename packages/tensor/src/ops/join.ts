@@ -1,23 +1,36 @@
+import {
+  checkChoice,
+  checkNumber,
+  checkOptions,
+  checkTensor,
+  checkTensors,
+  checkWhole,
+  checkWholes,
+} from "../arguments.ts";
 import { noGrad, record, recordTogether, within } from "../autograd.ts";
 import { promote } from "../dtype.ts";
-import { describe, ShapeError } from "../errors.ts";
+import { describe, ShapeError, shown } from "../errors.ts";
 import type { Layout } from "../layout.ts";
-import { normalizeDim, type Shape } from "../shape.ts";
-import { alias, deviceOf, filled, type Tensor } from "../tensor.ts";
+import { normalizeDim, type Shape, sameShape } from "../shape.ts";
+import { alias, deviceOf, filled, naming, type Tensor } from "../tensor.ts";
 import { cast } from "./pointwise.ts";
 import { expand, flip, narrow, reshape, slice, unsqueeze } from "./view.ts";
 
 /** Joins tensors along an axis; all other sizes agree. */
 export function cat(tensors: readonly Tensor[], dim: number): Tensor {
+  const op = naming.op ?? "cat";
+  checkTensors(op, "tensors", tensors);
   const first = tensors[0];
-  if (!first) throw new ShapeError("cat: needs at least one tensor");
+  if (!first) throw new ShapeError(`${op}: tensors needs at least one tensor`);
+  const axis = normalizeDim(op, dim, first.rank);
   if (tensors.length === 1) return first;
-  const device = deviceOf("cat", ...tensors);
-  const axis = normalizeDim("cat", dim, first.rank);
+  const device = deviceOf(op, ...tensors);
   let length = 0;
   for (const x of tensors) {
     if (x.rank !== first.rank || x.shape.some((size, i) => i !== axis && size !== first.shape[i])) {
-      throw new ShapeError(`cat: ${describe(x)} does not join ${describe(first)} along dim ${dim}: other sizes differ`);
+      throw new ShapeError(
+        `${op}: ${describe(x)} does not join ${describe(first)} along dim ${dim}: other sizes differ`,
+      );
     }
     length += x.shape[axis]!;
   }
@@ -52,6 +65,14 @@ function replaced(shape: Shape, axis: number, size: number): number[] {
 
 /** Joins tensors of one shape along a new axis. */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
+  checkTensors("stack", "tensors", tensors);
+  const [first] = tensors;
+  if (first) normalizeDim("stack", dim, first.rank + 1);
+  for (const x of tensors) {
+    if (!sameShape(x.shape, first!.shape)) {
+      throw new ShapeError(`stack: ${describe(x)} is not of the shape of ${describe(first!)}`);
+    }
+  }
   return within("stack", () =>
     cat(
       tensors.map((x) => unsqueeze(x, dim)),
@@ -62,7 +83,10 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
 
 /** Cuts an axis into pieces of the given sizes (or all of one size, the last one smaller). The pieces are views. */
 export function split(x: Tensor, sizes: number | readonly number[], dim: number): Tensor[] {
+  checkTensor("split", "x", x);
   const axis = normalizeDim("split", dim, x.rank);
+  if (typeof sizes === "number") checkWhole("split", "sizes", sizes, 1);
+  else checkWholes("split", "sizes", sizes, 0);
   const length = x.shape[axis]!;
   const pieces =
     typeof sizes === "number"
@@ -96,7 +120,9 @@ export function split(x: Tensor, sizes: number | readonly number[], dim: number)
 
 /** Cuts an axis into `chunks` pieces of equal size, the last one smaller where it does not divide. */
 export function chunk(x: Tensor, chunks: number, dim: number): Tensor[] {
+  checkTensor("chunk", "x", x);
   const axis = normalizeDim("chunk", dim, x.rank);
+  checkWhole("chunk", "chunks", chunks, 1);
   return within("chunk", () => split(x, Math.max(1, Math.ceil(x.shape[axis]! / chunks)), axis));
 }
 
@@ -112,7 +138,7 @@ export interface PadOptions {
  * @throws ShapeError when a mirrored part is as long as its axis.
  */
 export function pad(x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): Tensor {
-  if (padding.length !== x.rank) throw new ShapeError(`pad: ${padding.length} pairs for ${describe(x)}`);
+  checkPadding(x, padding, options);
   return within("pad", () => {
     const cropped = slice(
       x,
@@ -121,6 +147,28 @@ export function pad(x: Tensor, padding: readonly (readonly [number, number])[], 
     const grown = padding.map(([before, after]) => [Math.max(0, before), Math.max(0, after)] as const);
     if (grown.every(([before, after]) => before === 0 && after === 0)) return cropped;
     return options.mode === "reflect" ? reflect(cropped, grown) : surround(cropped, grown, options.value ?? 0);
+  });
+}
+
+function checkPadding(x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions): void {
+  checkTensor("pad", "x", x);
+  checkOptions("pad", options, ["mode", "value"]);
+  const { mode = "constant", value = 0 } = options;
+  checkChoice("pad", "mode", mode, ["constant", "reflect"]);
+  if (!Number.isNaN(value)) checkNumber("pad", "value", value);
+  if (!Array.isArray(padding) || !padding.every((both) => Array.isArray(both) && both.length === 2)) {
+    throw new ShapeError(`pad: padding has to be a pair [before, after] for each axis, got ${shown(padding)}`);
+  }
+  if (padding.length !== x.rank) throw new ShapeError(`pad: padding has ${padding.length} pairs for ${describe(x)}`);
+  padding.forEach((both, axis) => {
+    checkWholes("pad", `padding[${axis}]`, both);
+    const size = x.shape[axis]!;
+    if (size + Math.min(0, both[0]) + Math.min(0, both[1]) < 0) {
+      throw new ShapeError(`pad: padding ${shown(both)} crops more than dim ${axis} of ${describe(x)} has`);
+    }
+    if (mode === "reflect" && Math.max(...both) > 0 && Math.max(...both) >= size + Math.min(0, ...both)) {
+      throw new ShapeError(`pad: reflecting ${shown(both)} needs more than dim ${axis} of ${describe(x)} has`);
+    }
   });
 }
 
@@ -140,9 +188,6 @@ function surround(x: Tensor, padding: readonly (readonly [number, number])[], va
 function reflect(x: Tensor, padding: readonly (readonly [number, number])[]): Tensor {
   return padding.reduce((result, [before, after], axis) => {
     const size = result.shape[axis]!;
-    if (before >= size || after >= size) {
-      throw new ShapeError(`pad: reflecting [${before}, ${after}] needs more than dim ${axis} of ${describe(x)} has`);
-    }
     if (before === 0 && after === 0) return result;
     const head = flip(narrow(result, axis, 1, before), axis);
     const tail = flip(narrow(result, axis, size - 1 - after, after), axis);
@@ -152,8 +197,11 @@ function reflect(x: Tensor, padding: readonly (readonly [number, number])[]): Te
 
 /** Rotates along axes: element i goes to i + shift. */
 export function roll(x: Tensor, shifts: number | readonly number[], dims: number | readonly number[]): Tensor {
+  checkTensor("roll", "x", x);
   const by = typeof shifts === "number" ? [shifts] : shifts;
   const along = typeof dims === "number" ? [dims] : dims;
+  checkWholes("roll", "shifts", by);
+  checkWholes("roll", "dims", along);
   if (by.length !== along.length) throw new ShapeError(`roll: ${by.length} shifts for ${along.length} dims`);
   const total = new Array<number>(x.rank).fill(0);
   along.forEach((dim, i) => {
@@ -213,6 +261,8 @@ function blocks(shape: Shape, cuts: readonly number[]): { shape: number[]; at: n
 
 /** Tiles: axis i of the result is `repeats[i]` copies of axis i; new axes go in front. */
 export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
+  checkTensor("repeat", "x", x);
+  checkWholes("repeat", "repeats", repeats, 0);
   if (repeats.length < x.rank) throw new ShapeError(`repeat: ${repeats.length} repeats for ${describe(x)}`);
   const own = [...repeats.slice(x.rank).map(() => 1), ...x.shape];
   const paired = own.flatMap((size) => [1, size]);

@@ -1,3 +1,4 @@
+import { checkTensor } from "../arguments.ts";
 import { noGrad, record, within } from "../autograd.ts";
 import type { Backend, View } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
@@ -14,6 +15,8 @@ import { expand, reshape, squeeze, transpose, unsqueeze } from "./view.ts";
  * or a column (b), and its axis disappears.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  checkTensor("matmul", "a", a);
+  checkTensor("matmul", "b", b);
   if (a.rank === 1) return within("matmul", () => squeeze(matmul(unsqueeze(a, 0), b), b.rank === 1 ? 0 : -2));
   if (b.rank === 1) return within("matmul", () => squeeze(matmul(a, unsqueeze(b, 1)), -1));
   const device = deviceOf("matmul", a, b);
@@ -99,10 +102,18 @@ function commonBatch(a: View, b: View, batch: Shape): readonly [View, View] | un
 
 /** `x·weightᵀ + bias`: `x (…, in)`, `weight (out, in)`, `bias (out)` → `(…, out)`. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  if (weight.rank !== 2 || x.shape.at(-1) !== weight.shape[1]) {
+  checkTensor("linear", "x", x);
+  checkTensor("linear", "weight", weight);
+  if (weight.rank !== 2 || x.rank === 0 || x.shape.at(-1) !== weight.shape[1]) {
     throw new ShapeError(
       `linear: x ${describe(x)} does not fit weight ${describe(weight)} (${x.shape.at(-1)} vs ${weight.shape[1]})`,
     );
+  }
+  if (bias !== undefined && bias !== null) {
+    checkTensor("linear", "bias", bias);
+    if (bias.rank !== 1 || bias.size !== weight.shape[0]) {
+      throw new ShapeError(`linear: bias ${describe(bias)} does not fit weight ${describe(weight)}`);
+    }
   }
   return within("linear", () => {
     // All leading axes are rows of one matrix: one product instead of a batch of them.

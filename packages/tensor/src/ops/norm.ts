@@ -1,7 +1,8 @@
+import { checkNumber, checkOptionalTensor, checkOptions, checkTensor, checkWholes } from "../arguments.ts";
 import { detach, type GradPair, noGrad, record, recordTogether, within } from "../autograd.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
-import { numel, type Shape, sameShape } from "../shape.ts";
+import { normalizeDims, numel, type Shape, sameShape } from "../shape.ts";
 import { deviceOf, empty, filled, type Tensor } from "../tensor.ts";
 import { clamp } from "./activation.ts";
 import { add, cast, div, mul, rsqrt, square, sub } from "./pointwise.ts";
@@ -20,11 +21,20 @@ export interface LayerNormOptions {
   readonly normalizedShape?: Shape;
 }
 
+const LAYER_NORM = ["weight", "bias", "eps", "normalizedShape"] as const satisfies (keyof LayerNormOptions)[];
+
 /**
  * Layer normalisation `(x − mean) / √(variance + eps) · weight + bias` over the last axes, biased variance. Shape and dtype kept.
  * @throws ShapeError when x does not end in `normalizedShape`, or weight or bias are not of it. @see https://arxiv.org/abs/1607.06450
  */
-export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape }: LayerNormOptions = {}): Tensor {
+export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
+  checkTensor("layerNorm", "x", x);
+  checkOptions("layerNorm", options, LAYER_NORM);
+  const { weight, bias, eps = 1e-5, normalizedShape } = options;
+  checkOptionalTensor("layerNorm", "weight", weight);
+  checkOptionalTensor("layerNorm", "bias", bias);
+  checkNumber("layerNorm", "eps", eps, 0);
+  if (normalizedShape !== undefined) checkWholes("layerNorm", "normalizedShape", normalizedShape, 0);
   const tail = normalizedShape ?? x.shape.slice(-1);
   const cols = numel(tail);
   if (x.rank === 0 || !sameShape(x.shape.slice(x.rank - tail.length), tail)) {
@@ -93,6 +103,8 @@ export interface BatchNormOptions {
   readonly eps?: number;
 }
 
+const BATCH_NORM = ["weight", "bias", "mean", "variance", "eps"] as const satisfies (keyof BatchNormOptions)[];
+
 /** The normalised batch and the statistics that it was normalised with, which carry no gradient. */
 export interface BatchNormResult {
   readonly y: Tensor;
@@ -109,11 +121,15 @@ export interface BatchNormResult {
  * @see https://arxiv.org/abs/1502.03167
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormResult {
+  checkTensor("batchNorm", "x", x);
+  checkOptions("batchNorm", options, BATCH_NORM);
   const { weight, bias, eps = 1e-5 } = options;
+  checkNumber("batchNorm", "eps", eps, 0);
   if (x.dtype !== "f32") throw new DTypeError(`batchNorm: takes f32, got x ${describe(x)}`);
   const channels = x.shape[1];
   if (channels === undefined) throw new ShapeError(`batchNorm: x ${describe(x)} has no axis of channels`);
   for (const [name, t] of Object.entries({ weight, bias, mean: options.mean, variance: options.variance })) {
+    checkOptionalTensor("batchNorm", name, t);
     if (t && !sameShape(t.shape, [channels])) {
       throw new ShapeError(
         `batchNorm: ${name} ${describe(t)} is not of shape [${channels}], the channels of x ${describe(x)}`,
@@ -175,12 +191,18 @@ function withBatchStatistics(
 }
 
 /**
- * `x / max(‖x‖, eps)` along one axis or several (`dim`, default the last), Euclidean length; `eps` defaults to 1e-12. Shape kept;
+ * `x / max(‖x‖, eps)` along one axis or several (`dim`, default the last; it may stand in the place of the options), Euclidean length; `eps` defaults to 1e-12. Shape kept;
  * the gradient at the zero vector is `dy / eps`.
  */
 export function l2Normalize(
   x: Tensor,
-  { dim = -1, eps = 1e-12 }: { readonly dim?: number | readonly number[]; readonly eps?: number } = {},
+  options: { readonly dim?: number | readonly number[]; readonly eps?: number } | number | readonly number[] = {},
 ): Tensor {
+  checkTensor("l2Normalize", "x", x);
+  const given = typeof options === "number" || Array.isArray(options) ? { dim: options } : options;
+  checkOptions("l2Normalize", given, ["dim", "eps"]);
+  const { dim = -1, eps = 1e-12 } = given as { dim?: number | readonly number[]; eps?: number };
+  checkNumber("l2Normalize", "eps", eps, 0);
+  normalizeDims("l2Normalize", dim, x.rank);
   return within("l2Normalize", () => div(x, clamp(l2Norm(x, { dim, keepDim: true }), { min: eps })));
 }

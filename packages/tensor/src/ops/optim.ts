@@ -1,3 +1,4 @@
+import { checkFlag, checkNumber, checkOptions, checkTensor } from "../arguments.ts";
 import type { AdamNumbers } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { sameShape } from "../shape.ts";
@@ -22,6 +23,10 @@ export interface AdamStep {
   readonly step: number;
 }
 
+const TENSORS = ["param", "grad", "expAvg", "expAvgSq"] as const satisfies (keyof AdamStep)[];
+const NUMBERS = ["lr", "beta1", "beta2", "eps", "weightDecay"] as const satisfies (keyof AdamStep)[];
+const FIELDS = [...TENSORS, ...NUMBERS, "decoupled", "step"] as const satisfies (keyof AdamStep)[];
+
 /**
  * One step of Adam (or AdamW) on one parameter, in place on `param`, `expAvg` and `expAvgSq`, all f32 of one shape:
  * `m ← β₁m + (1 − β₁)g`, `v ← β₂v + (1 − β₂)g²`, `p ← p − lr · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + eps)`.
@@ -29,7 +34,14 @@ export interface AdamStep {
  * @see https://arxiv.org/abs/1412.6980 algorithm 1, https://arxiv.org/abs/1711.05101 algorithm 2
  */
 export function adamStep(update: AdamStep): void {
+  checkOptions("adamStep", update, FIELDS);
   const { param, grad, expAvg, expAvgSq, step } = update;
+  for (const name of TENSORS) checkTensor("adamStep", name, update[name]);
+  for (const name of NUMBERS) checkNumber("adamStep", name, update[name], 0);
+  if (!(update.beta1 < 1 && update.beta2 < 1)) {
+    throw new RangeError(`adamStep: beta1 ${update.beta1} and beta2 ${update.beta2} have to be below 1`);
+  }
+  checkFlag("adamStep", "decoupled", update.decoupled);
   check("grad", grad, param);
   check("expAvg", expAvg, param);
   check("expAvgSq", expAvgSq, param);

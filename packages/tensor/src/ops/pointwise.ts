@@ -1,3 +1,4 @@
+import { checkDType, checkTensor, wrongArgument } from "../arguments.ts";
 import { provide } from "../autograd.ts";
 import { type DType, isFloat } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
@@ -60,6 +61,8 @@ const cube: UnaryOp = pointwise("pow", (x) => E.mul(x!, E.mul(x!, x!)));
 
 /** `x` to a fixed power. A negative base needs a whole exponent, else the result is NaN, as in PyTorch. */
 export function pow(x: Tensor, exponent: number): Tensor {
+  checkTensor("pow", "x", x);
+  if (typeof exponent !== "number") throw wrongArgument("pow", "exponent", "a number", exponent);
   switch (exponent) {
     case 0:
       return add(mul(x, 0), 1);
@@ -97,8 +100,10 @@ export const isNan: UnaryOp = pointwise("isNan", (x) => E.isNan(x!));
 export const isFinite: UnaryOp = pointwise("isFinite", (x) => E.isFinite(x!));
 
 /** `a` where `condition` is not 0, else `b`; broadcasting. */
-export const where: (condition: Tensor, a: Operand, b: Operand) => Tensor = pointwise("where", (c, a, b) =>
-  E.select(truth(c!), a!, b!),
+export const where: (condition: Tensor, a: Operand, b: Operand) => Tensor = pointwise(
+  "where",
+  (c, a, b) => E.select(truth(c!), a!, b!),
+  { names: ["condition", "a", "b"] },
 );
 
 const casts: Record<DType, UnaryOp> = {
@@ -111,7 +116,10 @@ const casts: Record<DType, UnaryOp> = {
 
 /** Another element type; floats are cut towards zero to whole numbers. */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  checkTensor("cast", "x", x);
   if (x.dtype === dtype) return x;
+  if (dtype === undefined) throw wrongArgument("cast", "dtype", "a dtype", dtype);
+  checkDType("cast", dtype);
   if (dtype === "f16" && !x.device.info.features.includes("shader-f16")) {
     throw new DTypeError(`cast: ${x.device.info.adapter} has no f16; keep ${describe(x)}`);
   }

@@ -1,14 +1,17 @@
+import { checkOptions, checkTensor, wrongArgument } from "../arguments.ts";
 import { within } from "../autograd.ts";
 import type { RandomCall } from "../backend.ts";
-import { DTypeError, describe } from "../errors.ts";
-import type { Rng } from "../random.ts";
+import { DTypeError, describe, shown } from "../errors.ts";
+import { Rng } from "../random.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
 import { type Device, filled, type Tensor } from "../tensor.ts";
 import { cast, lt, mul } from "./pointwise.ts";
 
 /** Fills a new tensor; a counter of the generator gives four words, one for each element. */
 function draw(op: string, kind: RandomCall["kind"], device: Device, shape: Shape, rng: Rng): Tensor {
+  checkDevice(op, device);
   checkShape(op, shape);
+  checkRng(op, rng);
   return filled(device, shape, kind === "bits" ? "u32" : "f32", op, (out) =>
     device.backend.random({ kind, ...rng.take(Math.ceil(numel(shape) / 4)), out }),
   );
@@ -34,6 +37,8 @@ export function randn(device: Device, shape: Shape, rng: Rng): Tensor {
  * a negative, infinite or NaN rate gives NaN. No gradient.
  */
 export function poisson(rate: Tensor, rng: Rng): Tensor {
+  checkTensor("poisson", "rate", rate);
+  checkRng("poisson", rng);
   if (rate.dtype !== "f32") throw new DTypeError(`poisson: takes rates in f32, got ${describe(rate)}`);
   const rates = rate.dense("poisson");
   return filled(rate.device, rate.shape, "f32", "poisson", (out) =>
@@ -44,20 +49,37 @@ export function poisson(rate: Tensor, rng: Rng): Tensor {
 /** 1 with probability `p`, else 0 (f32). @throws RangeError unless 0 ≤ p ≤ 1. */
 export function bernoulli(device: Device, shape: Shape, p: number, rng: Rng): Tensor {
   checkProbability("bernoulli", p);
-  return cast(lt(rand(device, shape, rng), p), "f32");
+  const drawn = draw("bernoulli", "uniform", device, shape, rng);
+  return within("bernoulli", () => cast(lt(drawn, p), "f32"));
 }
 
 /**
  * Sets elements to 0 with probability `p` and scales the others by 1 / (1 − p), so that the expected value stays. Shape kept.
  * @throws RangeError unless 0 ≤ p ≤ 1. @see Srivastava et al. 2014, "Dropout"
  */
-export function dropout(x: Tensor, { p, rng }: { readonly p: number; readonly rng: Rng }): Tensor {
+export function dropout(x: Tensor, options: { readonly p: number; readonly rng: Rng }): Tensor {
+  checkTensor("dropout", "x", x);
+  checkOptions("dropout", options, ["p", "rng"]);
+  const { p, rng } = options;
   checkProbability("dropout", p);
+  checkRng("dropout", rng);
   if (p === 0) return x;
   const kept = bernoulli(x.device, x.shape, 1 - p, rng);
   return within("dropout", () => mul(x, cast(p === 1 ? kept : mul(kept, 1 / (1 - p)), x.dtype)));
 }
 
 function checkProbability(op: string, p: number): void {
-  if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: probability ${p} is not between 0 and 1`);
+  if (typeof p !== "number" || !(p >= 0 && p <= 1)) {
+    throw new RangeError(`${op}: probability ${shown(p)} is not between 0 and 1`);
+  }
+}
+
+function checkRng(op: string, rng: unknown): void {
+  if (!(rng instanceof Rng)) throw wrongArgument(op, "rng", "an Rng", rng);
+}
+
+function checkDevice(op: string, device: unknown): void {
+  if (typeof device !== "object" || device === null || !("backend" in device)) {
+    throw wrongArgument(op, "device", "a Device", device);
+  }
 }

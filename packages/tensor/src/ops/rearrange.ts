@@ -1,5 +1,6 @@
+import { checkTensor, checkWhole, wrongArgument } from "../arguments.ts";
 import { within } from "../autograd.ts";
-import { describe, ShapeError } from "../errors.ts";
+import { describe, ShapeError, shown } from "../errors.ts";
 import { numel } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { permute, reshape } from "./view.ts";
@@ -86,6 +87,10 @@ function sizesOf(x: Tensor, pattern: string, left: Side, given: Readonly<Record<
  * @see https://openreview.net/forum?id=oapKSVM2bcj einops
  */
 export function rearrange(x: Tensor, pattern: string, sizes: Readonly<Record<string, number>> = {}): Tensor {
+  checkTensor("rearrange", "x", x);
+  if (typeof pattern !== "string") throw wrongArgument("rearrange", "pattern", "a string", pattern);
+  if (typeof sizes !== "object" || sizes === null) throw wrongArgument("rearrange", "sizes", "an object", sizes);
+  for (const name in sizes) checkWhole("rearrange", `size ${name}`, sizes[name], 0);
   const [left, right] = parse(pattern);
   const all = sizesOf(x, pattern, left, sizes);
   const names = left.flat();
@@ -106,9 +111,10 @@ export function rearrange(x: Tensor, pattern: string, sizes: Readonly<Record<str
 }
 
 function checkFactor(op: string, x: Tensor, factor: number): void {
+  checkTensor(op, "x", x);
   if (x.rank < 3) throw new ShapeError(`${op}: takes x (…, c, h, w), got ${describe(x)}`);
   if (!Number.isInteger(factor) || factor < 1)
-    throw new ShapeError(`${op}: factor ${factor} has to be a whole number of at least 1`);
+    throw new ShapeError(`${op}: factor ${shown(factor)} has to be a whole number of at least 1`);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { checkFlag, checkOptions, checkTensor } from "../arguments.ts";
 import { noGrad, record, within } from "../autograd.ts";
 import { describe, ShapeError } from "../errors.ts";
 import * as E from "../expr/expr.ts";
@@ -16,12 +17,35 @@ export interface ReduceOptions {
   readonly keepDim?: boolean;
 }
 
+/** A dim may stand in the place of the options, as in `sum(x, 1)` and `sum(x, 1, true)`. */
+export type ReduceArgument<Options = ReduceOptions> = Options | number | readonly number[];
+
+const REDUCE = ["dim", "keepDim"] as const satisfies (keyof ReduceOptions)[];
+
+/** The options, from what stands in their place. */
+function reduceOptions<Options extends ReduceOptions>(
+  op: string,
+  x: Tensor,
+  given: ReduceArgument<Options>,
+  keepDim: boolean | undefined,
+  known: readonly string[] = REDUCE,
+): Options {
+  checkTensor(op, "x", x);
+  checkFlag(op, "keepDim", keepDim);
+  // Fields that are absent are those that `Options` lets be absent.
+  const options = (typeof given === "number" || Array.isArray(given) ? { dim: given } : given) as Options;
+  checkOptions(op, options, known);
+  checkFlag(op, "keepDim", options.keepDim);
+  return keepDim === undefined ? options : { ...options, keepDim };
+}
+
 function finalShape(shape: Shape, axes: readonly number[], keepDim: boolean): Shape {
   return keepDim ? keptShape(shape, axes) : shape.filter((_, axis) => !axes.includes(axis));
 }
 
 /** Sum over axes, in f32; of whole numbers and truth values in i32. */
-export function sum(x: Tensor, { dim, keepDim = false }: ReduceOptions = {}): Tensor {
+export function sum(x: Tensor, options: ReduceArgument = {}, keepDims?: boolean): Tensor {
+  const { dim, keepDim = false } = reduceOptions("sum", x, options, keepDims);
   const axes = normalizeDims("sum", dim, x.rank);
   const input = x.dtype === "bool" ? cast(x, "i32") : x.dtype === "f16" ? cast(x, "f32") : x;
   if (axes.length === 0) return input;
@@ -37,19 +61,26 @@ export function sum(x: Tensor, { dim, keepDim = false }: ReduceOptions = {}): Te
 }
 
 /** Mean over axes. */
-export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+export function mean(x: Tensor, argument: ReduceArgument = {}, keepDim?: boolean): Tensor {
+  const options = reduceOptions("mean", x, argument, keepDim);
   const axes = normalizeDims("mean", options.dim, x.rank);
   const count = numel(axes.map((axis) => x.shape[axis]!));
   return within("mean", () => mul(sum(x.dtype === "f32" ? x : cast(x, "f32"), options), 1 / count));
 }
 
 /** Mean squared distance from the mean; divided by n − 1 when `unbiased` (the default), else by n. */
-export function variance(x: Tensor, options: ReduceOptions & { readonly unbiased?: boolean } = {}): Tensor {
+export function variance(
+  x: Tensor,
+  argument: ReduceArgument<ReduceOptions & { readonly unbiased?: boolean }> = {},
+  keepDim?: boolean,
+): Tensor {
+  const { unbiased = true, ...options } = reduceOptions("variance", x, argument, keepDim, [...REDUCE, "unbiased"]);
+  checkFlag("variance", "unbiased", unbiased);
   const axes = normalizeDims("variance", options.dim, x.rank);
   const count = numel(axes.map((axis) => x.shape[axis]!));
   return within("variance", () => {
     const centred = sub(x, mean(x, { dim: axes, keepDim: true }));
-    return mul(sum(square(centred), { ...options, dim: axes }), 1 / (options.unbiased === false ? count : count - 1));
+    return mul(sum(square(centred), { ...options, dim: axes }), 1 / (unbiased ? count - 1 : count));
   });
 }
 
@@ -58,18 +89,20 @@ const unitOrZero: (x: Tensor, length: Tensor) => Tensor = pointwise("l2Norm.grad
 );
 
 /** Euclidean length over axes; the gradient at the zero vector is 0. */
-export function l2Norm(x: Tensor, options: ReduceOptions = {}): Tensor {
+export function l2Norm(x: Tensor, argument: ReduceArgument = {}, keepDim?: boolean): Tensor {
+  const options = reduceOptions("l2Norm", x, argument, keepDim);
   const axes = normalizeDims("l2Norm", options.dim, x.rank);
   const kept = noGrad(() => sqrt(sum(square(x), { dim: axes, keepDim: true })));
   const y = within("l2Norm", () => noGrad(() => reshape(kept, finalShape(x.shape, axes, options.keepDim ?? false))));
   return record(y, "l2Norm", [x, [x, kept], (dy, x, kept) => mul(reshape(dy, kept.shape), unitOrZero(x, kept))]);
 }
 
-function extreme(kind: "max" | "min", x: Tensor, { dim, keepDim = false }: ReduceOptions): Tensor {
-  const axes = normalizeDims(kind, dim, x.rank);
+function extreme(kind: "max" | "min", x: Tensor, argument: ReduceArgument, keepDims: boolean | undefined): Tensor {
+  const { dim, keepDim = false } = reduceOptions(`a${kind}`, x, argument, keepDims);
+  const axes = normalizeDims(`a${kind}`, dim, x.rank);
   if (axes.length === 0) return x;
   if (axes.some((axis) => x.shape[axis] === 0))
-    throw new ShapeError(`${kind}: ${describe(x)} has nothing to choose from`);
+    throw new ShapeError(`a${kind}: ${describe(x)} has nothing to choose from`);
   const kept = reduceAxes(kind, x, axes, x.dtype);
   const y = within(kind, () => reshape(kept, finalShape(x.shape, axes, keepDim)));
   return record(y, kind, [
@@ -83,13 +116,13 @@ function extreme(kind: "max" | "min", x: Tensor, { dim, keepDim = false }: Reduc
 }
 
 /** Largest value over axes, NaN if there is one; ties share the gradient. */
-export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return extreme("max", x, options);
+export function amax(x: Tensor, options: ReduceArgument = {}, keepDim?: boolean): Tensor {
+  return extreme("max", x, options, keepDim);
 }
 
 /** Smallest value over axes, NaN if there is one; ties share the gradient. */
-export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return extreme("min", x, options);
+export function amin(x: Tensor, options: ReduceArgument = {}, keepDim?: boolean): Tensor {
+  return extreme("min", x, options, keepDim);
 }
 
 /** Values and where they were found. */
@@ -105,6 +138,8 @@ function positions(kind: "argmax" | "argmin", x: Tensor, axis: number): Tensor {
 }
 
 function extremes(kind: "max" | "min", x: Tensor, dim: number, keepDim: boolean): Extremes {
+  checkTensor(kind, "x", x);
+  checkFlag(kind, "keepDim", keepDim);
   const axis = normalizeDim(kind, dim, x.rank);
   const indices = positions(kind === "max" ? "argmax" : "argmin", x, axis);
   return within(kind, () => {
@@ -126,8 +161,16 @@ export function min(x: Tensor, dim: number, keepDim = false): Extremes {
 /** Position (i32) of the first largest value along an axis, or in the flattened tensor when no axis is given. */
 export function argmax(
   x: Tensor,
-  { dim, keepDim = false }: { readonly dim?: number; readonly keepDim?: boolean } = {},
+  argument: { readonly dim?: number; readonly keepDim?: boolean } | number = {},
+  keepDims?: boolean,
 ): Tensor {
+  const { dim, keepDim = false } = reduceOptions<{ readonly dim?: number; readonly keepDim?: boolean }>(
+    "argmax",
+    x,
+    argument,
+    keepDims,
+  );
+  if (dim !== undefined) normalizeDim("argmax", dim, x.rank);
   return within("argmax", () => {
     if (dim === undefined)
       return reshape(positions("argmax", reshape(x, [-1]), 0), keepDim ? x.shape.map(() => 1) : []);
@@ -138,7 +181,8 @@ export function argmax(
 }
 
 /** `log Σ exp(x)` over axes, shifted by the maximum so that it does not overflow. */
-export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
+export function logSumExp(x: Tensor, argument: ReduceArgument = {}, keepDim?: boolean): Tensor {
+  const options = reduceOptions("logSumExp", x, argument, keepDim);
   const axes = normalizeDims("logSumExp", options.dim, x.rank);
   const shift = reduceAxes("max", x, axes, x.dtype);
   return within("logSumExp", () => {

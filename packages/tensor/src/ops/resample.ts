@@ -1,11 +1,20 @@
+import {
+  checkChoice,
+  checkFlag,
+  checkNumber,
+  checkOptions,
+  checkTensor,
+  checkWhole,
+  wrongArgument,
+} from "../arguments.ts";
 import { record, within } from "../autograd.ts";
 import type { View } from "../backend.ts";
-import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
 import { denseLayout } from "../layout.ts";
 import { normalizeDim, numel } from "../shape.ts";
 import { type Device, filled, type Tensor } from "../tensor.ts";
 import { allocated } from "../value.ts";
-import { type PoolOptions, pair, poolGeometry, type Size2d } from "./conv.ts";
+import { checkPair, type PoolOptions, pair, poolGeometry, type Size2d } from "./conv.ts";
 import { mean } from "./reduce.ts";
 
 /**
@@ -109,7 +118,16 @@ function recent<K, V>(map: Map<K, V>, key: K, make: () => V, drop?: (value: V) =
  * same object.
  */
 export function interpolationTaps(inSize: number, outSize: number, options: InterpolationOptions): Taps {
+  checkWhole("interpolationTaps", "inSize", inSize, 1);
+  checkWhole("interpolationTaps", "outSize", outSize, 1);
+  checkOptions("interpolationTaps", options, ["mode", "step", "antialias", "cubicA"]);
   const { mode, step, antialias, cubicA } = options;
+  checkChoice("interpolationTaps", "mode", mode, MODES);
+  if (step !== undefined && !(step > 0 && step < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`interpolationTaps: step ${shown(step)} has to be above 0 and finite`);
+  }
+  checkFlag("interpolationTaps", "antialias", antialias);
+  if (cubicA !== undefined) checkNumber("interpolationTaps", "cubicA", cubicA);
   return recent(knownTaps, [inSize, outSize, mode, step, antialias, cubicA].join(), () =>
     tapsOf(Array.from({ length: outSize }, (_, i) => interpolationRow(i, inSize, outSize, options))),
   );
@@ -173,6 +191,10 @@ function uploaded(device: Device, taps: Taps): Uploaded {
  * @throws ShapeError where the table does not fit itself or the axis.
  */
 export function resampleAxis(x: Tensor, dim: number, taps: Taps): Tensor {
+  checkTensor("resampleAxis", "x", x);
+  if (!(taps?.start instanceof Int32Array && taps.weights instanceof Float32Array)) {
+    throw wrongArgument("resampleAxis", "taps", "a table such as interpolationTaps makes", taps);
+  }
   const axis = normalizeDim("resampleAxis", dim, x.rank);
   if (x.dtype !== "f32") throw new DTypeError(`resampleAxis: takes f32, got ${describe(x)}`);
   const { outSize, tapCount, start, weights } = taps;
@@ -224,6 +246,14 @@ export interface InterpolateOptions {
   readonly cubicA?: number;
 }
 
+const INTERPOLATE = [
+  "mode",
+  "size",
+  "scaleFactor",
+  "antialias",
+  "cubicA",
+] as const satisfies (keyof InterpolateOptions)[];
+
 const MODES: readonly string[] = ["nearest", "area", "bilinear", "bicubic"];
 
 /**
@@ -232,19 +262,35 @@ const MODES: readonly string[] = ["nearest", "area", "bilinear", "bicubic"];
  * @throws ShapeError unless one of `size` and `scaleFactor` is given and gives an image.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
+  checkTensor("interpolate", "x", x);
+  checkOptions("interpolate", options, INTERPOLATE);
   const { mode, size, scaleFactor, antialias = false, cubicA } = options;
+  checkFlag("interpolate", "antialias", antialias);
+  if (cubicA !== undefined) checkNumber("interpolate", "cubicA", cubicA);
   if (x.rank !== 4) throw new ShapeError(`interpolate: takes x (b, c, h, w), got ${describe(x)}`);
-  if (!MODES.includes(mode)) throw new ShapeError(`interpolate: mode "${mode}" is none of ${MODES.join(", ")}`);
+  if (!MODES.includes(mode)) throw new ShapeError(`interpolate: mode ${shown(mode)} is none of ${MODES.join(", ")}`);
   if (antialias && (mode === "nearest" || mode === "area")) {
     throw new ShapeError(`interpolate: antialias is for bilinear and bicubic, not for ${mode}`);
   }
   if ((size === undefined) === (scaleFactor === undefined)) {
     throw new ShapeError(`interpolate: give either size or scaleFactor for x ${describe(x)}`);
   }
+  const sizes = size === undefined ? undefined : checkPair("interpolate", "size", size, 1);
+  const factors = scaleFactor === undefined ? undefined : pair(scaleFactor);
+  if (
+    factors !== undefined &&
+    !(
+      Array.isArray(factors) &&
+      factors.length === 2 &&
+      factors.every((factor) => factor > 0 && Number.isFinite(factor))
+    )
+  ) {
+    throw new ShapeError(`interpolate: scaleFactor ${shown(scaleFactor)} has to be one or two numbers above 0`);
+  }
   const along = (axis: 0 | 1): Taps | undefined => {
     const inSize = x.shape[2 + axis]!;
-    const factor = scaleFactor === undefined ? undefined : pair(scaleFactor)[axis];
-    const outSize = size === undefined ? Math.floor(inSize * factor!) : pair(size)[axis];
+    const factor = factors?.[axis];
+    const outSize = sizes?.[axis] ?? Math.floor(inSize * factor!);
     if (!Number.isInteger(outSize) || outSize < 1 || inSize < 1) {
       throw new ShapeError(
         `interpolate: no image of ${outSize} pixels along dim ${axis + 2} can come from x ${describe(x)}`,
@@ -259,7 +305,8 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
       ...(cubicA === undefined ? {} : { cubicA }),
     });
   };
-  return within("interpolate", () => resampleImage(x, along(0), along(1)));
+  const [rows, cols] = [along(0), along(1)];
+  return within("interpolate", () => resampleImage(x, rows, cols));
 }
 
 /**
@@ -267,6 +314,8 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
  * not at all with `countIncludePad: false`.
  */
 export function avgPool2d(x: Tensor, options: PoolOptions & { readonly countIncludePad?: boolean }): Tensor {
+  checkOptions("avgPool2d", options, ["kernel", "stride", "padding", "countIncludePad"]);
+  checkFlag("avgPool2d", "countIncludePad", options.countIncludePad);
   const { kernel, stride, padding, outSize } = poolGeometry("avgPool2d", x, options);
   const { countIncludePad = true } = options;
   const along = (axis: 0 | 1): Taps => {
@@ -287,10 +336,12 @@ export function avgPool2d(x: Tensor, options: PoolOptions & { readonly countIncl
 
 /** Mean over a grid of `size` nearly equal parts: `x (b, c, h, w)` → `(b, c, …size)`. */
 export function adaptiveAvgPool2d(x: Tensor, size: Size2d): Tensor {
-  const [h, w] = pair(size);
+  checkTensor("adaptiveAvgPool2d", "x", x);
+  const [h, w] = checkPair("adaptiveAvgPool2d", "size", size, 1);
+  if (x.rank !== 4 || x.shape[2] === 0 || x.shape[3] === 0) {
+    throw new ShapeError(`adaptiveAvgPool2d: takes images x (b, c, h, w), got ${describe(x)}`);
+  }
   return within("adaptiveAvgPool2d", () =>
-    x.rank === 4 && h === 1 && w === 1
-      ? mean(x, { dim: [2, 3], keepDim: true })
-      : interpolate(x, { mode: "area", size }),
+    h === 1 && w === 1 ? mean(x, { dim: [2, 3], keepDim: true }) : interpolate(x, { mode: "area", size }),
   );
 }

@@ -1,3 +1,4 @@
+import { checkTensor } from "../arguments.ts";
 import { record, within } from "../autograd.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
@@ -20,6 +21,7 @@ export function logSoftmax(x: Tensor, dim: number): Tensor {
 }
 
 function along(name: string, x: Tensor, dim: number, log: boolean): Tensor {
+  checkTensor(name, "x", x);
   if (!isFloat(x.dtype)) throw new DTypeError(`${name}: takes f32 or f16, got x ${describe(x)}`);
   const axis = normalizeDim(name, dim, x.rank);
   if (axis >= x.rank - 1) return lastAxis(name, x, log);

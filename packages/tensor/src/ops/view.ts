@@ -1,5 +1,6 @@
+import { checkTensor, checkWhole, checkWholes } from "../arguments.ts";
 import { record, within } from "../autograd.ts";
-import { describe, ShapeError } from "../errors.ts";
+import { describe, ShapeError, shown } from "../errors.ts";
 import { denseLayout, expandLayout, permuteLayout, reshapeLayout } from "../layout.ts";
 import { broadcastShapes, checkShape, normalizeDim, normalizeDims, numel, type Shape, sameShape } from "../shape.ts";
 import { filled, type Tensor, viewAs } from "../tensor.ts";
@@ -7,6 +8,7 @@ import { sumTo } from "./reduction.ts";
 
 /** The same elements, row-major, in another shape; one size may be −1. Copies only where the strides do not allow a view. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  checkTensor("reshape", "x", x);
   const sizes = inferShape(x, shape);
   if (sameShape(sizes, x.shape)) return x;
   const layout = reshapeLayout(x.view("reshape").layout, sizes) ?? {
@@ -18,18 +20,20 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 }
 
 function inferShape(x: Tensor, shape: Shape): Shape {
+  checkWholes("reshape", "shape", shape, -1);
   const unknown = shape.indexOf(-1);
   const known = numel(shape.filter((size) => size !== -1));
   const sizes = unknown < 0 ? shape : shape.map((size, axis) => (axis === unknown ? x.size / known : size));
   if (shape.filter((size) => size === -1).length > 1 || numel(sizes) !== x.size || !sizes.every(Number.isInteger)) {
     throw new ShapeError(`reshape: ${describe(x)} with ${x.size} elements does not fit [${shape.join(", ")}]`);
   }
-  checkShape("reshape", sizes);
   return sizes;
 }
 
 /** Reorders the axes: axis i of the result is axis `dims[i]` of `x`. */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
+  checkTensor("permute", "x", x);
+  checkWholes("permute", "dims", dims);
   const axes = dims.map((dim) => normalizeDim("permute", dim, x.rank));
   if (axes.length !== x.rank || new Set(axes).size !== x.rank) {
     throw new ShapeError(`permute: dims [${dims.join(", ")}] do not name each axis of ${describe(x)} once`);
@@ -44,6 +48,7 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 
 /** Swaps two axes. */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
+  checkTensor("transpose", "x", x);
   const axes = Array.from({ length: x.rank }, (_, axis) => axis);
   const a = normalizeDim("transpose", dim0, x.rank);
   const b = normalizeDim("transpose", dim1, x.rank);
@@ -56,6 +61,8 @@ export type Range = readonly [start: number, stop: number, step?: number] | null
 
 /** NumPy's basic slicing, an axis at a time; axes without a range stay whole. */
 export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
+  checkTensor("slice", "x", x);
+  checkRanges(ranges);
   if (ranges.length > x.rank) throw new ShapeError(`slice: ${ranges.length} ranges for ${describe(x)}`);
   const { layout } = x.view("slice");
   let { offset } = layout;
@@ -66,8 +73,6 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
     const size = x.shape[axis]!;
     const [from, to, step] = ranges[axis] ?? [0, size, 1];
     const stride = step ?? 1;
-    if (!(Number.isInteger(stride) && stride >= 1))
-      throw new ShapeError(`slice: step ${stride} must be a whole number of at least 1`);
     const clip = (position: number): number => Math.min(size, Math.max(0, position < 0 ? position + size : position));
     const start = clip(from);
     const stop = Math.max(start, clip(to));
@@ -83,6 +88,23 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   return record(viewAs(x, layoutOut, "slice"), "slice", [x, (dy) => embed(dy, before, picked)]);
 }
 
+function checkRanges(ranges: readonly Range[]): void {
+  if (!Array.isArray(ranges)) throw new ShapeError(`slice: ranges has to be an array of ranges, got ${shown(ranges)}`);
+  for (let axis = 0; axis < ranges.length; axis++) {
+    const range: Range | undefined = ranges[axis];
+    if (range === null || range === undefined) continue;
+    if (!Array.isArray(range) || range.length < 2 || range.length > 3) {
+      throw new ShapeError(`slice: ranges[${axis}] has to be [start, stop, step] or null, got ${shown(range)}`);
+    }
+    const [start, stop, step = 1] = range as readonly [number, number, number?];
+    const end = stop === Number.POSITIVE_INFINITY ? 0 : stop;
+    if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && Number.isSafeInteger(step) && step >= 1) continue;
+    checkWhole("slice", `start of ranges[${axis}]`, start);
+    checkWhole("slice", `stop of ranges[${axis}]`, end);
+    checkWhole("slice", `step of ranges[${axis}]`, step, 1);
+  }
+}
+
 /** The adjoint of slice: zeros with `dy` at the sliced positions. */
 function embed(dy: Tensor, shape: Shape, picked: readonly Required<Exclude<Range, null>>[]): Tensor {
   const out = dy.device.zeros(shape, { dtype: dy.dtype, label: "slice.grad" });
@@ -95,7 +117,10 @@ function embed(dy: Tensor, shape: Shape, picked: readonly Required<Exclude<Range
 
 /** `length` positions from `start` on, along one axis. */
 export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
+  checkTensor("narrow", "x", x);
   const axis = normalizeDim("narrow", dim, x.rank);
+  checkWhole("narrow", "start", start);
+  checkWhole("narrow", "length", length);
   if (start < 0 || length < 0 || start + length > x.shape[axis]!) {
     throw new ShapeError(`narrow: ${start} to ${start + length} is outside dim ${dim} of ${describe(x)}`);
   }
@@ -106,18 +131,26 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
 
 /** One position of an axis, which disappears. */
 export function select(x: Tensor, dim: number, index: number): Tensor {
+  checkTensor("select", "x", x);
   const axis = normalizeDim("select", dim, x.rank);
+  checkWhole("select", "index", index);
   const at = index < 0 ? index + x.shape[axis]! : index;
+  if (at < 0 || at >= (x.shape[axis] ?? 0)) {
+    throw new ShapeError(`select: index ${index} is outside dim ${dim} of ${describe(x)}`);
+  }
   return within("select", () => squeeze(narrow(x, axis, at, 1), axis));
 }
 
 /** Broadcasts without copying: axes of size 1, and new ones in front, are repeated. −1 keeps a size. */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  checkTensor("expand", "x", x);
+  checkWholes("expand", "shape", shape, -1);
   const added = shape.length - x.rank;
   const sizes = shape.map((size, axis) => (size === -1 ? (x.shape[axis - added] ?? 1) : size));
   if (added < 0 || !sameShape(broadcastShapes("expand", x.shape, sizes), sizes)) {
     throw new ShapeError(`expand: ${describe(x)} does not broadcast to [${shape.join(", ")}]`);
   }
+  checkShape("expand", sizes);
   if (sameShape(sizes, x.shape)) return x;
   const { shape: before } = x;
   return record(viewAs(x, expandLayout(x.view("expand").layout, sizes), "expand"), "expand", [
@@ -128,6 +161,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 
 /** Drops axes of size 1: all of them, or the named one, which must be of size 1. */
 export function squeeze(x: Tensor, dim?: number): Tensor {
+  checkTensor("squeeze", "x", x);
   if (dim === undefined)
     return within("squeeze", () =>
       reshape(
@@ -147,12 +181,14 @@ export function squeeze(x: Tensor, dim?: number): Tensor {
 
 /** Puts an axis of size 1 before axis `dim` of the result. */
 export function unsqueeze(x: Tensor, dim: number): Tensor {
+  checkTensor("unsqueeze", "x", x);
   const axis = normalizeDim("unsqueeze", dim, x.rank + 1);
   return within("unsqueeze", () => reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]));
 }
 
 /** Joins the axes from `startDim` to `endDim` (included) into one. */
 export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
+  checkTensor("flatten", "x", x);
   if (x.rank === 0) return reshape(x, [1]);
   const start = normalizeDim("flatten", startDim, x.rank);
   const end = normalizeDim("flatten", endDim, x.rank);
@@ -163,6 +199,7 @@ export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
 
 /** Reverses the order along axes. */
 export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
+  checkTensor("flip", "x", x);
   const axes = normalizeDims("flip", dims, x.rank);
   if (x.size === 0) return x;
   const { layout } = x.view("flip");
@@ -173,12 +210,14 @@ export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
 
 /** The same tensor with its elements row-major in storage of its own. */
 export function contiguous(x: Tensor): Tensor {
+  checkTensor("contiguous", "x", x);
   x.dense("contiguous");
   return x;
 }
 
 /** A copy in storage of its own. */
 export function clone(x: Tensor): Tensor {
+  checkTensor("clone", "x", x);
   const input = x.view("clone");
   const y = filled(x.device, x.shape, x.dtype, "clone", (out) => x.device.backend.copy({ out, input }));
   return record(y, "clone", [x, (dy) => dy]);

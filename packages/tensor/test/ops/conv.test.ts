@@ -190,7 +190,7 @@ describe("conv2d", () => {
       "conv2d: bias f32[3] does not fit 2 output channels",
     );
     expect(() => conv2d(x, device.ones([2, 4, 3, 3]), { stride: 0 })).toThrow(
-      "conv2d: stride [0, 0] has to be whole numbers of at least 1",
+      "conv2d: stride 0 has to be one or two (height, width) whole numbers of at least 1",
     );
     expect(() => conv2d(x, device.ones([2, 4, 3, 3], { dtype: "i32" }))).toThrow("conv2d: takes f32");
   });
