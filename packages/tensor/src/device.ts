@@ -7,6 +7,7 @@ import { type Data, defaultDType, encode, isFloat, type NestedData } from "./dty
 import { env } from "./env.ts";
 import { DeviceError, ShapeError, shown } from "./errors.ts";
 import { constant, param } from "./expr/expr.ts";
+import { settleIndices } from "./index-check.ts";
 import { reclaim } from "./net.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
@@ -123,9 +124,9 @@ export class Device implements DeviceOfTensors {
     return this.tensor(values, [count], { dtype: "f32", ...options });
   }
 
-  /** Runs everything recorded and waits for it. Rejects with the device's first error. */
+  /** Runs everything recorded and waits for it. Rejects with the device's first error, or that of an index out of range. */
   async sync(): Promise<void> {
-    await this.backend.flush();
+    await Promise.all([this.backend.flush(), settleIndices(this.backend)]);
     await reclaim(this.backend);
   }
 

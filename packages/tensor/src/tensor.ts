@@ -1,6 +1,7 @@
 import type { Backend, BackendInfo, MemoryReport, View } from "./backend.ts";
 import { bytesPerElement, type Data, type DType, decode, type HostArray, type NestedData } from "./dtype.ts";
 import { DeviceError, DisposedError, describe } from "./errors.ts";
+import { settleIndices } from "./index-check.ts";
 import { denseLayout, type Layout } from "./layout.ts";
 import type { TensorMethods } from "./methods.ts";
 import { catchForgotten, reclaim } from "./net.ts";
@@ -199,14 +200,18 @@ export class Tensor {
     return after;
   }
 
-  /** Copies the elements to the host, row-major: those of this moment, whatever is written before they arrive. Waits for the device. */
+  /**
+   * Copies the elements to the host, row-major: those of this moment, whatever is written before they arrive. Waits for the device.
+   * @throws DeviceError when the device has failed; ShapeError when an index made on the device, of any op before, was out of range
+   */
   async data(): Promise<HostArray> {
     const { size, dtype, device } = this;
     const { storage } = this.dense("data");
     if (size === 0) return decode(new ArrayBuffer(0), dtype, 0);
     storage.retain();
     try {
-      const bytes = await device.backend.download(storage, 0, size * bytesPerElement(dtype));
+      const reading = device.backend.download(storage, 0, size * bytesPerElement(dtype));
+      const [bytes] = await Promise.all([reading, settleIndices(device.backend)]);
       await reclaim(device.backend);
       return decode(bytes, dtype, size);
     } finally {
@@ -325,9 +330,12 @@ export function valueOf(
 
 /** The same storage under another layout. Labelled by the op that makes it. */
 export function viewAs(x: Tensor, layout: Layout, op: string): Tensor {
-  const { storage } = x.view(op);
+  const source = x.value(op);
+  const { storage } = source.view();
   storage.retain();
-  return made(x.device, { kind: "stored", storage, layout }, layout.shape, x.dtype, op, op);
+  const value = new Value(x.device.backend, { kind: "stored", storage, layout }, layout.shape, x.dtype, op);
+  value.below = source.below;
+  return new Tensor(x.device, value, op, op);
 }
 
 /** Another tensor of the same value, without history: disposing one leaves the other. */

@@ -78,6 +78,8 @@ export class Value {
   readonly label: string;
   /** The host data it was made from, kept for whole numbers: gathers check and plan with it. */
   readonly host: Int32Array | Uint32Array | undefined;
+  /** All its numbers are known, or have been checked, to be at least 0 and below this; views of it have it too. */
+  below = Number.POSITIVE_INFINITY;
   /** How many pointwise results have taken its tree into their own. */
   consumers = 0;
   #state: Stored | Pending;

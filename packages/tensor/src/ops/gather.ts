@@ -1,9 +1,10 @@
 import { checkTensor } from "../arguments.ts";
 import { record, within } from "../autograd.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { checkLater } from "../index-check.ts";
 import { keep } from "../scope.ts";
 import { normalizeDim, numel, type Shape } from "../shape.ts";
-import { type Device, deviceOf, filled, type Tensor } from "../tensor.ts";
+import { type Device, deviceOf, filled, naming, type Tensor } from "../tensor.ts";
 import type { Value } from "../value.ts";
 import { cast } from "./pointwise.ts";
 import { expand, reshape, slice, squeeze } from "./view.ts";
@@ -18,13 +19,30 @@ interface Plan {
 const extents = new WeakMap<Value, readonly [smallest: number, largest: number]>();
 const plans = new WeakMap<Value, Map<number, Plan>>();
 
-/** Checks the dtype of an index and, where its numbers are known on the host, that they name rows. Elsewhere such rows read NaN. */
-function checkIndex(op: string, x: Tensor, index: Tensor, rows: number): void {
+/**
+ * Checks the dtype of an index and that its numbers name rows: now where they are known on the host, else by the device, which tells with
+ * the next read and puts NaN into such rows meanwhile.
+ */
+function checkIndex(caller: string, x: Tensor, index: Tensor, rows: number): void {
+  const op = naming.op ?? caller;
   if (index.dtype !== "i32" && index.dtype !== "u32") {
     throw new DTypeError(`${op}: index ${describe(index)} must be i32 or u32; cast it`);
   }
   const value = index.value(op);
-  if (!value.host || value.host.length === 0) return;
+  if (value.below <= rows || index.size === 0) return;
+  const positions = `x ${describe(x)} has positions 0 to ${rows - 1}`;
+  if (!value.host) {
+    const what = `${op}: index ${describe(index)} (made by \`${index.label}\`)`;
+    checkLater(
+      index.device.backend,
+      value.dense(),
+      index.size,
+      rows,
+      (wrong) => `${what} holds ${wrong}, ${positions}`,
+    );
+    value.below = rows;
+    return;
+  }
   let extent = extents.get(value);
   if (!extent) {
     let [smallest, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -37,10 +55,9 @@ function checkIndex(op: string, x: Tensor, index: Tensor, rows: number): void {
   }
   const wrong = extent[0] < 0 ? extent[0] : extent[1] >= rows ? extent[1] : undefined;
   if (wrong !== undefined) {
-    throw new ShapeError(
-      `${op}: index ${describe(index)} holds ${wrong}, x ${describe(x)} has positions 0 to ${rows - 1}`,
-    );
+    throw new ShapeError(`${op}: index ${describe(index)} holds ${wrong}, ${positions}`);
   }
+  value.below = rows;
 }
 
 /** A counting sort, done once for the numbers of an index and a number of rows; it stays on the device as long as they do. */
@@ -103,7 +120,7 @@ function takeRows(op: string, x: Tensor, axis: number, index: Tensor, shape: Sha
 
 /**
  * Rows of a table: `weight (n, …)`, whole numbers `index (any shape)` → `(index shape, …)`.
- * @throws ShapeError when an index names a row that does not exist made on the host; DTypeError unless
+ * @throws ShapeError when an index names a row that does not exist (the next read throws it where only the device knows); DTypeError unless
  * it is i32 or u32.
  */
 export function embedding(weight: Tensor, index: Tensor): Tensor {
@@ -127,7 +144,7 @@ export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
 /**
  * Single elements along an axis: for dim 1 `y[i, j] = x[i, index[i, j]]`. `index` has x's rank, any length along `dim` and at
  * most x's elsewhere → shape of the index.
- * @throws ShapeError when the shapes do not fit, or an index is out of range made on the host;
+ * @throws ShapeError when the shapes do not fit, or an index is out of range (the next read throws it where only the device knows);
  * DTypeError unless i32 or u32.
  */
 export function gather(x: Tensor, dim: number, index: Tensor): Tensor {

@@ -134,7 +134,10 @@ export interface Extremes {
 
 function positions(kind: "argmax" | "argmin", x: Tensor, axis: number): Tensor {
   if (x.shape[axis] === 0) throw new ShapeError(`${kind}: ${describe(x)} has nothing to choose from`);
-  return x.rank === 0 ? x.device.zeros([], { dtype: "i32" }) : reduceAxes(kind, x, [axis], "i32");
+  const found = x.rank === 0 ? x.device.zeros([], { dtype: "i32" }) : reduceAxes(kind, x, [axis], "i32");
+  // No gather has to look at them again.
+  found.value(kind).below = x.shape[axis] ?? 1;
+  return found;
 }
 
 function extremes(kind: "max" | "min", x: Tensor, dim: number, keepDim: boolean): Extremes {

@@ -139,9 +139,9 @@ describe("embedding", () => {
       const y = T.embedding(weight, index);
       expect(y.dtype).toBe("f16");
       expectClose(await y.data(), await T.embedding(table, index).data(), { rel: 0, abs: 0 });
-      expect(Array.from(await T.embedding(weight, onDevice(gpu.tensor(Int32Array.of(5)))).data())).toEqual(
-        new Array(cols).fill(Number.NaN),
-      );
+      const outside = T.embedding(weight, onDevice(gpu.tensor(Int32Array.of(5))));
+      await expect(outside.data()).rejects.toThrow("holds 5");
+      expect(Array.from(await outside.data())).toEqual(new Array(cols).fill(Number.NaN));
       const dWeight = T.backward(y, { grad: T.cast(gpu.ones([4, cols]), "f16") }).get(weight)!;
       expectClose(
         await dWeight.data(),
@@ -163,14 +163,101 @@ describe("embedding", () => {
     ).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
-  it("names an index that is out of range, and reads NaN where only the device knows it", async () => {
+  it("names an index that is out of range, at the next read where only the device knows it", async () => {
     const weight = gpu.ones([3, 2]);
     const index = gpu.tensor(Int32Array.of(0, 3));
     expect(() => T.embedding(weight, index)).toThrow(
       "embedding: index i32[2] holds 3, x f32[3, 2] has positions 0 to 2",
     );
     expect(() => T.pick(weight, gpu.tensor(Int32Array.of(0, -1, 0)))).toThrow("pick: index i32[3] holds -1");
-    expectClose(await T.embedding(weight, onDevice(index)).data(), [1, 1, Number.NaN, Number.NaN]);
+    const later = T.embedding(weight, onDevice(index));
+    await expect(later.data()).rejects.toThrow(
+      "embedding: index i32[2] (made by `add`) holds 3, x f32[3, 2] has positions 0 to 2",
+    );
+    expectClose(await later.data(), [1, 1, Number.NaN, Number.NaN]);
+  });
+
+  describe("whose index the device alone knows", () => {
+    const x = gpu.ones([3, 4]);
+    const i32 = (...values: number[]): T.Tensor => onDevice(gpu.tensor(Int32Array.from(values)));
+
+    it.each([
+      ["embedding", () => T.embedding(x, i32(2, -1)), "embedding: index i32[2] (made by `add`) holds -1"],
+      ["indexSelect", () => T.indexSelect(x, 1, i32(4)), "indexSelect: index i32[1] (made by `add`) holds 4"],
+      ["pick", () => T.pick(x, i32(0, 3, 9)), "pick: index i32[3] (made by `add`) holds 9"],
+      [
+        "gather",
+        () => T.gather(x, 0, T.reshape(i32(2, 5), [1, 2])),
+        "gather: index i32[1, 2] (made by `reshape`) holds 5",
+      ],
+      [
+        "a view",
+        () => T.embedding(x, T.slice(i32(0, 1, 7), [[1, 3]])),
+        "embedding: index i32[2] (made by `slice`) holds 7",
+      ],
+      [
+        "u32",
+        () => T.embedding(x, onDevice(gpu.tensor(Uint32Array.of(2 ** 32 - 1)))),
+        "embedding: index u32[1] (made by `add`) holds 4294967295",
+      ],
+    ] as const)("%s tells at the next read of anything, and at a sync, once", async (_, work, message) => {
+      work();
+      await expect(gpu.ones([1]).item()).rejects.toThrow(
+        new T.ShapeError(
+          `${message}, x f32[3, 4] has positions 0 to ${
+            message.startsWith("indexSelect") || message.startsWith("pick") ? 3 : 2
+          }`,
+        ),
+      );
+      await gpu.sync();
+      work();
+      await expect(gpu.sync()).rejects.toThrow(message);
+      expect(await gpu.ones([1]).item()).toBe(1);
+    });
+
+    it.each([1, 2, 63, 64, 65, 66, 99, 1000, 4096, 4097, 70000])(
+      "finds one of %i wherever it stands",
+      async (count) => {
+        for (const at of new Set([0, count >> 1, Math.floor(count / 3), count - 1])) {
+          const index = new Int32Array(count);
+          T.embedding(x, onDevice(gpu.tensor(index)));
+          await gpu.sync();
+          index[at] = 3;
+          T.embedding(x, onDevice(gpu.tensor(index)));
+          await expect(gpu.sync()).rejects.toThrow("holds 3");
+        }
+      },
+    );
+
+    it("tells of the first of many, to all who wait", async () => {
+      for (let i = 0; i < 200; i++) T.scope(() => T.detach(T.embedding(x, i32(i === 3 ? 7 : i === 150 ? 8 : 1))));
+      const both = await Promise.allSettled([gpu.ones([1]).data(), gpu.sync()]);
+      expect(both.map((each) => each.status === "rejected" && each.reason.message)).toEqual(
+        [0, 1].map(() => "embedding: index i32[1] (made by `add`) holds 7, x f32[3, 4] has positions 0 to 2"),
+      );
+      await gpu.sync();
+    });
+
+    it("is looked at once, and not at all where its numbers cannot be wrong", async () => {
+      const index = i32(0, 2);
+      const rows = T.argmax(x, { dim: 0 });
+      const host = gpu.tensor(Int32Array.of(0, 1, 2));
+      T.scope(() => T.detach(T.embedding(x, index)));
+      await gpu.sync();
+      const before = gpu.memory().liveBuffers;
+      T.scope(() => {
+        T.embedding(x, index);
+        T.embedding(gpu.ones([5]), index);
+        T.indexSelect(x, 0, rows);
+        T.max(x, 1);
+        T.pick(x, host);
+        T.indexSelect(x, 1, T.argmax(x, { dim: 1 }));
+      });
+      expect(gpu.memory().liveBuffers).toBe(before);
+      T.scope(() => T.detach(T.embedding(gpu.ones([2, 1]), index)));
+      expect(gpu.memory().liveBuffers).toBe(before + 2);
+      await expect(gpu.sync()).rejects.toThrow("holds 2, x f32[2, 1] has positions 0 to 1");
+    });
   });
 
   it("names what else is wrong", () => {
