@@ -74,7 +74,11 @@ export function matchingRows(labels: ArrayLike<number>): Float32Array {
   return values;
 }
 
-/** How well each row finds its partner: ranks from 1, and the share of rows whose partner is among the first k. */
+/**
+ * How well each row finds its partner: ranks from 1, and the share of rows whose partner is among the first k. Columns that are as similar
+ * as the partner stand in no order: numbers are expected ones, over all orders of theirs. A model that gives one similarity to all of b
+ * columns has a recall of k / b and ranks of (b + 1) / 2, as one that guesses.
+ */
 export interface Retrieval {
   readonly meanRank: number;
   readonly medianRank: number;
@@ -83,17 +87,31 @@ export interface Retrieval {
   readonly recallAt10: number;
 }
 
-/** Retrieval of column i by row i from host logits (b, b); transpose them for the other direction. */
+/**
+ * Retrieval of column i by row i from host logits (b, b); transpose them for the other direction.
+ * @throws RangeError when there is no row, the logits are not b x b, or one of them is NaN
+ */
 export function retrieval(logitsPerRow: ArrayLike<number>, b: number): Retrieval {
-  if (b === 0 || logitsPerRow.length !== b * b) {
+  if (!(b > 0) || logitsPerRow.length !== b * b) {
     throw new RangeError(`retrieval: ${logitsPerRow.length} logits are not ${b} x ${b}, at least one row`);
   }
-  const ranks = Array.from({ length: b }, (_, i) => {
-    let rank = 1;
-    for (let j = 0; j < b; j++) if (logitsPerRow[i * b + j]! > logitsPerRow[i * (b + 1)]!) rank++;
-    return rank;
-  }).sort((x, y) => x - y);
-  const recall = (k: number): number => ranks.filter((rank) => rank <= k).length / b;
+  // How many columns are more similar than the partner, and how many are just as similar.
+  const rows = Array.from({ length: b }, (_, i) => {
+    const own = logitsPerRow[i * (b + 1)]!;
+    let [above, ties] = [0, 0];
+    for (let j = 0; j < b; j++) {
+      const other = logitsPerRow[i * b + j]!;
+      if (Number.isNaN(other)) throw new RangeError(`retrieval: the logit of row ${i} and column ${j} is NaN`);
+      if (j === i) continue;
+      if (other > own) above++;
+      else if (other === own) ties++;
+    }
+    return { above, ties };
+  });
+  const ranks = rows.map(({ above, ties }) => above + 1 + ties / 2).sort((x, y) => x - y);
+  // The partner is equally likely at each of its ties + 1 places.
+  const recall = (k: number): number =>
+    rows.reduce((total, { above, ties }) => total + Math.min(1, Math.max(0, (k - above) / (ties + 1))), 0) / b;
   return {
     meanRank: ranks.reduce((total, rank) => total + rank, 0) / b,
     medianRank: (ranks[(b - 1) >> 1]! + ranks[b >> 1]!) / 2,
