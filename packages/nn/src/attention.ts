@@ -1,4 +1,19 @@
-import { attention, attentionWeights, chunk, linear, mean, permute, reshape, type Tensor } from "@deplsr/tensor";
+import {
+  attention,
+  attentionWeights,
+  checkOptions,
+  checkTensor,
+  checkWhole,
+  chunk,
+  linear,
+  mean,
+  permute,
+  reshape,
+  ShapeError,
+  Tensor,
+  wrongArgument,
+} from "@deplsr/tensor";
+import { checkInit } from "./arguments.ts";
 import { type Init, xavierUniform } from "./init.ts";
 import { Linear } from "./linear.ts";
 import { Module, parameter } from "./module.ts";
@@ -6,6 +21,13 @@ import { Module, parameter } from "./module.ts";
 /** `causal`: a token sees itself and earlier ones; a tensor: added to the scores, broadcast to (b, heads, n, n). */
 export interface AttentionOptions {
   readonly mask?: "causal" | Tensor;
+}
+
+function checkMask(options: AttentionOptions): void {
+  checkOptions("MultiheadAttention", options, ["mask"]);
+  const { mask } = options;
+  if (mask === undefined || mask === "causal") return;
+  if (!(mask instanceof Tensor)) throw wrongArgument("MultiheadAttention", "mask", '"causal" or a tensor', mask);
 }
 
 /**
@@ -22,6 +44,9 @@ export class MultiheadAttention extends Module {
 
   constructor(dim: number, heads: number, init: Init) {
     super();
+    checkWhole("MultiheadAttention", "dim", dim, 1);
+    checkWhole("MultiheadAttention", "heads", heads, 1);
+    checkInit("MultiheadAttention", init);
     if (dim % heads !== 0) throw new RangeError(`MultiheadAttention: ${heads} heads do not divide the width ${dim}`);
     this.inProjWeight = parameter(xavierUniform([3 * dim, dim], init));
     this.inProjBias = parameter(init.device.zeros([3 * dim]));
@@ -30,6 +55,7 @@ export class MultiheadAttention extends Module {
   }
 
   forward(x: Tensor, options: AttentionOptions = {}): Tensor {
+    checkMask(options);
     const { q, k, v } = this.project(x);
     const perHead = attention(q, k, v, { scale: this.scale(x), ...options }); // (b, heads, n, d)
     return this.outProj.forward(reshape(permute(perHead, [0, 2, 1, 3]), x.shape));
@@ -37,6 +63,7 @@ export class MultiheadAttention extends Module {
 
   /** The softmax map averaged over the heads: `x (b, n, c)` → `(b, n, n)`; row i says where token i looks. */
   weights(x: Tensor, options: AttentionOptions = {}): Tensor {
+    checkMask(options);
     const { q, k } = this.project(x);
     return mean(attentionWeights(q, k, { scale: this.scale(x), ...options }), { dim: 1 });
   }
@@ -47,6 +74,11 @@ export class MultiheadAttention extends Module {
 
   /** `x (b, n, c)` → queries, keys and values `(b, heads, n, d)`. */
   private project(x: Tensor): { q: Tensor; k: Tensor; v: Tensor } {
+    checkTensor("MultiheadAttention", "x", x);
+    const width = this.inProjWeight.shape[1];
+    if (x.rank !== 3 || x.shape[2] !== width) {
+      throw new ShapeError(`MultiheadAttention: takes x (b, n, ${width}), got [${x.shape.join(", ")}]`);
+    }
     const [b = 0, n = 0, c = 0] = x.shape;
     const qkv = linear(x, this.inProjWeight, this.inProjBias); // (b, n, 3c)
     const perHead = (part: Tensor): Tensor => permute(reshape(part, [b, n, this.heads, c / this.heads]), [0, 2, 1, 3]);

@@ -1,4 +1,5 @@
-import { bernoulli, dropout, mul, type Rng, type Tensor } from "@deplsr/tensor";
+import { bernoulli, checkTensor, dropout, mul, type Rng, shown, type Tensor } from "@deplsr/tensor";
+import { checkMode } from "./arguments.ts";
 import { inference, type Mode, Module } from "./module.ts";
 
 function generator(layer: string, mode: Mode): Rng {
@@ -7,7 +8,9 @@ function generator(layer: string, mode: Mode): Rng {
 }
 
 function checkProbability(layer: string, p: number): number {
-  if (!(p >= 0 && p < 1)) throw new RangeError(`${layer}: probability ${p} is not in [0, 1)`);
+  if (typeof p !== "number" || !(p >= 0 && p < 1)) {
+    throw new RangeError(`${layer}: probability ${shown(p)} is not in [0, 1)`);
+  }
   return p;
 }
 
@@ -21,6 +24,8 @@ export class Dropout extends Module {
   }
 
   forward(x: Tensor, mode: Mode = inference): Tensor {
+    checkTensor("Dropout", "x", x);
+    checkMode("Dropout", mode);
     return mode.training && this.p > 0 ? dropout(x, { p: this.p, rng: generator("Dropout", mode) }) : x;
   }
 }
@@ -38,6 +43,8 @@ export class DropPath extends Module {
   }
 
   forward(x: Tensor, mode: Mode = inference): Tensor {
+    checkTensor("DropPath", "x", x);
+    checkMode("DropPath", mode);
     if (!mode.training || this.p === 0) return x;
     const perSample = x.shape.map((size, axis) => (axis === 0 ? size : 1));
     const kept = bernoulli(x.device, perSample, 1 - this.p, generator("DropPath", mode));

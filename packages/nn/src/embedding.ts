@@ -1,4 +1,5 @@
-import { embedding, type Tensor } from "@deplsr/tensor";
+import { checkWhole, embedding, type Tensor } from "@deplsr/tensor";
+import { checkInit } from "./arguments.ts";
 import { type Init, normal } from "./init.ts";
 import { Module, parameter } from "./module.ts";
 
@@ -9,6 +10,9 @@ export class Embedding extends Module {
 
   constructor(count: number, dim: number, init: Init) {
     super();
+    checkWhole("Embedding", "count", count, 1);
+    checkWhole("Embedding", "dim", dim, 1);
+    checkInit("Embedding", init);
     this.weight = parameter(normal([count, dim], 1, init));
   }
 

@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 
+export type { OptionsAndInit } from "./arguments.ts";
 export * from "./assume.ts";
 export * from "./attention.ts";
 export * from "./checkpoint.ts";

@@ -1,5 +1,6 @@
-import { linear, type Tensor } from "@deplsr/tensor";
-import { type Init, kaimingUniform, uniform } from "./init.ts";
+import { checkFlag, checkWhole, linear, type Tensor } from "@deplsr/tensor";
+import { type OptionsAndInit, optionsAndInit } from "./arguments.ts";
+import { kaimingUniform, uniform } from "./init.ts";
 import { Module, parameter } from "./module.ts";
 
 /** Affine map of the last axis: `x (..., in)` → `x·weightᵀ + bias (..., out)`. Starts uniform in ±1/√in, as PyTorch's. */
@@ -9,8 +10,12 @@ export class Linear extends Module {
   /** (out) */
   readonly bias: Tensor | null;
 
-  constructor(inFeatures: number, outFeatures: number, options: { readonly bias?: boolean }, init: Init) {
+  constructor(inFeatures: number, outFeatures: number, ...given: OptionsAndInit<{ readonly bias?: boolean }>) {
     super();
+    const [options, init] = optionsAndInit("Linear", given, ["bias"]);
+    checkWhole("Linear", "inFeatures", inFeatures, 1);
+    checkWhole("Linear", "outFeatures", outFeatures, 1);
+    checkFlag("Linear", "bias", options.bias);
     this.weight = parameter(kaimingUniform([outFeatures, inFeatures], init));
     this.bias = (options.bias ?? true) ? parameter(uniform([outFeatures], 1 / Math.sqrt(inFeatures), init)) : null;
   }

@@ -1,4 +1,5 @@
-import { gelu, type Tensor } from "@deplsr/tensor";
+import { checkFunction, checkOptions, checkWhole, gelu, type Tensor } from "@deplsr/tensor";
+import { checkInit } from "./arguments.ts";
 import type { Init } from "./init.ts";
 import { Linear } from "./linear.ts";
 import { Module } from "./module.ts";
@@ -16,12 +17,13 @@ export class Mlp extends Module {
   readonly fc2: Linear;
   readonly activation: (x: Tensor) => Tensor;
 
-  constructor(
-    { input, hidden, output = input }: MlpWidths,
-    activation: ((x: Tensor) => Tensor) | undefined,
-    init: Init,
-  ) {
+  constructor(widths: MlpWidths, activation: ((x: Tensor) => Tensor) | undefined, init: Init) {
     super();
+    checkOptions("Mlp", widths, ["input", "hidden", "output"]);
+    const { input, hidden, output = input } = widths;
+    for (const [name, width] of Object.entries({ input, hidden, output })) checkWhole("Mlp", name, width, 1);
+    if (activation !== undefined) checkFunction("Mlp", "activation", activation);
+    checkInit("Mlp", init);
     this.fc1 = new Linear(input, hidden, {}, init);
     this.fc2 = new Linear(hidden, output, {}, init);
     this.activation = activation ?? gelu;

@@ -1,4 +1,4 @@
-import { describe, freeze, keep, type Rng, requireGrad, Tensor } from "@deplsr/tensor";
+import { checkTensor, describe, freeze, keep, type Rng, requireGrad, Tensor } from "@deplsr/tensor";
 import { isUnderConstruction, noteModule, noteTensor, privateFields, takeMade } from "./construction.ts";
 import { type LoadOptions, type LoadReport, loadTensors, type StateDict } from "./state-dict.ts";
 
@@ -16,6 +16,7 @@ type Role = "parameter" | "buffer" | "constant";
 const roles = new WeakMap<Tensor, Role>();
 
 function mark(tensor: Tensor, role: Role): Tensor {
+  checkTensor(role, "tensor", tensor);
   const before = roles.get(tensor) ?? role;
   if (before !== role) throw new Error(`${role}: ${describe(tensor)} is a ${before} already`);
   roles.set(tensor, role);
@@ -32,6 +33,7 @@ function mark(tensor: Tensor, role: Role): Tensor {
  * @throws Error for a tensor that is computed from others that require a gradient: it would get none itself
  */
 export function parameter(tensor: Tensor): Tensor {
+  checkTensor("parameter", "tensor", tensor);
   if (tensor.hasGraph) throw new Error(`parameter: ${describe(tensor)} is computed from other parameters: detach it`);
   return requireGrad(mark(tensor, "parameter"));
 }

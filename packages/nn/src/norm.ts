@@ -1,5 +1,18 @@
-import { add, assign, batchNorm, layerNorm, mul, noGrad, recomputing, scope, type Tensor } from "@deplsr/tensor";
-import type { Init } from "./init.ts";
+import {
+  add,
+  assign,
+  batchNorm,
+  checkNumber,
+  checkTensor,
+  checkWhole,
+  layerNorm,
+  mul,
+  noGrad,
+  recomputing,
+  scope,
+  type Tensor,
+} from "@deplsr/tensor";
+import { checkMode, type OptionsAndInit, optionsAndInit } from "./arguments.ts";
 import { buffer, inference, type Mode, Module, parameter } from "./module.ts";
 
 /** Layer normalisation over the last axis, biased variance. @see https://arxiv.org/abs/1607.06450 */
@@ -10,11 +23,14 @@ export class LayerNorm extends Module {
   readonly bias: Tensor;
   readonly eps: number;
 
-  constructor(dim: number, options: { readonly eps?: number }, init: Init) {
+  constructor(dim: number, ...given: OptionsAndInit<{ readonly eps?: number }>) {
     super();
+    const [{ eps = 1e-5 }, init] = optionsAndInit("LayerNorm", given, ["eps"]);
+    checkWhole("LayerNorm", "dim", dim, 1);
+    checkNumber("LayerNorm", "eps", eps, 0);
     this.weight = parameter(init.device.ones([dim]));
     this.bias = parameter(init.device.zeros([dim]));
-    this.eps = options.eps ?? 1e-5;
+    this.eps = eps;
   }
 
   forward(x: Tensor): Tensor {
@@ -37,19 +53,26 @@ export class BatchNorm2d extends Module {
   readonly eps: number;
   readonly momentum: number;
 
-  constructor(channels: number, options: { readonly eps?: number; readonly momentum?: number }, init: Init) {
+  constructor(channels: number, ...given: OptionsAndInit<{ readonly eps?: number; readonly momentum?: number }>) {
     super();
+    const [options, init] = optionsAndInit("BatchNorm2d", given, ["eps", "momentum"]);
+    const { eps = 1e-5, momentum = 0.1 } = options;
+    checkWhole("BatchNorm2d", "channels", channels, 1);
+    checkNumber("BatchNorm2d", "eps", eps, 0);
+    checkNumber("BatchNorm2d", "momentum", momentum, 0, 1);
     this.weight = parameter(init.device.ones([channels]));
     this.bias = parameter(init.device.zeros([channels]));
     this.runningMean = buffer(init.device.zeros([channels]));
     this.runningVar = buffer(init.device.ones([channels]));
     this.numBatchesTracked = buffer(init.device.zeros([], { dtype: "i32" }));
-    this.eps = options.eps ?? 1e-5;
-    this.momentum = options.momentum ?? 0.1;
+    this.eps = eps;
+    this.momentum = momentum;
   }
 
   /** @throws RangeError in training mode when a channel has a single value, whose variance is undefined. */
   forward(x: Tensor, mode: Mode = inference): Tensor {
+    checkTensor("BatchNorm2d", "x", x);
+    checkMode("BatchNorm2d", mode);
     const affine = { weight: this.weight, bias: this.bias, eps: this.eps };
     if (!mode.training) {
       return batchNorm(x, { ...affine, mean: this.runningMean, variance: this.runningVar }).y;

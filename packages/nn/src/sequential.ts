@@ -1,4 +1,5 @@
-import type { Tensor } from "@deplsr/tensor";
+import { type Tensor, wrongArgument } from "@deplsr/tensor";
+import { checkMode } from "./arguments.ts";
 import { type FieldNames, inference, type Mode, Module } from "./module.ts";
 
 /** What a sequence is made of: a module with one input and one output, or a plain function. */
@@ -10,6 +11,11 @@ export class Sequential extends Module {
 
   constructor(...layers: readonly Layer[]) {
     super();
+    layers.forEach((layer, i) => {
+      if (typeof layer !== "function" && !(layer instanceof Module && typeof layer.forward === "function")) {
+        throw wrongArgument("Sequential", `layers[${i}]`, "a module with forward, or a function", layer);
+      }
+    });
     this.layers = layers;
   }
 
@@ -18,6 +24,7 @@ export class Sequential extends Module {
   }
 
   forward(x: Tensor, mode: Mode = inference): Tensor {
+    checkMode("Sequential", mode);
     return this.layers.reduce(
       (value, layer) => (typeof layer === "function" ? layer(value) : layer.forward(value, mode)),
       x,

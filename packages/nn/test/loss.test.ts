@@ -1,4 +1,4 @@
-import { backward, requireGrad, type Tensor } from "@deplsr/tensor";
+import { add, backward, requireGrad, type Tensor } from "@deplsr/tensor";
 import { checkOp, elementwise, expectClose, type NdArray, ndarray, testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
@@ -73,6 +73,52 @@ describe("bceWithLogits", () => {
   });
 });
 
+describe("crossEntropy with targets that are ignored", () => {
+  const logits = ndarray([4, 3], [1, 2, 3, 0, -1, 2, 5, 1, 1, -2, 0, 1]);
+  const target = device.tensor(Int32Array.of(1, -100, 0, -100));
+  const places = [
+    ["made on the host", (index: Tensor) => index],
+    ["made on the device", (index: Tensor) => add(index, 0)],
+  ] as const;
+
+  describe.each(places)("%s", (_, place) => {
+    it.each([
+      [0, "mean"],
+      [0.1, "mean"],
+      [0.1, "sum"],
+      [0, "none"],
+    ] as const)("and smoothing %f, %s", async (labelSmoothing, reduction) => {
+      const classes = place(target);
+      await checkOp("crossEntropy", {
+        op: (x) => crossEntropy(x!, classes, { labelSmoothing, reduction }),
+        reference: (x) => {
+          const losses = [1, -100, 0, -100].map((label, i) => {
+            const row = Array.from(x!.data.slice(3 * i, 3 * i + 3));
+            const total = Math.log(row.reduce((sum, z) => sum + Math.exp(z), 0));
+            const smooth = row.reduce((sum, z) => sum + total - z, 0) / 3;
+            return label === -100 ? 0 : (1 - labelSmoothing) * (total - row[label]!) + labelSmoothing * smooth;
+          });
+          if (reduction === "none") return ndarray([4], losses);
+          return ndarray([], [losses.reduce((a, b) => a + b) / (reduction === "mean" ? 2 : 1)]);
+        },
+        inputs: [{ shape: [4, 3] }],
+      });
+    });
+
+    it("all of them, another number, and numbers that are no class", async () => {
+      const x = device.tensor(logits.data, logits.shape);
+      const classes = (...values: number[]): Tensor => place(device.tensor(Int32Array.from(values)));
+      expect(await crossEntropy(x, classes(-100, -100, -100, -100)).item()).toBeNaN();
+      expect(await crossEntropy(x, classes(-100, -100, -100, -100), { reduction: "sum" }).item()).toBe(0);
+      const two = await crossEntropy(x, classes(1, -100, 0, -100)).item();
+      expect(await crossEntropy(x, classes(1, 2, 0, 2), { ignoreIndex: 2 }).item()).toBeCloseTo(two, 6);
+      const wrong = async (...values: number[]): Promise<number> => crossEntropy(x, classes(...values)).item();
+      await expect(wrong(0, 3, 0, 0)).rejects.toThrow(/^crossEntropy: (target|index) i32\[4\] .*holds 3, .* 0 to 2$/);
+      await expect(wrong(0, -1, 0, 0)).rejects.toThrow(/^crossEntropy: (target|index) i32\[4\] .*holds -1, .* 0 to 2$/);
+    });
+  });
+});
+
 describe("crossEntropy", () => {
   const classes = [2, 0, 3, 3];
   const reference =
@@ -117,6 +163,9 @@ describe("crossEntropy", () => {
   });
 
   it("refuses targets that do not fit", () => {
+    expect(() => crossEntropy(device.zeros([2, 5]), device.tensor(Int32Array.of(4, 5)))).toThrow(
+      "crossEntropy: target i32[2] holds 5, logits f32[2, 5] have classes 0 to 4",
+    );
     expect(() => crossEntropy(device.zeros([4, 5]), device.zeros([3], { dtype: "i32" }))).toThrow(
       "crossEntropy: logits [4, 5] must be (n, c) with target (n) or (n, c), got target [3]",
     );

@@ -1,4 +1,14 @@
-import { adamStep, keep, noGrad, type Tensor } from "@deplsr/tensor";
+import {
+  adamStep,
+  checkNumber,
+  checkOptions,
+  checkTensor,
+  keep,
+  noGrad,
+  shown,
+  type Tensor,
+  wrongArgument,
+} from "@deplsr/tensor";
 import { loadTensors, type StateDict } from "../state-dict.ts";
 
 /** Tensors that are trained with the same settings. */
@@ -55,8 +65,11 @@ export class Adam {
     const seen = new Set<Tensor>();
     const names = new Set<string>();
     let count = 0;
-    this.groups = groups.map(({ params, lr, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 }) => {
-      checkSettings({ lr, betas, eps, weightDecay });
+    if (!Array.isArray(groups)) throw wrongArgument("Adam", "groups", "an array of { params, lr }", groups);
+    // All settings first: from here on there are moments, which belong to an optimizer.
+    for (const group of groups as readonly ParameterGroup[]) checkGroup(group);
+    this.groups = (groups as readonly ParameterGroup[]).map((group) => {
+      const { params, lr, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = group;
       const named: Iterable<readonly [string, Tensor]> = isList(params)
         ? params.map((param) => [String(count++), param] as const)
         : params;
@@ -96,6 +109,7 @@ export class Adam {
    * @throws Error when there are gradients, and all are of other tensors
    */
   step(grads: ReadonlyMap<Tensor, Tensor>): void {
+    if (!(grads instanceof Map)) throw wrongArgument("Adam.step", "grads", "the map that backward gives", grads);
     if (grads.size > 0 && !this.groups.some(({ slots }) => slots.some(({ param }) => grads.has(param)))) {
       throw new Error(`Adam.step: none of the ${grads.size} gradients is that of one of its parameters`);
     }
@@ -175,15 +189,21 @@ function makeSlot(name: string, param: Tensor): Slot {
   return { name, param, expAvg: moment(), expAvgSq: moment(), steps: 0 };
 }
 
-function checkSettings({ lr, betas, eps, weightDecay }: Required<Omit<ParameterGroup, "params">>): void {
+function checkGroup(group: ParameterGroup): void {
+  checkOptions("Adam", group, ["params", "lr", "betas", "eps", "weightDecay"]);
+  const { params, lr, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = group;
+  if (!Array.isArray(params) && !(params instanceof Map)) {
+    throw wrongArgument("Adam", "params", "an array or a Map of tensors", params);
+  }
+  for (const [name, param] of params.entries()) checkTensor("Adam", `parameter ${name}`, param);
   checkRate(lr);
-  const wrong =
-    (!betas.every((beta) => beta >= 0 && beta < 1) && `betas ${betas.join(", ")} must be in [0, 1)`) ||
-    (!(eps >= 0) && `eps ${eps} must be at least 0`) ||
-    (!(weightDecay >= 0) && `weight decay ${weightDecay} must be at least 0`);
-  if (wrong) throw new RangeError(`Adam: ${wrong}`);
+  if (!Array.isArray(betas) || betas.length !== 2 || !betas.every((beta) => beta >= 0 && beta < 1)) {
+    throw new RangeError(`Adam: betas ${shown(betas)} must be two numbers in [0, 1)`);
+  }
+  checkNumber("Adam", "eps", eps, 0);
+  checkNumber("Adam", "weightDecay", weightDecay, 0);
 }
 
 function checkRate(lr: number): void {
-  if (!(lr >= 0)) throw new RangeError(`Adam: learning rate ${lr} must be at least 0`);
+  if (typeof lr !== "number" || !(lr >= 0)) throw new RangeError(`Adam: learning rate ${shown(lr)} must be at least 0`);
 }

@@ -1,4 +1,18 @@
-import { add, div, l2Norm, minimum, mul, noGrad, reshape, scope, stack, type Tensor } from "@deplsr/tensor";
+import {
+  add,
+  checkNumber,
+  checkTensor,
+  div,
+  l2Norm,
+  minimum,
+  mul,
+  noGrad,
+  reshape,
+  scope,
+  stack,
+  type Tensor,
+  wrongArgument,
+} from "@deplsr/tensor";
 
 /** Gradients after clipping, and the norm (scalar, f32) that they had before. */
 export interface ClippedGradients {
@@ -11,6 +25,11 @@ export interface ClippedGradients {
  * Nothing is read back, so a step need not wait; a norm that is not finite shows in `norm` and in every gradient.
  */
 export function clipGradNorm(grads: ReadonlyMap<Tensor, Tensor>, maxNorm: number): ClippedGradients {
+  if (!(grads instanceof Map)) {
+    throw wrongArgument("clipGradNorm", "grads", "the map that backward gives", grads);
+  }
+  for (const grad of grads.values()) checkTensor("clipGradNorm", "grads", grad);
+  checkNumber("clipGradNorm", "maxNorm", maxNorm);
   if (!(maxNorm > 0)) throw new RangeError(`clipGradNorm: maxNorm ${maxNorm} must be above 0`);
   const [first] = grads.values();
   if (!first) throw new Error("clipGradNorm: there are no gradients");

@@ -1,5 +1,5 @@
-import { add, assign, keep, mul, noGrad, scope, type Tensor } from "@deplsr/tensor";
-import type { Module } from "../module.ts";
+import { add, assign, checkNumber, keep, mul, noGrad, scope, type Tensor, wrongArgument } from "@deplsr/tensor";
+import { Module } from "../module.ts";
 import { loadTensors, type StateDict } from "../state-dict.ts";
 
 /**
@@ -15,6 +15,8 @@ export class Ema {
 
   /** @throws Error when the module has neither parameters nor buffers */
   constructor(module: Module, decay: number) {
+    if (!(module instanceof Module)) throw wrongArgument("Ema", "module", "a Module", module);
+    checkNumber("Ema", "decay", decay);
     if (!(decay >= 0 && decay < 1)) throw new RangeError(`Ema: decay ${decay} is not in [0, 1)`);
     this.decay = decay;
     this.parameters = module.parameters();

@@ -1,3 +1,5 @@
+import { checkFunction, checkNumber, checkOptions, checkWhole, checkWholes, wrongArgument } from "@deplsr/tensor";
+
 /** Learning rate at a step counted from 0. */
 export type Schedule = (step: number) => number;
 
@@ -8,12 +10,29 @@ export interface WarmupSettings {
   readonly warmup: number;
 }
 
+function checkSettings(op: string, settings: object, known: readonly string[]): void {
+  checkOptions(op, settings, known);
+  for (const [name, value] of Object.entries(settings)) {
+    if (value === undefined) continue;
+    if (name === "warmup" || name === "total" || name === "cooldownSteps") checkWhole(op, name, value, 0);
+    else if (name === "milestones" || name === "restarts" || name === "periods") checkWholes(op, name, value, 0);
+    else if (name === "restartWeights") {
+      if (!Array.isArray(value)) throw wrongArgument(op, name, "an array of numbers", value);
+      for (const weight of value) checkNumber(op, name, weight);
+    } else checkNumber(op, name, value, 0);
+  }
+}
+
 function warmedUp({ baseLr, warmup }: WarmupSettings, after: Schedule): Schedule {
   return (step) => (step < warmup ? (baseLr * (step + 1)) / warmup : after(step));
 }
 
 /** Warm-up, then half a cosine down to 0 at step `total`. @see https://arxiv.org/abs/1608.03983 */
 export function cosineSchedule(settings: WarmupSettings & { readonly total: number }): Schedule {
+  checkSettings("cosineSchedule", settings, ["baseLr", "warmup", "total"]);
+  checkNumber("cosineSchedule", "baseLr", settings.baseLr, 0);
+  checkWhole("cosineSchedule", "warmup", settings.warmup, 0);
+  checkWhole("cosineSchedule", "total", settings.total, 0);
   const { baseLr, warmup, total } = settings;
   return warmedUp(settings, (step) => {
     const progress = Math.min(1, (step - warmup) / Math.max(1, total - warmup));
@@ -23,6 +42,9 @@ export function cosineSchedule(settings: WarmupSettings & { readonly total: numb
 
 /** Warm-up, then constant. */
 export function constantSchedule(settings: WarmupSettings): Schedule {
+  checkSettings("constantSchedule", settings, ["baseLr", "warmup"]);
+  checkNumber("constantSchedule", "baseLr", settings.baseLr, 0);
+  checkWhole("constantSchedule", "warmup", settings.warmup, 0);
   return warmedUp(settings, () => settings.baseLr);
 }
 
@@ -38,6 +60,11 @@ export interface CooldownSettings extends WarmupSettings {
 
 /** Warm-up, then constant, then a fall to `endLr` over the last `cooldownSteps` steps before `total`. */
 export function constantCooldownSchedule(settings: CooldownSettings): Schedule {
+  checkSettings("constantCooldownSchedule", settings, ["baseLr", "warmup", "total", "cooldownSteps", "power", "endLr"]);
+  checkNumber("constantCooldownSchedule", "baseLr", settings.baseLr, 0);
+  checkWhole("constantCooldownSchedule", "warmup", settings.warmup, 0);
+  checkWhole("constantCooldownSchedule", "total", settings.total, 0);
+  checkWhole("constantCooldownSchedule", "cooldownSteps", settings.cooldownSteps, 0);
   const { baseLr, total, cooldownSteps, power = 1, endLr = 0 } = settings;
   const start = total - cooldownSteps;
   return warmedUp(settings, (step) => {
@@ -62,6 +89,9 @@ export interface MultiStepSettings {
 
 /** Falls by `gamma` at each milestone after the latest restart. Step k is iteration k + 1 of a training that counts from 1. */
 export function multiStepRestartSchedule(settings: MultiStepSettings): Schedule {
+  checkSettings("multiStepRestartSchedule", settings, ["baseLr", "milestones", "gamma", "restarts", "restartWeights"]);
+  checkNumber("multiStepRestartSchedule", "baseLr", settings.baseLr, 0);
+  checkWholes("multiStepRestartSchedule", "milestones", settings.milestones, 0);
   const { baseLr, milestones, gamma = 0.1, restarts = [0], restartWeights = [1] } = settings;
   checkPairs("multiStepRestartSchedule", "restarts", restarts, restartWeights);
   return (step) => {
@@ -88,6 +118,9 @@ export interface CosineRestartSettings {
  * its own, and after the last period the rate stays at `etaMin`.
  */
 export function cosineRestartSchedule(settings: CosineRestartSettings): Schedule {
+  checkSettings("cosineRestartSchedule", settings, ["baseLr", "periods", "restartWeights", "etaMin"]);
+  checkNumber("cosineRestartSchedule", "baseLr", settings.baseLr, 0);
+  checkWholes("cosineRestartSchedule", "periods", settings.periods, 0);
   const { baseLr, periods, restartWeights = periods.map(() => 1), etaMin = 0 } = settings;
   checkPairs("cosineRestartSchedule", "periods", periods, restartWeights);
   return (step) => {
@@ -105,6 +138,8 @@ export function cosineRestartSchedule(settings: CosineRestartSettings): Schedule
 
 /** Linear warm-up of another schedule: iteration n (= step + 1) < `warmup` has n/warmup of its rate at step 0. */
 export function linearWarmup(schedule: Schedule, warmup: number): Schedule {
+  checkFunction("linearWarmup", "schedule", schedule);
+  checkWhole("linearWarmup", "warmup", warmup, 0);
   return (step) => (step + 1 < warmup ? (schedule(0) * (step + 1)) / warmup : schedule(step));
 }
 

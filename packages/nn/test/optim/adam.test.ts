@@ -78,7 +78,9 @@ describe("Adam and AdamW", () => {
     const other = new Adam([{ params: new Map([["q", start()]]), lr: 0.1 }]);
     expect(() => one.loadStateDict(other.stateDict())).toThrow("Adam.loadStateDict: no step count for p");
     expect(() => new Adam([{ params: [p], lr: -1 }])).toThrow("Adam: learning rate -1 must be at least 0");
-    expect(() => new Adam([{ params: [p], lr: 1, betas: [0.9, 1] }])).toThrow("betas 0.9, 1 must be in [0, 1)");
+    expect(() => new Adam([{ params: [p], lr: 1, betas: [0.9, 1] }])).toThrow(
+      "betas [0.9, 1] must be two numbers in [0, 1)",
+    );
     expect(() => new Adam([{ params: [p, p], lr: 1 }])).toThrow("Adam: parameter 1 is given twice");
     const none = "Adam: there are no parameters to train";
     for (const groups of [[], [{ params: new Map(), lr: 1 }]]) expect(() => new Adam(groups)).toThrow(none);
