@@ -433,6 +433,7 @@ export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
     // A result that was there before would get a second history.
     y = scope(() => {
       const result = noGrad(() => work(...inputs));
+      own.needed ||= result.requiresGrad;
       return madeHere(result) && !result.requiresGrad ? result : alias(result);
     });
   } finally {
