@@ -173,10 +173,11 @@ describe("a write", () => {
         `assign: the target f32[${target.shape.join(", ")}] is a view (made by \`${op}\`)`,
       );
     }
-    const moment = device.zeros(target.shape);
+    const [grad, expAvg, expAvgSq] = [0, 1, 2].map(() => device.zeros(target.shape)) as [T.Tensor, T.Tensor, T.Tensor];
     const settings = { lr: 1, beta1: 0, beta2: 0, eps: 1, weightDecay: 0, decoupled: false, step: 1 };
-    const step = { param: target, grad: moment, expAvg: moment, expAvgSq: moment, ...settings };
-    expect(() => T.adamStep(step)).toThrow("is a view");
+    expect(() => T.adamStep({ param: target, grad, expAvg, expAvgSq, ...settings })).toThrow("is a view");
+    expect(() => T.adamStep({ param: grad, grad, expAvg: target, expAvgSq, ...settings })).toThrow("is a view");
+    expect(() => T.adamStep({ param: grad, grad, expAvg, expAvgSq: expAvg, ...settings })).toThrow("are three tensors");
     expect(await numbers(x)).toEqual([1, 2, 3, 4]);
   });
 
