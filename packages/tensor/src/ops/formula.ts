@@ -7,7 +7,7 @@ import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
 import { broadcastShapes, numel, type Shape, sameShape } from "../shape.ts";
 import { deviceOf, made, Tensor } from "../tensor.ts";
-import { Leaves, type Value } from "../value.ts";
+import { Leaves, type Pending, type Value } from "../value.ts";
 import { sumTo } from "./reduction.ts";
 
 /** What a pointwise op takes: a tensor, or a number that is the same everywhere. */
@@ -37,42 +37,50 @@ function evaluate(
   shape: Shape,
 ): Tensor {
   const device = deviceOf(op, ...operands);
+  const count = operands.length;
   const leaves = new Leaves();
   try {
     const values = operands.map((x) => x.value(op));
     const numbers = [...params];
     let { nodes } = E.measure(tree);
     const parts: Part[] = [];
-    for (const [i, value] of values.entries()) {
-      // What is an operand twice is taken in once.
+    for (let i = 0; i < count; i++) {
+      const value = values[i]!;
       const before = values.indexOf(value);
-      const known = before < i ? parts[before] : undefined;
-      parts.push(known ?? take(value, values.length - i - 1));
-    }
-    function take(value: Value, others: number): Part {
+      if (before < i) {
+        // What is an operand twice is taken in once.
+        parts.push(parts[before]!);
+        continue;
+      }
       const { state } = value;
-      const times = values.filter((other) => other === value).length;
-      const fits =
-        state.kind === "pending" &&
-        absorbs(value, state.weight, shape) &&
-        leaves.views.length + state.leaves.length + others <= MAX_LEAVES &&
-        nodes + times * state.nodes <= MAX_NODES &&
-        numbers.length + state.params.length <= MAX_PARAMS;
-      if (!fits) return { tree: OPERAND[value.dtype], leaves: [leaves.add(value.view(), shape)], firstParam: 0 };
-      value.consumers++;
-      nodes += times * state.nodes;
-      const firstParam = numbers.length;
-      numbers.push(...state.params);
-      return { tree: state.tree, leaves: state.leaves.map((view) => leaves.add(view, shape)), firstParam };
+      if (state.kind === "pending" && absorbs(value, state.weight, shape)) {
+        const times = values.reduce((sum, other) => (other === value ? sum + 1 : sum), 0);
+        const fits =
+          leaves.views.length + state.leaves.length + count - i - 1 <= MAX_LEAVES &&
+          nodes + times * state.nodes <= MAX_NODES &&
+          numbers.length + state.params.length <= MAX_PARAMS;
+        if (fits) {
+          value.consumers++;
+          nodes += times * state.nodes;
+          const firstParam = numbers.length;
+          numbers.push(...state.params);
+          parts.push({ tree: state.tree, leaves: state.leaves.map((view) => leaves.add(view, shape)), firstParam });
+          continue;
+        }
+      }
+      parts.push({ tree: OPERAND[value.dtype], leaves: [leaves.add(value.view(), shape)], firstParam: 0 });
     }
     const whole = compose(tree, parts);
-    return made(
-      device,
-      { kind: "pending", tree: whole, leaves: leaves.views, params: numbers, ...E.measure(whole) },
-      shape,
-      whole.dtype,
-      op,
-    );
+    const { nodes: all, weight } = E.measure(whole);
+    const pending: Pending = {
+      kind: "pending",
+      tree: whole,
+      leaves: leaves.views,
+      params: numbers,
+      nodes: all,
+      weight,
+    };
+    return made(device, pending, shape, whole.dtype, op);
   } catch (error) {
     leaves.release();
     throw error;
