@@ -27,6 +27,7 @@ const MANY_IN_ONE_JOB = 32;
 const registry = new FinalizationRegistry<Catch>((caught) => {
   registered--;
   caught.value?.release();
+  caught.value = undefined;
 });
 let registered = 0;
 

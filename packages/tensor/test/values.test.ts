@@ -330,3 +330,16 @@ describe("outside of scopes", () => {
     own.destroy();
   });
 });
+
+it("a scope's result may hold a tensor twice", async () => {
+  const own = await T.Device.request();
+  const [a, b] = T.scope(() => {
+    const x = own.tensor([1, 2]);
+    return [x, { again: x, map: new Map([[x, x]]) }] as const;
+  });
+  expect(b.map.get(a)).toBe(b.again);
+  expect([...(await a.data())]).toEqual([1, 2]);
+  a.dispose();
+  expect(own.memory().liveBuffers).toBe(0);
+  own.destroy();
+});

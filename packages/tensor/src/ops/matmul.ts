@@ -37,9 +37,14 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 /** `aᵀ·dy`, summed over what b was broadcast along; a batch over one matrix is one longer product. */
 function weightGradient(a: Tensor, dy: Tensor, shape: Shape): Tensor {
   if (shape.length === 2 && a.rank > 2) {
-    return matmul(transpose(reshape(a, [-1, a.shape.at(-1)!]), 0, 1), reshape(dy, [-1, dy.shape.at(-1)!]));
+    return matmul(transpose(asRows(a), 0, 1), asRows(dy));
   }
   return sumTo(matmul(transpose(a, -2, -1), dy), shape);
+}
+
+/** All leading axes joined; −1 would not do where the last one is empty. */
+function asRows(x: Tensor): Tensor {
+  return x.rank === 2 ? x : reshape(x, [numel(x.shape.slice(0, -1)), x.shape.at(-1)!]);
 }
 
 function matmulShape(a: Tensor, b: Tensor): Shape {
@@ -106,7 +111,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   }
   return within("linear", () => {
     // All leading axes are rows of one matrix: one product instead of a batch of them.
-    const rows = x.rank === 2 ? x : reshape(x, [-1, x.shape.at(-1)!]);
+    const rows = asRows(x);
     // The weight's gradient in the weight's own order: that of a product with its transpose would have to be turned round.
     const y = record(
       noGrad(() => {
