@@ -21,7 +21,7 @@ function mark(tensor: Tensor, role: Role): Tensor {
   roles.set(tensor, role);
   if (role !== "constant") {
     // Optimizers and checkpoints write to it.
-    tensor.refuseView(role);
+    tensor.checkWritable(role);
     noteTensor(tensor);
   }
   return keep(tensor);

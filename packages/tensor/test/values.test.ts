@@ -181,6 +181,18 @@ describe("a write", () => {
     expect(await numbers(x)).toEqual([1, 2, 3, 4]);
   });
 
+  it("to a result is refused while its gradient is to come, and makes a plain tensor of it afterwards", async () => {
+    const w = T.requireGrad(device.tensor([1, 2]));
+    const h = T.mul(w, 2);
+    expect(() => T.assign(h, device.zeros([2]))).toThrow(
+      "assign: the target f32[2] is the result of `mul`, whose gradient is still to come",
+    );
+    T.backward(T.sum(h));
+    T.assign(h, device.tensor([5, 6]));
+    expect(h.requiresGrad).toBe(false);
+    expect(await numbers(T.backward(T.sum(T.mul(w, h))).get(w)!)).toEqual([5, 6]);
+  });
+
   it("between devices is refused", async () => {
     const other = await T.Device.request({ backend: "cpu", threads: 1 });
     expect(() => T.assign(square(), other.zeros([2, 2]))).toThrow("assign: operands are on two devices");

@@ -9,8 +9,9 @@ import { amin } from "./reduce.ts";
 /**
  * Gives a tensor, such as a parameter, another value: with the optimizers the only change that there is for users. The tensor alone
  * changes: views of it, what was recorded before, reads under way and gradients keep the old values.
+ * What is assigned carries no graph.
  * @throws ShapeError when shape or dtype differ; DeviceError for a value of another device; Error when `target` is a view of another
- * tensor, which a write would or would not reach.
+ * tensor, or a result whose gradient is still to come.
  */
 export function assign(target: Tensor, value: Tensor): void {
   deviceOf("assign", target, value);
@@ -18,7 +19,7 @@ export function assign(target: Tensor, value: Tensor): void {
     throw new ShapeError(`assign: ${describe(value)} does not fit the parameter ${describe(target)}`);
   }
   target.value("assign");
-  target.refuseView("assign");
+  target.checkWritable("assign");
   const input = value.view("assign");
   const whole = input.layout.offset === 0 && isDense(input.layout) && input.storage.bytes < 2 * bytesOf(target) + 512;
   if (whole) {
