@@ -29,8 +29,8 @@ export interface TensorFile {
 export async function openTensorFile(source: Source): Promise<TensorFile> {
   const start = await source.read(0, Math.min(512, source.size));
   const head = new TextDecoder("latin1").decode(start);
-  // Before the others: a safetensors file begins with a length, which may be any bytes.
-  if (head.charAt(8) === "{") {
+  // Before the others: a safetensors file begins with a length, which may be any bytes. Some pad the header in front.
+  if (/^[\s\S]{8}[ \t\r\n]*\{/.test(head)) {
     const { tensors, metadata } = await openSafetensors(source);
     return { format: "safetensors", tensors, values: new Map(), metadata };
   }
