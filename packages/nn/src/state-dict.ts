@@ -58,6 +58,14 @@ export interface LoadReport {
   readonly unreadable: readonly string[];
 }
 
+/**
+ * Counters of batch normalisation, which only a training with a cumulative average would read: files of before PyTorch 0.4.1, and of
+ * those who cut them off, lack them. They are never missing, as for PyTorch's loader where a file tells no version.
+ *
+ * @see https://github.com/pytorch/pytorch/blob/v2.9.0/torch/nn/modules/batchnorm.py (`_load_from_state_dict`)
+ */
+const COUNTER = /(^|\.)num_batches_tracked$/;
+
 /** A state dict does not fit a module; the message names every difference at once. */
 export class StateDictError extends Error {
   override readonly name = "StateDictError";
@@ -187,8 +195,9 @@ function compare(targets: ReadonlyMap<string, Tensor>, sources: StateDict): Load
   const unreadable: string[] = [];
   for (const [name, target] of targets) {
     const source = sources.get(name);
-    if (!source) missing.push(name);
-    else if (unfit(source, target) !== undefined) unreadable.push(name);
+    if (!source) {
+      if (!COUNTER.test(name)) missing.push(name);
+    } else if (unfit(source, target) !== undefined) unreadable.push(name);
     else if (`${source.shape}` === `${target.shape}` && source.shape.length === target.rank) loaded.push(name);
     else mismatched.push(name);
   }

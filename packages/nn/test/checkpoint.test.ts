@@ -85,6 +85,17 @@ describe("checkpoints", () => {
     expect(await loaded.stateDict().get("0.weight")!.data()).toEqual(before);
   });
 
+  it("may lack the counters of batch normalisation, which stay as they are", async () => {
+    const [saved, loaded] = [model(1), model(2)];
+    loaded.forward(device.ones([1, 1, 5, 5]), { training: true });
+    const { tensors } = readSafetensors(await encodeCheckpoint(saved));
+    tensors.delete("1.num_batches_tracked");
+    expect(loaded.loadStateDict(tensors).missing).toEqual([]);
+    expect(await loaded.stateDict().get("1.num_batches_tracked")!.item()).toBe(1);
+    tensors.delete("1.running_var");
+    expect(() => loaded.loadStateDict(tensors)).toThrow("1 missing: 1.running_var [3]");
+  });
+
   it("of another shape are refused in one message", async () => {
     const bytes = await encodeCheckpoint(model(1));
     expect(() => loadCheckpoint(model(1, 4), bytes)).toThrow(
