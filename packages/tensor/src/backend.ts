@@ -17,7 +17,10 @@ export interface View {
   readonly dtype: DType;
 }
 
-/** `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense. */
+/**
+ * `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense. A param is of the dtype that the tree gives it:
+ * floats are rounded to f32, whole numbers are exact.
+ */
 export interface PointwiseCall {
   readonly out: View;
   readonly tree: Expr;
