@@ -251,7 +251,7 @@ export interface BackendInfo {
 
 /**
  * One typed call for each family of kernels. Calls only record; `flush` runs what was recorded, in order. Callers have
- * checked shapes and dtypes; a kernel trusts them.
+ * checked shapes and dtypes; a kernel trusts them. The dtypes are checked once more for all backends: operands.ts says what each takes.
  */
 export interface Backend {
   readonly info: BackendInfo;

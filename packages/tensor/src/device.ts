@@ -7,6 +7,7 @@ import { env } from "./env.ts";
 import { DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import { cast, type Expr, param } from "./expr/expr.ts";
 import { reclaim } from "./net.ts";
+import { checkOperands } from "./operands.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
 import { type Device as DeviceOfTensors, filled, type Tensor, type TensorOptions } from "./tensor.ts";
@@ -48,7 +49,7 @@ export class Device implements DeviceOfTensors {
   readonly backend: Backend;
 
   constructor(backend: Backend) {
-    this.backend = backend;
+    this.backend = checkOperands(backend);
   }
 
   /**
