@@ -17,7 +17,10 @@ export interface View {
   readonly dtype: DType;
 }
 
-/** `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense. */
+/**
+ * `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense. A param is of the dtype that the tree gives it:
+ * floats are rounded to f32, whole numbers are exact.
+ */
 export interface PointwiseCall {
   readonly out: View;
   readonly tree: Expr;
@@ -248,7 +251,7 @@ export interface BackendInfo {
 
 /**
  * One typed call for each family of kernels. Calls only record; `flush` runs what was recorded, in order. Callers have
- * checked shapes and dtypes; a kernel trusts them.
+ * checked shapes and dtypes; a kernel trusts them. The dtypes are checked once more for all backends: operands.ts says what each takes.
  */
 export interface Backend {
   readonly info: BackendInfo;

@@ -1,19 +1,22 @@
 import { noGrad, record, within } from "../autograd.ts";
 import type { Backend, View } from "../backend.ts";
-import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { describe, ShapeError } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
 import { broadcastShapes, numel, type Shape } from "../shape.ts";
 import { deviceOf, filled, type Tensor } from "../tensor.ts";
+import { checkFloats, throughF32 } from "./floats.ts";
 import { add } from "./pointwise.ts";
 import { sumTo } from "./reduction.ts";
 import { expand, reshape, squeeze, transpose, unsqueeze } from "./view.ts";
 
 /**
  * Batched matrix product with broadcasting. `a (…, m, k)`, `b (…, k, n)` → `(…, m, n)`; an argument of one axis is a row (a)
- * or a column (b), and its axis disappears.
+ * or a column (b), and its axis disappears. Both f32, or both f16, whose product is computed in f32.
+ * @throws ShapeError when sizes do not fit; DTypeError for other types.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  if (a.dtype === "f16" && b.dtype === "f16") return throughF32("matmul", [a, b], matmul);
   if (a.rank === 1) return within("matmul", () => squeeze(matmul(unsqueeze(a, 0), b), b.rank === 1 ? 0 : -2));
   if (b.rank === 1) return within("matmul", () => squeeze(matmul(a, unsqueeze(b, 1)), -1));
   const device = deviceOf("matmul", a, b);
@@ -50,8 +53,7 @@ function asRows(x: Tensor): Tensor {
 function matmulShape(a: Tensor, b: Tensor): Shape {
   if (a.rank < 1 || b.rank < 1)
     throw new ShapeError(`matmul: a ${describe(a)} @ b ${describe(b)}: a scalar is no matrix`);
-  if (a.dtype !== "f32" || b.dtype !== "f32")
-    throw new DTypeError(`matmul: takes f32, got a ${describe(a)} @ b ${describe(b)}`);
+  checkFloats("matmul", { a, b });
   const [m, k] = a.shape.slice(-2) as [number, number];
   const [rows, n] = b.shape.slice(-2) as [number, number];
   if (k !== rows)
@@ -102,8 +104,10 @@ function commonBatch(a: View, b: View, batch: Shape): readonly [View, View] | un
   return [fold(a, strides[0]!), fold(b, strides[1]!)];
 }
 
-/** `x·weightᵀ + bias`: `x (…, in)`, `weight (out, in)`, `bias (out)` → `(…, out)`. */
+/** `x·weightᵀ + bias`: `x (…, in)`, `weight (out, in)`, `bias (out)` → `(…, out)`; all f32, or all f16. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  checkFloats("linear", { x, weight, bias });
+  if (x.dtype === "f16") return throughF32("linear", [x, weight, bias], linear);
   if (weight.rank !== 2 || x.shape.at(-1) !== weight.shape[1]) {
     throw new ShapeError(
       `linear: x ${describe(x)} does not fit weight ${describe(weight)} (${x.shape.at(-1)} vs ${weight.shape[1]})`,

@@ -31,6 +31,29 @@ const PRELUDE: Readonly<Record<string, string>> = {
   let y = select(sine, cosine, (q & I(1)) == I(1));
   return select(select(y, -y, q >= I(2)), bitcast<F>(bitcast<U>(x) | U(0x7fc00000u)), !isFinite_(x));
 }`,
+  // Decided on the bits: numbers that are almost 0 may count as 0 in a comparison, and a NaN as anything.
+  isTrue: "fn isTrue_(x: F) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) != U(0u); }",
+  ne: "fn ne_(a: F, b: F) -> B { return (a != b) | isNan_(a) | isNan_(b); }",
+  // A conversion of what is out of range or NaN is the adapter's choice.
+  toI: `fn toI_(x: F) -> I {
+  let y = I(clamp(select(x, F(0.0), isNan_(x)), F(-2147483648.0), F(2147483520.0)));
+  return select(y, I(2147483647), (x >= F(2147483648.0)) & !isNan_(x));
+}`,
+  toU: `fn toU_(x: F) -> U {
+  let y = U(clamp(select(x, F(0.0), isNan_(x)), F(0.0), F(4294967040.0)));
+  return select(y, U(4294967295u), (x >= F(4294967296.0)) & !isNan_(x));
+}`,
+  // To the nearest f16, ties to even; how a conversion rounds is the adapter's choice too. Below 2^-14 f16 counts in steps of 2^-24.
+  toHalf: `fn toHalf_(x: F) -> F {
+  let bits = bitcast<U>(x);
+  let m = bits & U(0x7fffffffu);
+  let near = (m + U(0xfffu) + ((m >> U(13u)) & U(1u))) & U(0xffffe000u);
+  let small = bitcast<U>(round(bitcast<F>(min(m, U(0x38800000u))) * F(16777216.0)) * F(5.9604644775390625e-8));
+  var y = select(near, small, m < U(0x38800000u));
+  y = select(y, U(0x7f800000u), m >= U(0x477ff000u));
+  y = select(y, U(0x7fc00000u), m > U(0x7f800000u));
+  return bitcast<F>(y | (bits & U(0x80000000u)));
+}`,
   sign: "fn sign_(x: F) -> F { return select(select(F(0.0), F(1.0), x > F(0.0)), F(-1.0), x < F(0.0)); }",
   // Two ranges, good to about 1 ulp: an odd polynomial near 0, 1 − exp(polynomial) further out. Coefficients: N. Juffa,
   // "Efficient single-precision erf", minimax fits on [0, 0.9277] and [0.9277, 3.92].
@@ -61,6 +84,9 @@ const PRELUDE: Readonly<Record<string, string>> = {
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
   max: ["isNan"],
   min: ["isNan"],
+  ne: ["isNan"],
+  toI: ["isNan"],
+  toU: ["isNan"],
   tanh: ["isNan"],
   exp: ["isNan"],
   log: ["isNan"],
@@ -137,7 +163,7 @@ export function printWgsl(
       case "const":
         return printConstant(x.value, x.dtype);
       case "cast":
-        return printCast(args[0]!, x.a.dtype, x.dtype);
+        return printCast(args[0]!, x.a.dtype, x.dtype, call);
       case "select":
         return `select(${args[2]}, ${args[1]}, ${args[0]})`;
       case "neg":
@@ -147,14 +173,16 @@ export function printWgsl(
       case "rsqrt":
         return `inverseSqrt(${args[0]})`;
     }
-    const infix = INFIX[x.op];
-    if (infix) return `(${args[0]} ${infix} ${args[1]})`;
     const own = PRELUDE[x.op] !== undefined && ("a" in x ? x.a.dtype === "f32" || x.a.dtype === "f16" : false);
-    if (own) {
-      used.add(x.op);
-      for (const needed of NEEDS[x.op] ?? []) used.add(needed);
-    }
-    return `${x.op}${own ? "_" : ""}(${args.join(", ")})`;
+    if (own) return call(x.op, ...args);
+    const infix = INFIX[x.op];
+    return infix ? `(${args[0]} ${infix} ${args[1]})` : `${x.op}(${args.join(", ")})`;
+  };
+  /** A call of a function of the prelude. */
+  const call = (name: string, ...args: readonly string[]): string => {
+    used.add(name);
+    for (const needed of NEEDS[name] ?? []) used.add(needed);
+    return `${name}_(${args.join(", ")})`;
   };
   const result = walk(tree);
   const functions = Object.entries(PRELUDE)
@@ -167,7 +195,8 @@ export function printWgsl(
 function printConstant(value: number, dtype: DType): string {
   const alias = aliasOf(dtype);
   if (alias === "B") return `B(${value !== 0})`;
-  if (alias !== "F") return `${alias}(${value}${alias === "U" ? "u" : "i"})`;
+  // No suffix: −2³¹ is no negated i32.
+  if (alias !== "F") return `${alias}(${value}${alias === "U" ? "u" : ""})`;
   if (Number.isNaN(value) || !Number.isFinite(value)) {
     // WGSL refuses constants that are not finite; bits of a run-time value are not constants.
     const bits = Number.isNaN(value) ? "0x7fc00000u" : value > 0 ? "0x7f800000u" : "0xff800000u";
@@ -177,10 +206,18 @@ function printConstant(value: number, dtype: DType): string {
   return `F(${/[.e]/.test(text) ? text : `${text}.0`})`;
 }
 
-function printCast(value: string, from: DType, to: DType): string {
+function printCast(
+  value: string,
+  from: DType,
+  to: DType,
+  call: (name: string, ...args: readonly string[]) => string,
+): string {
   const target = aliasOf(to);
+  const source = aliasOf(from);
   if (from === "bool")
     return target === "F" ? `select(F(0.0), F(1.0), ${value})` : `select(${target}(0), ${target}(1), ${value})`;
-  if (to === "bool") return `(${value} != ${aliasOf(from)}(0))`;
-  return `${target}(${value})`;
+  if (source === "F" && target !== "F") return call(target === "B" ? "isTrue" : `to${target}`, value);
+  if (to === "bool") return `(${value} != ${source}(0))`;
+  const whole = `${target}(${value})`;
+  return to === "f16" ? call("toHalf", whole) : whole;
 }
