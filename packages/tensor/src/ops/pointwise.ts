@@ -15,7 +15,7 @@ export const add: BinaryOp = pointwise("add", (a, b) => E.add(a!, b!));
 export const sub: BinaryOp = pointwise("sub", (a, b) => E.sub(a!, b!));
 /** `a · b`, elementwise, broadcasting. */
 export const mul: BinaryOp = pointwise("mul", (a, b) => E.mul(a!, b!));
-/** `a / b`, broadcasting; whole numbers divide to f32. */
+/** `a / b`, broadcasting; whole numbers divide to f32. Within 2.5 ulp, as `reciprocal`. */
 export const div: BinaryOp = pointwise("div", (a, b) => E.div(real(a!), real(b!)));
 /** The larger of two, NaN if either is; at a tie each side gets half of the gradient. */
 export const maximum: BinaryOp = pointwise("maximum", (a, b) => E.max(a!, b!));
@@ -25,18 +25,22 @@ export const minimum: BinaryOp = pointwise("minimum", (a, b) => E.min(a!, b!));
 export const neg: UnaryOp = pointwise("neg", (x) => E.neg(x!));
 /** `|x|`; the gradient at 0 is 0. */
 export const abs: UnaryOp = pointwise("abs", (x) => E.abs(x!));
+/** `eˣ`, within 4 ulp; WebGPU may give 0 for subnormal results. */
 export const exp: UnaryOp = pointwise("exp", (x) => E.exp(x!));
-/** Natural logarithm. */
+/** Natural logarithm, within 4 ulp; of 0 −∞, of negative numbers NaN. */
 export const log: UnaryOp = pointwise("log", (x) => E.log(x!));
+/** `√x`, within 4.5 ulp (WGSL's bound; the software adapters and the CPU round right); of negative numbers NaN. */
 export const sqrt: UnaryOp = pointwise("sqrt", (x) => E.sqrt(x!));
-/** `1/√x`. */
+/** `1/√x`, within 2 ulp; of 0 infinite, of negative numbers NaN. */
 export const rsqrt: UnaryOp = pointwise("rsqrt", (x) => E.rsqrt(x!));
 export const square: UnaryOp = pointwise("square", (x) => E.mul(x!, x!));
-/** `1/x`. */
+/** `1/x`, within 2.5 ulp (WGSL's bound; the software adapters and the CPU round right). */
 export const reciprocal: UnaryOp = pointwise("reciprocal", (x) => E.div(1, x!));
+/** Sine of radians, however many: within 4 ulp, or 2⁻²⁴ where that is more. */
 export const sin: UnaryOp = pointwise("sin", (x) => E.sin(x!));
+/** Cosine of radians, however many: within 4 ulp, or 2⁻²⁴ where that is more. */
 export const cos: UnaryOp = pointwise("cos", (x) => E.cos(x!));
-/** The error function `2/√π ∫₀ˣ exp(−t²) dt`. */
+/** The error function `2/√π ∫₀ˣ exp(−t²) dt`, within 4 ulp. */
 export const erf: UnaryOp = pointwise("erf", (x) => E.erf(x!));
 /** To the nearest whole number, ties to even; the gradient is 0. */
 export const round: UnaryOp = pointwise("round", (x) => E.round(x!));
