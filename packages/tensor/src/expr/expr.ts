@@ -21,7 +21,7 @@ export type Unary =
   | "isNan"
   | "isFinite";
 
-/** Functions of two arguments. `pow` takes a base of at least 0. */
+/** Functions of two arguments. `pow` is IEEE 754's. */
 export type Binary =
   | "add"
   | "sub"

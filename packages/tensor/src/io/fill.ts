@@ -22,7 +22,7 @@ export async function fillFromFile(target: Tensor, file: FileTensor): Promise<vo
     throw new ShapeError(`fillFromFile: ${describe(file)} of the file does not fit ${describe(target)}`);
   }
   target.value("fillFromFile");
-  target.refuseView("fillFromFile");
+  target.checkWritable("fillFromFile");
   const { device, shape, dtype, label } = target;
   const next = valueOf(device, shape, dtype, label, () => {});
   try {

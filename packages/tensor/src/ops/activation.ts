@@ -49,10 +49,16 @@ export const softplus: UnaryOp = pointwise(
 
 export const tanh: UnaryOp = pointwise("tanh", (x) => E.tanh(x!), { computes: "float" });
 
-/** log(1 + exp(−|x|)); where exp is tiny the sum would lose it, and log(1 + t) is t − t²/2 to rounding. */
+/** log(1 + t) of t = exp(−|x|) as 2 artanh(w / 2), w = t / (1 + t/2), which keeps the digits of a small t: a minimax polynomial of w². */
 function softplusOfNegative(x: E.Expr): E.Expr {
   const t = E.exp(E.neg(E.abs(x)));
-  return E.select(E.lt(t, 1e-3), E.mul(t, E.sub(1, E.mul(t, E.sub(0.5, E.mul(t, 1 / 3))))), E.log(E.add(1, t)));
+  const w = E.div(t, E.add(1, E.mul(0.5, t)));
+  const z = E.mul(w, w);
+  const p = [1.13400049e-4, 4.23956547e-4, 2.2337779e-3, 1.2499908e-2, 8.33333358e-2].reduce<E.Term>(
+    (sum, c) => E.add(E.mul(z, sum), c),
+    0,
+  );
+  return E.add(w, E.mul(E.mul(w, z), p));
 }
 
 const NUMBERS: PointwiseOptions = { computes: "number" };

@@ -47,7 +47,7 @@ export function adamStep(update: AdamStep): void {
     throw new RangeError(`adamStep: step ${step} is not a whole number from 1 on`);
   }
   const { backend } = deviceOf("adamStep", param, grad, expAvg, expAvgSq);
-  param.refuseView("adamStep");
+  param.checkWritable("adamStep");
   if (param === expAvg || param === expAvgSq || expAvg === expAvgSq) {
     throw new Error(`adamStep: the parameter and its two moments are three tensors, got ${describe(param)} twice`);
   }

@@ -25,7 +25,7 @@ export const add: BinaryOp = pointwise("add", (a, b) => (areTruths(a!) ? E.or(a!
 export const sub: BinaryOp = pointwise("sub", (a, b) => E.sub(a!, b!), NO_BOOL);
 /** `a · b`, elementwise, broadcasting; of two truth values whether both hold. */
 export const mul: BinaryOp = pointwise("mul", (a, b) => (areTruths(a!) ? E.and(a!, b!) : E.mul(a!, b!)));
-/** `a / b`, broadcasting; whole numbers divide to f32. */
+/** `a / b`, broadcasting; whole numbers divide to f32. Within 2.5 ulp, as `reciprocal`. */
 export const div: BinaryOp = pointwise("div", (a, b) => E.div(a!, b!), FLOATS);
 /** The larger of two, NaN if either is; at a tie each side gets half of the gradient. */
 export const maximum: BinaryOp = pointwise("maximum", (a, b) => (areTruths(a!) ? E.or(a!, b!) : E.max(a!, b!)));
@@ -36,18 +36,22 @@ export const minimum: BinaryOp = pointwise("minimum", (a, b) => (areTruths(a!) ?
 export const neg: UnaryOp = pointwise("neg", (x) => E.neg(x!), { refuses: ["u32", "bool"] });
 /** `|x|`; the gradient at 0 is 0. @throws DTypeError for truth values */
 export const abs: UnaryOp = pointwise("abs", (x) => (x!.dtype === "u32" ? x! : E.abs(x!)), NO_BOOL);
+/** `eˣ`, within 4 ulp; WebGPU may give 0 for subnormal results. */
 export const exp: UnaryOp = pointwise("exp", (x) => E.exp(x!), FLOATS);
-/** Natural logarithm. */
+/** Natural logarithm, within 4 ulp; of 0 −∞, of negative numbers NaN. */
 export const log: UnaryOp = pointwise("log", (x) => E.log(x!), FLOATS);
+/** `√x`, within 4.5 ulp (WGSL's bound; the software adapters and the CPU round right); of negative numbers NaN. */
 export const sqrt: UnaryOp = pointwise("sqrt", (x) => E.sqrt(x!), FLOATS);
-/** `1/√x`. */
+/** `1/√x`, within 2 ulp; of 0 infinite, of negative numbers NaN. */
 export const rsqrt: UnaryOp = pointwise("rsqrt", (x) => E.rsqrt(x!), FLOATS);
 export const square: UnaryOp = pointwise("square", (x) => E.mul(x!, x!), NUMBERS);
-/** `1/x`. */
+/** `1/x`, within 2.5 ulp (WGSL's bound; the software adapters and the CPU round right). */
 export const reciprocal: UnaryOp = pointwise("reciprocal", (x) => E.div(1, x!), FLOATS);
+/** Sine of radians, however many: within 4 ulp, or 2⁻²⁴ where that is more. */
 export const sin: UnaryOp = pointwise("sin", (x) => E.sin(x!), FLOATS);
+/** Cosine of radians, however many: within 4 ulp, or 2⁻²⁴ where that is more. */
 export const cos: UnaryOp = pointwise("cos", (x) => E.cos(x!), FLOATS);
-/** The error function `2/√π ∫₀ˣ exp(−t²) dt`. */
+/** The error function `2/√π ∫₀ˣ exp(−t²) dt`, within 4 ulp. */
 export const erf: UnaryOp = pointwise("erf", (x) => E.erf(x!), FLOATS);
 /** To the nearest whole number, ties to even; the gradient is 0. Whole-number tensors stay as they are, here and below. */
 export const round: UnaryOp = pointwise("round", (x) => (isWhole(x!.dtype) ? x! : E.round(x!)), NO_BOOL);
