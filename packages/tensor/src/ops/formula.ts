@@ -291,7 +291,9 @@ function derive(
         return rounded ? E.cast(E.cast(number, "f16"), "f32") : number;
       }
       const leaf = E.leaf(leaves++, arg.dtype);
-      return own || i < conditions ? leaf : E.cast(leaf, half ? "f32" : common);
+      if (own || i < conditions) return leaf;
+      // A whole number beside f16 becomes f16 first, which may round it.
+      return half ? E.cast(E.cast(leaf, "f16"), "f32") : E.cast(leaf, common);
     });
   };
   let terms = termsOf(false);
