@@ -1,6 +1,6 @@
 import * as E from "../expr/expr.ts";
 import type { Tensor } from "../tensor.ts";
-import { pointwise } from "./formula.ts";
+import { pointwise, sameEverywhere } from "./formula.ts";
 
 type UnaryOp = (x: Tensor) => Tensor;
 
@@ -52,14 +52,19 @@ function softplusOfNegative(x: E.Expr): E.Expr {
   return E.add(w, E.mul(E.mul(w, z), p));
 }
 
-const clampBoth: (x: Tensor, min: number, max: number) => Tensor = pointwise("clamp", (x, min, max) =>
-  E.select(E.lt(x!, min!), min!, E.select(E.gt(x!, max!), max!, x!)),
-);
+const clampBoth: (x: Tensor, min: number, max: number) => Tensor = pointwise("clamp", (x, min, max) => {
+  const raised = E.select(E.lt(x!, min!), min!, x!);
+  return E.select(E.gt(raised, max!), max!, raised);
+});
 const clampMin: (x: Tensor, min: number) => Tensor = pointwise("clamp", (x, min) => E.select(E.lt(x!, min!), min!, x!));
 const clampMax: (x: Tensor, max: number) => Tensor = pointwise("clamp", (x, max) => E.select(E.gt(x!, max!), max!, x!));
 
-/** Limits to `[min, max]`; the gradient passes at the exact bounds, NaN stays NaN. */
+/**
+ * Limits to `[min, max]`; with `min` above `max` that is `max` everywhere. The gradient passes at the exact bounds. NaN stays NaN, and a bound
+ * that is NaN makes everything NaN.
+ */
 export function clamp(x: Tensor, { min, max }: { readonly min?: number; readonly max?: number }): Tensor {
+  if (Number.isNaN(min) || Number.isNaN(max)) return sameEverywhere("clamp", x, Number.NaN);
   if (min !== undefined && max !== undefined) return clampBoth(x, min, max);
   if (min !== undefined) return clampMin(x, min);
   return max !== undefined ? clampMax(x, max) : x;
