@@ -1,6 +1,7 @@
 import {
   assign,
   backward,
+  clone,
   detach,
   mul,
   Rng,
@@ -120,9 +121,10 @@ describe("Module", () => {
 
   it("refuses a parameter that would get no gradient, and a second role", () => {
     const weight = parameter(device.ones([2, 1]));
-    const computed = "parameter: f32[2, 1] is computed from other parameters: detach it";
+    const computed = "parameter: f32[2, 1] is computed from other parameters: take clone(detach(x))";
     expect(() => parameter(mul(weight, 2))).toThrow(computed);
-    expect(parameter(detach(mul(weight, 2))).requiresGrad).toBe(true);
+    expect(parameter(clone(detach(mul(weight, 2)))).requiresGrad).toBe(true);
+    expect(() => parameter(detach(mul(weight, 2)))).toThrow("parameter: the target f32[2, 1] is a view");
     expect(parameter(weight)).toBe(weight);
     expect(() => buffer(weight)).toThrow("buffer: f32[2, 1] is a parameter already");
     expect(() => constant(weight)).toThrow("constant: f32[2, 1] is a parameter already");

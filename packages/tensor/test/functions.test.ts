@@ -251,3 +251,112 @@ describe("special values", () => {
     }
   });
 });
+
+/** IEEE 754's power. JavaScript's is NaN for 1 to the power of NaN, and for ±1 to an infinite one. */
+function power(x: number, p: number): number {
+  if (x === 1 || (x === -1 && Math.abs(p) === INF)) return 1;
+  const y = x ** p;
+  return Math.abs(y) < SMALLEST_NORMAL ? (1 / y > 0 ? 0 : -0) : Math.fround(y);
+}
+
+describe("powers", () => {
+  const bases = [0, -0, 1, 2, 0.5, 1e-30, 1e30, 59, 0.9999999].flatMap((x) => [x, -x]).concat([INF, -INF, NAN]);
+  const near = [0, -0, 1e-50, 1, -1, 2, 3, -2, -3, 0.5, -0.5, 0.3, -0.3, 1.5, -1.5, 4, 5, -4, -5, 10, 11, 25];
+  const exponents = [...near, 2 ** 24 - 1, 2 ** 24 + 1, 1e9, -1e9, 1e38, INF, -INF, NAN];
+  it.each(exponents)("with exponent %s are IEEE 754's", async (exponent) => {
+    for (const [, device] of devices) {
+      const x = Float32Array.from(bases);
+      const y = await T.scope(() => T.pow(device.tensor(x), exponent)).data();
+      expectSame(
+        `pow ${exponent}`,
+        y,
+        [...x].map((base) => power(base, Math.fround(exponent))),
+      );
+    }
+  });
+
+  it("have PyTorch's gradients at 0", async () => {
+    const slopes = {
+      0: 0,
+      1: 1,
+      2: 0,
+      3: 0,
+      4: 0,
+      5: 0,
+      1.5: 0,
+      0.5: INF,
+      0.3: INF,
+      "-0.5": -INF,
+      "-1": -INF,
+      "-2": -INF,
+    };
+    for (const [, device] of devices) {
+      for (const [exponent, slope] of Object.entries(slopes)) {
+        const x = T.requireGrad(device.tensor([0]));
+        const dx = T.backward(T.sum(T.pow(x, Number(exponent)))).get(x)!;
+        expectSame(`pow ${exponent}`, await dx.data(), [slope]);
+      }
+      const x = T.requireGrad(device.tensor([-2, NAN, INF]));
+      expectSame(
+        "pow 0",
+        await T.backward(T.sum(T.pow(x, 0)))
+          .get(x)!
+          .data(),
+        [0, 0, 0],
+      );
+      expectSame(
+        "pow 5",
+        await T.backward(T.sum(T.pow(x, 5)))
+          .get(x)!
+          .data(),
+        [80, NAN, INF],
+      );
+      expectSame(
+        "pow 4",
+        await T.backward(T.sum(T.pow(x, 4)))
+          .get(x)!
+          .data(),
+        [-32, NAN, INF],
+      );
+    }
+  });
+
+  it("may stand in a formula with both operands, with their gradients", async () => {
+    const op = T.pointwise<[T.Tensor, T.Tensor]>("powers", (a, b) => T.E.pow(a!, b!));
+    for (const [, device] of devices) {
+      const a = T.requireGrad(device.tensor([2, 0, 0, -2, -2, 1]));
+      const b = T.requireGrad(device.tensor([3, 2, 0, 3, 0.5, NAN]));
+      const y = op(a, b);
+      expectSame("pow", await y.data(), [8, 0, 1, -8, NAN, 1]);
+      const gradients = T.backward(T.sum(T.slice(y, [[0, 4]])));
+      expectSame("by the base", (await gradients.get(a)!.data()).slice(0, 4), [12, 0, 0, 12]);
+      expectSame("by the exponent", (await gradients.get(b)!.data()).slice(0, 3), [8 * Math.LN2, 0, 0]);
+    }
+  });
+});
+
+describe("clamp", () => {
+  it("is max where min is above it, and NaN where a bound is, as in PyTorch", async () => {
+    for (const [, device] of devices) {
+      const run = async (x: readonly number[], bounds: Parameters<typeof T.clamp>[1]) => {
+        const leaf = T.requireGrad(device.tensor(x));
+        const y = T.clamp(leaf, bounds);
+        return [await y.data(), await T.backward(T.sum(y)).get(leaf)!.data()] as const;
+      };
+      const check = async (x: readonly number[], bounds: Parameters<typeof T.clamp>[1], y: number[], dx: number[]) => {
+        const [value, slope] = await run(x, bounds);
+        expectSame(JSON.stringify(bounds), value, y);
+        expectSame(`gradient of ${JSON.stringify(bounds)}`, slope, dx);
+      };
+      await check([0, 1.5, 3], { min: 2, max: 1 }, [1, 1, 1], [0, 0, 0]);
+      await check([0, 1, 2, 3, 4], { min: 1, max: 3 }, [1, 1, 2, 3, 3], [0, 1, 1, 1, 0]);
+      await check([0, 1, 2], { min: 1 }, [1, 1, 2], [0, 1, 1]);
+      await check([0, 1, 2], { max: 1 }, [0, 1, 1], [1, 1, 0]);
+      await check([-INF, INF, 2], { min: -INF, max: INF }, [-INF, INF, 2], [1, 1, 1]);
+      await check([0, 1], { min: NAN }, [NAN, NAN], [0, 0]);
+      await check([0, 1], { min: 0, max: NAN }, [NAN, NAN], [0, 0]);
+      expectSame("NaN", await T.clamp(device.tensor([NAN]), { min: 0, max: 1 }).data(), [NAN]);
+      expectSame("NaN", await T.clamp(device.tensor([NAN]), { min: 2, max: 1 }).data(), [NAN]);
+    }
+  });
+});

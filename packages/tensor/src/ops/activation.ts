@@ -1,6 +1,6 @@
 import * as E from "../expr/expr.ts";
 import type { Tensor } from "../tensor.ts";
-import { type PointwiseOptions, pointwise } from "./formula.ts";
+import { type PointwiseOptions, pointwise, sameEverywhere } from "./formula.ts";
 
 type UnaryOp = (x: Tensor) => Tensor;
 
@@ -64,7 +64,10 @@ function softplusOfNegative(x: E.Expr): E.Expr {
 const NUMBERS: PointwiseOptions = { computes: "number" };
 const clampBoth: (x: Tensor, min: number, max: number) => Tensor = pointwise(
   "clamp",
-  (x, min, max) => E.select(E.lt(x!, min!), min!, E.select(E.gt(x!, max!), max!, x!)),
+  (x, min, max) => {
+    const raised = E.select(E.lt(x!, min!), min!, x!);
+    return E.select(E.gt(raised, max!), max!, raised);
+  },
   NUMBERS,
 );
 const clampMin: (x: Tensor, min: number) => Tensor = pointwise(
@@ -79,10 +82,11 @@ const clampMax: (x: Tensor, max: number) => Tensor = pointwise(
 );
 
 /**
- * Limits to `[min, max]`; the gradient passes at the exact bounds, NaN stays NaN. Whole numbers keep their type where the bounds are whole
- * numbers of it.
+ * Limits to `[min, max]`; with `min` above `max` that is `max` everywhere. The gradient passes at the exact bounds. NaN stays NaN, and a bound
+ * that is NaN makes everything NaN. Whole numbers keep their type where the bounds are whole numbers of it.
  */
 export function clamp(x: Tensor, { min, max }: { readonly min?: number; readonly max?: number }): Tensor {
+  if (Number.isNaN(min) || Number.isNaN(max)) return sameEverywhere("clamp", x, Number.NaN);
   if (min !== undefined && max !== undefined) return clampBoth(x, min, max);
   if (min !== undefined) return clampMin(x, min);
   return max !== undefined ? clampMax(x, max) : x;

@@ -184,6 +184,13 @@ export function pointwise<Args extends Operand[]>(
   };
 }
 
+/** A result that has one value everywhere, whatever `x` is; the gradient is 0. */
+export function sameEverywhere(op: string, x: Tensor, value: number): Tensor {
+  const { device } = x;
+  const { dtype } = x.value(op);
+  return record(device.full(x.shape, value, { dtype }), op, [x, (dy) => device.zeros(x.shape, { dtype: dy.dtype })]);
+}
+
 function broadcast(name: string, shape: Shape, tensor: Tensor, tensors: readonly Tensor[]): Shape {
   if (sameShape(shape, tensor.shape)) return shape;
   try {

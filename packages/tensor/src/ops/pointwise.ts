@@ -4,7 +4,7 @@ import { DTypeError, describe } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
 import type { Tensor } from "../tensor.ts";
-import { type Operand, type PointwiseOptions, pointwise } from "./formula.ts";
+import { type Operand, type PointwiseOptions, pointwise, sameEverywhere } from "./formula.ts";
 
 type UnaryOp = (x: Tensor) => Tensor;
 type BinaryOp = (a: Operand, b: Operand) => Tensor;
@@ -63,18 +63,23 @@ export const sign: UnaryOp = pointwise("sign", (x) => {
   return areTruths(x!) ? x! : E.sign(x!);
 });
 
-const powAny: (x: Tensor, exponent: number) => Tensor = pointwise("pow", (x, p) => E.pow(x!, p!), {
+const anyPower: (x: Tensor, exponent: number) => Tensor = pointwise("pow", (x, p) => E.pow(x!, p!), {
   derivatives: (x, p) => [E.mul(p!, E.pow(x!, E.sub(p!, 1))), E.constant(0)],
 });
-const powEven: (x: Tensor, exponent: number) => Tensor = pointwise("pow", (x, p) => E.pow(E.abs(x!), p!), {
-  derivatives: (x, p) => [E.mul(E.sign(x!), E.mul(p!, E.pow(E.abs(x!), E.sub(p!, 1)))), E.constant(0)],
-});
-const powOdd: (x: Tensor, exponent: number) => Tensor = pointwise(
-  "pow",
-  (x, p) => E.mul(E.sign(x!), E.pow(E.abs(x!), p!)),
-  { derivatives: (x, p) => [E.mul(p!, E.pow(E.abs(x!), E.sub(p!, 1))), E.constant(0)] },
-);
 const cube: UnaryOp = pointwise("pow", (x) => E.mul(x!, E.mul(x!, x!)));
+const root: UnaryOp = pointwise("pow", rootOf, { derivatives: (x) => [E.div(0.5, rootOf(x!))] });
+const inverseRoot: UnaryOp = pointwise("pow", inverseRootOf, {
+  derivatives: (x) => [E.mul(-0.5, E.mul(E.mul(inverseRootOf(x!), inverseRootOf(x!)), inverseRootOf(x!)))],
+});
+
+/** `√x` as the power, for which −0 is 0 and −∞ is ∞. */
+function rootOf(x: Expr): Expr {
+  return E.select(E.or(E.eq(x, 0), E.eq(x, Number.NEGATIVE_INFINITY)), E.abs(x), E.sqrt(x));
+}
+
+function inverseRootOf(x: Expr): Expr {
+  return E.select(E.or(E.eq(x, 0), E.eq(x, Number.NEGATIVE_INFINITY)), E.div(1, E.abs(x)), E.rsqrt(x));
+}
 
 /** Powers of whole numbers by their exponents: repeated squares, which are exact, and wrap around as products do. */
 const wholePowers = new Map<number, UnaryOp>();
@@ -82,7 +87,7 @@ const wholePowers = new Map<number, UnaryOp>();
 function wholePower(x: Tensor, exponent: number): Tensor {
   if (!Number.isInteger(exponent)) return pow(cast(x, "f32"), exponent);
   if (exponent < 0) throw new DTypeError(`pow: whole numbers to the power ${exponent}: cast ${describe(x)} to f32`);
-  if (exponent === 0) return add(mul(x, 0), 1);
+  if (exponent === 0) return sameEverywhere("pow", x, 1);
   let power = wholePowers.get(exponent);
   if (!power) {
     power = pointwise(
@@ -103,15 +108,17 @@ function wholePower(x: Tensor, exponent: number): Tensor {
 }
 
 /**
- * `x` to a fixed power. A negative base needs a whole exponent, else the result is NaN, as in PyTorch. Whole numbers stay whole where the
+ * `x` to a fixed power, within 8 ulp. Special cases as IEEE 754 has them: `x⁰` is 1 for any `x`, 0 to a negative power is infinite, and a
+ * negative base needs a whole exponent, else the result is NaN. The gradient for exponent 0 is 0. Whole numbers stay whole where the
  * exponent is a whole number from 0 on.
  * @throws DTypeError for whole numbers to a negative whole power
  */
 export function pow(x: Tensor, exponent: number): Tensor {
   if (!isFloat(x.dtype)) return wholePower(x, exponent);
-  switch (exponent) {
+  // As the device sees it: above 2²⁴ every float is even.
+  switch (Math.fround(exponent)) {
     case 0:
-      return add(mul(x, 0), 1);
+      return sameEverywhere("pow", x, 1);
     case 1:
       return mul(x, 1);
     case 2:
@@ -119,14 +126,13 @@ export function pow(x: Tensor, exponent: number): Tensor {
     case 3:
       return cube(x);
     case 0.5:
-      return sqrt(x);
+      return root(x);
     case -0.5:
-      return rsqrt(x);
+      return inverseRoot(x);
     case -1:
       return reciprocal(x);
   }
-  if (!Number.isInteger(exponent)) return powAny(x, exponent);
-  return exponent % 2 === 0 ? powEven(x, exponent) : powOdd(x, exponent);
+  return anyPower(x, exponent);
 }
 
 export const eq: BinaryOp = pointwise("eq", (a, b) => E.eq(a!, b!));
