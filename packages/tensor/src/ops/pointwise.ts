@@ -87,7 +87,7 @@ const wholePowers = new Map<number, UnaryOp>();
 function wholePower(x: Tensor, exponent: number): Tensor {
   if (!Number.isInteger(exponent)) return pow(cast(x, "f32"), exponent);
   if (exponent < 0) throw new DTypeError(`pow: whole numbers to the power ${exponent}: cast ${describe(x)} to f32`);
-  if (exponent === 0) return sameEverywhere("pow", x, 1);
+  if (exponent === 0) return sameEverywhere("pow", x.dtype === "bool" ? cast(x, "i32") : x, 1);
   let power = wholePowers.get(exponent);
   if (!power) {
     power = pointwise(
