@@ -5,7 +5,7 @@ import { normalizeDim, normalizeDims, numel, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { pointwise } from "./formula.ts";
 import { gather } from "./gather.ts";
-import { add, cast, div, eq, exp, log, mul, sqrt, square, sub } from "./pointwise.ts";
+import { abs, add, cast, div, eq, exp, log, mul, sqrt, square, sub, where } from "./pointwise.ts";
 import { keptShape, reduceAxes } from "./reduction.ts";
 import { expand, reshape, squeeze } from "./view.ts";
 
@@ -20,7 +20,7 @@ function finalShape(shape: Shape, axes: readonly number[], keepDim: boolean): Sh
   return keepDim ? keptShape(shape, axes) : shape.filter((_, axis) => !axes.includes(axis));
 }
 
-/** Sum over axes, in f32; of whole numbers and truth values in i32. */
+/** Sum over axes, in f32; of whole numbers and truth values in i32; 0 of nothing. */
 export function sum(x: Tensor, { dim, keepDim = false }: ReduceOptions = {}): Tensor {
   const axes = normalizeDims("sum", dim, x.rank);
   const input = x.dtype === "bool" ? cast(x, "i32") : x.dtype === "f16" ? cast(x, "f32") : x;
@@ -36,21 +36,34 @@ export function sum(x: Tensor, { dim, keepDim = false }: ReduceOptions = {}): Te
   return record(y, "sum", [x, (dy) => expand(reshape(dy, kept), shape)]);
 }
 
-/** Mean over axes. */
+/** Mean over axes; NaN of nothing. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normalizeDims("mean", options.dim, x.rank);
   const count = numel(axes.map((axis) => x.shape[axis]!));
   return within("mean", () => mul(sum(x.dtype === "f32" ? x : cast(x, "f32"), options), 1 / count));
 }
 
-/** Mean squared distance from the mean; divided by n − 1 when `unbiased` (the default), else by n. */
+/**
+ * Mean squared distance from the mean; divided by n − 1 when `unbiased` (the default), else by n. NaN where that is 0 or less: of nothing,
+ * and unbiased of one value.
+ */
 export function variance(x: Tensor, options: ReduceOptions & { readonly unbiased?: boolean } = {}): Tensor {
   const axes = normalizeDims("variance", options.dim, x.rank);
   const count = numel(axes.map((axis) => x.shape[axis]!));
-  return within("variance", () => {
-    const centred = sub(x, mean(x, { dim: axes, keepDim: true }));
-    return mul(sum(square(centred), { ...options, dim: axes }), 1 / (options.unbiased === false ? count : count - 1));
-  });
+  const divisor = Math.max(0, options.unbiased === false ? count : count - 1);
+  return within("variance", () => mul(sum(square(centred(x, axes)), { ...options, dim: axes }), 1 / divisor));
+}
+
+/**
+ * Distances from the mean over axes. The mean is rounded, by much where it is large beside the distances: what is left of it in them is
+ * taken out as well.
+ */
+function centred(x: Tensor, axes: readonly number[]): Tensor {
+  const distances = sub(x, mean(x, { dim: axes, keepDim: true }));
+  return sub(
+    distances,
+    noGrad(() => mean(distances, { dim: axes, keepDim: true })),
+  );
 }
 
 const unitOrZero: (x: Tensor, length: Tensor) => Tensor = pointwise("l2Norm.grad", (x, length) =>
@@ -137,12 +150,18 @@ export function argmax(
   });
 }
 
-/** `log Σ exp(x)` over axes, shifted by the maximum so that it does not overflow. */
+/**
+ * `log Σ exp(x)` over axes, shifted by the maximum so that it does not overflow: −∞ of nothing but −∞, +∞ where one is, NaN where one is.
+ * Its gradient is the softmax.
+ */
 export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normalizeDims("logSumExp", options.dim, x.rank);
-  const shift = reduceAxes("max", x, axes, x.dtype);
-  return within("logSumExp", () => {
-    const total = add(log(sum(exp(sub(x, shift)), { dim: axes, keepDim: true })), shift);
-    return reshape(total, finalShape(x.shape, axes, options.keepDim ?? false));
+  const kept = noGrad(() => {
+    const largest = reduceAxes("max", x, axes, x.dtype);
+    // An infinite shift would be subtracted from itself.
+    const shift = where(eq(abs(largest), Number.POSITIVE_INFINITY), 0, largest);
+    return add(log(sum(exp(sub(x, shift)), { dim: axes, keepDim: true })), shift);
   });
+  const y = within("logSumExp", () => noGrad(() => reshape(kept, finalShape(x.shape, axes, options.keepDim ?? false))));
+  return record(y, "logSumExp", [x, [x, kept], (dy, x, kept) => mul(exp(sub(x, kept)), reshape(dy, kept.shape))]);
 }
