@@ -95,7 +95,10 @@ export interface SoftmaxGradCall {
   readonly dx: View;
 }
 
-/** Layer normalisation of rows, without the affine part; `stats (rows, 2)` receives mean and 1/√(variance + eps). */
+/**
+ * Layer normalisation of rows; `stats (rows, 3)` receives mean, scale and shift of each: the normalised x is `(x − mean) · scale +
+ * shift`, where the shift makes good what the mean lost when it was rounded.
+ */
 export interface NormCall {
   readonly rows: number;
   readonly cols: number;

@@ -16,7 +16,10 @@ export interface AttentionOptions {
   readonly scale?: number;
   /** Added to the scores; broadcasts to (…, n, m). */
   readonly bias?: Tensor;
-  /** `causal` hides every key after the query; a tensor of truth values hides where it is false; one of numbers is added like a bias. */
+  /**
+   * `causal` hides every key after the query; a tensor of truth values hides where it is false; one of numbers is added like a bias: −∞ hides
+   * a key. A query from which every key is hidden has no attention and becomes NaN, as in PyTorch.
+   */
   readonly mask?: "causal" | Tensor;
 }
 

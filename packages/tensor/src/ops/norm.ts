@@ -43,7 +43,7 @@ export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape
   const { backend } = deviceOf("layerNorm", x, ...affine);
   const rows = cols === 0 ? 0 : x.size / cols;
   const { device, shape, dtype } = x;
-  const stats = empty(device, [rows, 2], "f32", "layerNorm.stats");
+  const stats = empty(device, [rows, 3], "f32", "layerNorm.stats");
   const operands = {
     x: x.dense("layerNorm"),
     stats: stats.view(),
@@ -74,7 +74,8 @@ export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape
       weight,
       [x, stats],
       (dy, x, stats) => {
-        const normal = mul(sub(flat(x), narrow(stats, 1, 0, 1)), narrow(stats, 1, 1, 1));
+        const [mean, scale, shift] = [0, 1, 2].map((i) => narrow(stats, 1, i, 1)) as [Tensor, Tensor, Tensor];
+        const normal = add(mul(sub(flat(x), mean), scale), shift);
         return reshape(sum(mul(flat(dy), normal), { dim: 0 }), tail);
       },
     ]);
@@ -159,28 +160,30 @@ function withBatchStatistics(
 ): BatchNormResult {
   const dim = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
   const count = x.size / x.shape[1]!;
-  const centred = (x: Tensor, average: Tensor): Tensor => sub(x, wide(average));
-  const { y, average, spread, scale, slope } = noGrad(() => {
+  const centred = (x: Tensor, average: Tensor, rest: Tensor): Tensor => sub(sub(x, wide(average)), wide(rest));
+  const { y, average, rest, spread, scale, slope } = noGrad(() => {
     const average = mean(x, { dim });
-    const spread = mean(square(centred(x, average)), { dim });
+    // What the average was rounded by: it is large beside the distances where the average is.
+    const rest = mean(sub(x, wide(average)), { dim });
+    const spread = mean(square(centred(x, average, rest)), { dim });
     const scale = rsqrt(add(spread, eps));
     const slope = weight ? mul(scale, weight) : scale;
-    const scaled = mul(centred(x, average), wide(slope));
-    return { y: bias ? add(scaled, wide(bias)) : scaled, average, spread, scale, slope };
+    const scaled = mul(centred(x, average, rest), wide(slope));
+    return { y: bias ? add(scaled, wide(bias)) : scaled, average, rest, spread, scale, slope };
   });
   const inputs = [x, ...(weight ? [weight] : []), ...(bias ? [bias] : [])];
   const wants = x.requiresGrad;
   if (inputs.some((input) => input.requiresGrad)) {
-    recordTogether([y], "batchNorm", inputs, [x, average, scale, slope], ([dy], give, saved) => {
-      const [x, average, scale, slope] = saved as [Tensor, Tensor, Tensor, Tensor];
+    recordTogether([y], "batchNorm", inputs, [x, average, rest, scale, slope], ([dy], give, saved) => {
+      const [x, average, rest, scale, slope] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor];
       // Σ dy and Σ dy·n of each channel, n the normalised input: all three gradients are made of them.
       const total = sum(dy!, { dim });
-      const products = mul(sum(mul(dy!, centred(x, average)), { dim }), scale);
+      const products = mul(sum(mul(dy!, centred(x, average, rest)), { dim }), scale);
       if (wants) {
         // slope · (dy − mean(dy) − n · mean(dy n))
         const byInput = mul(mul(mul(products, scale), slope), -1 / count);
         const constant = mul(mul(total, slope), -1 / count);
-        give(0, add(add(mul(dy!, wide(slope)), mul(centred(x, average), wide(byInput))), wide(constant)));
+        give(0, add(add(mul(dy!, wide(slope)), mul(centred(x, average, rest), wide(byInput))), wide(constant)));
       }
       if (weight) give(1, products);
       if (bias) give(inputs.length - 1, total);

@@ -21,7 +21,8 @@ interface Variant {
 const ROW_PART = 4096;
 const COLUMN_PART = 512;
 /** Steps that are added up before their sum is added to that of others. */
-const STRETCH = 16;
+const ROW_STRETCH = 32;
+const COLUMN_STRETCH = 16;
 /** Vectors that a unit of the column kernel keeps in registers. */
 const WIDTH = 4;
 
@@ -85,8 +86,8 @@ const rowKernel = variants((v: Variant) =>
       const four = (): Vector =>
         f.let(combine(v, f.let(combine(v, sums[0]!, sums[1]!)), f.let(combine(v, sums[2]!, sums[3]!))));
       const all = f.let(identity(v));
-      f.range(0, blocks, 16 * STRETCH, (from) => {
-        f.range(from, f.let(from.add(16 * STRETCH).minU(blocks)), 16, () => {
+      f.range(0, blocks, 16 * ROW_STRETCH, (from) => {
+        f.range(from, f.let(from.add(16 * ROW_STRETCH).minU(blocks)), 16, () => {
           for (let k = 0; k < 4; k++) {
             take(k, gathered(at));
             f.advance(at, stride);
@@ -134,8 +135,8 @@ const columnKernel = variants((v: Variant) =>
       const left = f.let(inner.sub(col));
       const stretch = sums.map(() => f.let(identity(v)));
       const down = (vectors: number): void =>
-        f.range(0, count, STRETCH, (from) => {
-          f.range(from, f.let(from.add(STRETCH).minU(count)), 1, () => {
+        f.range(0, count, COLUMN_STRETCH, (from) => {
+          f.range(from, f.let(from.add(COLUMN_STRETCH).minU(count)), 1, () => {
             for (let k = 0; k < vectors; k++) f.set(stretch[k]!, combine(v, stretch[k]!, load(v.type, at, 16 * k)));
             f.advance(at, step);
           });
