@@ -1,14 +1,14 @@
 /** The process of one contender: opens it and answers its parent's requests, one at a time. */
 import { readFileSync } from "node:fs";
 import type { DeviceOptions } from "@deplsr/tensor";
-import { type Contender, type ContenderName, contenders } from "./contender.ts";
+import { type Contender, contenders, type Opened } from "./contender.ts";
 import { roofs } from "./roof.ts";
 import { cpuRoofs } from "./roof-cpu.ts";
 import type { Row } from "./row.ts";
 import { loadRows } from "./rows.ts";
 import { chooseBatch } from "./statistics.ts";
 import type { Task } from "./task.ts";
-import type { Answer, Request } from "./wire.ts";
+import { type Answer, NO_ROW, type Request } from "./wire.ts";
 
 const [name, options] = process.argv.slice(2);
 const ceilings = [...Object.values(roofs), ...Object.values(cpuRoofs)];
@@ -21,7 +21,7 @@ async function handle(request: Request): Promise<Answer> {
   switch (request.do) {
     case "open": {
       const start = performance.now();
-      contender = await contenders[name as ContenderName].open(JSON.parse(options ?? "{}") as DeviceOptions);
+      contender = await contenders[name as Opened].open(JSON.parse(options ?? "{}") as DeviceOptions);
       return { about: contender.about, libraries: loadedLibraries(), ms: performance.now() - start };
     }
     case "prepare": {
@@ -69,7 +69,7 @@ async function warmUp(task: Task, target: number): Promise<ReturnType<typeof cho
 
 function find(name: string): Row {
   const row = rows.find((each) => each.name === name);
-  if (!row) throw new Error(`no row is named "${name}"`);
+  if (!row) throw new Error(`${NO_ROW} "${name}"`);
   return row;
 }
 

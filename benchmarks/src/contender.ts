@@ -50,16 +50,20 @@ export const contenders = {
   raw: { on: "webgpu", open: openRaw },
 } as const satisfies Record<string, Entry>;
 
-export type ContenderName = keyof typeof contenders;
+/** What a contender's process opens. */
+export type Opened = keyof typeof contenders;
+
+/** A column: a library, or ours of another checkout. */
+export type ContenderName = Opened | "before";
 
 /** Everyone that ours is measured against. */
-export const peerNames: readonly ContenderName[] = (Object.keys(contenders) as ContenderName[]).filter(
+export const peerNames: readonly Opened[] = (Object.keys(contenders) as Opened[]).filter(
   (name) => name !== "ours" && name !== "raw",
 );
 
 /** Those who compute on what ours computes on: the peers that count for the ratio, and native code beside them. */
-export function rivals(backend: string): { readonly peers: ContenderName[]; readonly native: ContenderName[] } {
-  const of = (wanted: boolean): ContenderName[] =>
+export function rivals(backend: string): { readonly peers: Opened[]; readonly native: Opened[] } {
+  const of = (wanted: boolean): Opened[] =>
     peerNames.filter((name) => {
       const { on, native = false }: Entry = contenders[name];
       return on === backend && native === wanted;

@@ -3,6 +3,7 @@
  * its turn, so that whatever else the machine does falls on all of them.
  */
 import type { DeviceOptions } from "@deplsr/tensor";
+import type { Checkout } from "./checkout.ts";
 import type { About, ContenderName } from "./contender.ts";
 import { driverEnvironment, sharesAdapter, withoutShaderCache } from "./driver.ts";
 import { ContenderProcess } from "./process.ts";
@@ -10,6 +11,7 @@ import { type Roof, roofs } from "./roof.ts";
 import { cpuRoofs } from "./roof-cpu.ts";
 import type { Row } from "./row.ts";
 import { type Batch, largestError, median, rotate } from "./statistics.ts";
+import { NO_ROW } from "./wire.ts";
 
 /** What is measured: a row with everything warm, or its first run in a fresh process. */
 export interface Job {
@@ -50,6 +52,8 @@ export interface HarnessOptions {
   readonly timeout?: number;
   /** What a contender's process runs; default child.ts. */
   readonly script?: URL;
+  /** The checkout that is measured as `before`. */
+  readonly against?: Checkout;
 }
 
 /** ms that a sample of a warm row should take: many launches to a wait, so that waiting does not count. */
@@ -59,6 +63,8 @@ const TIMEOUT = 300_000;
 const BUDGET = 20_000;
 /** A cold round of a peer may take half a minute. */
 const MAX_COLD_ROUNDS = 3;
+/** Why `before` cannot do a row that came after it. */
+export const NO_SUCH_ROW = "no such row";
 
 /** Opens contenders as they are needed, measures, and ends their processes. */
 export class Harness {
@@ -203,6 +209,8 @@ export class Harness {
       } catch (error) {
         // What it refuses may work another way; a process that has ended is a failure.
         if (process.ended) throw error;
+        if (process.name === "before" && messageOf(error).startsWith(NO_ROW))
+          return { kind: "cannot", reason: NO_SUCH_ROW };
         notes.push(messageOf(error));
       }
     }
@@ -230,7 +238,11 @@ export class Harness {
       if (backend === "webgpu" && !sharesAdapter(this.#about.get("ours")?.kind, adapter, libraries)) {
         throw new Error(`it runs on ${adapter}, not on the adapter of ours`);
       }
-      this.#about.set(contender.name, about);
+      const { against } = this.#options;
+      const earlier = contender.name === "before" && against;
+      if (earlier && backend !== this.#about.get("ours")?.backend)
+        throw new Error(`it runs on ${adapter} (${backend})`);
+      this.#about.set(contender.name, earlier ? { ...about, version: `commit ${against.commit}` } : about);
     } catch (error) {
       contender.stop();
       const broken = new StartError(messageOf(error));
@@ -240,9 +252,10 @@ export class Harness {
   }
 
   #start(name: ContenderName, extra: Readonly<Record<string, string>>): ContenderProcess {
-    // Ours finds its driver by itself.
-    const environment = name === "ours" ? extra : { ...this.#environment, ...extra };
-    const { device, timeout = TIMEOUT, script } = this.#options;
+    // Ours finds its driver by itself, and did so before.
+    const environment = name === "ours" || name === "before" ? extra : { ...this.#environment, ...extra };
+    const { device, timeout = TIMEOUT, against } = this.#options;
+    const script = name === "before" && against ? against.script : this.#options.script;
     return new ContenderProcess(name, { device, environment, timeout, ...(script && { script }) });
   }
 }

@@ -1,6 +1,5 @@
-import { spawnSync } from "node:child_process";
 import { cpus, loadavg } from "node:os";
-import { fileURLToPath } from "node:url";
+import { commitOf } from "./checkout.ts";
 
 /** Where and of what a measurement is: without it a time means nothing. */
 export interface Machine {
@@ -20,20 +19,10 @@ export function describeMachine(): Machine {
   const processors = cpus();
   return {
     date: new Date().toISOString(),
-    commit: commit(),
+    commit: commitOf(),
     node: [process.versions.node, ...process.execArgv.filter((flag) => flag.startsWith("--experimental-"))].join(" "),
     cpu: processors[0]?.model.trim() ?? "unknown",
     cores: processors.length,
     load: Math.round(loadavg()[0]! * 100) / 100,
   };
-}
-
-function commit(): string {
-  const git = (...args: string[]): string => {
-    const { status, stdout } = spawnSync("git", args, { cwd: fileURLToPath(new URL("../", import.meta.url)) });
-    return status === 0 ? stdout.toString().trim() : "";
-  };
-  const hash = git("rev-parse", "--short", "HEAD");
-  if (!hash) return "unknown";
-  return git("status", "--porcelain", "--untracked-files=no") ? `${hash}+` : hash;
 }

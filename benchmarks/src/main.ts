@@ -2,6 +2,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Checkout, openCheckout } from "./checkout.ts";
 import { type ContenderName, rivals } from "./contender.ts";
 import { Harness, type Measured } from "./harness.ts";
 import { installPeers } from "./install.ts";
@@ -13,9 +14,10 @@ import { loadRows } from "./rows.ts";
 
 async function main(options: Options): Promise<number> {
   const jobs = planJobs(await loadRows(), options);
+  const against = options.against === undefined ? undefined : checkout(options.against);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   if (options.peers?.length !== 0) installPeers(say);
-  const harness = new Harness({ device: options.device, rounds: options.rounds, say });
+  const harness = new Harness({ device: options.device, rounds: options.rounds, say, ...(against && { against }) });
   const stop = (): void => {
     harness.close();
     process.exit(130);
@@ -24,14 +26,27 @@ async function main(options: Options): Promise<number> {
   try {
     const ours = await harness.openOurs();
     const { peers, native } = rivals(ours.backend);
-    const names: ContenderName[] = ["ours", ...(options.peers ?? [...peers, ...native])];
+    const names: ContenderName[] = [
+      "ours",
+      ...(against ? ["before" as const] : []),
+      ...(options.peers ?? [...peers, ...native]),
+    ];
     const threads = ours.backend === "cpu" ? options.device.threads : null;
     const machine = describeMachine();
     say(`${ours.backend} on ${ours.adapter}; ${jobs.length} rows; load ${machine.load} on ${machine.cores} cores`);
     const ceilings = options.cold ? {} : await harness.ceilings();
     const measured: Measured[] = [];
     const report = (): Report =>
-      makeReport({ about: harness.about, machine, threads, ceilings, measured, peers, native });
+      makeReport({
+        about: harness.about,
+        machine,
+        ...(against && { against: against.commit }),
+        threads,
+        ceilings,
+        measured,
+        peers,
+        native,
+      });
     const file = resultFile(report());
     for (const job of jobs) {
       measured.push(await harness.measure(job, names));
@@ -46,6 +61,15 @@ async function main(options: Options): Promise<number> {
     return lost.length > 0 ? 1 : 0;
   } finally {
     harness.close();
+  }
+}
+
+/** @throws UsageError where there is none */
+function checkout(path: string): Checkout {
+  try {
+    return openCheckout(path);
+  } catch (error) {
+    throw new UsageError(`--against: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

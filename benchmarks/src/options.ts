@@ -15,6 +15,8 @@ export interface Options {
   readonly cold: boolean;
   /** Undefined: those that compute on what ours computes on. */
   readonly peers: readonly ContenderName[] | undefined;
+  /** Folder of a checkout that is measured as `before`. */
+  readonly against: string | undefined;
   /** With the threads of everyone who computes on the CPU. */
   readonly device: DeviceOptions & { readonly threads: number };
   readonly help: boolean;
@@ -27,6 +29,7 @@ export const usage = `npm run bench -- [options]: ours beside the peers, on the 
   --cold              first runs, each in a fresh process with the driver's shader cache off
   --peers NAME,NAME   peers to measure, or none; default those that compute on what ours computes on
                       (${peerNames.join(", ")})
+  --against DIR       another checkout of this repository, with its node_modules, measured beside this one as "before"
   --backend NAME      auto, webgpu, cpu (default: DEPLSR_BACKEND, else auto)
   --threads N         threads of everyone who computes on the CPU, or all (default 1)
   --adapter NAME      auto, hardware, system, swiftshader (default: DEPLSR_ADAPTER, else auto)
@@ -35,6 +38,7 @@ export const usage = `npm run bench -- [options]: ours beside the peers, on the 
 examples
   npm run bench -- --only matmul,softmax --rounds 3
   npm run bench -- --cold --only mlp --peers jax-js
+  npm run bench -- --peers none --against ../before    what a change did to the speed of ours
   npm run bench -- --backend cpu --threads all   beside the peers on WebAssembly, ONNX Runtime's native build and PyTorch`;
 
 /** Reads the command line. @throws UsageError that names what is wrong. */
@@ -47,6 +51,7 @@ export function parseOptions(args: readonly string[]): Options {
         only: { type: "string" },
         rounds: { type: "string", default: "5" },
         peers: { type: "string" },
+        against: { type: "string" },
         backend: { type: "string" },
         threads: { type: "string", default: "1" },
         adapter: { type: "string" },
@@ -64,6 +69,7 @@ export function parseOptions(args: readonly string[]): Options {
     json: values.json === true,
     cold: values.cold === true,
     peers: typeof values.peers === "string" ? parsePeers(list(values.peers)) : undefined,
+    against: typeof values.against === "string" ? values.against : undefined,
     device: {
       threads: values.threads === "all" ? availableParallelism() : wholeNumber("threads", values.threads, " or all"),
       ...(typeof values.backend === "string" && { backend: choice("backend", values.backend, BACKENDS) }),

@@ -43,7 +43,8 @@ export class ContenderProcess {
   constructor(name: ContenderName, { device, environment, timeout, script = CHILD }: ProcessOptions) {
     this.name = name;
     this.#timeout = timeout;
-    this.#child = fork(fileURLToPath(script), [name, JSON.stringify(device)], {
+    // Another checkout knows itself as ours.
+    this.#child = fork(fileURLToPath(script), [name === "before" ? "ours" : name, JSON.stringify(device)], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...process.env, ...environment },

@@ -1,6 +1,6 @@
 /** What comes out: lines of a table, and JSON for other programs and for later. */
 import type { About, ContenderName } from "./contender.ts";
-import type { Ceilings, Cell, Measured } from "./harness.ts";
+import { type Ceilings, type Cell, type Measured, NO_SUCH_ROW } from "./harness.ts";
 import { jobName } from "./jobs.ts";
 import type { Machine } from "./machine.ts";
 import type { Target } from "./row.ts";
@@ -22,6 +22,9 @@ export interface ReportRow {
   readonly nativeRatio: Readonly<Record<string, number>>;
   /** What we want `ratio` and `nativeRatio` to be at least, where this run can tell: on the CPU with one thread. */
   readonly target?: Target;
+  /** Median of the other checkout where one was measured, and that divided by ours: above 1 ours is faster now. `null` where it has no time. */
+  readonly before?: number | null;
+  readonly beforeRatio?: number | null;
   /** Medians of peers that compute on something else; they do not count for either ratio. */
   readonly others?: Readonly<Record<string, number>>;
   /** Why contenders have no way to do it, where that is known. */
@@ -48,6 +51,8 @@ export interface Report {
   /** Of everyone who computes on the CPU; `null` where ours does not. */
   readonly threads: number | null;
   readonly machine: Machine;
+  /** Commit of the other checkout, where one was measured. */
+  readonly against?: string;
   /** Of the contenders that were opened. */
   readonly versions: Readonly<Record<string, string>>;
   /** What a reader of their columns has to know. */
@@ -61,6 +66,7 @@ export interface Report {
 export interface ReportInput {
   readonly about: ReadonlyMap<ContenderName, About>;
   readonly machine: Machine;
+  readonly against?: string;
   readonly threads: number | null;
   readonly ceilings: Ceilings;
   readonly measured: readonly Measured[];
@@ -71,7 +77,7 @@ export interface ReportInput {
 
 /** Puts a run's numbers in order. */
 export function makeReport(input: ReportInput): Report {
-  const { about, machine, threads, ceilings, measured } = input;
+  const { about, machine, against, threads, ceilings, measured } = input;
   const ours = about.get("ours");
   const remarks = Array.from(about).flatMap(([name, { remark }]) => (remark ? [[name, remark] as const] : []));
   return {
@@ -80,6 +86,7 @@ export function makeReport(input: ReportInput): Report {
     kind: ours?.kind ?? "unknown",
     threads,
     machine,
+    ...(against !== undefined && { against }),
     versions: Object.fromEntries(Array.from(about, ([name, { version }]) => [name, version])),
     ...(remarks.length > 0 && { remarks: Object.fromEntries(remarks) }),
     roof: {
@@ -90,7 +97,7 @@ export function makeReport(input: ReportInput): Report {
   };
 }
 
-function reportRow({ job, cells }: Measured, { threads, ceilings, ...names }: ReportInput): ReportRow {
+function reportRow({ job, cells }: Measured, { threads, ceilings, against, ...names }: ReportInput): ReportRow {
   const { row, cold } = job;
   const timed = Array.from(cells).flatMap(([name, cell]) => (cell.kind === "times" ? [{ name, ...cell }] : []));
   const medians = (include: (name: ContenderName) => boolean): Record<string, number> =>
@@ -105,7 +112,10 @@ function reportRow({ job, cells }: Measured, { threads, ceilings, ...names }: Re
   const ours = own ? round(median(own.rounds)) : null;
   const peers = medians((name) => names.peers.includes(name));
   const native = medians((name) => names.native.includes(name));
-  const others = medians((name) => name !== "ours" && !names.peers.includes(name) && !names.native.includes(name));
+  const { before = null } = medians((name) => name === "before");
+  const others = medians(
+    (name) => name !== "ours" && name !== "before" && !names.peers.includes(name) && !names.native.includes(name),
+  );
   const [cannot, failures] = [reasons("cannot"), reasons("failed")];
   const notes = timed.flatMap((cell) => (cell.notes.length > 0 ? [[cell.name, cell.notes.join("; ")]] : []));
   const faster = ratio(ours, peers);
@@ -121,6 +131,10 @@ function reportRow({ job, cells }: Measured, { threads, ceilings, ...names }: Re
       Object.entries(ours === null ? {} : native).map(([name, time]) => [name, round(time / ours!)]),
     ),
     ...(row.target && threads === 1 && !cold && { target: row.target }),
+    ...(against !== undefined && {
+      before,
+      beforeRatio: ours === null || before === null ? null : round(before / ours),
+    }),
     ...(Object.keys(others).length > 0 && { others }),
     ...(cannot.length > 0 && { cannot: Object.fromEntries(cannot) }),
     ...(failures.length > 0 && { failures: Object.fromEntries(failures) }),
@@ -167,9 +181,15 @@ export function formatTable(
     ({ nativeRatio, target }) =>
       formatRatio(nativeRatio[name] ?? null, name === "torch" ? target?.torch : undefined, percent),
   ];
+  const change: Column = [
+    "before / ours",
+    ({ beforeRatio = null }) => formatRatio(beforeRatio, undefined, (value) => `${value.toFixed(2)}x`),
+  ];
   const columns: readonly Column[] = [
     ["ms", (row) => row.name],
-    ...names.filter((name) => !native.includes(name)).map(times),
+    ...names
+      .filter((name) => !native.includes(name))
+      .flatMap((name) => (name === "before" ? [times(name), change] : [times(name)])),
     ["ratio", ({ ratio, target }) => formatRatio(ratio, target?.ratio, (value) => `${value.toFixed(2)}x`)],
     ...native.filter((name) => names.includes(name)).flatMap((name) => [times(name), part(name)]),
     ["rate", formatRate],
@@ -185,10 +205,11 @@ export function formatTable(
     roof.gbs !== undefined ? `copy ${short(roof.gbs)} GB/s` : "",
     roof.gflops !== undefined ? `multiply-add ${short(roof.gflops)} GFLOP/s` : "",
   ].filter(Boolean);
+  const against = report.against === undefined ? "" : `, before: ${report.against}`;
   const where =
     threads === null ? report.kind : threads === 1 ? "everyone on 1 thread" : `everyone on ${threads} threads`;
   return [
-    `${report.backend} on ${report.adapter} (${where}); f32; commit ${machine.commit}; node ${machine.node}; ${machine.cpu}, ${machine.cores} cores, load ${machine.load}`,
+    `${report.backend} on ${report.adapter} (${where}); f32; commit ${machine.commit}${against}; node ${machine.node}; ${machine.cpu}, ${machine.cores} cores, load ${machine.load}`,
     ...(ceilings.length > 0 ? [`roof: ${ceilings.join(", ")}`] : []),
     "",
     ...align(filled),
@@ -236,6 +257,7 @@ function percent(value: number): string {
 }
 
 function formatCell(cell: Cell | undefined): string {
+  if (cell?.kind === "cannot" && cell.reason === NO_SUCH_ROW) return NO_SUCH_ROW;
   if (!cell || cell.kind === "cannot") return "-";
   if (cell.kind === "failed") return "fails";
   const middle = short(median(cell.rounds));

@@ -2,6 +2,9 @@
 import type { About } from "./contender.ts";
 import type { Batch } from "./statistics.ts";
 
+/** What a process says first of a row that it does not know; those of older checkouts say it too. */
+export const NO_ROW = "no row is named";
+
 export type Request = { readonly id: number } & (
   | { readonly do: "open" }
   /** `way`: which of the library's ways; `firstRun`: the time includes one run. */

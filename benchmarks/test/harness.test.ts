@@ -1,4 +1,5 @@
 import { afterEach, expect, it, vi } from "vitest";
+import type { Checkout } from "../src/checkout.ts";
 import { Harness } from "../src/harness.ts";
 import { makeReport } from "../src/report.ts";
 import type { Row } from "../src/row.ts";
@@ -15,9 +16,14 @@ const machine = { date: "2026-01-01T00:00:00.000Z", commit: "abc", node: "20", c
 
 afterEach(() => vi.unstubAllEnvs());
 
-async function withHarness<T>(rounds: number, work: (harness: Harness, said: string[]) => Promise<T>): Promise<T> {
+async function withHarness<T>(
+  rounds: number,
+  work: (harness: Harness, said: string[]) => Promise<T>,
+  against?: Checkout,
+): Promise<T> {
   const said: string[] = [];
-  const harness = new Harness({ device: {}, rounds, say: (line) => said.push(line), timeout: 5000, script });
+  const say = (line: string): void => void said.push(line);
+  const harness = new Harness({ device: {}, rounds, say, timeout: 5000, script, ...(against && { against }) });
   try {
     await harness.openOurs();
     return await work(harness, said);
@@ -86,4 +92,25 @@ it("measures first runs in a fresh process each", async () => {
   const { cells } = await withHarness(2, (harness) => harness.measure({ row, cold: true }, ["ours"]));
   // The stand-in adds how often it has done this before: one process would claim 100 and 101.
   expect(cells.get("ours")).toMatchObject({ kind: "times", rounds: [100, 100] });
+});
+
+it("measures another checkout as one more contender, interleaved, and says which rows it lacks", async () => {
+  const earlier = { script: new URL("./fixtures/earlier.mjs", import.meta.url), commit: "old5678" };
+  await withHarness(
+    3,
+    async (harness, said) => {
+      const names = ["ours", "before", "jax-js"] as const;
+      const { cells } = await harness.measure({ row, cold: false }, names);
+      expect(cells.get("ours")).toMatchObject({ kind: "times", rounds: [2, 4, 3] });
+      expect(cells.get("before")).toMatchObject({ kind: "times", rounds: [3, 6, 6], error: 0 });
+      expect(said.slice(-3)).toEqual([1, 2, 3].map((round) => `two numbers: round ${round} of 3`));
+      expect(harness.about.get("before")).toMatchObject({ version: "commit old5678", backend: "webgpu" });
+      for (const cold of [false, true]) {
+        const { cells } = await harness.measure({ row: { ...row, name: "a new row" }, cold }, ["ours", "before"]);
+        expect(cells.get("ours")).toMatchObject({ kind: "times" });
+        expect(cells.get("before")).toEqual({ kind: "cannot", reason: "no such row" });
+      }
+    },
+    earlier,
+  );
 });

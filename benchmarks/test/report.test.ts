@@ -176,6 +176,47 @@ describe("formatTable", () => {
   });
 });
 
+describe("another checkout", () => {
+  const cells = (before: Cell, ours: Cell = times(10)): Measured["cells"] =>
+    new Map<ContenderName, Cell>([
+      ["ours", ours],
+      ["before", before],
+      ["jax-js", times(30)],
+    ]);
+  const rows: Measured[] = [
+    { job: { row: makeRow("faster"), cold: false }, cells: cells(times(15)) },
+    { job: { row: makeRow("new"), cold: false }, cells: cells({ kind: "cannot", reason: "no such row" }) },
+    { job: { row: makeRow("lost"), cold: false }, cells: cells(times(8), { kind: "failed", reason: "no" }) },
+  ];
+  const input = { about, machine, threads: null, ceilings: {}, measured: rows, peers: ["jax-js"], native: [] } as const;
+  const compared = makeReport({ ...input, against: "old5678" });
+
+  it("is compared with ours, and is no peer", () => {
+    expect(compared.against).toBe("old5678");
+    expect(compared.rows).toMatchObject([
+      { ours: 10, before: 15, beforeRatio: 1.5, peers: { "jax-js": 30 }, ratio: 3, rounds: { before: [15] } },
+      { ours: 10, before: null, beforeRatio: null, cannot: { before: "no such row" } },
+      { ours: null, before: 8, beforeRatio: null },
+    ]);
+    expect(compared.rows[0]).not.toHaveProperty("others");
+    expect(makeReport(input).rows[0]).not.toHaveProperty("before");
+    expect(makeReport(input)).not.toHaveProperty("against");
+  });
+
+  it("has two columns of its own", () => {
+    expect(formatTable(compared, rows, ["ours", "before", "jax-js"], [])).toEqual([
+      "webgpu on llvmpipe (system); f32; commit abc1234, before: old5678; node 20.0.0; CPU, 2 cores, load 0.1",
+      "",
+      "ms       ours       before  before / ours  jax-js  ratio",
+      "faster   10.0         15.0          1.50x    30.0  3.00x",
+      "new      10.0  no such row                   30.0  3.00x",
+      "lost    fails         8.00                   30.0",
+      "before: no such row (new)",
+      "ours: fails: no (lost)",
+    ]);
+  });
+});
+
 describe("planJobs", () => {
   const rows = [makeRow("matmul"), makeRow("MLP step", { alsoCold: true })];
   const names = (only: string[], cold = false): string[] => planJobs(rows, { only, cold }).map(jobName);
@@ -220,6 +261,8 @@ describe("parseOptions", () => {
       device: { adapter: "swiftshader", threads: 1 },
       json: true,
     });
+    expect(parseOptions([]).against).toBeUndefined();
+    expect(parseOptions(["--against", "../before"]).against).toBe("../before");
     expect(parseOptions(["--backend", "cpu", "--threads", "3"]).device).toEqual({ backend: "cpu", threads: 3 });
     expect(parseOptions(["--threads", "all"]).device).toEqual({ threads: availableParallelism() });
   });

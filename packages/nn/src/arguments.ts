@@ -1,5 +1,12 @@
-import { checkOptions, Rng, wrongArgument } from "@deplsr/tensor";
-import type { Init } from "./init.ts";
+import { checkOptions, type Device, Rng, wrongArgument } from "@deplsr/tensor";
+
+/** What a constructor needs to make its tensors: where, and the generator that draws them. */
+export interface Init {
+  readonly device: Device;
+  readonly rng: Rng;
+  /** Leave at zero what would be drawn: a model that is about to be loaded needs no random weights. */
+  readonly blank?: boolean;
+}
 
 /** The last arguments of a layer's constructor: options, which may be left out, and what makes its tensors. */
 export type OptionsAndInit<Options> = [init: Init] | [options: Options | undefined, init: Init];

@@ -3,9 +3,7 @@ import {
   checkOptions,
   checkWholes,
   clamp,
-  type Device,
   mul,
-  type Rng,
   rand,
   randn,
   type Shape,
@@ -13,16 +11,9 @@ import {
   sub,
   type Tensor,
 } from "@deplsr/tensor";
+import { checkInit, type Init } from "./arguments.ts";
 
-import { checkInit } from "./arguments.ts";
-
-/** What a constructor needs to make its tensors: where, and the generator that draws them. */
-export interface Init {
-  readonly device: Device;
-  readonly rng: Rng;
-  /** Leave at zero what would be drawn: a model that is about to be loaded needs no random weights. */
-  readonly blank?: boolean;
-}
+export type { Init } from "./arguments.ts";
 
 /** Uniform in [−bound, bound). */
 export function uniform(shape: Shape, bound: number, init: Init): Tensor {

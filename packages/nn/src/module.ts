@@ -22,7 +22,7 @@ function mark(tensor: Tensor, role: Role): Tensor {
   roles.set(tensor, role);
   if (role !== "constant") {
     // Optimizers and checkpoints write to it.
-    tensor.refuseView(role);
+    tensor.checkWritable(role);
     noteTensor(tensor);
   }
   return keep(tensor);
@@ -34,7 +34,8 @@ function mark(tensor: Tensor, role: Role): Tensor {
  */
 export function parameter(tensor: Tensor): Tensor {
   checkTensor("parameter", "tensor", tensor);
-  if (tensor.hasGraph) throw new Error(`parameter: ${describe(tensor)} is computed from other parameters: detach it`);
+  if (tensor.hasGraph)
+    throw new Error(`parameter: ${describe(tensor)} is computed from other parameters: take clone(detach(x))`);
   return requireGrad(mark(tensor, "parameter"));
 }
 

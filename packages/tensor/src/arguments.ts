@@ -2,7 +2,7 @@
  * What callers get wrong, above all where no compiler looks: refused in one line that names the function and the argument, before anything
  * runs. Each is called at the head of a function; ops on the hot path pay a comparison or two.
  */
-import type { Data, DType } from "./dtype.ts";
+import { type Data, DTYPES, type DType } from "./dtype.ts";
 import { ArgumentError, DTypeError, ShapeError, shown } from "./errors.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -72,8 +72,6 @@ export function checkFunction(op: string, name: string, value: unknown): void {
   if (typeof value !== "function") throw wrongArgument(op, name, "a function", value);
 }
 
-const DTYPES: readonly DType[] = ["f32", "f16", "i32", "u32", "bool"];
-
 /** @throws DTypeError unless it is a dtype or absent */
 export function checkDType(op: string, dtype: unknown): void {
   if (dtype !== undefined && !DTYPES.includes(dtype as DType)) {
@@ -136,7 +134,8 @@ export function numbersOf(op: string, data: unknown): Numbers {
   for (let part: unknown = data; Array.isArray(part) || ArrayBuffer.isView(part); part = (part as unknown[])[0]) {
     shape.push((part as unknown[]).length);
   }
-  const values: number[] = shape.length > 1 ? [] : data;
+  // Truth values become numbers, in an array of their own.
+  const values: number[] = shape.length > 1 || data.some((item) => typeof item === "boolean") ? [] : data;
   const visit = (part: ArrayLike<unknown>, axis: number): void => {
     if (part?.length !== shape[axis] || typeof part !== "object") {
       throw new ShapeError(

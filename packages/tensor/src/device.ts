@@ -3,12 +3,13 @@ import { checkChoice, checkDType, checkNumber, checkOptions, checkWhole, numbers
 import type { Backend, BackendInfo, MemoryReport, View } from "./backend.ts";
 import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
-import { type Data, defaultDType, encode, isFloat, type NestedData } from "./dtype.ts";
+import { type Data, type DType, defaultDType, encode, encodeTyped, type NestedData, toWhole } from "./dtype.ts";
 import { env } from "./env.ts";
-import { DeviceError, ShapeError, shown } from "./errors.ts";
-import { constant, param } from "./expr/expr.ts";
+import { DeviceError, DTypeError, ShapeError, shown } from "./errors.ts";
+import { cast, type Expr, param } from "./expr/expr.ts";
 import { settleIndices } from "./index-check.ts";
 import { reclaim } from "./net.ts";
+import { checkOperands } from "./operands.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
 import { type Device as DeviceOfTensors, filled, type Tensor, type TensorOptions } from "./tensor.ts";
@@ -29,6 +30,13 @@ export interface DeviceOptions {
 
 const REQUEST = ["backend", "adapter", "threads", "simd"] as const satisfies (keyof DeviceOptions)[];
 const TENSOR = ["dtype", "label"] as const satisfies (keyof TensorOptions)[];
+const FILL: Readonly<Record<DType, Expr>> = {
+  f32: param(0, "f32"),
+  f16: cast(param(0, "f32"), "f16"),
+  i32: param(0, "i32"),
+  u32: param(0, "u32"),
+  bool: param(0, "bool"),
+};
 
 const BACKENDS: readonly string[] = ["auto", "webgpu", "cpu"];
 const ADAPTERS: readonly string[] = ["auto", "hardware", "system", "swiftshader"];
@@ -38,7 +46,7 @@ export class Device implements DeviceOfTensors {
   readonly backend: Backend;
 
   constructor(backend: Backend) {
-    this.backend = backend;
+    this.backend = checkOperands(backend);
   }
 
   /**
@@ -80,8 +88,10 @@ export class Device implements DeviceOfTensors {
 
   /**
    * A tensor of host numbers. `shape` defaults to that of the data: one axis for an array, none for a single number, several for nested
-   * arrays; the dtype to i32 or u32 for arrays of those, to f32 else.
-   * @throws ShapeError when nested arrays differ in length, or the numbers do not fill the shape; ArgumentError for data that is no numbers
+   * arrays; the dtype to i32 or u32 for arrays of those, to f32 else. Numbers become another dtype as by `cast`: cut towards zero and at
+   * the ends, NaN is 0 or true; arrays of integers keep their bits.
+   * @throws ShapeError when nested arrays differ in length, or the numbers do not fill the shape; ArgumentError for data that is no
+   * numbers; DTypeError for f16 where the adapter has none
    */
   tensor(data: Data | NestedData | number, shape?: Shape, options: TensorOptions = {}): Tensor {
     const { values, shape: own } = numbersOf("tensor", data);
@@ -95,9 +105,11 @@ export class Device implements DeviceOfTensors {
     }
     const dtype = options.dtype ?? defaultDType(values);
     const label = options.label ?? "tensor";
-    const host = dtype === "i32" ? Int32Array.from(values) : dtype === "u32" ? Uint32Array.from(values) : undefined;
+    checkHalf("tensor", dtype, this.info);
+    // A copy: the caller may go on writing to its array.
+    const host = dtype === "i32" || dtype === "u32" ? encodeTyped(values, dtype).slice() : undefined;
     const upload = ({ storage }: View): void => {
-      if (values.length > 0) this.backend.upload(storage, encode(values, dtype));
+      if (values.length > 0) this.backend.upload(storage, encode(host ?? values, dtype));
     };
     return filled(this, sizes, dtype, label, upload, host);
   }
@@ -110,7 +122,7 @@ export class Device implements DeviceOfTensors {
     return uniform(this, "ones", shape, 1, options);
   }
 
-  /** A tensor of one value everywhere. */
+  /** A tensor of one value everywhere, which becomes the dtype as by `cast`. */
   full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
     return uniform(this, "full", shape, value, options);
   }
@@ -150,10 +162,18 @@ function uniform(device: Device, op: string, shape: Shape, value: number, option
   if (!Number.isNaN(value)) checkNumber(op, "value", value);
   checkTensorOptions(op, options);
   const dtype = options.dtype ?? "f32";
-  // A param, so that every number shares one kernel; whole numbers beyond 2^24 would not survive as the f32 it travels in.
-  const exact = isFloat(dtype) || Math.abs(value) < 2 ** 24;
-  const tree = exact ? param(0, dtype) : constant(value, dtype);
+  checkHalf(op, dtype, device.info);
+  // A param, so that every number shares one kernel.
+  const params = [
+    dtype === "i32" || dtype === "u32" ? toWhole(value, dtype) : dtype === "bool" ? Number(value !== 0) : value,
+  ];
   return filled(device, shape, dtype, options.label ?? "full", (out) =>
-    device.backend.pointwise({ out, tree, leaves: [], params: exact ? [value] : [] }),
+    device.backend.pointwise({ out, tree: FILL[dtype], leaves: [], params }),
   );
+}
+
+/** @throws DTypeError for f16 where the adapter has none */
+function checkHalf(op: string, dtype: DType, { adapter, features }: BackendInfo): void {
+  if (dtype === "f16" && !features.includes("shader-f16"))
+    throw new DTypeError(`${op}: ${adapter} has no f16; use f32`);
 }

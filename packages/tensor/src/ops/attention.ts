@@ -1,12 +1,13 @@
 import { checkNumber, checkOptions, checkTensor, wrongArgument } from "../arguments.ts";
 import { gradEnabled, within } from "../autograd.ts";
 import type { View } from "../backend.ts";
-import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { describe, ShapeError } from "../errors.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
 import { broadcastShapes, numel, sameShape } from "../shape.ts";
 import { filled, type Tensor } from "../tensor.ts";
+import { checkFloats, throughF32, widened } from "./floats.ts";
 import { matmul } from "./matmul.ts";
-import { add, mul } from "./pointwise.ts";
+import { add, mul, where } from "./pointwise.ts";
 import { softmax } from "./softmax.ts";
 import { transpose } from "./view.ts";
 
@@ -16,7 +17,10 @@ export interface AttentionOptions {
   readonly scale?: number;
   /** Added to the scores; broadcasts to (…, n, m). */
   readonly bias?: Tensor;
-  /** `causal` hides every key after the query; a tensor is added like a bias. */
+  /**
+   * `causal` hides every key after the query; a tensor of truth values hides where it is false; one of numbers is added like a bias: −∞ hides
+   * a key. A query from which every key is hidden has no attention and becomes NaN, as in PyTorch.
+   */
   readonly mask?: "causal" | Tensor;
 }
 
@@ -32,11 +36,6 @@ function checkAttention(op: string, q: Tensor, k: Tensor, options: AttentionOpti
   if (mask !== undefined && mask !== "causal") {
     if (typeof mask === "string") throw wrongArgument(op, "mask", '"causal" or a tensor', mask);
     checkTensor(op, "mask", mask);
-    if (mask.dtype === "bool") {
-      throw new DTypeError(
-        `${op}: mask ${describe(mask)} is added to the scores: give where(mask, 0, -Infinity) instead of truth values`,
-      );
-    }
   }
   if (q.rank < 2 || k.rank < 2 || k.shape.at(-1) !== q.shape.at(-1)) {
     throw new ShapeError(`${op}: q ${describe(q)} and k ${describe(k)} differ in their last size`);
@@ -48,6 +47,10 @@ function checkAttention(op: string, q: Tensor, k: Tensor, options: AttentionOpti
 export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions = {}): Tensor {
   checkAttention("attentionWeights", q, k, options);
   const d = q.shape.at(-1)!;
+  checkOperands("attentionWeights", { q, k }, options);
+  if (q.dtype === "f16") {
+    return throughF32("attentionWeights", [q, k], (q, k) => attentionWeights(q, k, widenedAddends(options)));
+  }
   return within("attentionWeights", () => {
     const scores = matmul(mul(q, options.scale ?? 1 / Math.sqrt(d)), transpose(k, -2, -1));
     return softmax(addends(q, k, options).reduce(add, scores), -1);
@@ -64,12 +67,31 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   if (v.rank < 2 || v.shape.at(-2) !== k.shape.at(-2)) {
     throw new ShapeError(`attention: v ${describe(v)} has not as many rows as k ${describe(k)}`);
   }
+  checkOperands("attention", { q, k, v }, options);
+  if (q.dtype === "f16") {
+    return throughF32("attention", [q, k, v], (q, k, v) => attention(q, k, v, widenedAddends(options)));
+  }
   return within("attention", () => fused(q, k, v, options) ?? matmul(attentionWeights(q, k, options), v));
+}
+
+/** @throws DTypeError unless all are f32 or all f16; a mask may be of truth values */
+function checkOperands(op: string, operands: Readonly<Record<string, Tensor>>, { bias, mask }: AttentionOptions): void {
+  const added = mask === "causal" || mask?.dtype === "bool" ? undefined : mask;
+  checkFloats(op, { ...operands, bias, mask: added });
+}
+
+function widenedAddends({ bias, mask, ...rest }: AttentionOptions): AttentionOptions {
+  return {
+    ...rest,
+    ...(bias ? { bias: widened(bias) } : {}),
+    ...(mask ? { mask: mask === "causal" ? mask : widened(mask) } : {}),
+  };
 }
 
 /** Bias and mask, as what is added to the scores. */
 function addends(q: Tensor, k: Tensor, { bias, mask }: AttentionOptions): Tensor[] {
-  const hidden = mask === "causal" ? causalMask(q, k) : mask;
+  const additive = (mask: Tensor): Tensor => (mask.dtype === "bool" ? where(mask, 0, Number.NEGATIVE_INFINITY) : mask);
+  const hidden = mask === "causal" ? causalMask(q, k) : mask && additive(mask);
   return [bias, hidden].filter((x) => x !== undefined);
 }
 
@@ -88,7 +110,7 @@ function fused(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tens
   const { bias, mask } = options;
   const all = [q, k, v, bias, mask].filter((x) => typeof x === "object");
   if (!backend.attention || (gradEnabled() && all.some((x) => x.requiresGrad))) return undefined;
-  if (all.some((x) => x.dtype !== "f32" || x.device !== q.device || x.size === 0)) return undefined;
+  if (all.some((x) => x.device !== q.device || x.size === 0)) return undefined;
   if (!sameShape(k.shape, [...batch, m!, d!]) || !sameShape(v.shape, [...batch, m!, e!])) return undefined;
   const biases = biasViews(addends(q, k, options), [...batch, n!, m!]);
   if (!biases) return undefined;
