@@ -13,11 +13,14 @@ export class Linear extends Module {
   constructor(inFeatures: number, outFeatures: number, ...given: OptionsAndInit<{ readonly bias?: boolean }>) {
     super();
     const [options, init] = optionsAndInit("Linear", given, ["bias"]);
-    checkWhole("Linear", "inFeatures", inFeatures, 1);
-    checkWhole("Linear", "outFeatures", outFeatures, 1);
+    checkWhole("Linear", "inFeatures", inFeatures, 0);
+    checkWhole("Linear", "outFeatures", outFeatures, 0);
     checkFlag("Linear", "bias", options.bias);
     this.weight = parameter(kaimingUniform([outFeatures, inFeatures], init));
-    this.bias = (options.bias ?? true) ? parameter(uniform([outFeatures], 1 / Math.sqrt(inFeatures), init)) : null;
+    this.bias =
+      (options.bias ?? true)
+        ? parameter(uniform([outFeatures], inFeatures > 0 ? 1 / Math.sqrt(inFeatures) : 0, init))
+        : null;
   }
 
   forward(x: Tensor): Tensor {

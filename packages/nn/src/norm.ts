@@ -26,7 +26,7 @@ export class LayerNorm extends Module {
   constructor(dim: number, ...given: OptionsAndInit<{ readonly eps?: number }>) {
     super();
     const [{ eps = 1e-5 }, init] = optionsAndInit("LayerNorm", given, ["eps"]);
-    checkWhole("LayerNorm", "dim", dim, 1);
+    checkWhole("LayerNorm", "dim", dim, 0);
     checkNumber("LayerNorm", "eps", eps, 0);
     this.weight = parameter(init.device.ones([dim]));
     this.bias = parameter(init.device.zeros([dim]));

@@ -59,7 +59,12 @@ const CASES: Readonly<Record<string, Case>> = {
     call: (...args) => Reflect.construct(N.Linear, args),
     args: [4, 4, {}, init],
     wrong: {
-      ...{ inFeatures: [0, "size"], outFeatures: [1, "size"], options: [2, "options"], "options.bias": [2, "flag"] },
+      ...{
+        inFeatures: [0, [...WRONG.count, undefined]],
+        outFeatures: [1, [...WRONG.count, undefined]],
+        options: [2, "options"],
+        "options.bias": [2, "flag"],
+      },
       init: [3, "init"],
     },
   },
@@ -84,7 +89,12 @@ const CASES: Readonly<Record<string, Case>> = {
   LayerNorm: {
     call: (...args) => Reflect.construct(N.LayerNorm, args),
     args: [4, {}, init],
-    wrong: { dim: [0, "size"], options: [1, "options"], "options.eps": [1, "positive"], init: [2, "init"] },
+    wrong: {
+      dim: [0, [...WRONG.count, undefined]],
+      options: [1, "options"],
+      "options.eps": [1, "positive"],
+      init: [2, "init"],
+    },
   },
   BatchNorm2d: {
     call: (...args) => Reflect.construct(N.BatchNorm2d, args),
