@@ -1,4 +1,4 @@
-import { add, div, l2Norm, minimum, mul, noGrad, reshape, scope, stack, type Tensor } from "@deplsr/tensor";
+import { add, cast, div, l2Norm, minimum, mul, noGrad, reshape, scope, stack, type Tensor } from "@deplsr/tensor";
 
 /** Gradients after clipping, and the norm (scalar, f32) that they had before. */
 export interface ClippedGradients {
@@ -16,7 +16,7 @@ export function clipGradNorm(grads: ReadonlyMap<Tensor, Tensor>, maxNorm: number
   if (!first) throw new Error("clipGradNorm: there are no gradients");
   return noGrad(() =>
     scope(() => {
-      const norms = Array.from(grads.values(), (grad) => reshape(l2Norm(grad), []));
+      const norms = Array.from(grads.values(), (grad) => reshape(l2Norm(cast(grad, "f32")), []));
       const norm = l2Norm(stack(norms, 0));
       const factor = minimum(div(maxNorm, add(norm, 1e-6)), 1);
       return { grads: new Map(Array.from(grads, ([param, grad]) => [param, mul(grad, factor)])), norm };

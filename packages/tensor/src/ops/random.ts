@@ -54,8 +54,8 @@ export function bernoulli(device: Device, shape: Shape, p: number, rng: Rng): Te
  */
 export function dropout(x: Tensor, { p, rng }: { readonly p: number; readonly rng: Rng }): Tensor {
   checkProbability("dropout", p);
-  checkFloats("dropout", { x });
   if (p === 0) return x;
+  checkFloats("dropout", { x });
   const kept = bernoulli(x.device, x.shape, 1 - p, rng);
   return within("dropout", () => cast(mul(x, p === 1 ? kept : mul(kept, 1 / (1 - p))), x.dtype));
 }
