@@ -6,6 +6,8 @@ import type { Layout } from "./layout.ts";
 export interface Storage {
   readonly bytes: number;
   readonly references: number;
+  /** Why it has no content, where that is known: what was to write it failed. Who reads it fails too. */
+  readonly failure: Error | undefined;
   retain(): void;
   release(): void;
 }

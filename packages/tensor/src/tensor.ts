@@ -172,14 +172,17 @@ export class Tensor {
 
   /**
    * Storage for the value that a write is about to give this tensor, where the old one is not needed besides: its own, if nobody else holds
-   * that, or new storage, which has no content yet. `commit` makes it the tensor's.
+   * that and it has not failed, or new storage, which has no content yet. `commit` makes it the tensor's.
    */
   overwrite(by: string): { readonly before: View; readonly after: View; commit(): void; abandon(): void } {
     const value = this.value(by);
     this.refuseView(by);
     const before = value.dense();
     const { device, shape, dtype, label } = this;
-    const next = value.exclusive ? ownedAgain(value, before) : valueOf(device, shape, dtype, label, () => {});
+    const next =
+      value.exclusive && !before.storage.failure
+        ? ownedAgain(value, before)
+        : valueOf(device, shape, dtype, label, () => {});
     return { before, after: next.view(), commit: () => this.rebind(by, next), abandon: () => next.release() };
   }
 
@@ -191,15 +194,19 @@ export class Tensor {
     );
   }
 
-  /** Its dense storage, which nobody else holds, to write a part of it. */
+  /** Its dense storage, which nobody else holds, to write a part of it; all of it, where what was to be there failed. */
   writable(by: string): View {
     const { before, after, commit } = this.overwrite(by);
-    if (before.storage !== after.storage) this.device.backend.copy({ out: after, input: before });
+    if (before.storage !== after.storage && !before.storage.failure)
+      this.device.backend.copy({ out: after, input: before });
     commit();
     return after;
   }
 
-  /** Copies the elements to the host, row-major: those of this moment, whatever is written before they arrive. Waits for the device. */
+  /**
+   * Copies the elements to the host, row-major: those of this moment, whatever is written before they arrive. Waits for the
+   * device. Rejects with the error of the launch that should have computed them, or of one that it depends on.
+   */
   async data(): Promise<HostArray> {
     const { size, dtype, device } = this;
     const { storage } = this.dense("data");
