@@ -21,7 +21,7 @@ function mark(tensor: Tensor, role: Role): Tensor {
   roles.set(tensor, role);
   if (role !== "constant") {
     // Optimizers and checkpoints write to it.
-    tensor.refuseView(role);
+    tensor.checkWritable(role);
     noteTensor(tensor);
   }
   return keep(tensor);
@@ -32,7 +32,8 @@ function mark(tensor: Tensor, role: Role): Tensor {
  * @throws Error for a tensor that is computed from others that require a gradient: it would get none itself
  */
 export function parameter(tensor: Tensor): Tensor {
-  if (tensor.hasGraph) throw new Error(`parameter: ${describe(tensor)} is computed from other parameters: detach it`);
+  if (tensor.hasGraph)
+    throw new Error(`parameter: ${describe(tensor)} is computed from other parameters: take clone(detach(x))`);
   return requireGrad(mark(tensor, "parameter"));
 }
 

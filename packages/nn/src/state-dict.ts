@@ -1,8 +1,26 @@
-import { assign, type Device, type FileTensor, fillFromFile, type StoredTensor, scope, Tensor } from "@deplsr/tensor";
+import {
+  assign,
+  clone,
+  type Device,
+  type DType,
+  FileFormatError,
+  type FileTensor,
+  fillFromFile,
+  isStoredFloat,
+  noGrad,
+  type StoredDType,
+  type StoredTensor,
+  scope,
+  Tensor,
+} from "@deplsr/tensor";
 
 /** What is written into its target once everything has been checked: a tensor that is still in its file. */
 export interface DeferredEntry {
   readonly shape: readonly number[];
+  /** Of what is in the file, where nothing changes it. */
+  readonly dtype?: StoredDType;
+  /** Why its values cannot be read. */
+  readonly unreadable?: string;
   /** Writes the values into a tensor of that shape. */
   readonly fill: (target: Tensor) => Promise<void>;
 }
@@ -23,6 +41,8 @@ export interface LoadOptions {
   readonly allowUnexpected?: Allow;
   /** Entries of another shape that may be ignored. */
   readonly allowMismatched?: Allow;
+  /** Entries whose values cannot be read, or not as the module's dtype, that may be ignored. */
+  readonly allowUnreadable?: Allow;
   /** From an entry's name to the module's; `null` drops the entry. */
   readonly rename?: (name: string) => string | null;
   /** Takes the work that deferred entries leave; `loadFile` gives it. */
@@ -35,7 +55,16 @@ export interface LoadReport {
   readonly missing: readonly string[];
   readonly unexpected: readonly string[];
   readonly mismatched: readonly string[];
+  readonly unreadable: readonly string[];
 }
+
+/**
+ * Counters of batch normalisation, which only a training with a cumulative average would read: files of before PyTorch 0.4.1, and of
+ * those who cut them off, lack them. They are never missing, as for PyTorch's loader where a file tells no version.
+ *
+ * @see https://github.com/pytorch/pytorch/blob/v2.9.0/torch/nn/modules/batchnorm.py (`_load_from_state_dict`)
+ */
+const COUNTER = /(^|\.)num_batches_tracked$/;
 
 /** A state dict does not fit a module; the message names every difference at once. */
 export class StateDictError extends Error {
@@ -49,10 +78,12 @@ export class StateDictError extends Error {
 }
 
 /**
- * Copies `entries` into the `targets` of the same names and shapes; all are checked before any is written.
+ * Copies `entries` into the `targets` of the same names and shapes. Names, shapes, dtypes and devices are checked before any is written;
+ * what only the values of a file tell (a whole number beyond 32 bits) is not. Entries may be the targets themselves, under other names:
+ * all have the value that they had before.
  *
  * @param where what an error message starts with
- * @throws StateDictError naming every missing, unexpected and mis-shaped entry that `options` does not allow.
+ * @throws StateDictError naming every missing, unexpected, mis-shaped and unreadable entry that `options` does not allow.
  */
 export function loadTensors(
   where: string,
@@ -66,21 +97,32 @@ export function loadTensors(
     missing: report.missing.filter((name) => !allows(options.allowMissing, name)),
     unexpected: report.unexpected.filter((name) => !allows(options.allowUnexpected, name)),
     mismatched: report.mismatched.filter((name) => !allows(options.allowMismatched, name)),
+    unreadable: report.unreadable.filter((name) => !allows(options.allowUnreadable, name)),
   };
-  if (refused.missing.length + refused.unexpected.length + refused.mismatched.length > 0) {
+  if (Object.values(refused).some((names) => names.length > 0)) {
     throw new StateDictError(`${where}: ${differences(refused, targets, sources)}`, refused);
   }
-  for (const name of report.loaded) copyInto(targets.get(name)!, sources.get(name)!, options);
+  const written = new Set(targets.values());
+  scope(() => {
+    // A source that is written too would have its new value by the time it is read.
+    const taken = report.loaded.map((name) => {
+      const [target, source] = [targets.get(name)!, sources.get(name)!];
+      const own = source instanceof Tensor && source !== target && written.has(source);
+      return [target, own ? noGrad(() => clone(source)) : source] as const;
+    });
+    for (const [target, source] of taken) copyInto(target, source, options);
+  });
   return report;
 }
 
 /**
- * Loads tensors that are still in their file, one after the other, so that they are never all on the host. Everything is checked before
- * anything is written.
+ * Loads tensors that are still in their file, one after the other, so that they are never all on the host. What `loadTensors` checks is
+ * checked before anything is written. Where the file turns out to be damaged while it is read, the tensors before the damage are loaded,
+ * the others keep their values, and none is half of each.
  *
  * @param load a module's `loadStateDict`, or a loader that knows other names too, such as `loadCLIP`
  * @throws StateDictError as `load`
- * @throws FileFormatError when the file is damaged
+ * @throws FileFormatError when the file is damaged, naming the tensor, and how many are loaded already
  */
 export async function loadFile(
   tensors: ReadonlyMap<string, FileTensor>,
@@ -89,12 +131,22 @@ export async function loadFile(
 ): Promise<LoadReport> {
   const deferred = Array.from(tensors, ([name, tensor]): [string, DeferredEntry] => [
     name,
-    { shape: tensor.shape, fill: (target) => fillFromFile(target, tensor) },
+    { ...withReason(tensor), dtype: tensor.dtype, fill: (target) => fillFromFile(target, tensor) },
   ]);
   const waiting: (() => Promise<void>)[] = [];
   const report = load(new Map(deferred), { ...options, later: (work) => void waiting.push(work) });
-  for (const work of waiting) await work();
+  for (const [done, work] of waiting.entries()) {
+    await work().catch((error: unknown) => {
+      if (!(error instanceof FileFormatError) || done === 0) throw error;
+      const loaded = `${done} of ${waiting.length} tensors are loaded already`;
+      throw new FileFormatError(`${error.message}; ${loaded}`, { cause: error });
+    });
+  }
   return report;
+}
+
+function withReason({ shape, unreadable }: FileTensor | StoredTensor): Pick<DeferredEntry, "shape" | "unreadable"> {
+  return { shape, ...(unreadable === undefined ? {} : { unreadable }) };
 }
 
 /**
@@ -110,6 +162,7 @@ export function changedEntry(
   change: (tensor: Tensor) => Tensor,
 ): StateEntry {
   if (entry instanceof Tensor) return change(entry);
+  if (entry.unreadable !== undefined) return entry;
   if (!("fill" in entry)) return change(device.tensor(entry.toFloat32(), entry.shape));
   const fill = async (target: Tensor): Promise<void> => {
     using original = device.zeros(entry.shape);
@@ -139,13 +192,33 @@ function compare(targets: ReadonlyMap<string, Tensor>, sources: StateDict): Load
   const loaded: string[] = [];
   const missing: string[] = [];
   const mismatched: string[] = [];
+  const unreadable: string[] = [];
   for (const [name, target] of targets) {
     const source = sources.get(name);
-    if (!source) missing.push(name);
+    if (!source) {
+      if (!COUNTER.test(name)) missing.push(name);
+    } else if (unfit(source, target) !== undefined) unreadable.push(name);
     else if (`${source.shape}` === `${target.shape}` && source.shape.length === target.rank) loaded.push(name);
     else mismatched.push(name);
   }
-  return { loaded, missing, mismatched, unexpected: [...sources.keys()].filter((name) => !targets.has(name)) };
+  const unexpected = [...sources.keys()].filter((name) => !targets.has(name));
+  return { loaded, missing, mismatched, unexpected, unreadable };
+}
+
+/** Why an entry's values, whatever their shape, cannot become the target's. */
+function unfit(source: StateEntry, target: Tensor): string | undefined {
+  if (source instanceof Tensor) {
+    if (source.device !== target.device) return "it is on another device";
+    return source.dtype === target.dtype ? undefined : `it is ${source.dtype}, but ${target.dtype} is expected`;
+  }
+  if (source.unreadable !== undefined) return source.unreadable;
+  const { dtype } = source;
+  const fits = dtype === undefined || isFloat(target.dtype) || !isStoredFloat(dtype);
+  return fits ? undefined : `it is ${dtype}, but whole numbers are expected`;
+}
+
+function isFloat(dtype: DType): boolean {
+  return dtype === "f32" || dtype === "f16";
 }
 
 function differences(
@@ -164,6 +237,11 @@ function differences(
       refused.mismatched,
       (name) => `${name} ${shape(sources.get(name))} (expected ${shape(targets.get(name))})`,
     ),
+    ...list(
+      "that cannot be read",
+      refused.unreadable,
+      (name) => `${name} (${unfit(sources.get(name)!, targets.get(name)!)})`,
+    ),
   ].join("; ");
 }
 
@@ -179,6 +257,7 @@ function copyInto(target: Tensor, source: StateEntry, { later }: LoadOptions): v
 }
 
 function upload(device: Device, source: StoredTensor, like: Tensor): Tensor {
-  const float = like.dtype === "f32" || like.dtype === "f16";
-  return device.tensor(float ? source.toFloat32() : source.toInt32(), source.shape, { dtype: like.dtype });
+  return device.tensor(isFloat(like.dtype) ? source.toFloat32() : source.toInt32(), source.shape, {
+    dtype: like.dtype,
+  });
 }

@@ -1,4 +1,4 @@
-import { bytesSource, Rng, readSafetensors } from "@deplsr/tensor";
+import { bytesSource, FileFormatError, Rng, readSafetensors } from "@deplsr/tensor";
 import { testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
@@ -51,6 +51,49 @@ describe("checkpoints", () => {
     expect(await wide.stateDict().get("0.weight")!.data()).toEqual(before);
     const lenient = await loadFile(file.tensors, (...args) => wide.loadStateDict(...args), { allowMismatched: true });
     expect(lenient.loaded).toEqual(["1.num_batches_tracked"]);
+  });
+
+  it("that turn out to be damaged leave every tensor whole, and say how far they came", async () => {
+    const [saved, loaded] = [model(1), model(2)];
+    const { tensors } = await openTensorFile(bytesSource(await encodeCheckpoint(saved)));
+    const names = [...loaded.stateDict().keys()];
+    const before = await Promise.all([...loaded.stateDict().values()].map((tensor) => tensor.data()));
+    const third = { ...tensors.get(names[2]!)!, read: () => Promise.reject(new FileFormatError("cut off")) };
+    const damaged = loadFile(new Map([...tensors, [names[2]!, third]]), (...args) => loaded.loadStateDict(...args));
+    await expect(damaged).rejects.toMatchObject({
+      name: "FileFormatError",
+      message: `cut off; 2 of ${names.length} tensors are loaded already`,
+    });
+    for (const [i, name] of names.entries()) {
+      const expected = i < 2 ? await saved.stateDict().get(name)!.data() : before[i];
+      expect(await loaded.stateDict().get(name)!.data(), name).toEqual(expected);
+    }
+  });
+
+  it("with a tensor that cannot be read are refused before anything is written", async () => {
+    const [saved, loaded] = [model(1), model(2)];
+    const { tensors } = await openTensorFile(bytesSource(await encodeCheckpoint(saved)));
+    const before = await loaded.stateDict().get("0.weight")!.data();
+    const bias = { ...tensors.get("0.bias")!, unreadable: "it is sparse" };
+    const tracked = { ...tensors.get("1.num_batches_tracked")!, dtype: "F32" } as const;
+    const some = new Map([...tensors, ["0.bias", bias] as const, ["1.num_batches_tracked", tracked] as const]);
+    const load = loadFile(some, (...args) => loaded.loadStateDict(...args));
+    await expect(load).rejects.toThrow(
+      "Sequential.loadStateDict: 2 that cannot be read: 0.bias (it is sparse), " +
+        "1.num_batches_tracked (it is F32, but whole numbers are expected)",
+    );
+    expect(await loaded.stateDict().get("0.weight")!.data()).toEqual(before);
+  });
+
+  it("may lack the counters of batch normalisation, which stay as they are", async () => {
+    const [saved, loaded] = [model(1), model(2)];
+    loaded.forward(device.ones([1, 1, 5, 5]), { training: true });
+    const { tensors } = readSafetensors(await encodeCheckpoint(saved));
+    tensors.delete("1.num_batches_tracked");
+    expect(loaded.loadStateDict(tensors).missing).toEqual([]);
+    expect(await loaded.stateDict().get("1.num_batches_tracked")!.item()).toBe(1);
+    tensors.delete("1.running_var");
+    expect(() => loaded.loadStateDict(tensors)).toThrow("1 missing: 1.running_var [3]");
   });
 
   it("of another shape are refused in one message", async () => {

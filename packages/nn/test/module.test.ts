@@ -1,7 +1,23 @@
-import { backward, detach, mul, Rng, requireGrad, sum, type Tensor } from "@deplsr/tensor";
+import {
+  assign,
+  backward,
+  clone,
+  detach,
+  mul,
+  Rng,
+  requireGrad,
+  reshape,
+  type StoredDType,
+  type StoredTensor,
+  scope,
+  storedTensor,
+  sum,
+  type Tensor,
+} from "@deplsr/tensor";
 import { testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it, vi } from "vitest";
 import {
+  BatchNorm2d,
   buffer,
   constant,
   type FieldNames,
@@ -12,6 +28,7 @@ import {
   parameter,
   Sequential,
   StateDictError,
+  type StateEntry,
   snakeCase,
 } from "../src/index.ts";
 
@@ -104,9 +121,10 @@ describe("Module", () => {
 
   it("refuses a parameter that would get no gradient, and a second role", () => {
     const weight = parameter(device.ones([2, 1]));
-    const computed = "parameter: f32[2, 1] is computed from other parameters: detach it";
+    const computed = "parameter: f32[2, 1] is computed from other parameters: take clone(detach(x))";
     expect(() => parameter(mul(weight, 2))).toThrow(computed);
-    expect(parameter(detach(mul(weight, 2))).requiresGrad).toBe(true);
+    expect(parameter(clone(detach(mul(weight, 2)))).requiresGrad).toBe(true);
+    expect(() => parameter(detach(mul(weight, 2)))).toThrow("parameter: the target f32[2, 1] is a view");
     expect(parameter(weight)).toBe(weight);
     expect(() => buffer(weight)).toThrow("buffer: f32[2, 1] is a parameter already");
     expect(() => constant(weight)).toThrow("constant: f32[2, 1] is a parameter already");
@@ -219,7 +237,7 @@ describe("loadStateDict", () => {
     const model = new Linear(2, 1, {}, init);
     const { weight } = model;
     const report = model.loadStateDict(entries([3, 4], [1, 2]));
-    expect(report).toEqual({ loaded: ["weight", "bias"], missing: [], unexpected: [], mismatched: [] });
+    expect(report).toEqual({ loaded: ["weight", "bias"], missing: [], unexpected: [], mismatched: [], unreadable: [] });
     expect(model.weight).toBe(weight);
     expect([...(await model.weight.data()), ...(await model.bias!.data())]).toEqual([3, 4, 7]);
   });
@@ -246,6 +264,58 @@ describe("loadStateDict", () => {
     );
     expect((error as StateDictError).report.missing).toEqual(["1.weight"]);
     expect([...(await model.parameters().get("0.bias")!.data())]).toEqual(before);
+  });
+
+  it("takes the module's own tensors under other names with the values that they had", async () => {
+    const model = new Sequential(...[1, 2, 3].map(() => new Linear(1, 1, { bias: false }, init)));
+    const weights = [...model.parameters().values()];
+    const [a, b, c] = weights as [Tensor, Tensor, Tensor];
+    scope(() => {
+      for (const [i, weight] of weights.entries()) assign(weight, device.tensor([i], [1, 1]));
+    });
+    const values = async (): Promise<number[]> => Promise.all(weights.map((weight) => weight.item()));
+    const swapped = new Map([
+      ["0.weight", b],
+      ["1.weight", a],
+      ["2.weight", c],
+    ]);
+    for (const expected of [
+      [1, 0, 2],
+      [0, 1, 2],
+    ]) {
+      model.loadStateDict(swapped);
+      expect(await values()).toEqual(expected);
+    }
+    const before = device.memory().liveBuffers;
+    scope(() => {
+      // A view keeps what it shows, as ever.
+      const view = reshape(reshape(a, [1]), [1, 1]);
+      model.loadStateDict(new Map([...swapped, ["1.weight", c], ["2.weight", view]]));
+    });
+    expect(await values()).toEqual([1, 2, 0]);
+    expect(device.memory().liveBuffers).toBe(before);
+  });
+
+  it("lists what cannot be read, or not as its dtype, before it changes anything", async () => {
+    const model = new BatchNorm2d(1, {}, init);
+    const stored = (dtype: StoredDType, bytes: number): StoredTensor =>
+      storedTensor(dtype, [1], new Uint8Array(bytes), "of the file");
+    const some = new Map<string, StateEntry>([
+      ["weight", stored("F8_E4M3", 1)],
+      ["bias", stored("C64", 8)],
+      ["running_mean", device.tensor(Int32Array.of(3))],
+      ["running_var", stored("BOOL", 1)],
+      ["num_batches_tracked", storedTensor("F32", [], new Uint8Array(4), "of the file")],
+    ]);
+    expect(() => model.loadStateDict(some)).toThrow(
+      "BatchNorm2d.loadStateDict: 3 that cannot be read: " +
+        "bias (it holds complex numbers (C64): save their real and imaginary parts as two tensors), " +
+        "running_mean (it is i32, but f32 is expected), num_batches_tracked (it is F32, but whole numbers are expected)",
+    );
+    expect(await model.weight.item()).toBe(1);
+    const report = model.loadStateDict(some, { allowUnreadable: true });
+    expect(report.unreadable).toEqual(["bias", "running_mean", "num_batches_tracked"]);
+    expect([await model.weight.item(), await model.bias.item(), await model.runningVar.item()]).toEqual([0, 0, 0]);
   });
 
   it("accepts what it is told to accept", async () => {

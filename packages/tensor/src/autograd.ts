@@ -13,16 +13,16 @@ let oldest = 0;
 
 /** Adds two gradients; given by ops/pointwise.ts, which imports this file. */
 let addGradients: (a: Tensor, b: Tensor) => Tensor;
-/** A tensor of ones like its argument; given the same way. */
-let onesLike: (x: Tensor) => Tensor;
+/** Another element type; given the same way. */
+let castGradient: (x: Tensor, dtype: DType) => Tensor;
 
 /** Breaks the circle between gradients and the ops that compute them. Called once, by the ops. */
-export function provide(functions: { add: typeof addGradients; onesLike: typeof onesLike }): void {
+export function provide(functions: { add: typeof addGradients; cast: typeof castGradient }): void {
   addGradients = functions.add;
-  onesLike = functions.onesLike;
+  castGradient = functions.cast;
 }
 
-/** Hands a gradient on to where it goes. */
+/** Hands a gradient on to where it goes. All are f32 on their way, those of f16 tensors too. */
 type Give = (edge: Edge, gradient: Tensor) => void;
 
 /**
@@ -100,7 +100,7 @@ class Node implements GraphNode {
 /**
  * One input of an op, what of the forward pass its gradient needs, and the function that turns the result's gradient into this input's. What
  * is needed is passed to the function with the values of now, whatever is written or disposed of later: a gradient function takes no
- * tensor from around it, only shapes and numbers.
+ * tensor from around it, only shapes and numbers. Gradients come and go as f32, whatever the tensors are.
  */
 export type GradPair =
   | readonly [input: Tensor, gradient: (dy: Tensor) => Tensor]
@@ -226,7 +226,7 @@ export function freeze<T extends Tensor>(x: T): T {
 export interface BackwardOptions {
   /** The tensors whose gradients are wanted, any of the graph; default: every leaf that requires one. */
   readonly wrt?: readonly Tensor[];
-  /** The gradient of the result itself, of its shape and dtype; default 1, for a result of one element. */
+  /** The gradient of the result itself, of its shape, f32 or f16; default 1, for a result of one element. */
   readonly grad?: Tensor;
   /** Keeps the graph for another `backward`. */
   readonly retainGraph?: boolean;
@@ -255,7 +255,7 @@ function checkSeed(y: Tensor, options: BackwardOptions): void {
   deviceOf("backward", y, grad);
   if (!sameShape(grad.shape, y.shape))
     throw new ShapeError(`backward: grad ${describe(grad)} is not of the shape of ${what}`);
-  if (grad.dtype !== y.dtype) throw new DTypeError(`backward: grad ${describe(grad)} is not of the dtype of ${what}`);
+  if (!isFloat(grad.dtype)) throw new DTypeError(`backward: grad ${describe(grad)} is not of the dtype of ${what}`);
 }
 
 /** @throws Error where a part of the graph is gone */
@@ -282,11 +282,17 @@ function refuseEnded(y: Tensor, order: readonly Node[]): void {
 
 /**
  * Gradients of `y` with respect to the leaves that require them (or to `wrt`), as a map from tensor to gradient, each a tensor of its
- * own. The graph is given up as it is walked, unless `retainGraph` is set.
+ * own and of that tensor's dtype. They are f32 until then: those of f16 tensors are added up in f32 and rounded once. The graph is given
+ * up as it is walked, unless `retainGraph` is set.
  * @throws Error when `y` has no graph, or one that an earlier `backward` has given up, or holds more than one element and no `grad` is
  * given; ShapeError, DTypeError when `grad` does not fit.
  */
 export function backward(y: Tensor, options: BackwardOptions = {}): Map<Tensor, Tensor> {
+  return walk(y, options, true);
+}
+
+/** @param round false leaves the gradients of f16 tensors in f32 */
+function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<Tensor, Tensor> {
   checkSeed(y, options);
   const { wrt, grad, retainGraph = false } = options;
   const start = y.edge!;
@@ -295,14 +301,18 @@ export function backward(y: Tensor, options: BackwardOptions = {}): Map<Tensor, 
   return noGrad(() => {
     const gradients = new Gradients();
     const result = new Results();
+    const rounds = (tensor: Tensor): boolean => round && tensor.dtype !== "f32";
     const give: Give = ({ node, output }, gradient) => {
       const expected = (node as Node).outputs[output]!;
       if (!sameShape(expected.shape, gradient.shape)) {
         throw new Error(`internal: a gradient ${describe(gradient)} for ${node}`);
       }
+      if (gradient.dtype !== "f32")
+        throw new Error(`internal: a gradient ${describe(gradient)}, which is not f32, for ${node}`);
       gradients.add(node as Node, output, gradient);
     };
-    give(start, grad ? alias(grad) : onesLike(y));
+    if (!grad) give(start, y.device.ones(y.shape));
+    else give(start, grad.dtype === "f32" ? alias(grad) : castGradient(grad, "f32"));
     // Nodes whose tensors are disposed of are held by those after them, which end first.
     for (const node of order) node.hold();
     let done = 0;
@@ -312,7 +322,7 @@ export function backward(y: Tensor, options: BackwardOptions = {}): Map<Tensor, 
         if (dys) {
           for (const tensor of wrt ?? []) {
             const dy = tensor.edge?.node === node ? dys[tensor.edge.output] : undefined;
-            if (dy) result.set(tensor, gradients.hold(dy));
+            if (dy) result.set(tensor, rounds(tensor) ? castGradient(dy, tensor.dtype) : gradients.hold(dy));
           }
           const { saved } = node;
           node.run!(dys, (edge, gradient) => give(edge, saved.includes(gradient) ? alias(gradient) : gradient), saved);
@@ -327,8 +337,10 @@ export function backward(y: Tensor, options: BackwardOptions = {}): Map<Tensor, 
     }
     // What is left belongs to leaves, and to the parameters inside of checkpoints.
     for (const [{ leaf }, [dy]] of gradients.entries()) {
-      if (leaf && dy && (!wrt || wrt.includes(leaf))) result.set(leaf, dy);
-      else if (dy) gradients.settle([dy]);
+      if (!dy) continue;
+      const asked = leaf && (!wrt || wrt.includes(leaf)) ? leaf : undefined;
+      if (asked) result.set(asked, rounds(asked) ? castGradient(dy, asked.dtype) : dy);
+      if (!asked || rounds(asked)) gradients.settle([dy]);
     }
     return result.map;
   });
@@ -433,6 +445,7 @@ export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
     // A result that was there before would get a second history.
     y = scope(() => {
       const result = noGrad(() => work(...inputs));
+      own.needed ||= result.requiresGrad;
       return madeHere(result) && !result.requiresGrad ? result : alias(result);
     });
   } finally {
@@ -446,7 +459,7 @@ export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
     const again = saved.map((tensor, i) => (wanted[i] ? requireGrad(alias(tensor)) : alias(tensor)));
     const gradients = rerun(limit, () => {
       const result = recording(true, () => work(...again));
-      return result.requiresGrad ? backward(result, { grad: dy! }) : new Map<Tensor, Tensor>();
+      return result.requiresGrad ? walk(result, { grad: dy! }, false) : new Map<Tensor, Tensor>();
     });
     for (const [tensor, gradient] of gradients) {
       const at = again.indexOf(tensor);

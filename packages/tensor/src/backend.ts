@@ -6,8 +6,6 @@ import type { Layout } from "./layout.ts";
 export interface Storage {
   readonly bytes: number;
   readonly references: number;
-  /** Why it has no content, where that is known: what was to write it failed. Who reads it fails too. */
-  readonly failure: Error | undefined;
   retain(): void;
   release(): void;
 }
@@ -19,7 +17,10 @@ export interface View {
   readonly dtype: DType;
 }
 
-/** `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense. */
+/**
+ * `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense. A param is of the dtype that the tree gives it:
+ * floats are rounded to f32, whole numbers are exact.
+ */
 export interface PointwiseCall {
   readonly out: View;
   readonly tree: Expr;
@@ -94,7 +95,10 @@ export interface SoftmaxGradCall {
   readonly dx: View;
 }
 
-/** Layer normalisation of rows, without the affine part; `stats (rows, 2)` receives mean and 1/√(variance + eps). */
+/**
+ * Layer normalisation of rows; `stats (rows, 3)` receives mean, scale and shift of each: the normalised x is `(x − mean) · scale +
+ * shift`, where the shift makes good what the mean lost when it was rounded.
+ */
 export interface NormCall {
   readonly rows: number;
   readonly cols: number;
@@ -250,7 +254,7 @@ export interface BackendInfo {
 
 /**
  * One typed call for each family of kernels. Calls only record; `flush` runs what was recorded, in order. Callers have
- * checked shapes and dtypes; a kernel trusts them.
+ * checked shapes and dtypes; a kernel trusts them. The dtypes are checked once more for all backends: operands.ts says what each takes.
  */
 export interface Backend {
   readonly info: BackendInfo;

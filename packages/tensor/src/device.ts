@@ -2,11 +2,12 @@ import { findAdapter } from "#platform";
 import type { Backend, BackendInfo, MemoryReport, View } from "./backend.ts";
 import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
-import { type Data, defaultDType, encode, isFloat } from "./dtype.ts";
+import { type Data, DTYPES, type DType, defaultDType, encode, encodeTyped, toWhole } from "./dtype.ts";
 import { env } from "./env.ts";
-import { DeviceError, ShapeError } from "./errors.ts";
-import { constant, param } from "./expr/expr.ts";
+import { DeviceError, DTypeError, ShapeError } from "./errors.ts";
+import { cast, type Expr, param } from "./expr/expr.ts";
 import { reclaim } from "./net.ts";
+import { checkOperands } from "./operands.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
 import { type Device as DeviceOfTensors, filled, type Tensor, type TensorOptions } from "./tensor.ts";
@@ -25,15 +26,30 @@ export interface DeviceOptions {
   readonly simd?: 128 | 256;
 }
 
+const FILL: Readonly<Record<DType, Expr>> = {
+  f32: param(0, "f32"),
+  f16: cast(param(0, "f32"), "f16"),
+  i32: param(0, "i32"),
+  u32: param(0, "u32"),
+  bool: param(0, "bool"),
+};
+
 const BACKENDS: readonly string[] = ["auto", "webgpu", "cpu"];
 const ADAPTERS: readonly string[] = ["auto", "hardware", "system", "swiftshader"];
+
+/** @throws DTypeError for what is no dtype, and for f16 where the adapter has none */
+function checkDType(op: string, dtype: DType, { adapter, features }: BackendInfo): void {
+  if (!DTYPES.includes(dtype)) throw new DTypeError(`${op}: dtype "${dtype}" is none of ${DTYPES.join(", ")}`);
+  if (dtype === "f16" && !features.includes("shader-f16"))
+    throw new DTypeError(`${op}: ${adapter} has no f16; use f32`);
+}
 
 /** A place where tensors live and ops run. Devices are explicit: ops take their operands' device, and two do not mix. */
 export class Device implements DeviceOfTensors {
   readonly backend: Backend;
 
   constructor(backend: Backend) {
-    this.backend = backend;
+    this.backend = checkOperands(backend);
   }
 
   /**
@@ -69,7 +85,9 @@ export class Device implements DeviceOfTensors {
 
   /**
    * A tensor of host numbers. `shape` defaults to one axis (none for a single number); the dtype to i32 or u32 for arrays of
-   * those, to f32 else.
+   * those, to f32 else. Numbers become another dtype as by `cast`: cut towards zero and at the ends, NaN is 0 or true; arrays of
+   * integers keep their bits.
+   * @throws DTypeError for f16 where the adapter has none.
    */
   tensor(data: Data | number, shape?: Shape, options: TensorOptions = {}): Tensor {
     const values: Data = typeof data === "number" ? [data] : data;
@@ -82,9 +100,11 @@ export class Device implements DeviceOfTensors {
     }
     const dtype = options.dtype ?? defaultDType(values);
     const label = options.label ?? "tensor";
-    const host = dtype === "i32" ? Int32Array.from(values) : dtype === "u32" ? Uint32Array.from(values) : undefined;
+    checkDType("tensor", dtype, this.info);
+    // A copy: the caller may go on writing to its array.
+    const host = dtype === "i32" || dtype === "u32" ? encodeTyped(values, dtype).slice() : undefined;
     const upload = ({ storage }: View): void => {
-      if (values.length > 0) this.backend.upload(storage, encode(values, dtype));
+      if (values.length > 0) this.backend.upload(storage, encode(host ?? values, dtype));
     };
     return filled(this, sizes, dtype, label, upload, host);
   }
@@ -97,15 +117,17 @@ export class Device implements DeviceOfTensors {
     return this.full(shape, 1, options);
   }
 
-  /** A tensor of one value everywhere. */
+  /** A tensor of one value everywhere, which becomes the dtype as by `cast`. */
   full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
     checkShape("full", shape);
     const dtype = options.dtype ?? "f32";
-    // A param, so that every number shares one kernel; whole numbers beyond 2^24 would not survive as the f32 it travels in.
-    const exact = isFloat(dtype) || Math.abs(value) < 2 ** 24;
-    const tree = exact ? param(0, dtype) : constant(value, dtype);
+    checkDType("full", dtype, this.info);
+    // A param, so that every number shares one kernel.
+    const params = [
+      dtype === "i32" || dtype === "u32" ? toWhole(value, dtype) : dtype === "bool" ? Number(value !== 0) : value,
+    ];
     return filled(this, shape, dtype, options.label ?? "full", (out) =>
-      this.backend.pointwise({ out, tree, leaves: [], params: exact ? [value] : [] }),
+      this.backend.pointwise({ out, tree: FILL[dtype], leaves: [], params }),
     );
   }
 

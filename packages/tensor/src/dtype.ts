@@ -1,6 +1,8 @@
 /** Element types on the device. `bool` is stored as a 32-bit 0 or 1. */
 export type DType = "f32" | "f16" | "i32" | "u32" | "bool";
 
+export const DTYPES: readonly DType[] = ["f32", "f16", "i32", "u32", "bool"];
+
 /** What a tensor can be made from on the host. */
 export type Data =
   | Float32Array
@@ -28,11 +30,34 @@ export function isFloat(dtype: DType): boolean {
   return dtype === "f32" || dtype === "f16";
 }
 
-/** The type of a result of two operands: float wins over integer, integer over bool, f32 over f16, i32 over u32. */
-export function promote(a: DType, b: DType): DType {
+/** True for signed and unsigned whole numbers; truth values are none. */
+export function isWhole(dtype: DType): dtype is "i32" | "u32" {
+  return dtype === "i32" || dtype === "u32";
+}
+
+/** The smallest and the largest whole number of a dtype. */
+const ENDS = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const;
+
+/** Whether a whole number is one of a dtype's. */
+export function fits(value: number, dtype: "i32" | "u32"): boolean {
+  return value >= ENDS[dtype][0] && value <= ENDS[dtype][1];
+}
+
+/** A number as a cast to whole numbers makes it: cut towards zero, NaN is 0, what is out of range the nearest end. */
+export function toWhole(value: number, dtype: "i32" | "u32"): number {
+  const [least, most] = ENDS[dtype];
+  return Number.isNaN(value) ? 0 : Math.trunc(Math.min(most, Math.max(least, value)));
+}
+
+/**
+ * The type of a result of two operands: float wins over integer, integer over bool, f32 over f16. Undefined for i32 and u32, which have no
+ * common type of 32 bits.
+ */
+export function promote(a: DType, b: DType): DType | undefined {
   if (a === b) return a;
+  if (isWhole(a) && isWhole(b)) return undefined;
   const order: readonly DType[] = ["f32", "f16", "i32", "u32", "bool"];
-  return order.find((dtype) => dtype === a || dtype === b) ?? "f32";
+  return order.find((dtype) => dtype === a || dtype === b);
 }
 
 /** The dtype that host data becomes when none is asked for. */
@@ -71,25 +96,38 @@ export function fromHalf(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Host data as the device stores it: the bytes of `dtype`. */
+/** Host data as the device stores it: the bytes of `dtype`, by the rules of `cast` in ops/pointwise.ts. */
 export function encode(data: Data, dtype: DType): Uint8Array {
   const typed = encodeTyped(data, dtype);
   return new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength);
 }
 
-function encodeTyped(data: Data, dtype: DType): Float32Array | Uint16Array | Int32Array | Uint32Array {
+/** Host data as numbers of a dtype; the same array where it holds such. */
+export function encodeTyped(data: Data, dtype: "i32" | "u32"): Int32Array | Uint32Array;
+export function encodeTyped(data: Data, dtype: DType): Float32Array | Uint16Array | Int32Array | Uint32Array;
+export function encodeTyped(data: Data, dtype: DType): Float32Array | Uint16Array | Int32Array | Uint32Array {
   switch (dtype) {
     case "f32":
       return data instanceof Float32Array ? data : Float32Array.from(data);
     case "f16":
       return Uint16Array.from(data, toHalf);
     case "i32":
-      return data instanceof Int32Array ? data : Int32Array.from(data);
+      if (data instanceof Int32Array) return data;
+      if (data instanceof Uint32Array) return new Int32Array(data.buffer, data.byteOffset, data.length);
+      return Int32Array.from(data, (value) => toWhole(value, "i32"));
     case "u32":
-      return data instanceof Uint32Array ? data : Uint32Array.from(data);
+      if (data instanceof Uint32Array) return data;
+      // The bits of negative whole numbers; of floats there are none below 0.
+      if (isIntegers(data)) return Uint32Array.from(data);
+      return Uint32Array.from(data, (value) => toWhole(value, "u32"));
     case "bool":
-      return Uint32Array.from(data, (value) => (value ? 1 : 0));
+      // A NaN is not 0.
+      return Uint32Array.from(data, (value) => (value === 0 ? 0 : 1));
   }
+}
+
+function isIntegers(data: Data): boolean {
+  return !(Array.isArray(data) || data instanceof Float32Array || data instanceof Float64Array);
 }
 
 /** Bytes read from the device as numbers. */

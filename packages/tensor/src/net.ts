@@ -21,10 +21,13 @@ const LEAST_GROWTH = 128 * MIB;
 const MOST_GROWTH = 512 * MIB;
 /** Bytes that tensors outside of scopes may take in one job before that is said; a quarter of the memory where its size is known. */
 const MUCH_IN_ONE_JOB = 1024 * MIB;
+/** A few large ones are data; a loop makes many. */
+const MANY_IN_ONE_JOB = 32;
 
 const registry = new FinalizationRegistry<Catch>((caught) => {
   registered--;
   caught.value?.release();
+  caught.value = undefined;
 });
 let registered = 0;
 
@@ -35,6 +38,7 @@ let registered = 0;
 const waiting: (readonly [object, Catch])[] = [];
 let waitingBytes = 0;
 let jobBytes = 0;
+let jobTensors = 0;
 let warned = false;
 
 /** Gives back what `holder` holds once nobody holds `tensor` any more. */
@@ -48,6 +52,7 @@ export function catchForgotten(tensor: object, holder: Catch): void {
 function endJob(): void {
   register();
   jobBytes = 0;
+  jobTensors = 0;
 }
 
 function register(): void {
@@ -55,8 +60,10 @@ function register(): void {
     if (!holder.value) continue;
     registered++;
     registry.register(tensor, holder);
-    if (!holder.kept) jobBytes += holder.value.ownBytes;
-    if (!warned && jobBytes > muchFor(holder.value.backend)) warnOnce();
+    if (holder.kept) continue;
+    jobBytes += holder.value.ownBytes;
+    jobTensors++;
+    if (!warned && jobTensors >= MANY_IN_ONE_JOB && jobBytes > muchFor(holder.value.backend)) warnOnce();
   }
   waitingBytes = 0;
 }

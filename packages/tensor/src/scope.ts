@@ -13,7 +13,8 @@ export function scope<T>(work: () => T): T {
   tracking.frame = frame;
   try {
     const result = refuseAsync("scope", work());
-    const leaving = [...tensorsIn(result)].filter((tensor) => frame.tensors.has(tensor));
+    // Each once: a result may hold a tensor twice.
+    const leaving = new Set([...tensorsIn(result)].filter((tensor) => frame.tensors.has(tensor)));
     for (const tensor of leaving) {
       if (tensor.hasGraph) {
         throw new Error(`scope: the result of \`${tensor.label}\` still has a graph: return detach(x)`);

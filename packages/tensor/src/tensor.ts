@@ -165,6 +165,8 @@ export class Tensor {
   rebind(by: string, value: Value): void {
     const before = this.value(by);
     this.#holder.value = value;
+    // The new numbers have nothing to do with what was computed before.
+    if (this.edge && this.edge.node.leaf !== this) this.leaveGraph();
     // What a second run writes is not what the first one must not have seen.
     if (writes.limit === Number.POSITIVE_INFINITY) this.#written = { at: ++writes.count, by };
     before.release();
@@ -172,35 +174,32 @@ export class Tensor {
 
   /**
    * Storage for the value that a write is about to give this tensor, where the old one is not needed besides: its own, if nobody else holds
-   * that and it has not failed, or new storage, which has no content yet. `commit` makes it the tensor's.
+   * that, or new storage, which has no content yet. `commit` makes it the tensor's.
    */
   overwrite(by: string): { readonly before: View; readonly after: View; commit(): void; abandon(): void } {
     const value = this.value(by);
-    this.refuseView(by);
+    this.checkWritable(by);
     const before = value.dense();
     const { device, shape, dtype, label } = this;
-    const next =
-      value.exclusive && !before.storage.failure
-        ? ownedAgain(value, before)
-        : valueOf(device, shape, dtype, label, () => {});
+    const next = value.exclusive ? ownedAgain(value, before) : valueOf(device, shape, dtype, label, () => {});
     return { before, after: next.view(), commit: () => this.rebind(by, next), abandon: () => next.release() };
   }
 
-  /** @throws Error for a view of another tensor, which a write would or would not reach: the answer is always no */
-  refuseView(by: string): void {
-    if (this.viewOf === undefined) return;
-    throw new Error(
-      `${by}: the target ${describe(this)} is a view (made by \`${this.viewOf}\`): write to the tensor it was made of, or to clone(x)`,
-    );
-  }
-
-  /** Its dense storage, which nobody else holds, to write a part of it; all of it, where what was to be there failed. */
-  writable(by: string): View {
-    const { before, after, commit } = this.overwrite(by);
-    if (before.storage !== after.storage && !before.storage.failure)
-      this.device.backend.copy({ out: after, input: before });
-    commit();
-    return after;
+  /**
+   * @throws Error for a view of another tensor, which a write would or would not reach, and for a result whose gradient is still to come,
+   * which would be that of other numbers: the answer is always no
+   */
+  checkWritable(by: string): void {
+    if (this.viewOf !== undefined) {
+      throw new Error(
+        `${by}: the target ${describe(this)} is a view (made by \`${this.viewOf}\`): write to the tensor it was made of, or to clone(x)`,
+      );
+    }
+    if (this.hasGraph) {
+      throw new Error(
+        `${by}: the target ${describe(this)} is the result of \`${this.label}\`, whose gradient is still to come: write to clone(detach(x))`,
+      );
+    }
   }
 
   /**

@@ -142,34 +142,36 @@ export class Value {
   /** In storage; a pending value is computed now, for all who hold it. */
   view(): View {
     const state = this.state;
-    const { storage, layout } = state.kind === "stored" ? state : this.#compute(state);
+    const { storage, layout } = state.kind === "stored" ? state : this.#store(state);
     return { storage, layout, dtype: this.dtype };
   }
 
   /** In storage, row-major from the first element on. What is not is copied, and everybody who holds this has the copy. */
   dense(): View {
     const view = this.view();
-    if (view.layout.offset === 0 && isDense(view.layout)) return view;
-    return this.#store((out) => this.backend.copy({ out, input: view }));
+    return view.layout.offset === 0 && isDense(view.layout) ? view : this.#store(this.#state);
   }
 
-  #compute({ tree, leaves, params }: Pending): Stored {
-    return this.#store((out) => this.backend.pointwise({ out, tree, leaves, params }));
-  }
-
-  /** Replaces the state by dense storage that `fill` writes. Where there is no room the state stays as it was. */
-  #store(fill: (out: View) => void): Stored & View {
-    const { shape, dtype } = this;
+  /** Replaces the state by dense storage that it is written to. Where there is no room the state stays as it was. */
+  #store(before: Stored | Pending): Stored & View {
+    const { backend, shape, dtype } = this;
     const layout = denseLayout(shape);
-    const bytes = numel(shape) * bytesPerElement(dtype);
-    const storage = allocated(this.backend, bytes, `${this.label} ${describe(this)}`, (storage) =>
-      fill({ storage, layout, dtype }),
-    );
-    const before = this.#state;
-    const stored: Stored & View = { kind: "stored", storage, layout, dtype };
-    this.#state = stored;
+    const storage = backend.allocate(numel(shape) * bytesPerElement(dtype), `${this.label} ${describe(this)}`);
+    const after: Stored & View = { kind: "stored", storage, layout, dtype };
+    try {
+      if (before.kind === "stored") {
+        backend.copy({ out: after, input: { storage: before.storage, layout: before.layout, dtype } });
+      } else {
+        const { tree, leaves, params } = before;
+        backend.pointwise({ out: after, tree, leaves, params });
+      }
+    } catch (error) {
+      storage.release();
+      throw error;
+    }
+    this.#state = after;
     this.#letGo(before);
-    return stored;
+    return after;
   }
 
   #letGo(state: Stored | Pending): void {

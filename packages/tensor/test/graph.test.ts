@@ -220,18 +220,20 @@ describe("checkpoint", () => {
       expect(got.map((x) => x || undefined)).toEqual(expected);
     }
     const p = leaf(7);
-    expect(
-      await numbers(
-        T.backward(
-          T.sum(
-            T.mul(
-              T.checkpoint(() => p, leaf(1)),
-              2,
+    for (const argument of [leaf(1), device.tensor([1])]) {
+      expect(
+        await numbers(
+          T.backward(
+            T.sum(
+              T.mul(
+                T.checkpoint(() => p, argument),
+                2,
+              ),
             ),
-          ),
-        ).get(p),
-      ),
-    ).toEqual([2]);
+          ).get(p),
+        ),
+      ).toEqual([2]);
+    }
   });
 
   it("inside of a checkpoint, and inside of a scope", async () => {

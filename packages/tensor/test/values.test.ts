@@ -173,11 +173,24 @@ describe("a write", () => {
         `assign: the target f32[${target.shape.join(", ")}] is a view (made by \`${op}\`)`,
       );
     }
-    const moment = device.zeros(target.shape);
+    const [grad, expAvg, expAvgSq] = [0, 1, 2].map(() => device.zeros(target.shape)) as [T.Tensor, T.Tensor, T.Tensor];
     const settings = { lr: 1, beta1: 0, beta2: 0, eps: 1, weightDecay: 0, decoupled: false, step: 1 };
-    const step = { param: target, grad: moment, expAvg: moment, expAvgSq: moment, ...settings };
-    expect(() => T.adamStep(step)).toThrow("is a view");
+    expect(() => T.adamStep({ param: target, grad, expAvg, expAvgSq, ...settings })).toThrow("is a view");
+    expect(() => T.adamStep({ param: grad, grad, expAvg: target, expAvgSq, ...settings })).toThrow("is a view");
+    expect(() => T.adamStep({ param: grad, grad, expAvg, expAvgSq: expAvg, ...settings })).toThrow("are three tensors");
     expect(await numbers(x)).toEqual([1, 2, 3, 4]);
+  });
+
+  it("to a result is refused while its gradient is to come, and makes a plain tensor of it afterwards", async () => {
+    const w = T.requireGrad(device.tensor([1, 2]));
+    const h = T.mul(w, 2);
+    expect(() => T.assign(h, device.zeros([2]))).toThrow(
+      "assign: the target f32[2] is the result of `mul`, whose gradient is still to come",
+    );
+    T.backward(T.sum(h));
+    T.assign(h, device.tensor([5, 6]));
+    expect(h.requiresGrad).toBe(false);
+    expect(await numbers(T.backward(T.sum(T.mul(w, h))).get(w)!)).toEqual([5, 6]);
   });
 
   it("between devices is refused", async () => {
@@ -328,4 +341,17 @@ describe("outside of scopes", () => {
     warn.mockRestore();
     own.destroy();
   });
+});
+
+it("a scope's result may hold a tensor twice", async () => {
+  const own = await T.Device.request();
+  const [a, b] = T.scope(() => {
+    const x = own.tensor([1, 2]);
+    return [x, { again: x, map: new Map([[x, x]]) }] as const;
+  });
+  expect(b.map.get(a)).toBe(b.again);
+  expect([...(await a.data())]).toEqual([1, 2]);
+  a.dispose();
+  expect(own.memory().liveBuffers).toBe(0);
+  own.destroy();
 });

@@ -37,7 +37,11 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
     output.line(`parameters  ${parameters}`);
     for (const line of remarks(file)) output.line(line);
     output.line();
-    const rows = [...file.tensors].map(([name, { shape, dtype }]) => [printable(name), `[${shape.join(", ")}]`, dtype]);
+    const rows = [...file.tensors].map(([name, { shape, dtype, unreadable }]) => [
+      printable(name),
+      `[${shape.join(", ")}]`,
+      unreadable === undefined ? dtype : `${dtype}, cannot be read: ${printable(unreadable)}`,
+    ]);
     for (const line of table([counted(rows.length, "tensor"), "shape", "type"], rows)) output.line(line);
     output.result({
       model: network?.model ?? null,
@@ -46,7 +50,12 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
       parameters,
       format: file.format,
       weights: weights?.key ?? null,
-      tensors: Array.from(file.tensors, ([name, { shape, dtype }]) => ({ name, shape, dtype })),
+      tensors: Array.from(file.tensors, ([name, { shape, dtype, unreadable }]) => ({
+        name,
+        shape,
+        dtype,
+        ...(unreadable === undefined ? {} : { unreadable }),
+      })),
     });
   });
 }
@@ -97,12 +106,16 @@ function floatsOf(tensors: TensorFile["tensors"]): number {
 }
 
 /** What a file holds beside tensors. */
-function remarks({ format, values: all, metadata }: TensorFile): string[] {
+function remarks({ format, values: all, objects, metadata }: TensorFile): string[] {
   const values = [...all].filter(([name]) => format !== "TorchScript" || !OF_EVERY_MODULE.test(name));
   const shown = values.slice(0, SHOWN_VALUES).map(([name, value]) => `${name} ${String(value)}`);
   const more = values.length > shown.length ? [`and ${values.length - shown.length} more`] : [];
   return [
     ...(shown.length > 0 ? [`values      ${[...shown, ...more].map(brief).join(", ")}`] : []),
+    ...Array.from(objects, ([name, type]) => `left out    ${brief(`${name}: an object of ${type}`)}`).slice(
+      0,
+      SHOWN_VALUES,
+    ),
     ...Object.entries(metadata).map(([name, text]) => `metadata    ${brief(`${name}: ${text}`)}`),
   ];
 }

@@ -79,7 +79,7 @@ export function printable(name: string): string {
  * @param path the file, for messages
  * @param load the network's `loadStateDict`, or a loader that knows other names too
  * @param options `strict: false` leaves alone what does not fit
- * @throws UserError naming every missing, unexpected and mis-shaped tensor at once
+ * @throws UserError naming every missing, unexpected, mis-shaped and unreadable tensor at once
  */
 export async function loadInto(
   path: string,
@@ -88,7 +88,13 @@ export async function loadInto(
   { strict = true }: { readonly strict?: boolean } = {},
 ): Promise<LoadReport> {
   try {
-    const lenient = { allowMissing: !strict, allowUnexpected: !strict, allowMismatched: !strict };
+    const allow = !strict;
+    const lenient = {
+      allowMissing: allow,
+      allowUnexpected: allow,
+      allowMismatched: allow,
+      allowUnreadable: allow,
+    };
     return await loadFile(tensors, load, lenient);
   } catch (error) {
     if (!(error instanceof StateDictError)) throw error;
@@ -97,11 +103,12 @@ export async function loadInto(
 }
 
 /** What a load that is not strict left out, a line for each kind. */
-export function leftOut({ missing, unexpected, mismatched }: LoadReport): string[] {
+export function leftOut({ missing, unexpected, mismatched, unreadable }: LoadReport): string[] {
   const kinds: [names: readonly string[], what: string][] = [
     [missing, "missing in the file, left unchanged"],
     [unexpected, "unknown to the network, not loaded"],
     [mismatched, "of another shape, not loaded"],
+    [unreadable, "that cannot be read, not loaded"],
   ];
   return kinds.flatMap(([names, what]) =>
     names.length === 0 ? [] : [`${counted(names.length, "tensor")} ${what}: ${names.join(", ")}`],

@@ -7,7 +7,7 @@ import { type FileTensor, isStoredFloat, storedTensor } from "@deplsr/tensor";
  */
 export function asHalf(tensor: FileTensor, onOverflow: (name: string, count: number) => void): FileTensor {
   const { name, dtype, shape, read } = tensor;
-  if (!isStoredFloat(dtype) || dtype === "F16") return tensor;
+  if (!isStoredFloat(dtype) || dtype === "F16" || tensor.unreadable !== undefined) return tensor;
   return {
     name,
     dtype: "F16",

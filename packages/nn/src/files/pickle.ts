@@ -2,7 +2,8 @@ import { FileFormatError, quoted } from "@deplsr/tensor";
 
 /**
  * A reader of Python's pickles that executes nothing. A pickle is a program for a stack machine; the instructions that make values
- * are carried out here, and what it wants to call is looked up in a table that the caller gives. Anything else is refused.
+ * are carried out here, and what it wants to call is looked up in a table that the caller gives. Anything else makes an inert
+ * placeholder, which is refused where its value matters.
  *
  * @see https://github.com/python/cpython/blob/main/Lib/pickletools.py
  */
@@ -40,10 +41,43 @@ export class Global extends PickleObject {
   }
 }
 
-/** What the pickle's names mean. Both throw a FileFormatError for what they do not know. */
+/** A name that is not known here: nothing is looked up and nothing runs, whatever the pickle wants of it. */
+export class UnknownName extends Global {
+  constructor(name: string) {
+    super(name, () => {
+      throw refused(name);
+    });
+  }
+}
+
+/**
+ * What the pickle wants an unknown name to make. Nobody knows what it is: it may lie beside the data, and is refused where data is looked
+ * for in it.
+ */
+export class Placeholder extends PickleObject {
+  readonly what: string;
+  /** Whether a function would have to run to know its value; else it is an object of a class, and has no value. */
+  readonly called: boolean;
+  /** What it would be made of: arguments, state, items. */
+  readonly contents: PickleValue[];
+
+  constructor(name: string, args: readonly PickleValue[], called: boolean) {
+    super();
+    this.what = name;
+    this.called = called;
+    this.contents = [...args];
+  }
+
+  override build(state: PickleValue): void {
+    this.contents.push(state);
+  }
+}
+
+/** What the pickle's names mean. */
 export interface PickleNames {
   /** @param name module and name, `collections.OrderedDict` */
   readonly global: (name: string) => PickleValue;
+  /** @throws FileFormatError for what it does not know */
   readonly persistent: (id: PickleValue) => PickleValue;
 }
 
@@ -112,12 +146,14 @@ class Machine {
     if (version < 2 || version > 5) throw damaged(`is of protocol ${version}`);
   }
 
-  call(): void {
+  /** @param made whether it is the class of a new object, not a function */
+  call(made: boolean): void {
     const [callee, args] = this.popMany(2);
     if (!(callee instanceof Global) || !Array.isArray(args)) throw damaged("calls what is no function");
     // A call may go through what it is given, and the same may be given many times.
+    this.#spend(args.length);
     for (const arg of args) if (typeof arg === "string" || Array.isArray(arg)) this.#spend(arg.length);
-    this.push(callee.call(args));
+    this.push(callee instanceof UnknownName ? new Placeholder(callee.what, args, !made) : callee.call(args));
   }
 
   build(): void {
@@ -131,12 +167,17 @@ class Machine {
 
   append(items: readonly PickleValue[]): void {
     const list = this.top();
-    if (!Array.isArray(list)) throw damaged("appends to what is no list");
-    for (const item of items) list.push(item);
+    const into = list instanceof Placeholder ? list.contents : list;
+    if (!Array.isArray(into)) throw damaged("appends to what is no list");
+    for (const item of items) into.push(item);
   }
 
   setItems(items: readonly PickleValue[]): void {
     const target = this.top();
+    if (target instanceof Placeholder) {
+      this.append(items);
+      return;
+    }
     if (!(target instanceof Map)) throw damaged("sets items of what is no dictionary");
     for (let i = 0; i < items.length; i += 2) target.set(asKey(items[i]!), items[i + 1] ?? null);
   }
@@ -256,8 +297,8 @@ const INSTRUCTIONS: ReadonlyMap<number, (machine: Machine) => void> = new Map([
   [0x63, (m) => m.push(m.names.global(`${m.line()}.${m.line()}`))], // GLOBAL
   [0x93, (m) => m.push(m.names.global(m.popMany(2).map(asText).join(".")))], // STACK_GLOBAL
   [0x51, (m) => m.push(m.names.persistent(m.pop()))], // BINPERSID
-  [0x52, (m) => m.call()], // REDUCE
-  [0x81, (m) => m.call()], // NEWOBJ
+  [0x52, (m) => m.call(false)], // REDUCE
+  [0x81, (m) => m.call(true)], // NEWOBJ
   [0x62, (m) => m.build()], // BUILD
 ]);
 

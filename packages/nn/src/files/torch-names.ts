@@ -1,6 +1,7 @@
 import { quoted, type StoredDType } from "@deplsr/tensor";
-import { damaged, Global, type PickleKey, PickleObject, type PickleValue, refused, wholeNumber } from "./pickle.ts";
-import { isSizes, TorchStorage, TorchTensor } from "./torch-tensor.ts";
+import { damaged, Global, type PickleKey, PickleObject, type PickleValue, UnknownName, wholeNumber } from "./pickle.ts";
+import { ElementType, PLAIN_TENSORS, REBUILT, rebuildFromType } from "./torch-rebuild.ts";
+import { isSizes, TorchStorage } from "./torch-tensor.ts";
 
 /** The names that a checkpoint's pickle may ask for: tensors, containers and numbers, and nothing else. */
 
@@ -55,7 +56,43 @@ export const TORCH_STORAGES: Readonly<Record<string, StoredDType>> = {
   BoolStorage: "BOOL",
 };
 
-const tensor = (args: readonly PickleValue[]): PickleValue => new TorchTensor(args);
+/** Storages whose tensors are listed, and not read. */
+const OTHER_STORAGES: Readonly<Record<string, StoredDType>> = {
+  ComplexDoubleStorage: "C128",
+  ComplexFloatStorage: "C64",
+  QInt32Storage: "I32",
+  QInt8Storage: "I8",
+  QUInt8Storage: "U8",
+  QUInt4x2Storage: "U8",
+  QUInt2x4Storage: "U8",
+};
+
+const ELEMENT_TYPES: Readonly<Record<string, StoredDType>> = {
+  float64: "F64",
+  float32: "F32",
+  float16: "F16",
+  bfloat16: "BF16",
+  float8_e4m3fn: "F8_E4M3",
+  float8_e5m2: "F8_E5M2",
+  float8_e8m0fnu: "F8_E8M0",
+  float8_e4m3fnuz: "F8_E4M3FNUZ",
+  float8_e5m2fnuz: "F8_E5M2FNUZ",
+  // Pairs, which the shape counts.
+  float4_e2m1fn_x2: "F4",
+  complex128: "C128",
+  complex64: "C64",
+  complex32: "C32",
+  int64: "I64",
+  int32: "I32",
+  int16: "I16",
+  int8: "I8",
+  uint64: "U64",
+  uint32: "U32",
+  uint16: "U16",
+  uint8: "U8",
+  bool: "BOOL",
+};
+
 /** What wraps a value and adds nothing that matters here. */
 const first = ([value = null]: readonly PickleValue[]): PickleValue => value;
 
@@ -71,35 +108,34 @@ const NAMES = new Map<string, PickleValue>(
       ...["dict", "list", "int", "float"].map((type) => new Global(`${module}.${type}`)),
     ]),
     new Global("torch.Size", first),
-    new Global("torch._utils._rebuild_tensor", tensor),
-    new Global("torch._utils._rebuild_tensor_v2", tensor),
-    new Global("torch._utils._rebuild_parameter", first),
-    new Global("torch._utils._rebuild_parameter_with_state", first),
+    new Global("torch.device", (args) => args.join(":")),
+    new Global("torch.serialization._get_layout", first),
+    ...Object.entries(REBUILT).map(([name, rebuild]) => new Global(name, rebuild)),
     new Global("torch._tensor._rebuild_from_type_v2", rebuildFromType),
-    new Global("torch.Tensor"),
-    new Global("torch.nn.parameter.Parameter"),
+    ...[...PLAIN_TENSORS].map((name) => new Global(name)),
     new Global("numpy.dtype", (args) => new NumpyType(args)),
     new Global("numpy.core.multiarray.scalar", numpyNumber),
     new Global("numpy._core.multiarray.scalar", numpyNumber),
     new Global("_codecs.encode", encodeLatin1),
-    ...Object.entries(TORCH_STORAGES).flatMap(([name, dtype]) => [
+    ...Object.entries({ ...TORCH_STORAGES, ...OTHER_STORAGES }).flatMap(([name, dtype]) => [
       new StorageType(`torch.${name}`, dtype),
       new StorageType(`torch.cuda.${name}`, dtype),
     ]),
+    // Bytes, whose type the tensor tells.
+    new StorageType("torch.storage.UntypedStorage", "U8"),
+    ...Object.entries(ELEMENT_TYPES).map(([name, dtype]) => new ElementType(`torch.${name}`, dtype)),
   ].map((global) => [global.what, global]),
 );
 
 /** What TorchScript has besides: its modules, and functions that say what is in a list. */
 const SCRIPT_LISTS = /^torch\.jit\._pickle\.(build_(int|double|bool|tensor)list|restore_type_tag)$/;
 
-/** @throws FileFormatError naming what is not allowed */
+/** What a name means; what is not known makes placeholders. */
 export function torchName(name: string): PickleValue {
-  const known = NAMES.get(name);
-  if (known === undefined) throw refused(name);
-  return known;
+  return NAMES.get(name) ?? new UnknownName(name);
 }
 
-/** The names of a TorchScript archive. @throws FileFormatError naming what is not allowed */
+/** The names of a TorchScript archive. */
 export function scriptName(name: string): PickleValue {
   if (name.startsWith("__torch__.")) return new Global(name, () => new ScriptModule());
   return SCRIPT_LISTS.test(name) ? new Global(name, first) : torchName(name);
@@ -129,13 +165,6 @@ function asPairs(value: PickleValue): [string, PickleValue][] {
     if (typeof key !== "string") throw damaged("makes a dictionary of what are no pairs");
     return [key, item];
   });
-}
-
-function rebuildFromType([rebuild, , args]: readonly PickleValue[]): PickleValue {
-  // Not this function again, whose arguments may hold themselves.
-  const known = rebuild instanceof Global && rebuild.what.startsWith("torch._utils.");
-  if (!known || !Array.isArray(args)) throw damaged("makes a tensor of what is none");
-  return rebuild.call(args);
 }
 
 function numpyNumber([type, bytes]: readonly PickleValue[]): PickleValue {

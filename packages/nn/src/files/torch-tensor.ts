@@ -1,11 +1,13 @@
 import {
   type FileTensor,
+  isStoredFloat,
   quoted,
   readRange,
   type Source,
   type StoredDType,
   storedBytes,
   storedSize,
+  unreadableTensor,
 } from "@deplsr/tensor";
 import { damaged, PickleObject, type PickleValue } from "./pickle.ts";
 
@@ -41,10 +43,13 @@ export class TorchTensor extends PickleObject {
   readonly shape: readonly number[];
   readonly strides: readonly number[];
   readonly offset: number;
+  /** Whether the values are the negatives of the stored ones: PyTorch's "neg" bit. */
+  readonly negated: boolean;
 
-  /** @param values what `torch._utils._rebuild_tensor_v2` is called with @throws FileFormatError when they do not fit each other */
-  constructor([storage, offset = null, shape, strides]: readonly PickleValue[]) {
+  /** @param values what `torch._utils._rebuild_tensor` is called with @throws FileFormatError when they do not fit each other */
+  constructor([storage, offset = null, shape, strides]: readonly PickleValue[], negated = false) {
     super();
+    this.negated = negated;
     if (!(storage instanceof TorchStorage)) throw damaged("makes a tensor of what is no storage");
     const axes = Array.isArray(shape) && Array.isArray(strides) && shape.length === strides.length ? shape.length : -1;
     if (axes < 0 || axes > MAX_AXES || !isSizes([offset]) || !isSizes(shape) || !isSizes(strides)) {
@@ -61,6 +66,10 @@ export class TorchTensor extends PickleObject {
     }
   }
 
+  get dtype(): StoredDType {
+    return this.storage.dtype;
+  }
+
   get size(): number {
     return storedSize("of the pickle", this.storage.dtype, this.shape);
   }
@@ -71,7 +80,9 @@ export class TorchTensor extends PickleObject {
     const width = storedBytes(dtype);
     const range = async (first: number, count: number): Promise<Uint8Array> => {
       const from = this.storage.first + this.offset + first;
-      return readRange(await contents(this.storage), from * width, count * width, `tensor ${quoted(name)}`);
+      const source = await contents(this.storage);
+      const bytes = await readRange(source, from * width, count * width, `tensor ${quoted(name)}`);
+      return this.negated ? negative(dtype, bytes) : bytes;
     };
     if (this.#contiguous()) return { name, dtype, shape: this.shape, read: range };
     // Who reads a scattered tensor part by part goes through all of it each time: it stays while there is room.
@@ -121,6 +132,53 @@ export class TorchTensor extends PickleObject {
     }
     return places;
   }
+}
+
+/** A tensor whose values are not read: it is listed, and says why. */
+export class UnreadableTensor extends PickleObject {
+  readonly what = "a tensor";
+  readonly dtype: StoredDType;
+  readonly shape: readonly number[];
+  readonly why: string;
+
+  /** @throws FileFormatError when the shape is none */
+  constructor(dtype: StoredDType, shape: PickleValue | undefined, why: string) {
+    super();
+    if (!isSizes(shape) || shape.length > MAX_AXES) throw damaged("makes a tensor whose sizes are none");
+    this.dtype = dtype;
+    this.shape = shape;
+    this.why = why;
+  }
+
+  inFile(name: string): FileTensor {
+    const { dtype, shape, why: unreadable } = this;
+    return { name, dtype, shape, unreadable, read: () => Promise.reject(unreadableTensor(name, unreadable)) };
+  }
+}
+
+/** Whether `negative` knows the type. */
+export function hasNegative(dtype: StoredDType): boolean {
+  return /^(F64|F32|F16|BF16|F8_E4M3|F8_E5M2|[IU]\d+)$/.test(dtype);
+}
+
+/** The elements with the other sign: of floats the highest bit, of whole numbers the two's complement, as PyTorch's `neg`. */
+function negative(dtype: StoredDType, bytes: Uint8Array): Uint8Array {
+  const width = storedBytes(dtype);
+  // Not `bytes.slice()`: of a Node Buffer that is a view of a larger pool.
+  const result = new Uint8Array(bytes);
+  if (isStoredFloat(dtype)) {
+    for (let i = width - 1; i < result.length; i += width) result[i]! ^= 0x80;
+    return result;
+  }
+  for (let i = 0; i < result.length; i += width) {
+    let carry = 1;
+    for (let byte = i; byte < i + width; byte++) {
+      carry += ~result[byte]! & 0xff;
+      result[byte] = carry;
+      carry >>= 8;
+    }
+  }
+  return result;
 }
 
 /** Elements of `width` bytes at `places`. */

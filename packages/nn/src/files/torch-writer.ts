@@ -43,7 +43,7 @@ function pickled(tensors: readonly (readonly [string, FileTensor])[]): Uint8Arra
 function storageOf(name: string, dtype: StoredDType): string {
   const storage = Object.entries(TORCH_STORAGES).find(([, type]) => type === dtype)?.[0];
   if (storage === undefined)
-    throw new Error(`convert: tensor ${JSON.stringify(name)} is ${dtype}, which PyTorch lacks`);
+    throw new Error(`convert: tensor ${JSON.stringify(name)} is ${dtype}, which the storages of torch.save lack`);
   return storage;
 }
 

@@ -64,7 +64,7 @@ export class Adam {
         if (seen.has(param)) throw new Error(`Adam: parameter ${name} is given twice`);
         if (names.has(name)) throw new Error(`Adam: two parameters are named ${name}`);
         if (param.hasGraph) throw new Error(`Adam: parameter ${name} is computed from others: give those`);
-        param.refuseView("Adam");
+        param.checkWritable("Adam");
         seen.add(param);
         names.add(name);
         return makeSlot(name, param);

@@ -33,6 +33,10 @@ export interface TensorOps {
   readonly strides: readonly number[];
   /** What stands at the end of a legacy persistent id. */
   readonly view?: Uint8Array;
+  /** What follows the backward hooks: metadata; an element type, for the third of the functions. */
+  readonly more?: Uint8Array | string;
+  /** The second by default. */
+  readonly version?: 2 | 3;
 }
 
 /** The instructions that make a tensor. */
@@ -44,11 +48,13 @@ export function tensor({
   shape,
   strides,
   view,
+  more = "",
+  version = 2,
 }: TensorOps): Uint8Array {
   return bytes(
-    "ctorch._utils\n_rebuild_tensor_v2\n((",
+    `ctorch._utils\n_rebuild_tensor_v${version}\n((`,
     text("storage"),
-    `ctorch\n${type}\n`,
+    type.includes("\n") ? `c${type}\n` : `ctorch\n${type}\n`,
     text(key),
     text("cpu"),
     int(size),
@@ -56,7 +62,9 @@ export function tensor({
     "tQ",
     int(offset),
     ...["(", ...shape.map(int), "t(", ...strides.map(int), "t"],
-    "\x89)tR",
+    "\x89)",
+    more,
+    "tR",
   );
 }
 

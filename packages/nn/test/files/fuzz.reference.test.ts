@@ -1,6 +1,14 @@
 import { readFileSync } from "node:fs";
 import { deflateRawSync } from "node:zlib";
-import { bytesSource, FileFormatError, Rng, readTensor, storedEntry, writeSafetensors } from "@deplsr/tensor";
+import {
+  bytesSource,
+  FileFormatError,
+  isStoredFloat,
+  Rng,
+  readTensor,
+  storedEntry,
+  writeSafetensors,
+} from "@deplsr/tensor";
 import { describe, expect, it } from "vitest";
 import { openTensorFile } from "../../src/files/tensor-file.ts";
 import { selectWeights } from "../../src/files/weights.ts";
@@ -22,6 +30,9 @@ const PICKLE = pickle(
       "module.conv.turned": tensor({ size: 24, shape: [4, 6], strides: [1, 4] }),
       "module.row": tensor({ size: 24, offset: 3, shape: [5, 4], strides: [0, 1] }),
     }),
+    negated: tensor({ size: 24, shape: [3], strides: [2], more: dictionary({ neg: "\x88" }) }),
+    small: tensor({ size: 24, shape: [8], strides: [1], version: 3, more: "ctorch\nfloat8_e5m2\n" }),
+    args: bytes("cargparse\nNamespace\n)\x81", dictionary({ lr: int(1) }), "b"),
     optimizer: bytes("](", tensor({ type: "LongStorage", key: "1", size: 3, shape: [3], strides: [1] }), "K\x01e"),
     epoch: int(3),
     name: bytes(text("a run"), "q\x00h\x00\x86"),
@@ -67,6 +78,8 @@ const SEEDS: readonly Uint8Array[] = [
     [
       ["conv.weight", storedEntry(VALUES, [2, 12])],
       ["steps", storedEntry(LONGS, [3])],
+      ["small", { dtype: "F8_E4M3", shape: [2, 3], bytes: Uint8Array.of(0, 1, 0x7e, 0x7f, 0x80, 0xff) }],
+      ["scale", { dtype: "F8_E8M0", shape: [1], bytes: Uint8Array.of(127) }],
     ],
     { format: "pt" },
   ),
@@ -96,7 +109,10 @@ async function damagedFile(rng: Rng): Promise<Uint8Array> {
 async function problemOf(file: Uint8Array): Promise<unknown> {
   try {
     const opened = await openTensorFile(bytesSource(file));
-    for (const one of opened.tensors.values()) await readTensor(one);
+    for (const one of opened.tensors.values()) {
+      const { dtype, toFloat32 } = await readTensor(one);
+      if (isStoredFloat(dtype)) toFloat32();
+    }
     selectWeights(opened);
     return undefined;
   } catch (error) {
@@ -107,6 +123,18 @@ async function problemOf(file: Uint8Array): Promise<unknown> {
 describe("damaged files", () => {
   it("are whole before they are damaged", async () => {
     for (const seed of SEEDS) expect(await problemOf(seed)).toBeUndefined();
+  });
+
+  it("with a long header too", async () => {
+    const rng = new Rng(20_250_301);
+    const seed = writeSafetensors([["w", storedEntry(VALUES, [24])]], { note: "x".repeat(11_000_000) });
+    expect(await problemOf(seed)).toBeUndefined();
+    for (let i = 0; i < 30; i++) {
+      const problem = await problemOf(mutated(seed, rng, SEEDS[0]!));
+      if (problem === undefined) continue;
+      expect(problem).toBeInstanceOf(FileFormatError);
+      expect((problem as Error).message).toMatch(/^[^\n]{10,800}$/);
+    }
   });
 
   it(`of ${FILES} each is read or ends in one clear error, in bounded time and memory`, async () => {

@@ -164,6 +164,19 @@ describe("openTensorFile", () => {
     }
   });
 
+  it("reads a safetensors file with a padded header, and the rest of one with a tensor that cannot be read", async () => {
+    const header = JSON.stringify({
+      a: { dtype: "F8_E4M3", shape: [3], data_offsets: [0, 3] },
+      b: { dtype: "F4", shape: [2], data_offsets: [3, 4] },
+    });
+    const text = bytes(` \n${header}`);
+    const file = await open(
+      bytes(new Uint8Array(BigUint64Array.of(BigInt(text.length)).buffer), text, Uint8Array.of(0x80, 0xb8, 0xc0, 0)),
+    );
+    expect(numbers(await readTensor(file.tensors.get("a")!))).toEqual([-0, -1, -2]);
+    await expect(readTensor(file.tensors.get("b")!)).rejects.toThrow('tensor "b" cannot be read: its elements are F4');
+  });
+
   it("reads large tensors in parts", async () => {
     const size = 5 * 2 ** 18;
     const values = Float32Array.from({ length: size }, (_, i) => i % 1000);

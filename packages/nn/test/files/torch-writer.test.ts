@@ -46,7 +46,7 @@ describe("writeTorchFile", () => {
 
   it("refuses element types that PyTorch lacks", async () => {
     await expect(written(tensor("a", "U32", [1], Uint32Array.of(1)))).rejects.toThrow(
-      'convert: tensor "a" is U32, which PyTorch lacks',
+      'convert: tensor "a" is U32, which the storages of torch.save lack',
     );
   });
 });
@@ -64,6 +64,10 @@ describe("asHalf", () => {
       ...[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, 2 ** -24, -0, 2 ** -14],
     ]);
     expect(lost).toEqual(["w: 2"]);
+    const small = await readTensor(half(tensor("s", "F8_E4M3", [2], Uint8Array.of(0x7e, 0x01))));
+    expect([small.dtype, ...small.toFloat32()]).toEqual(["F16", 448, 2 ** -9]);
+    const sparse = { ...tensor("t", "F32", [1], Float32Array.of(1)), unreadable: "it is sparse" };
+    expect(half(sparse)).toBe(sparse);
     const index = tensor("index", "I64", [1], BigInt64Array.of(5n));
     expect(half(index)).toBe(index);
   });

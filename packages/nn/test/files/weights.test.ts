@@ -6,7 +6,7 @@ import { selectWeights } from "../../src/files/weights.ts";
 function file(...names: string[]): TensorFile {
   const tensor = (name: string): FileTensor => ({ name, dtype: "F32", shape: [], read: async () => new Uint8Array(4) });
   const tensors = new Map(names.map((name) => [name, tensor(name)]));
-  return { format: "PyTorch zip", tensors, values: new Map(), metadata: {} };
+  return { format: "PyTorch zip", tensors, values: new Map(), objects: new Map(), metadata: {} };
 }
 
 const selected = (one: TensorFile, key?: string): [string, string[]] => {

@@ -58,7 +58,7 @@ export function derivative(tree: Expr, leafIndex: number): Expr {
       case "min":
         return tieSplit(E.lt(x.a, x.b), x.a, x.b, d(x.a), d(x.b));
       case "pow":
-        return E.add(E.mul(d(x.a), E.mul(x.b, E.pow(x.a, E.sub(x.b, 1)))), E.mul(d(x.b), E.mul(x, E.log(x.a))));
+        return E.add(E.mul(d(x.a), byBase(x.a, x.b)), E.mul(d(x.b), byExponent(x, x.a, x.b)));
       case "select":
         return E.select(x.c, d(x.a), d(x.b));
       case "cast":
@@ -72,6 +72,16 @@ export function derivative(tree: Expr, leafIndex: number): Expr {
     }
   };
   return d(tree);
+}
+
+/** `b · a^(b−1)`, which for b = 0 is 0 at a = 0 too. */
+function byBase(a: Expr, b: Expr): Expr {
+  return E.select(E.eq(b, 0), 0, E.mul(b, E.pow(a, E.sub(b, 1))));
+}
+
+/** `y · log a`, which for a power that is 0 is 0 at a = 0 too. */
+function byExponent(y: Expr, a: Expr, b: Expr): Expr {
+  return E.select(E.and(E.eq(a, 0), E.ge(b, 0)), 0, E.mul(y, E.log(a)));
 }
 
 function tieSplit(aWins: Expr, a: Expr, b: Expr, da: Expr, db: Expr): Expr {

@@ -21,7 +21,7 @@ export type Unary =
   | "isNan"
   | "isFinite";
 
-/** Functions of two arguments. `pow` takes a base of at least 0. */
+/** Functions of two arguments. `pow` is IEEE 754's. */
 export type Binary =
   | "add"
   | "sub"
@@ -40,7 +40,8 @@ export type Binary =
   | "or";
 
 /**
- * Pointwise mathematics as a tree. A leaf is an operand, a param a number that changes from call to call (it travels as a
+ * Pointwise mathematics as a tree. Arithmetic and comparisons take two of one type, functions such as `exp` take floats (see `mistyped`);
+ * a value of f16 is computed with as f32, and a cast to f16 rounds it. A leaf is an operand, a param a number that changes from call to call (it travels as a
  * uniform), a constant belongs to the formula. Nodes are immutable and may be shared; shared ones are computed once.
  */
 export type Expr =
@@ -177,6 +178,94 @@ export function substitute(
     return y;
   };
   return walk(tree);
+}
+
+/** What the numbers of a tree are, by their places: leaves in the first list, params in the second. Kept beside the tree. */
+export interface Signature {
+  readonly leaves: readonly (DType | undefined)[];
+  readonly params: readonly (DType | undefined)[];
+}
+
+const signatures = new WeakMap<Expr, Signature>();
+
+/** @throws Error, internal, for a node whose parts are not of the types that it takes */
+export function signatureOf(tree: Expr): Signature {
+  const known = signatures.get(tree);
+  if (known) return known;
+  const leaves: DType[] = [];
+  const params: DType[] = [];
+  const seen = new Set<Expr>();
+  const walk = (x: Expr): void => {
+    if (seen.has(x)) return;
+    seen.add(x);
+    if (x.op === "leaf" || x.op === "param") {
+      const places = x.op === "leaf" ? leaves : params;
+      if ((places[x.index] ?? x.dtype) !== x.dtype) {
+        throw new Error(`internal: ${x.op} ${x.index} is both ${places[x.index]} and ${x.dtype}`);
+      }
+      places[x.index] = x.dtype;
+    }
+    for (const child of children(x)) walk(child);
+  };
+  const wrong = mistyped(tree);
+  if (wrong) throw new Error(`internal: ${wrong}`);
+  walk(tree);
+  const signature = { leaves, params };
+  signatures.set(tree, signature);
+  return signature;
+}
+
+const ARITHMETIC: ReadonlySet<string> = new Set(["add", "sub", "mul", "div", "max", "min", "lt", "le", "gt", "ge"]);
+
+/** Says which node of a tree has parts of types that it does not take; undefined where all is well. */
+export function mistyped(tree: Expr): string | undefined {
+  const seen = new Set<Expr>();
+  const walk = (x: Expr): string | undefined => {
+    if (seen.has(x)) return undefined;
+    seen.add(x);
+    for (const child of children(x)) {
+      const wrong = walk(child);
+      if (wrong) return wrong;
+    }
+    return takes(x)
+      ? undefined
+      : `${x.op} of ${children(x)
+          .map((part) => part.dtype)
+          .join(" and ")}`;
+  };
+  return walk(tree);
+}
+
+function takes(x: Expr): boolean {
+  const float = ({ dtype }: Expr): boolean => dtype === "f32" || dtype === "f16";
+  // Floats are all f32 inside of a tree.
+  const alike = (a: Expr, b: Expr): boolean => a.dtype === b.dtype || (float(a) && float(b));
+  switch (x.op) {
+    case "leaf":
+    case "param":
+    case "const":
+    case "cast":
+      return true;
+    case "neg":
+    case "abs":
+    case "sign":
+      return float(x.a) || x.a.dtype === "i32";
+    case "not":
+      return x.a.dtype === "bool";
+    case "and":
+    case "or":
+      return x.a.dtype === "bool" && x.b.dtype === "bool";
+    case "eq":
+    case "ne":
+      return alike(x.a, x.b);
+    case "select":
+      return x.c.dtype === "bool" && alike(x.a, x.b);
+    case "pow":
+      return float(x.a) && float(x.b);
+    default:
+      if ("b" in x) return ARITHMETIC.has(x.op) && alike(x.a, x.b) && x.a.dtype !== "bool";
+      return float(x.a);
+  }
 }
 
 const COSTLY: ReadonlySet<string> = new Set([

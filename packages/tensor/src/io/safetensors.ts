@@ -8,13 +8,17 @@ import {
   storedBytes,
   storedSize,
   storedTensor,
+  unreadableDType,
+  unreadableTensor,
 } from "./stored.ts";
 
 /**
  * Reading and writing safetensors files: an 8-byte little-endian header length, a JSON header, then the tensors' bytes, little-endian,
- * without gaps. Nothing in a file is executed, and everything that its header claims is checked before it is used.
+ * without gaps. Nothing in a file is executed, and everything that its header claims is checked before it is used. What the reference
+ * implementation takes is taken, what it refuses is refused; of a name that is there twice the last counts, as with it. A tensor of an
+ * element type that has no conversion here is listed, and cannot be read; the others can.
  *
- * @see https://github.com/huggingface/safetensors (section "Format")
+ * @see https://github.com/huggingface/safetensors (section "Format", and `SafeTensors::read_metadata`)
  */
 
 /** The contents of a file. */
@@ -25,8 +29,8 @@ export interface Safetensors<Tensor = StoredTensor> {
   readonly metadata: Record<string, string>;
 }
 
-/** Headers of known files have less than a megabyte; parsing takes a multiple of this in memory. */
-const MAX_HEADER_BYTES = 8 * 2 ** 20;
+/** The limit of the reference implementation. Headers of known files have less than a megabyte; parsing takes a multiple in memory. */
+const MAX_HEADER_BYTES = 100_000_000;
 
 /**
  * Reads a whole file.
@@ -52,6 +56,12 @@ export async function openSafetensors(source: Source): Promise<Safetensors<FileT
   const { records, metadata } = parseHeader(await source.read(8, length), source.size - dataStart);
   const tensors = new Map<string, FileTensor>();
   for (const { name, dtype, shape, begin } of records) {
+    const unreadable = unreadableDType(dtype);
+    if (unreadable !== undefined) {
+      const read = async (): Promise<never> => Promise.reject(unreadableTensor(name, unreadable));
+      tensors.set(name, { name, dtype, shape, unreadable, read });
+      continue;
+    }
     const width = storedBytes(dtype);
     const read = (first: number, count: number): Promise<Uint8Array> =>
       readRange(source, dataStart + begin + first * width, count * width, `tensor ${quoted(name)}`);
@@ -121,7 +131,10 @@ export function writeSafetensors(
 function headerLength(start: Uint8Array, fileSize: number): number {
   if (start.length < 8) fail(`the file has ${fileSize} bytes, too few for a header`);
   const length = Number(new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true));
-  if (length > MAX_HEADER_BYTES) fail(`the header claims ${length} bytes; this is not a safetensors file`);
+  if (length > MAX_HEADER_BYTES)
+    fail(
+      `the header claims ${length} bytes, more than the ${MAX_HEADER_BYTES} that are allowed: damaged, or not a safetensors file`,
+    );
   if (8 + length > fileSize) fail(`the header claims ${length} bytes, but the file has ${fileSize}; it is cut off`);
   return length;
 }
@@ -141,7 +154,8 @@ function parseHeader(
 ): { readonly records: readonly TensorRecord[]; readonly metadata: Record<string, string> } {
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    // A byte order mark is no JSON; the decoder would drop it.
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
     fail("the header is not valid JSON");
   }
@@ -162,9 +176,11 @@ function parseHeader(
 
 function readMetadata(value: unknown): Record<string, string> {
   const metadata: Record<string, string> = {};
-  if (value === undefined) return metadata;
+  if (value === undefined || value === null) return metadata;
   if (!isRecord(value)) return fail("__metadata__ is not an object of strings");
   for (const [key, text] of Object.entries(value)) {
+    checkText(key);
+    if (typeof text === "string") checkText(text);
     metadata[key] = typeof text === "string" ? text : fail(`__metadata__ ${quoted(key)} is not a string`);
   }
   return metadata;
@@ -172,6 +188,7 @@ function readMetadata(value: unknown): Record<string, string> {
 
 function readRecord(name: string, value: unknown, available: number): TensorRecord {
   const wrong = (problem: string): never => fail(`tensor ${quoted(name)} ${problem}`);
+  checkText(name);
   if (!isRecord(value)) return wrong("has no description");
   const { dtype, shape, data_offsets: offsets } = value;
   if (!isStoredDType(dtype)) return wrong(`has dtype ${shown(dtype)}, which is not known`);
@@ -198,6 +215,11 @@ function isPlain(value: unknown): boolean {
   return typeof value !== "object" || value === null;
 }
 
+/** JavaScript's strings may hold half a character (`\ud800`), which is no text. */
+function checkText(text: string): void {
+  if (/\p{Surrogate}/u.test(text)) fail(`${quoted(text)} holds half a character`);
+}
+
 function fail(problem: string): never {
   throw new FileFormatError(`safetensors: ${problem}`);
 }
@@ -207,5 +229,5 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0 && !Object.is(size, -0));
 }

@@ -1,26 +1,58 @@
 import { fromHalf, toHalf } from "../dtype.ts";
+import { fromFloat8 } from "./float8.ts";
 import { FileFormatError, quoted } from "./source.ts";
 
 /** The tensors of files: bytes with a dtype and a shape, and their values as the host's numbers. */
 
-const BYTES_PER_ELEMENT = {
-  F64: 8,
-  F32: 4,
-  F16: 2,
-  BF16: 2,
-  I64: 8,
-  U64: 8,
-  I32: 4,
-  U32: 4,
-  I16: 2,
-  U16: 2,
-  I8: 1,
-  U8: 1,
-  BOOL: 1,
+/** Bits of an element, by the names of the safetensors format (`Dtype` of its reference implementation, 0.8). */
+const SAFETENSORS_BITS = {
+  F64: 64,
+  F32: 32,
+  F16: 16,
+  BF16: 16,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  F4: 4,
+  C64: 64,
+  I64: 64,
+  U64: 64,
+  I32: 32,
+  U32: 32,
+  I16: 16,
+  U16: 16,
+  I8: 8,
+  U8: 8,
+  BOOL: 8,
 } as const;
 
+/** And complex numbers that only PyTorch's files have. */
+const BITS = { ...SAFETENSORS_BITS, C32: 32, C128: 128 } as const;
+
 /** Element types of a file, by the names of the safetensors format. */
-export type StoredDType = keyof typeof BYTES_PER_ELEMENT;
+export type StoredDType = keyof typeof BITS;
+
+/** Element types that become no numbers of ours, and what to do. */
+const UNREADABLE = {
+  F6_E2M3: packed("F6_E2M3"),
+  F6_E3M2: packed("F6_E3M2"),
+  F4: packed("F4"),
+  C32: complex("C32"),
+  C64: complex("C64"),
+  C128: complex("C128"),
+} as const;
+
+function packed(dtype: StoredDType): string {
+  return `its elements are ${dtype}, parts of bytes: convert it to F16 or F32 with what wrote it`;
+}
+
+function complex(dtype: StoredDType): string {
+  return `it holds complex numbers (${dtype}): save their real and imaginary parts as two tensors`;
+}
 
 /** One tensor of a file: what is written. */
 export interface StoredEntry {
@@ -32,6 +64,8 @@ export interface StoredEntry {
 
 /** One tensor of a file: what is read. The conversions copy; `bytes` is a view of the file. */
 export interface StoredTensor extends StoredEntry {
+  /** Why it cannot be converted, and what to do; every conversion throws that. */
+  readonly unreadable?: string;
   /** The values rounded to f32. */
   toFloat32(): Float32Array;
   /** The values rounded to f16, as its bits; what is too large becomes infinite. */
@@ -49,30 +83,46 @@ export interface FileTensor {
   readonly name: string;
   readonly dtype: StoredDType;
   readonly shape: readonly number[];
+  /** Why its values cannot be read, and what to do: `read` throws that. The rest of the file can be. */
+  readonly unreadable?: string;
   /** The bytes of `count` row-major elements from `first` on, little-endian. @throws FileFormatError when the file is damaged */
   readonly read: (first: number, count: number) => Promise<Uint8Array>;
 }
 
-/** Bytes of one element. */
+/** Bytes of one element; a fraction where several share a byte. */
 export function storedBytes(dtype: StoredDType): number {
-  return BYTES_PER_ELEMENT[dtype];
+  return BITS[dtype] / 8;
 }
 
-/** Whether `value` names an element type. */
+/** Whether `value` names an element type of the safetensors format. */
 export function isStoredDType(value: unknown): value is StoredDType {
-  return typeof value === "string" && Object.hasOwn(BYTES_PER_ELEMENT, value);
+  return typeof value === "string" && Object.hasOwn(SAFETENSORS_BITS, value);
 }
 
 /** Whether the elements are floating-point numbers. */
 export function isStoredFloat(dtype: StoredDType): boolean {
-  return dtype === "F64" || dtype === "F32" || dtype === "F16" || dtype === "BF16";
+  return /^B?F\d/.test(dtype);
+}
+
+/** Why elements of this type cannot be read, and what to do; undefined where they can. */
+export function unreadableDType(dtype: StoredDType): string | undefined {
+  return Object.hasOwn(UNREADABLE, dtype) ? UNREADABLE[dtype as keyof typeof UNREADABLE] : undefined;
+}
+
+/** The error of a tensor that cannot be read. */
+export function unreadableTensor(name: string, why: string): FileFormatError {
+  return new FileFormatError(`tensor ${quoted(name)} cannot be read: ${why}`);
 }
 
 /** Number of elements of a shape that a file claims. @throws FileFormatError naming the tensor when it is beyond counting */
 export function storedSize(name: string, dtype: StoredDType, shape: readonly number[]): number {
-  const size = shape.reduce((product, axis) => product * axis, 1);
-  if (!Number.isSafeInteger(size * BYTES_PER_ELEMENT[dtype])) {
-    throw new FileFormatError(`tensor ${quoted(name)} has an impossible size: ${dtype}[${shape.join(", ")}]`);
+  let size = 1;
+  for (const axis of shape) {
+    size *= axis;
+    // At each step, so that a zero at the end excuses nothing.
+    if (!Number.isSafeInteger(size * BITS[dtype])) {
+      throw new FileFormatError(`tensor ${quoted(name)} has an impossible size: ${dtype}[${shape.join(", ")}]`);
+    }
   }
   return size;
 }
@@ -88,7 +138,7 @@ const PART_BYTES = 2 * 2 ** 20;
 /** A tensor of a file in pieces of a few megabytes: each a flat tensor and the place of its first element. */
 export async function* readParts({ name, dtype, shape, read }: FileTensor): AsyncGenerator<[number, StoredTensor]> {
   const size = storedSize(name, dtype, shape);
-  const step = PART_BYTES / BYTES_PER_ELEMENT[dtype];
+  const step = Math.floor(PART_BYTES / storedBytes(dtype));
   for (let first = 0; first < size; first += step) {
     const count = Math.min(step, size - first);
     yield [first, storedTensor(dtype, [count], await read(first, count), name)];
@@ -119,24 +169,27 @@ export function storedTensor(
   bytes: Uint8Array,
   name: string,
 ): StoredTensor {
+  const unreadable = unreadableDType(dtype);
+  const native = (): NativeValues => nativeValues(dtype, bytes, name);
   const integers = (): Exclude<NativeValues, Float64Array | Float32Array> => {
-    const values = nativeValues(dtype, bytes);
+    const values = native();
     if (values instanceof Float64Array || values instanceof Float32Array) {
       throw new FileFormatError(`tensor ${quoted(name)} is ${dtype}, but integers are expected`);
     }
     return values;
   };
   const toFloat32 = (): Float32Array => {
-    const values = nativeValues(dtype, bytes);
+    const values = native();
     return values instanceof Float32Array ? values : new Float32Array(exactValues(values, name));
   };
   return {
     dtype,
     shape,
     bytes,
+    ...(unreadable === undefined ? {} : { unreadable }),
     toFloat32,
     toFloat16: () => halves(toFloat32()),
-    toFloat64: () => Float64Array.from(exactValues(nativeValues(dtype, bytes), name)),
+    toFloat64: () => Float64Array.from(exactValues(native(), name)),
     toInt32: () =>
       Int32Array.from(exactValues(integers(), name), (value) => {
         if ((value | 0) !== value) throw new FileFormatError(`tensor ${quoted(name)} holds ${value}, beyond 32 bits`);
@@ -163,7 +216,7 @@ type NativeValues =
   | BigUint64Array;
 
 /** A copy of the elements. Every host that runs JavaScript with WebGPU is little-endian, like the file. */
-function nativeValues(dtype: StoredDType, bytes: Uint8Array): NativeValues {
+function nativeValues(dtype: StoredDType, bytes: Uint8Array, name: string): NativeValues {
   // Not `bytes.slice()`: of a Node Buffer that is a view of a larger pool.
   const buffer = new Uint8Array(bytes).buffer;
   switch (dtype) {
@@ -179,6 +232,12 @@ function nativeValues(dtype: StoredDType, bytes: Uint8Array): NativeValues {
       for (let i = 0; i < bits.length; i++) bits[i]! <<= 16;
       return new Float32Array(bits.buffer);
     }
+    case "F8_E4M3":
+    case "F8_E5M2":
+    case "F8_E8M0":
+    case "F8_E4M3FNUZ":
+    case "F8_E5M2FNUZ":
+      return fromFloat8(dtype, new Uint8Array(buffer));
     case "I64":
       return new BigInt64Array(buffer);
     case "U64":
@@ -197,6 +256,13 @@ function nativeValues(dtype: StoredDType, bytes: Uint8Array): NativeValues {
       return new Uint8Array(buffer);
     case "BOOL":
       return Uint8Array.from(new Uint8Array(buffer), (value) => (value ? 1 : 0));
+    case "F6_E2M3":
+    case "F6_E3M2":
+    case "F4":
+    case "C32":
+    case "C64":
+    case "C128":
+      throw unreadableTensor(name, UNREADABLE[dtype]);
   }
 }
 

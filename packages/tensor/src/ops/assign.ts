@@ -1,5 +1,5 @@
 import { bytesPerElement } from "../dtype.ts";
-import { describe, ShapeError } from "../errors.ts";
+import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { isDense } from "../layout.ts";
 import { sameShape } from "../shape.ts";
 import { deviceOf, type Tensor, valueOf } from "../tensor.ts";
@@ -9,16 +9,20 @@ import { amin } from "./reduce.ts";
 /**
  * Gives a tensor, such as a parameter, another value: with the optimizers the only change that there is for users. The tensor alone
  * changes: views of it, what was recorded before, reads under way and gradients keep the old values.
- * @throws ShapeError when shape or dtype differ; DeviceError for a value of another device; Error when `target` is a view of another
- * tensor, which a write would or would not reach.
+ * What is assigned carries no graph.
+ * @throws ShapeError, DTypeError when they differ in shape or dtype; DeviceError for a value of another device; Error when `target` is a
+ * view of another tensor, or a result whose gradient is still to come.
  */
 export function assign(target: Tensor, value: Tensor): void {
   deviceOf("assign", target, value);
-  if (!sameShape(target.shape, value.shape) || target.dtype !== value.dtype) {
+  if (!sameShape(target.shape, value.shape)) {
     throw new ShapeError(`assign: ${describe(value)} does not fit the parameter ${describe(target)}`);
   }
+  if (target.dtype !== value.dtype) {
+    throw new DTypeError(`assign: ${describe(value)} does not fit the parameter ${describe(target)}; cast it`);
+  }
   target.value("assign");
-  target.refuseView("assign");
+  target.checkWritable("assign");
   const input = value.view("assign");
   const whole = input.layout.offset === 0 && isDense(input.layout) && input.storage.bytes < 2 * bytesOf(target) + 512;
   if (whole) {

@@ -4,8 +4,9 @@ import { describe, ShapeError } from "../errors.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
 import { numel, sameShape } from "../shape.ts";
 import { filled, type Tensor } from "../tensor.ts";
+import { checkFloats, throughF32, widened } from "./floats.ts";
 import { matmul } from "./matmul.ts";
-import { add, mul } from "./pointwise.ts";
+import { add, mul, where } from "./pointwise.ts";
 import { softmax } from "./softmax.ts";
 import { transpose } from "./view.ts";
 
@@ -15,7 +16,10 @@ export interface AttentionOptions {
   readonly scale?: number;
   /** Added to the scores; broadcasts to (…, n, m). */
   readonly bias?: Tensor;
-  /** `causal` hides every key after the query; a tensor is added like a bias. */
+  /**
+   * `causal` hides every key after the query; a tensor of truth values hides where it is false; one of numbers is added like a bias: −∞ hides
+   * a key. A query from which every key is hidden has no attention and becomes NaN, as in PyTorch.
+   */
   readonly mask?: "causal" | Tensor;
 }
 
@@ -24,6 +28,10 @@ export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions
   const d = q.shape.at(-1)!;
   if (q.rank < 2 || k.rank < 2 || k.shape.at(-1) !== d) {
     throw new ShapeError(`attention: q ${describe(q)} and k ${describe(k)} differ in their last size`);
+  }
+  checkOperands("attentionWeights", { q, k }, options);
+  if (q.dtype === "f16") {
+    return throughF32("attentionWeights", [q, k], (q, k) => attentionWeights(q, k, widenedAddends(options)));
   }
   return within("attentionWeights", () => {
     const scores = matmul(mul(q, options.scale ?? 1 / Math.sqrt(d)), transpose(k, -2, -1));
@@ -36,12 +44,31 @@ export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions
  * backend has a kernel for it, the attention map is never stored. @see https://arxiv.org/abs/1706.03762 eq. 1
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+  checkOperands("attention", { q, k, v }, options);
+  if (q.dtype === "f16") {
+    return throughF32("attention", [q, k, v], (q, k, v) => attention(q, k, v, widenedAddends(options)));
+  }
   return within("attention", () => fused(q, k, v, options) ?? matmul(attentionWeights(q, k, options), v));
+}
+
+/** @throws DTypeError unless all are f32 or all f16; a mask may be of truth values */
+function checkOperands(op: string, operands: Readonly<Record<string, Tensor>>, { bias, mask }: AttentionOptions): void {
+  const added = mask === "causal" || mask?.dtype === "bool" ? undefined : mask;
+  checkFloats(op, { ...operands, bias, mask: added });
+}
+
+function widenedAddends({ bias, mask, ...rest }: AttentionOptions): AttentionOptions {
+  return {
+    ...rest,
+    ...(bias ? { bias: widened(bias) } : {}),
+    ...(mask ? { mask: mask === "causal" ? mask : widened(mask) } : {}),
+  };
 }
 
 /** Bias and mask, as what is added to the scores. */
 function addends(q: Tensor, k: Tensor, { bias, mask }: AttentionOptions): Tensor[] {
-  const hidden = mask === "causal" ? causalMask(q, k) : mask;
+  const additive = (mask: Tensor): Tensor => (mask.dtype === "bool" ? where(mask, 0, Number.NEGATIVE_INFINITY) : mask);
+  const hidden = mask === "causal" ? causalMask(q, k) : mask && additive(mask);
   return [bias, hidden].filter((x) => x !== undefined);
 }
 
@@ -60,7 +87,7 @@ function fused(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tens
   const { bias, mask } = options;
   const all = [q, k, v, bias, mask].filter((x) => typeof x === "object");
   if (!backend.attention || (gradEnabled() && all.some((x) => x.requiresGrad))) return undefined;
-  if (all.some((x) => x.dtype !== "f32" || x.device !== q.device || x.size === 0)) return undefined;
+  if (all.some((x) => x.device !== q.device || x.size === 0)) return undefined;
   if (!sameShape(k.shape, [...batch, m!, d!]) || !sameShape(v.shape, [...batch, m!, e!])) return undefined;
   const biases = biasViews(addends(q, k, options), [...batch, n!, m!]);
   if (!biases) return undefined;

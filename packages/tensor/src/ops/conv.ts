@@ -3,6 +3,7 @@ import type { ConvGeometry } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { numel, type Shape } from "../shape.ts";
 import { type Device, deviceOf, filled, type Tensor } from "../tensor.ts";
+import { checkFloats, throughF32 } from "./floats.ts";
 import { pad, stack } from "./join.ts";
 import { add, maximum } from "./pointwise.ts";
 import { max } from "./reduce.ts";
@@ -38,7 +39,7 @@ function geometryOf(x: Tensor, weight: Tensor, options: ConvOptions): ConvGeomet
   if (x.rank !== 4 || weight.rank !== 4) {
     throw new ShapeError(`conv2d: takes x (b, c, h, w) and weight (out, c / groups, kh, kw), got ${what}`);
   }
-  if (x.dtype !== "f32" || weight.dtype !== "f32") throw new DTypeError(`conv2d: takes f32, got ${what}`);
+  checkFloats("conv2d", { x, weight, bias });
   const [batch, channels, height, width] = x.shape as [number, number, number, number];
   const [outChannels, groupChannels, kh, kw] = weight.shape as [number, number, number, number];
   if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0 || outChannels % groups !== 0) {
@@ -75,10 +76,15 @@ function geometryOf(x: Tensor, weight: Tensor, options: ConvOptions): ConvGeomet
 /**
  * Cross-correlation of images: `x (b, c, h, w)`, `weight (out, c / groups, kh, kw)` → `(b, out, h', w')` with
  * `h' = ⌊(h + 2·padding − dilation·(kh − 1) − 1) / stride⌋ + 1`. With as many groups as channels it is depthwise.
- * @throws ShapeError for sizes that do not fit.
+ * @throws ShapeError for sizes that do not fit; DTypeError unless all are f32 or all f16.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor {
   const geometry = geometryOf(x, weight, options);
+  if (x.dtype === "f16") {
+    return throughF32("conv2d", [x, weight, options.bias], (x, weight, bias) =>
+      conv2d(x, weight, { ...options, ...(bias ? { bias } : {}) }),
+    );
+  }
   const device = deviceOf("conv2d", x, weight);
   const { batch, outChannels, outHeight, outWidth } = geometry;
   const shape = [batch, outChannels, outHeight, outWidth];
@@ -152,12 +158,17 @@ export function poolGeometry(op: string, x: Tensor, options: PoolOptions, ceilMo
   return { kernel, stride, padding, outSize };
 }
 
+/** What counts nothing where the largest is sought. */
+const LEAST = { f32: Number.NEGATIVE_INFINITY, f16: Number.NEGATIVE_INFINITY, i32: -(2 ** 31), u32: 0 } as const;
+
 /**
  * Largest value of each window, NaN if there is one: `x (b, c, h, w)` → `(b, c, ⌊(h + 2·padding − kh) / stride⌋ + 1, …)`. What lies outside
  * the image counts nothing. With `ceilMode` the size is rounded up: a last window may reach beyond the image. The gradient goes to the
  * first of equal values, in row-major order.
+ * @throws ShapeError for a window that does not fit; DTypeError for truth values.
  */
 export function maxPool2d(x: Tensor, options: PoolOptions & { readonly ceilMode?: boolean }): Tensor {
+  if (x.dtype === "bool") throw new DTypeError(`maxPool2d: takes numbers, got x ${describe(x)}`);
   const { kernel, stride, padding, outSize } = poolGeometry("maxPool2d", x, options, options.ceilMode);
   const range = (axis: 0 | 1, tap: number) =>
     [tap, tap + (outSize[axis] - 1) * stride[axis] + 1, stride[axis]] as const;
@@ -166,7 +177,7 @@ export function maxPool2d(x: Tensor, options: PoolOptions & { readonly ceilMode?
     return [padding[axis], Math.max(0, behind)] as const;
   });
   return within("maxPool2d", () => {
-    const padded = pad(x, [[0, 0], [0, 0], ...surround], { value: Number.NEGATIVE_INFINITY });
+    const padded = pad(x, [[0, 0], [0, 0], ...surround], { value: LEAST[x.dtype as keyof typeof LEAST] });
     // One strided view of the image for each position in the window.
     const taps = Array.from({ length: kernel[0] * kernel[1] }, (_, tap) =>
       slice(padded, [null, null, range(0, Math.floor(tap / kernel[1])), range(1, tap % kernel[1])]),

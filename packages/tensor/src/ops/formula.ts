@@ -1,5 +1,5 @@
 import { record } from "../autograd.ts";
-import { type DType, isFloat, promote } from "../dtype.ts";
+import { DTYPES, type DType, fits, isFloat, promote } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
 import { compose, OPERAND, type Part } from "../expr/compose.ts";
 import { derivative } from "../expr/derivative.ts";
@@ -7,7 +7,7 @@ import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
 import { broadcastShapes, numel, type Shape, sameShape } from "../shape.ts";
 import { deviceOf, made, Tensor } from "../tensor.ts";
-import { Leaves, type Value } from "../value.ts";
+import { Leaves, type Pending, type Value } from "../value.ts";
 import { sumTo } from "./reduction.ts";
 
 /** What a pointwise op takes: a tensor, or a number that is the same everywhere. */
@@ -37,51 +37,61 @@ function evaluate(
   shape: Shape,
 ): Tensor {
   const device = deviceOf(op, ...operands);
+  const count = operands.length;
   const leaves = new Leaves();
   try {
     const values = operands.map((x) => x.value(op));
     const numbers = [...params];
     let { nodes } = E.measure(tree);
     const parts: Part[] = [];
-    for (const [i, value] of values.entries()) {
-      // What is an operand twice is taken in once.
+    for (let i = 0; i < count; i++) {
+      const value = values[i]!;
       const before = values.indexOf(value);
-      const known = before < i ? parts[before] : undefined;
-      parts.push(known ?? take(value, values.length - i - 1));
-    }
-    function take(value: Value, others: number): Part {
+      if (before < i) {
+        // What is an operand twice is taken in once.
+        parts.push(parts[before]!);
+        continue;
+      }
       const { state } = value;
-      const times = values.filter((other) => other === value).length;
-      const fits =
-        state.kind === "pending" &&
-        absorbs(value, state.weight, shape) &&
-        leaves.views.length + state.leaves.length + others <= MAX_LEAVES &&
-        nodes + times * state.nodes <= MAX_NODES &&
-        numbers.length + state.params.length <= MAX_PARAMS;
-      if (!fits) return { tree: OPERAND[value.dtype], leaves: [leaves.add(value.view(), shape)], firstParam: 0 };
-      value.consumers++;
-      nodes += times * state.nodes;
-      const firstParam = numbers.length;
-      numbers.push(...state.params);
-      return { tree: state.tree, leaves: state.leaves.map((view) => leaves.add(view, shape)), firstParam };
+      if (state.kind === "pending" && absorbs(value, state.weight, shape)) {
+        const times = values.reduce((sum, other) => (other === value ? sum + 1 : sum), 0);
+        const fits =
+          leaves.views.length + state.leaves.length + count - i - 1 <= MAX_LEAVES &&
+          nodes + times * state.nodes <= MAX_NODES &&
+          numbers.length + state.params.length <= MAX_PARAMS;
+        if (fits) {
+          value.consumers++;
+          nodes += times * state.nodes;
+          const firstParam = numbers.length;
+          numbers.push(...state.params);
+          parts.push({ tree: state.tree, leaves: state.leaves.map((view) => leaves.add(view, shape)), firstParam });
+          continue;
+        }
+      }
+      parts.push({ tree: OPERAND[value.dtype], leaves: [leaves.add(value.view(), shape)], firstParam: 0 });
     }
     const whole = compose(tree, parts);
-    return made(
-      device,
-      { kind: "pending", tree: whole, leaves: leaves.views, params: numbers, ...E.measure(whole) },
-      shape,
-      whole.dtype,
-      op,
-    );
+    const { nodes: all, weight } = E.measure(whole);
+    const pending: Pending = {
+      kind: "pending",
+      tree: whole,
+      leaves: leaves.views,
+      params: numbers,
+      nodes: all,
+      weight,
+    };
+    return made(device, pending, shape, whole.dtype, op);
   } catch (error) {
     leaves.release();
     throw error;
   }
 }
 
-/** A formula for given kinds of arguments, with its derivatives. */
+/** A formula for given kinds of arguments, with its derivatives, which take and give f32 whatever the operands are. */
 interface Formula {
   readonly tree: Expr;
+  /** The type of the numbers among the arguments, where that is one of whole numbers. */
+  readonly whole: "i32" | "u32" | undefined;
   /** By each tensor argument, times the incoming gradient (the last leaf). */
   readonly gradients: readonly Gradient[];
 }
@@ -111,6 +121,15 @@ function prune(tree: Expr): Gradient {
 export interface PointwiseOptions {
   /** Derivatives by each argument where a hand-written one is more accurate than the symbolic one. */
   readonly derivatives?: (...args: Expr[]) => readonly Expr[];
+  /**
+   * What the formula's arguments are. `common` (the default): all of the operands' common type, as PyTorch promotes them. `number`: the
+   * same, but truth values count as i32. `float`: the same, but whole numbers and truth values become f32. `own`: each as it is.
+   */
+  readonly computes?: "common" | "number" | "float" | "own";
+  /** How many of the first arguments are conditions, which stay as they are and have no part in the common type; default 0. */
+  readonly conditions?: number;
+  /** Types that no operand may have. */
+  readonly refuses?: readonly DType[];
 }
 
 /**
@@ -124,20 +143,23 @@ export function pointwise<Args extends Operand[]>(
   options: PointwiseOptions = {},
 ): (...args: Args) => Tensor {
   const formulas = new Map<string, Formula>();
+  const { conditions = 0 } = options;
   return (...given) => {
     // As many arguments as the formula has: `tensors.reduce(add)` passes an index and the array besides.
     const args = formula.length > 0 ? given.slice(0, formula.length) : given;
     const tensors = args.filter((arg) => arg instanceof Tensor) as Tensor[];
     if (tensors.length === 0) throw new DTypeError(`${name}: at least one operand must be a tensor`);
     const numbers = args.filter((arg) => typeof arg === "number") as number[];
-    const key = args.map((arg) => (typeof arg === "number" ? "#" : arg.dtype)).join();
-    const common = commonDType(tensors, numbers);
-    const full = `${key}:${common}`;
-    let known = formulas.get(full);
+    let key = "";
+    for (const arg of args) key += typeof arg === "number" ? "#" : arg.dtype;
+    // Whole numbers beside whole-number tensors stay whole, in one kernel; others make them f32, in another.
+    if (numbers.length > 0) key += numbers.every(Number.isInteger);
+    let known = formulas.get(key);
     if (!known) {
-      known = derive(formula, args, common, options);
-      formulas.set(full, known);
+      known = derive(name, formula, args, conditions, options);
+      formulas.set(key, known);
     }
+    if (known.whole) checkNumbers(name, numbers, known.whole, tensors);
     let shape: Shape = tensors[0]!.shape;
     for (const tensor of tensors.slice(1)) shape = broadcast(name, shape, tensor, tensors);
     const y = evaluate(name, known.tree, tensors, numbers, shape);
@@ -160,6 +182,13 @@ export function pointwise<Args extends Operand[]>(
       }),
     );
   };
+}
+
+/** A result that has one value everywhere, whatever `x` is; the gradient is 0. */
+export function sameEverywhere(op: string, x: Tensor, value: number): Tensor {
+  const { device } = x;
+  const { dtype } = x.value(op);
+  return record(device.full(x.shape, value, { dtype }), op, [x, (dy) => device.zeros(x.shape, { dtype: dy.dtype })]);
 }
 
 function broadcast(name: string, shape: Shape, tensor: Tensor, tensors: readonly Tensor[]): Shape {
@@ -199,38 +228,102 @@ function apply(
   return evaluate(`${name}.grad`, tree, operands, numbers, shape);
 }
 
-/** The dtype that arithmetic happens in; a fractional number makes whole-number tensors f32, as in PyTorch. */
-function commonDType(tensors: readonly Tensor[], numbers: readonly number[]): DType {
-  const common = tensors.map((x) => x.dtype).reduce(promote);
-  if (isFloat(common) || numbers.length === 0) return common;
-  if (numbers.every(Number.isInteger)) return common === "bool" ? "i32" : common;
+/** @throws DTypeError for a whole number that is none of the tensors' type */
+function checkNumbers(
+  name: string,
+  numbers: readonly number[],
+  dtype: "i32" | "u32",
+  tensors: readonly Tensor[],
+): void {
+  for (const number of numbers) {
+    if (fits(number, dtype)) continue;
+    const beside = tensors.map(describe).join(", ");
+    throw new DTypeError(`${name}: ${number} is no number of ${dtype}, beside ${beside}: cast that to f32`);
+  }
+}
+
+/**
+ * The type that arithmetic happens in, which is PyTorch's: a fractional number makes whole-number tensors f32, a whole one makes truth
+ * values i32.
+ * @throws DTypeError for i32 beside u32
+ */
+function commonDType(name: string, tensors: readonly Tensor[], numbers: readonly number[]): DType {
+  let common: DType | undefined;
+  for (const x of tensors) {
+    const next: DType | undefined = common ? promote(common, x.dtype) : x.dtype;
+    if (!next) {
+      throw new DTypeError(
+        `${name}: i32 and u32 have no common type, got ${tensors.map(describe).join(" and ")}; cast one`,
+      );
+    }
+    common = next;
+  }
+  if (common && (isFloat(common) || numbers.length === 0)) return common;
+  if (numbers.every(Number.isInteger)) return common && common !== "bool" ? common : "i32";
   return "f32";
 }
 
+/** What the arguments of a formula are when their common type is `common`. */
+function computedDType(common: DType, computes: PointwiseOptions["computes"]): DType {
+  if (computes === "float" && !isFloat(common)) return "f32";
+  return computes === "number" && common === "bool" ? "i32" : common;
+}
+
 function derive(
+  name: string,
   formula: (...args: Expr[]) => Expr,
   args: readonly Operand[],
-  common: DType,
+  conditions: number,
   options: PointwiseOptions,
 ): Formula {
-  let leaves = 0;
-  let params = 0;
-  const terms = args.map((arg) => {
-    if (typeof arg === "number") return E.param(params++, common);
-    // Conditions stay what they are; everything else meets in the common type.
-    const leaf = E.leaf(leaves++, arg.dtype);
-    return arg.dtype === "bool" ? leaf : E.cast(leaf, common);
-  });
-  const tree = formula(...terms);
-  const byHand = options.derivatives?.(...terms);
-  const dy = E.leaf(leaves, isFloat(tree.dtype) ? tree.dtype : "f32");
+  const { computes = "common", refuses = [] } = options;
+  const all = args.filter((arg) => typeof arg !== "number");
+  const refused = all.find((x) => refuses.includes(x.dtype));
+  if (refused) {
+    const taken = DTYPES.filter((dtype) => !refuses.includes(dtype)).join(", ");
+    throw new DTypeError(`${name}: takes ${taken}, got ${describe(refused)}`);
+  }
+  const free = args.slice(conditions);
+  const numbers = free.filter((arg) => typeof arg === "number");
+  const tensors = free.filter((arg) => typeof arg !== "number");
+  const own = computes === "own";
+  const common = own ? "f32" : computedDType(commonDType(name, tensors, numbers), computes);
+  const half = common === "f16";
+  // Values of f16 are computed with in f32 and rounded at the end. A number is as exact as that, but in a comparison, which has no end.
+  const termsOf = (rounded: boolean): Expr[] => {
+    let [leaves, params] = [0, 0];
+    return args.map((arg, i) => {
+      if (typeof arg === "number") {
+        const number = E.param(params++, half ? "f32" : common);
+        return rounded ? E.cast(E.cast(number, "f16"), "f32") : number;
+      }
+      const leaf = E.leaf(leaves++, arg.dtype);
+      if (own || i < conditions) return leaf;
+      // A whole number beside f16 becomes f16 first, which may round it.
+      return half ? E.cast(E.cast(leaf, "f16"), "f32") : E.cast(leaf, common);
+    });
+  };
+  let terms = termsOf(false);
+  let inner = formula(...terms);
+  if (half && inner.dtype === "bool" && numbers.length > 0) {
+    terms = termsOf(true);
+    inner = formula(...terms);
+  }
+  const wrong = E.mistyped(inner);
+  if (wrong) throw new DTypeError(`${name}: has no ${wrong}, got ${all.map(describe).join(", ")}`);
+  const tree = half && inner.dtype === "f32" ? E.cast(inner, "f16") : inner;
   const gradients: Gradient[] = [];
-  let tensor = 0;
-  args.forEach((arg, i) => {
-    if (typeof arg === "number") return;
-    const slope = byHand ? byHand[i]! : derivative(tree, tensor);
-    tensor++;
-    gradients.push(isFloat(arg.dtype) ? prune(E.mul(dy, slope)) : prune(E.constant(0)));
-  });
-  return { tree, gradients };
+  if (isFloat(tree.dtype)) {
+    const byHand = options.derivatives?.(...terms);
+    const dy = E.leaf(all.length, "f32");
+    let tensor = 0;
+    args.forEach((arg, i) => {
+      if (typeof arg === "number") return;
+      const slope = byHand ? byHand[i]! : derivative(inner, tensor);
+      tensor++;
+      gradients.push(isFloat(arg.dtype) ? prune(E.mul(dy, slope)) : prune(E.constant(0)));
+    });
+  }
+  const whole = numbers.length > 0 && (common === "i32" || common === "u32") ? common : undefined;
+  return { tree, whole, gradients };
 }

@@ -92,7 +92,7 @@ function takeRows(op: string, x: Tensor, axis: number, index: Tensor, shape: Sha
       const value = index.value(op);
       const sizes = { outer, rows, inner, count, x: dy.dense(op) };
       const plan = value.host && planOf(device, value, value.host, rows);
-      return filled(device, before, dtype, `${op}.grad`, (out) => {
+      return filled(device, before, "f32", `${op}.grad`, (out) => {
         if (plan) backend.segmentSum({ ...sizes, out, start: plan.start.view(), order: plan.order.view() });
         else backend.scatterAdd({ ...sizes, out, elements: false, index: index.dense(op) });
       });
@@ -154,7 +154,7 @@ function takeElements(x: Tensor, axis: number, index: Tensor): Tensor {
     [index],
     (dy, index) => {
       const given = { x: dy.dense("gather"), index: index.dense("gather") };
-      return filled(device, before, dtype, "gather.grad", (out) =>
+      return filled(device, before, "f32", "gather.grad", (out) =>
         backend.scatterAdd({ outer, rows, inner, count, elements: true, ...given, out }),
       );
     },

@@ -1,13 +1,13 @@
 import { noGrad, record, recordTogether, within } from "../autograd.ts";
-import { promote } from "../dtype.ts";
-import { describe, ShapeError } from "../errors.ts";
+import { type DType, fits, isWhole, promote } from "../dtype.ts";
+import { DTypeError, describe, ShapeError } from "../errors.ts";
 import type { Layout } from "../layout.ts";
 import { normalizeDim, type Shape } from "../shape.ts";
 import { alias, deviceOf, filled, type Tensor } from "../tensor.ts";
 import { cast } from "./pointwise.ts";
 import { expand, flip, narrow, reshape, slice, unsqueeze } from "./view.ts";
 
-/** Joins tensors along an axis; all other sizes agree. */
+/** Joins tensors along an axis; all other sizes agree. The result is of their common type. @throws DTypeError for i32 beside u32 */
 export function cat(tensors: readonly Tensor[], dim: number): Tensor {
   const first = tensors[0];
   if (!first) throw new ShapeError("cat: needs at least one tensor");
@@ -21,7 +21,10 @@ export function cat(tensors: readonly Tensor[], dim: number): Tensor {
     }
     length += x.shape[axis]!;
   }
-  const dtype = tensors.map((x) => x.dtype).reduce(promote);
+  let dtype: DType | undefined = first.dtype;
+  for (const x of tensors) dtype = dtype && promote(dtype, x.dtype);
+  if (!dtype)
+    throw new DTypeError(`cat: i32 and u32 have no common type, got ${tensors.map(describe).join(", ")}; cast one`);
   const parts = tensors.map((x) => cast(x, dtype));
   const starts: number[] = [];
   const out = filled(device, replaced(first.shape, axis, length), dtype, "cat", (whole) => {
@@ -103,7 +106,7 @@ export function chunk(x: Tensor, chunks: number, dim: number): Tensor[] {
 /** How `pad` fills what is new. */
 export interface PadOptions {
   readonly mode?: "constant" | "reflect";
-  /** The constant; default 0. */
+  /** The constant, a number of x's type; default 0. */
   readonly value?: number;
 }
 
@@ -125,6 +128,9 @@ export function pad(x: Tensor, padding: readonly (readonly [number, number])[], 
 }
 
 function surround(x: Tensor, padding: readonly (readonly [number, number])[], value: number): Tensor {
+  if (isWhole(x.dtype) && !(Number.isInteger(value) && fits(value, x.dtype))) {
+    throw new DTypeError(`pad: value ${value} is no number of x ${describe(x)}`);
+  }
   const shape = x.shape.map((size, axis) => size + padding[axis]![0] + padding[axis]![1]);
   const out = x.device.full(shape, value, { dtype: x.dtype, label: "pad" });
   const whole = out.view();

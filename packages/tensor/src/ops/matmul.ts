@@ -1,19 +1,22 @@
 import { noGrad, record, within } from "../autograd.ts";
 import type { Backend, View } from "../backend.ts";
-import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { describe, ShapeError } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
 import { broadcastShapes, numel, type Shape } from "../shape.ts";
 import { deviceOf, filled, type Tensor } from "../tensor.ts";
+import { checkFloats, throughF32 } from "./floats.ts";
 import { add } from "./pointwise.ts";
 import { sumTo } from "./reduction.ts";
 import { expand, reshape, squeeze, transpose, unsqueeze } from "./view.ts";
 
 /**
  * Batched matrix product with broadcasting. `a (…, m, k)`, `b (…, k, n)` → `(…, m, n)`; an argument of one axis is a row (a)
- * or a column (b), and its axis disappears.
+ * or a column (b), and its axis disappears. Both f32, or both f16, whose product is computed in f32.
+ * @throws ShapeError when sizes do not fit; DTypeError for other types.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  if (a.dtype === "f16" && b.dtype === "f16") return throughF32("matmul", [a, b], matmul);
   if (a.rank === 1) return within("matmul", () => squeeze(matmul(unsqueeze(a, 0), b), b.rank === 1 ? 0 : -2));
   if (b.rank === 1) return within("matmul", () => squeeze(matmul(a, unsqueeze(b, 1)), -1));
   const device = deviceOf("matmul", a, b);
@@ -37,16 +40,20 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 /** `aᵀ·dy`, summed over what b was broadcast along; a batch over one matrix is one longer product. */
 function weightGradient(a: Tensor, dy: Tensor, shape: Shape): Tensor {
   if (shape.length === 2 && a.rank > 2) {
-    return matmul(transpose(reshape(a, [-1, a.shape.at(-1)!]), 0, 1), reshape(dy, [-1, dy.shape.at(-1)!]));
+    return matmul(transpose(asRows(a), 0, 1), asRows(dy));
   }
   return sumTo(matmul(transpose(a, -2, -1), dy), shape);
+}
+
+/** All leading axes joined; −1 would not do where the last one is empty. */
+function asRows(x: Tensor): Tensor {
+  return x.rank === 2 ? x : reshape(x, [numel(x.shape.slice(0, -1)), x.shape.at(-1)!]);
 }
 
 function matmulShape(a: Tensor, b: Tensor): Shape {
   if (a.rank < 1 || b.rank < 1)
     throw new ShapeError(`matmul: a ${describe(a)} @ b ${describe(b)}: a scalar is no matrix`);
-  if (a.dtype !== "f32" || b.dtype !== "f32")
-    throw new DTypeError(`matmul: takes f32, got a ${describe(a)} @ b ${describe(b)}`);
+  checkFloats("matmul", { a, b });
   const [m, k] = a.shape.slice(-2) as [number, number];
   const [rows, n] = b.shape.slice(-2) as [number, number];
   if (k !== rows)
@@ -97,8 +104,10 @@ function commonBatch(a: View, b: View, batch: Shape): readonly [View, View] | un
   return [fold(a, strides[0]!), fold(b, strides[1]!)];
 }
 
-/** `x·weightᵀ + bias`: `x (…, in)`, `weight (out, in)`, `bias (out)` → `(…, out)`. */
+/** `x·weightᵀ + bias`: `x (…, in)`, `weight (out, in)`, `bias (out)` → `(…, out)`; all f32, or all f16. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  checkFloats("linear", { x, weight, bias });
+  if (x.dtype === "f16") return throughF32("linear", [x, weight, bias], linear);
   if (weight.rank !== 2 || x.shape.at(-1) !== weight.shape[1]) {
     throw new ShapeError(
       `linear: x ${describe(x)} does not fit weight ${describe(weight)} (${x.shape.at(-1)} vs ${weight.shape[1]})`,
@@ -106,7 +115,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   }
   return within("linear", () => {
     // All leading axes are rows of one matrix: one product instead of a batch of them.
-    const rows = x.rank === 2 ? x : reshape(x, [-1, x.shape.at(-1)!]);
+    const rows = asRows(x);
     // The weight's gradient in the weight's own order: that of a product with its transpose would have to be turned round.
     const y = record(
       noGrad(() => {

@@ -1,9 +1,9 @@
 import { detach, type GradPair, noGrad, record, recordTogether, within } from "../autograd.ts";
-import { isFloat } from "../dtype.ts";
-import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { describe, ShapeError } from "../errors.ts";
 import { numel, type Shape, sameShape } from "../shape.ts";
 import { deviceOf, empty, filled, type Tensor } from "../tensor.ts";
 import { clamp } from "./activation.ts";
+import { checkFloats, throughF32, widened } from "./floats.ts";
 import { add, cast, div, mul, rsqrt, square, sub } from "./pointwise.ts";
 import { l2Norm, mean, sum } from "./reduce.ts";
 import { narrow, reshape } from "./view.ts";
@@ -22,7 +22,8 @@ export interface LayerNormOptions {
 
 /**
  * Layer normalisation `(x − mean) / √(variance + eps) · weight + bias` over the last axes, biased variance. Shape and dtype kept.
- * @throws ShapeError when x does not end in `normalizedShape`, or weight or bias are not of it. @see https://arxiv.org/abs/1607.06450
+ * @throws ShapeError when x does not end in `normalizedShape`, or weight or bias are not of it; DTypeError unless all are f32 or all f16.
+ * @see https://arxiv.org/abs/1607.06450
  */
 export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape }: LayerNormOptions = {}): Tensor {
   const tail = normalizedShape ?? x.shape.slice(-1);
@@ -31,18 +32,18 @@ export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape
     throw new ShapeError(`layerNorm: x ${describe(x)} does not end in [${tail.join(", ")}]`);
   }
   const affine = [weight, bias].filter((t) => t !== undefined);
+  checkFloats("layerNorm", { x, weight, bias });
   for (const t of affine) {
-    if (!sameShape(t.shape, tail) || t.dtype !== x.dtype) {
+    if (!sameShape(t.shape, tail)) {
       throw new ShapeError(
         `layerNorm: weight or bias ${describe(t)} does not fit x ${describe(x)} over [${tail.join(", ")}]`,
       );
     }
   }
-  if (!isFloat(x.dtype)) throw new DTypeError(`layerNorm: takes f32 or f16, got x ${describe(x)}`);
   const { backend } = deviceOf("layerNorm", x, ...affine);
   const rows = cols === 0 ? 0 : x.size / cols;
   const { device, shape, dtype } = x;
-  const stats = empty(device, [rows, 2], "f32", "layerNorm.stats");
+  const stats = empty(device, [rows, 3], "f32", "layerNorm.stats");
   const operands = {
     x: x.dense("layerNorm"),
     stats: stats.view(),
@@ -57,12 +58,12 @@ export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape
       [x, stats, ...(weight ? [weight] : [])],
       (dy, x, stats, weight) => {
         const operands = {
-          x: x.dense("layerNorm"),
+          x: widened(x).dense("layerNorm"),
           stats: stats.view(),
           dy: dy.dense("layerNorm"),
-          ...(weight ? { weight: weight.dense("layerNorm") } : {}),
+          ...(weight ? { weight: widened(weight).dense("layerNorm") } : {}),
         };
-        return filled(device, shape, dtype, "layerNorm.grad", (dx) =>
+        return filled(device, shape, "f32", "layerNorm.grad", (dx) =>
           backend.layerNormGrad({ rows, cols, ...operands, dx }),
         );
       },
@@ -73,12 +74,13 @@ export function layerNorm(x: Tensor, { weight, bias, eps = 1e-5, normalizedShape
       weight,
       [x, stats],
       (dy, x, stats) => {
-        const normal = mul(sub(flat(x), narrow(stats, 1, 0, 1)), narrow(stats, 1, 1, 1));
-        return cast(reshape(sum(mul(flat(dy), normal), { dim: 0 }), tail), dtype);
+        const [mean, scale, shift] = [0, 1, 2].map((i) => narrow(stats, 1, i, 1)) as [Tensor, Tensor, Tensor];
+        const normal = add(mul(sub(flat(x), mean), scale), shift);
+        return reshape(sum(mul(flat(dy), normal), { dim: 0 }), tail);
       },
     ]);
   }
-  if (bias) pairs.push([bias, (dy) => cast(reshape(sum(flat(dy), { dim: 0 }), tail), dtype)]);
+  if (bias) pairs.push([bias, (dy) => reshape(sum(flat(dy), { dim: 0 }), tail)]);
   return record(y, "layerNorm", ...pairs);
 }
 
@@ -105,12 +107,13 @@ export interface BatchNormResult {
 /**
  * Batch normalisation `(x − mean) / √(variance + eps) · weight + bias` of each channel (axis 1): with the given statistics, or
  * with the batch's own, through which the gradient then flows. `x (b, c, …)`.
- * @throws ShapeError when an option is not of shape (c) or only one statistic is given; DTypeError unless x is f32.
+ * The statistics of a batch are f32, of f16 too.
+ * @throws ShapeError when an option is not of shape (c) or only one statistic is given; DTypeError unless all are f32 or all f16.
  * @see https://arxiv.org/abs/1502.03167
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormResult {
   const { weight, bias, eps = 1e-5 } = options;
-  if (x.dtype !== "f32") throw new DTypeError(`batchNorm: takes f32, got x ${describe(x)}`);
+  checkFloats("batchNorm", { x, weight, bias, mean: options.mean, variance: options.variance });
   const channels = x.shape[1];
   if (channels === undefined) throw new ShapeError(`batchNorm: x ${describe(x)} has no axis of channels`);
   for (const [name, t] of Object.entries({ weight, bias, mean: options.mean, variance: options.variance })) {
@@ -125,6 +128,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormR
   }
   const kept = x.shape.map((size, axis) => (axis === 1 ? size : 1));
   const wide = (t: Tensor): Tensor => reshape(t, kept);
+  if (x.dtype === "f16") return halfBatchNorm(x, options);
   if (options.mean && options.variance) {
     const { mean, variance } = options;
     const y = within("batchNorm", () => {
@@ -137,6 +141,18 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormR
   return withBatchStatistics(x, { weight, bias, eps }, wide);
 }
 
+/** In f32, the result rounded. */
+function halfBatchNorm(x: Tensor, { eps, ...tensors }: BatchNormOptions): BatchNormResult {
+  return within("batchNorm", () => {
+    const wide = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t && widened(t)]));
+    const { y, mean, variance } = batchNorm(widened(x), { ...wide, ...(eps === undefined ? {} : { eps }) });
+    return { y: cast(y, "f16"), mean: pick(tensors.mean, mean), variance: pick(tensors.variance, variance) };
+  });
+  function pick(given: Tensor | undefined, own: Tensor): Tensor {
+    return given ? detach(given) : own;
+  }
+}
+
 function withBatchStatistics(
   x: Tensor,
   { weight, bias, eps }: { weight: Tensor | undefined; bias: Tensor | undefined; eps: number },
@@ -144,28 +160,30 @@ function withBatchStatistics(
 ): BatchNormResult {
   const dim = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
   const count = x.size / x.shape[1]!;
-  const centred = (x: Tensor, average: Tensor): Tensor => sub(x, wide(average));
-  const { y, average, spread, scale, slope } = noGrad(() => {
+  const centred = (x: Tensor, average: Tensor, rest: Tensor): Tensor => sub(sub(x, wide(average)), wide(rest));
+  const { y, average, rest, spread, scale, slope } = noGrad(() => {
     const average = mean(x, { dim });
-    const spread = mean(square(centred(x, average)), { dim });
+    // What the average was rounded by: it is large beside the distances where the average is.
+    const rest = mean(sub(x, wide(average)), { dim });
+    const spread = mean(square(centred(x, average, rest)), { dim });
     const scale = rsqrt(add(spread, eps));
     const slope = weight ? mul(scale, weight) : scale;
-    const scaled = mul(centred(x, average), wide(slope));
-    return { y: bias ? add(scaled, wide(bias)) : scaled, average, spread, scale, slope };
+    const scaled = mul(centred(x, average, rest), wide(slope));
+    return { y: bias ? add(scaled, wide(bias)) : scaled, average, rest, spread, scale, slope };
   });
   const inputs = [x, ...(weight ? [weight] : []), ...(bias ? [bias] : [])];
   const wants = x.requiresGrad;
   if (inputs.some((input) => input.requiresGrad)) {
-    recordTogether([y], "batchNorm", inputs, [x, average, scale, slope], ([dy], give, saved) => {
-      const [x, average, scale, slope] = saved as [Tensor, Tensor, Tensor, Tensor];
+    recordTogether([y], "batchNorm", inputs, [x, average, rest, scale, slope], ([dy], give, saved) => {
+      const [x, average, rest, scale, slope] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor];
       // Σ dy and Σ dy·n of each channel, n the normalised input: all three gradients are made of them.
       const total = sum(dy!, { dim });
-      const products = mul(sum(mul(dy!, centred(x, average)), { dim }), scale);
+      const products = mul(sum(mul(dy!, centred(x, average, rest)), { dim }), scale);
       if (wants) {
         // slope · (dy − mean(dy) − n · mean(dy n))
         const byInput = mul(mul(mul(products, scale), slope), -1 / count);
         const constant = mul(mul(total, slope), -1 / count);
-        give(0, add(add(mul(dy!, wide(slope)), mul(centred(x, average), wide(byInput))), wide(constant)));
+        give(0, add(add(mul(dy!, wide(slope)), mul(centred(x, average, rest), wide(byInput))), wide(constant)));
       }
       if (weight) give(1, products);
       if (bias) give(inputs.length - 1, total);
@@ -182,5 +200,7 @@ export function l2Normalize(
   x: Tensor,
   { dim = -1, eps = 1e-12 }: { readonly dim?: number | readonly number[]; readonly eps?: number } = {},
 ): Tensor {
+  checkFloats("l2Normalize", { x });
+  if (x.dtype === "f16") return throughF32("l2Normalize", [x], (x) => l2Normalize(x, { dim, eps }));
   return within("l2Normalize", () => div(x, clamp(l2Norm(x, { dim, keepDim: true }), { min: eps })));
 }

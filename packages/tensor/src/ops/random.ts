@@ -1,9 +1,9 @@
-import { within } from "../autograd.ts";
+import { detach, within } from "../autograd.ts";
 import type { RandomCall } from "../backend.ts";
-import { DTypeError, describe } from "../errors.ts";
 import type { Rng } from "../random.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
 import { type Device, filled, type Tensor } from "../tensor.ts";
+import { checkFloats } from "./floats.ts";
 import { cast, lt, mul } from "./pointwise.ts";
 
 /** Fills a new tensor; a counter of the generator gives four words, one for each element. */
@@ -30,11 +30,12 @@ export function randn(device: Device, shape: Shape, rng: Rng): Tensor {
 }
 
 /**
- * Poisson counts (as f32) for given rates; shape kept. Exactly distributed at every rate, not a normal approximation; rate 0 gives 0,
+ * Poisson counts (as f32, or f16 like the rates) for given rates; shape kept. Exactly distributed at every rate, not a normal approximation; rate 0 gives 0,
  * a negative, infinite or NaN rate gives NaN. No gradient.
  */
 export function poisson(rate: Tensor, rng: Rng): Tensor {
-  if (rate.dtype !== "f32") throw new DTypeError(`poisson: takes rates in f32, got ${describe(rate)}`);
+  checkFloats("poisson", { rate });
+  if (rate.dtype === "f16") return cast(poisson(cast(detach(rate), "f32"), rng), "f16");
   const rates = rate.dense("poisson");
   return filled(rate.device, rate.shape, "f32", "poisson", (out) =>
     rate.device.backend.random({ kind: "poisson", ...rng.take(rate.size), rate: rates, out }),
@@ -53,9 +54,10 @@ export function bernoulli(device: Device, shape: Shape, p: number, rng: Rng): Te
  */
 export function dropout(x: Tensor, { p, rng }: { readonly p: number; readonly rng: Rng }): Tensor {
   checkProbability("dropout", p);
+  checkFloats("dropout", { x });
   if (p === 0) return x;
   const kept = bernoulli(x.device, x.shape, 1 - p, rng);
-  return within("dropout", () => mul(x, cast(p === 1 ? kept : mul(kept, 1 / (1 - p)), x.dtype)));
+  return within("dropout", () => cast(mul(x, p === 1 ? kept : mul(kept, 1 / (1 - p))), x.dtype));
 }
 
 function checkProbability(op: string, p: number): void {

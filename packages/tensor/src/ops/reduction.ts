@@ -55,7 +55,7 @@ function runsOf(axes: readonly number[]): number[][] {
   return runs.reverse();
 }
 
-/** Sums a gradient down to the shape that was broadcast. Records nothing. */
+/** Sums a gradient, which is f32, down to the shape that was broadcast. Records nothing. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (sameShape(x.shape, shape)) return x;
   const added = x.rank - shape.length;

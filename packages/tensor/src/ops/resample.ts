@@ -1,11 +1,12 @@
 import { record, within } from "../autograd.ts";
 import type { View } from "../backend.ts";
-import { DTypeError, describe, ShapeError } from "../errors.ts";
+import { describe, ShapeError } from "../errors.ts";
 import { denseLayout } from "../layout.ts";
 import { normalizeDim, numel } from "../shape.ts";
 import { type Device, filled, type Tensor } from "../tensor.ts";
 import { allocated } from "../value.ts";
 import { type PoolOptions, pair, poolGeometry, type Size2d } from "./conv.ts";
+import { checkFloats, throughF32 } from "./floats.ts";
 import { mean } from "./reduce.ts";
 
 /**
@@ -174,7 +175,8 @@ function uploaded(device: Device, taps: Taps): Uploaded {
  */
 export function resampleAxis(x: Tensor, dim: number, taps: Taps): Tensor {
   const axis = normalizeDim("resampleAxis", dim, x.rank);
-  if (x.dtype !== "f32") throw new DTypeError(`resampleAxis: takes f32, got ${describe(x)}`);
+  checkFloats("resampleAxis", { x });
+  if (x.dtype === "f16") return throughF32("resampleAxis", [x], (x) => resampleAxis(x, axis, taps));
   const { outSize, tapCount, start, weights } = taps;
   const inSize = x.shape[axis]!;
   if (start.length !== outSize || weights.length !== outSize * tapCount) {
@@ -206,6 +208,8 @@ export function resampleAxis(x: Tensor, dim: number, taps: Taps): Tensor {
 
 /** Both image axes, the one that leaves fewer numbers for the other first. */
 function resampleImage(x: Tensor, rows: Taps | undefined, cols: Taps | undefined): Tensor {
+  // In f32 from the first axis to the last.
+  if (x.dtype === "f16") return throughF32("interpolate", [x], (x) => resampleImage(x, rows, cols));
   const shrink = (taps: Taps | undefined, axis: number): number => (taps ? taps.outSize / x.shape[axis]! : 1);
   const rowsFirst = shrink(rows, 2) <= shrink(cols, 3);
   const alongRows = (image: Tensor): Tensor => (rows ? resampleAxis(image, 2, rows) : image);
@@ -233,6 +237,7 @@ const MODES: readonly string[] = ["nearest", "area", "bilinear", "bicubic"];
  */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const { mode, size, scaleFactor, antialias = false, cubicA } = options;
+  checkFloats("interpolate", { x });
   if (x.rank !== 4) throw new ShapeError(`interpolate: takes x (b, c, h, w), got ${describe(x)}`);
   if (!MODES.includes(mode)) throw new ShapeError(`interpolate: mode "${mode}" is none of ${MODES.join(", ")}`);
   if (antialias && (mode === "nearest" || mode === "area")) {
@@ -267,6 +272,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
  * not at all with `countIncludePad: false`.
  */
 export function avgPool2d(x: Tensor, options: PoolOptions & { readonly countIncludePad?: boolean }): Tensor {
+  checkFloats("avgPool2d", { x });
   const { kernel, stride, padding, outSize } = poolGeometry("avgPool2d", x, options);
   const { countIncludePad = true } = options;
   const along = (axis: 0 | 1): Taps => {
@@ -288,6 +294,7 @@ export function avgPool2d(x: Tensor, options: PoolOptions & { readonly countIncl
 /** Mean over a grid of `size` nearly equal parts: `x (b, c, h, w)` → `(b, c, …size)`. */
 export function adaptiveAvgPool2d(x: Tensor, size: Size2d): Tensor {
   const [h, w] = pair(size);
+  checkFloats("adaptiveAvgPool2d", { x });
   return within("adaptiveAvgPool2d", () =>
     x.rank === 4 && h === 1 && w === 1
       ? mean(x, { dim: [2, 3], keepDim: true })

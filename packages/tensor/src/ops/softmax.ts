@@ -3,6 +3,7 @@ import { isFloat } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
 import { normalizeDim } from "../shape.ts";
 import { filled, type Tensor } from "../tensor.ts";
+import { widened } from "./floats.ts";
 import { transpose } from "./view.ts";
 
 /**
@@ -37,8 +38,8 @@ function lastAxis(name: string, x: Tensor, log: boolean): Tensor {
     x,
     [y],
     (dy, y) => {
-      const operands = { y: y.dense(name), dy: dy.dense(name) };
-      return filled(device, shape, dtype, `${name}.grad`, (dx) =>
+      const operands = { y: widened(y).dense(name), dy: dy.dense(name) };
+      return filled(device, shape, "f32", `${name}.grad`, (dx) =>
         backend.softmaxGrad({ rows, cols, log, ...operands, dx }),
       );
     },

@@ -77,7 +77,7 @@ describe("functions", () => {
     expect([...(await T.log(x).data())].slice(0, 4)).toEqual([Number.NaN, Infinity, Number.NaN, -Infinity]);
     expect([...(await T.tanh(x).data())]).toEqual([Number.NaN, 1, -1, 0, 1, -1]);
     expect([...(await T.erf(x).data())]).toEqual([Number.NaN, 1, -1, 0, 1, -1]);
-    expect([...(await T.pow(x, 0.3).data())].slice(0, 4)).toEqual([Number.NaN, Infinity, Number.NaN, 0]);
+    expect([...(await T.pow(x, 0.3).data())].slice(0, 4)).toEqual([Number.NaN, Infinity, Infinity, 0]);
     expect([...(await T.maximum(x, 1).data())]).toEqual([Number.NaN, Infinity, 1, 1, 200, 1]);
     device.destroy();
   });

@@ -2,9 +2,10 @@ import { afterAll, describe, expect, it } from "vitest";
 import { Device } from "../../src/device.ts";
 import { fillFromFile } from "../../src/io/fill.ts";
 import { openSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
-import { bytesSource } from "../../src/io/source.ts";
+import { bytesSource, FileFormatError } from "../../src/io/source.ts";
 import { type FileTensor, type StoredEntry, storedEntry } from "../../src/io/stored.ts";
-import { mul } from "../../src/ops/index.ts";
+import { assign, mul, reshape } from "../../src/ops/index.ts";
+import type { Tensor } from "../../src/tensor.ts";
 
 const device = await Device.request();
 afterAll(() => device.destroy());
@@ -40,6 +41,97 @@ describe("fillFromFile", () => {
     expect([...(await before.data())]).toEqual([10, 20]);
     expect([...(await target.data())]).toEqual([3, 4]);
     for (const tensor of [target, before]) tensor.dispose();
+  });
+
+  /** A tensor of two parts, and what happens when the second is read. */
+  const twoParts = (before: () => unknown): FileTensor => ({
+    name: "w",
+    dtype: "U8",
+    shape: [SIZE],
+    read: async (first, count) => {
+      if (first > 0) await before();
+      return new Uint8Array(count).fill(9);
+    },
+  });
+  const SIZE = 2 ** 21 + 1;
+  const ends = async (x: Tensor): Promise<(number | undefined)[]> => {
+    const values = await x.data();
+    return [values[0], values.at(-1)];
+  };
+
+  it("shows the old values until all are read, and then the new ones at once", async () => {
+    const target = device.ones([SIZE]);
+    const seen: unknown[] = [];
+    let made: Tensor | undefined;
+    await fillFromFile(
+      target,
+      twoParts(async () => {
+        seen.push(...(await ends(target)));
+        made = mul(target, 2);
+      }),
+    );
+    expect([seen, await ends(made!), await ends(target)]).toEqual([
+      [1, 1],
+      [2, 2],
+      [9, 9],
+    ]);
+    for (const tensor of [target, made!]) tensor.dispose();
+  });
+
+  it("leaves the old values where a part cannot be read, and no memory behind", async () => {
+    const target = device.ones([SIZE]);
+    await target.data();
+    const before = device.memory().liveBuffers;
+    const fails = (): never => {
+      throw new FileFormatError("cut off");
+    };
+    await expect(fillFromFile(target, twoParts(fails))).rejects.toThrow("cut off");
+    expect(await ends(target)).toEqual([1, 1]);
+    expect(device.memory().liveBuffers).toEqual(before);
+    target.dispose();
+  });
+
+  it("replaces what is assigned in between, and ends with the error of a target that is gone", async () => {
+    const target = device.ones([SIZE]);
+    const other = device.full([SIZE], 5);
+    const row = device.zeros([1, SIZE]);
+    await fillFromFile(
+      target,
+      twoParts(() => assign(target, other)),
+    );
+    expect([await ends(target), await ends(other)]).toEqual([
+      [9, 9],
+      [5, 5],
+    ]);
+    await expect(
+      fillFromFile(
+        target,
+        twoParts(() => target.dispose()),
+      ),
+    ).rejects.toThrow(/fillFromFile: x f32\[2097153\] was disposed/);
+    await expect(
+      fillFromFile(
+        target,
+        twoParts(() => {}),
+      ),
+    ).rejects.toThrow("was disposed");
+    await expect(
+      fillFromFile(
+        reshape(row, [SIZE]),
+        twoParts(() => {}),
+      ),
+    ).rejects.toThrow("is a view");
+    for (const tensor of [other, row]) tensor.dispose();
+  });
+
+  it("of F8 gives f32 and f16", async () => {
+    for (const dtype of ["f32", "f16"] as const) {
+      const target = device.zeros([3], { dtype });
+      const bytes = Uint8Array.of(0x38, 0xfe, 0x01);
+      await fillFromFile(target, { name: "w", dtype: "F8_E4M3", shape: [3], read: async () => bytes });
+      expect([...(await target.data())]).toEqual([1, -448, 2 ** -9]);
+      target.dispose();
+    }
   });
 
   it("refuses another shape, and floats for whole numbers", async () => {

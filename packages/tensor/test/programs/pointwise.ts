@@ -68,7 +68,7 @@ export function binary(
         text: (x, y) => `${name}(${x}, ${y})`,
         ownership: "own",
         run: (x, y) => op(x!, y!),
-        shadow: (x, y) => zip(result(promote(x!.dtype, y!.dtype)), [x!, y!], f, slopes),
+        shadow: (x, y) => zip(result(promote(x!.dtype, y!.dtype)!), [x!, y!], f, slopes),
       },
     };
   };

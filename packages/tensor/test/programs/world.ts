@@ -35,6 +35,8 @@ export type Outcome = { readonly throws: true } | { readonly gradients: Readonly
 export class World {
   readonly slots = new Map<Id, Slot>();
   readonly #frames: Slot[][] = [];
+  /** A checkpoint is one op on its arguments, whichever of them its result depends on. */
+  readonly #arguments = new Map<Shadow, readonly Shadow[]>();
   /** What was kept out of a scope: its graph ends with that. */
   readonly #graphs = new Map<Slot[], Shadow[]>();
   /** Where absolute sums have to stay below. */
@@ -152,7 +154,11 @@ export class World {
     if (outside) slot.pinned = true;
     // A value of its own in the graph, even where it is the argument.
     if (!flows(slot.shadow)) throw new Invalid("a checkpoint of nothing");
-    this.#enter(result, outside ? reshaped(slot.shadow, slot.shadow.shape) : slot.shadow, "open", outside);
+    const made = this.#enter(result, outside ? reshaped(slot.shadow, slot.shadow.shape) : slot.shadow, "open", outside);
+    this.#arguments.set(
+      made.shadow,
+      args.map((id) => this.live(id).shadow),
+    );
   }
 
   #target(id: Id): Slot {
@@ -215,6 +221,8 @@ export class World {
     const { shadow } = this.live(loss);
     if (shadow.data.length !== 1 || shadow.edges.length === 0) throw new Invalid("no loss");
     const graph = behind(shadow).filter((x) => x.edges.length > 0);
+    const besides = this.#besides(graph);
+    if (besides.some((x) => x.spent !== "no")) throw new Invalid("an argument without effect has no graph any more");
     if (graph.some((x) => x.spent === "unknown" || (x.spent === "yes" && x.joint))) throw new Invalid("left open");
     if (graph.some((x) => x.spent === "yes")) {
       for (const x of graph) if (x.spent === "no") x.spent = "unknown";
@@ -246,8 +254,22 @@ export class World {
     // Several leaves may share one gradient, so none is anyone's to dispose.
     for (const [of, name] of gradients)
       this.#enter(name, constant(this.live(of).shadow.shape, "f32", wanted.get(of)!.sum), "open", true);
-    if (!retain) for (const x of graph) x.spent = "yes";
+    if (!retain) for (const x of [...graph, ...besides]) x.spent = "yes";
     return { gradients: wanted };
+  }
+
+  /** What lies behind the arguments of checkpoints in a graph, and is not in it by itself. */
+  #besides(graph: readonly Shadow[]): readonly Shadow[] {
+    const known = new Set(graph);
+    const waiting = [...graph];
+    for (let x = waiting.pop(); x; x = waiting.pop()) {
+      for (const y of (this.#arguments.get(x) ?? []).flatMap((argument) => behind(argument))) {
+        if (y.edges.length === 0 || known.has(y)) continue;
+        known.add(y);
+        waiting.push(y);
+      }
+    }
+    return [...known].slice(graph.length);
   }
 
   /** Whether the gradient of `loss` arrives at a tensor as it is now, or as it was. */

@@ -155,6 +155,7 @@ export class CpuBackend implements Calls.Backend {
   }
 
   async flush(): Promise<void> {
+    this.engine.throwIfEnded();
     this.engine.run();
   }
 

@@ -84,7 +84,7 @@ function print(
     return kind === "F"
       ? floatBinary(f, x.op, a as F32x4, b as F32x4)
       : wholeBinary(x.op, kind, a as I32x4, b as I32x4);
-  return kind === "F" ? floatUnary(f, x.op, a as F32x4) : wholeUnary(f, x.op, kind, a as I32x4);
+  return kind === "F" ? floatUnary(f, x.op, a as F32x4) : wholeUnary(x.op, a as I32x4);
 }
 
 function constantOf(value: number, dtype: DType): Lanes {
@@ -143,22 +143,19 @@ function floatBinary(f: FunctionBuilder, op: string, a: F32x4, b: F32x4): Lanes 
   }
 }
 
-function wholeUnary(f: FunctionBuilder, op: string, kind: Kind, x: I32x4): Lanes {
+/** Of signed numbers: there is nothing to do for others. */
+function wholeUnary(op: string, x: I32x4): Lanes {
   switch (op) {
     case "neg":
       return x.neg();
     case "abs":
-      return kind === "I" ? x.abs() : x;
-    case "round":
-    case "floor":
-    case "ceil":
-      return x;
+      return x.abs();
     case "sign":
       // A comparison is −1 where it holds.
-      return kind === "I" ? x.ltS(0).sub(x.gtS(0)) : x.ne(0).and(1);
+      return x.ltS(0).sub(x.gtS(0));
+    default:
+      throw new Error(`internal: no WASM for ${op} of whole numbers`);
   }
-  // Functions of real numbers: there and back.
-  return castTo(floatUnary(f, op, f.let(castTo(x, kind, "F") as F32x4)), "F", kind);
 }
 
 function wholeBinary(op: string, kind: Kind, a: I32x4, b: I32x4): Lanes {

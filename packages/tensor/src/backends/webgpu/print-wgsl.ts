@@ -1,5 +1,6 @@
 import type { DType } from "../../dtype.ts";
 import { children, type Expr } from "../../expr/expr.ts";
+import { CALLS, FUNCTIONS } from "./functions.ts";
 
 /**
  * Functions that WGSL lacks or whose results differ from PyTorch's. `F`, `I`, `U` and `B` are aliases: scalars, or vectors of
@@ -10,64 +11,41 @@ const PRELUDE: Readonly<Record<string, string>> = {
   isFinite: "fn isFinite_(x: F) -> B { return (bitcast<U>(x) & U(0x7f800000u)) != U(0x7f800000u); }",
   max: "fn max_(a: F, b: F) -> F { return select(max(a, b), a + b, isNan_(a) | isNan_(b)); }",
   min: "fn min_(a: F, b: F) -> F { return select(min(a, b), a + b, isNan_(a) | isNan_(b)); }",
-  // tanh(88) and more overflows on some drivers, and is 1 in f32 from 9.1 on.
-  tanh: "fn tanh_(x: F) -> F { return select(tanh(clamp(x, F(-20.0), F(20.0))), x, isNan_(x)); }",
-  // Some drivers give 0 for exp(NaN).
-  exp: "fn exp_(x: F) -> F { return select(exp(x), x, isNan_(x)); }",
-  log: "fn log_(x: F) -> F { return select(log(x), x, isNan_(x)); }",
-  sigmoid: "fn sigmoid_(x: F) -> F { return select(F(1.0) / (F(1.0) + exp(-x)), x, isNan_(x)); }",
-  // WGSL allows its own sine an error of 2^-11.
-  sin: "fn sin_(x: F) -> F { return turn(x, I(0)); }",
-  cos: "fn cos_(x: F) -> F { return turn(x, I(1)); }",
-  turn: `fn turn(x: F, quarters: I) -> F {
-  // x = j·π/2 + r: π/2 in three parts, so that r keeps its digits for |x| up to some thousands; then Cephes' minimax
-  // polynomials for sine and cosine on [-π/4, π/4].
-  let j = round(x * F(0.636619772));
-  let r = fma(j, F(-7.549789948768648e-8), fma(j, F(-4.837512969970703e-4), fma(j, F(-1.5703125), x)));
-  let s = r * r;
-  let sine = fma(fma(fma(F(-1.9515295891e-4), s, F(8.3321608736e-3)), s, F(-1.6666654611e-1)) * s, r, r);
-  let cosine = fma(fma(fma(F(2.443315711809948e-5), s, F(-1.388731625493765e-3)), s, F(4.166664568298827e-2)), s * s, fma(F(-0.5), s, F(1.0)));
-  let q = (I(j) + quarters) & I(3);
-  let y = select(sine, cosine, (q & I(1)) == I(1));
-  return select(select(y, -y, q >= I(2)), bitcast<F>(bitcast<U>(x) | U(0x7fc00000u)), !isFinite_(x));
+  // Decided on the bits: numbers that are almost 0 may count as 0 in a comparison, and a NaN as anything.
+  isTrue: "fn isTrue_(x: F) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) != U(0u); }",
+  ne: "fn ne_(a: F, b: F) -> B { return (a != b) | isNan_(a) | isNan_(b); }",
+  // A conversion of what is out of range or NaN is the adapter's choice.
+  toI: `fn toI_(x: F) -> I {
+  let y = I(clamp(select(x, F(0.0), isNan_(x)), F(-2147483648.0), F(2147483520.0)));
+  return select(y, I(2147483647), (x >= F(2147483648.0)) & !isNan_(x));
+}`,
+  toU: `fn toU_(x: F) -> U {
+  let y = U(clamp(select(x, F(0.0), isNan_(x)), F(0.0), F(4294967040.0)));
+  return select(y, U(4294967295u), (x >= F(4294967296.0)) & !isNan_(x));
+}`,
+  // To the nearest f16, ties to even; how a conversion rounds is the adapter's choice too. Below 2^-14 f16 counts in steps of 2^-24.
+  toHalf: `fn toHalf_(x: F) -> F {
+  let bits = bitcast<U>(x);
+  let m = bits & U(0x7fffffffu);
+  let near = (m + U(0xfffu) + ((m >> U(13u)) & U(1u))) & U(0xffffe000u);
+  let small = bitcast<U>(round(bitcast<F>(min(m, U(0x38800000u))) * F(16777216.0)) * F(5.9604644775390625e-8));
+  var y = select(near, small, m < U(0x38800000u));
+  y = select(y, U(0x7f800000u), m >= U(0x477ff000u));
+  y = select(y, U(0x7fc00000u), m > U(0x7f800000u));
+  return bitcast<F>(y | (bits & U(0x80000000u)));
 }`,
   sign: "fn sign_(x: F) -> F { return select(select(F(0.0), F(1.0), x > F(0.0)), F(-1.0), x < F(0.0)); }",
-  // Two ranges, good to about 1 ulp: an odd polynomial near 0, 1 − exp(polynomial) further out. Coefficients: N. Juffa,
-  // "Efficient single-precision erf", minimax fits on [0, 0.9277] and [0.9277, 3.92].
-  erf: `fn erf_(x: F) -> F {
-  let a = abs(x);
-  let s = x * x;
-  var r = fma(F(-1.72853470e-5), a, F(3.83197126e-4));
-  let q = fma(F(-3.88396438e-3), a, F(2.42546219e-2));
-  r = fma(r, s, q);
-  r = fma(r, a, F(-1.06777877e-1));
-  r = fma(r, a, F(-6.34846687e-1));
-  r = fma(r, a, F(-1.28717512e-1));
-  r = fma(r, a, -a);
-  let far = F(1.0) - exp(max(r, F(-80.0)));
-  var p = F(-5.96761703e-4);
-  p = fma(p, s, F(4.99119423e-3));
-  p = fma(p, s, F(-2.67681349e-2));
-  p = fma(p, s, F(1.12819925e-1));
-  p = fma(p, s, F(-3.76125336e-1));
-  p = fma(p, s, F(1.28379166e-1));
-  let near = fma(p, a, a);
-  let y = select(near, far, a > F(0.927734375));
-  return select(select(y, -y, x < F(0.0)), x, isNan_(x));
-}`,
+  ...FUNCTIONS,
 };
 
 /** Functions that other functions call. */
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
   max: ["isNan"],
   min: ["isNan"],
-  tanh: ["isNan"],
-  exp: ["isNan"],
-  log: ["isNan"],
-  sigmoid: ["isNan"],
-  erf: ["isNan"],
-  sin: ["turn", "isFinite"],
-  cos: ["turn", "isFinite"],
+  ne: ["isNan"],
+  toI: ["isNan"],
+  toU: ["isNan"],
+  ...CALLS,
 };
 const INFIX: Readonly<Record<string, string>> = {
   add: "+",
@@ -110,6 +88,10 @@ export function printWgsl(
   paramValue: (index: number, dtype: DType) => string,
 ): Printed {
   const used = new Set<string>();
+  const use = (name: string): void => {
+    used.add(name);
+    for (const needed of NEEDS[name] ?? []) use(needed);
+  };
   const lines: string[] = [];
   const names = new Map<Expr, string>();
   const byText = new Map<string, string>();
@@ -137,24 +119,23 @@ export function printWgsl(
       case "const":
         return printConstant(x.value, x.dtype);
       case "cast":
-        return printCast(args[0]!, x.a.dtype, x.dtype);
+        return printCast(args[0]!, x.a.dtype, x.dtype, call);
       case "select":
         return `select(${args[2]}, ${args[1]}, ${args[0]})`;
       case "neg":
         return `-${args[0]}`;
       case "not":
         return `!${args[0]}`;
-      case "rsqrt":
-        return `inverseSqrt(${args[0]})`;
     }
-    const infix = INFIX[x.op];
-    if (infix) return `(${args[0]} ${infix} ${args[1]})`;
     const own = PRELUDE[x.op] !== undefined && ("a" in x ? x.a.dtype === "f32" || x.a.dtype === "f16" : false);
-    if (own) {
-      used.add(x.op);
-      for (const needed of NEEDS[x.op] ?? []) used.add(needed);
-    }
-    return `${x.op}${own ? "_" : ""}(${args.join(", ")})`;
+    if (own) return call(x.op, ...args);
+    const infix = INFIX[x.op];
+    return infix ? `(${args[0]} ${infix} ${args[1]})` : `${x.op}(${args.join(", ")})`;
+  };
+  /** A call of a function of the prelude. */
+  const call = (name: string, ...args: readonly string[]): string => {
+    use(name);
+    return `${name}_(${args.join(", ")})`;
   };
   const result = walk(tree);
   const functions = Object.entries(PRELUDE)
@@ -167,7 +148,8 @@ export function printWgsl(
 function printConstant(value: number, dtype: DType): string {
   const alias = aliasOf(dtype);
   if (alias === "B") return `B(${value !== 0})`;
-  if (alias !== "F") return `${alias}(${value}${alias === "U" ? "u" : "i"})`;
+  // No suffix: −2³¹ is no negated i32.
+  if (alias !== "F") return `${alias}(${value}${alias === "U" ? "u" : ""})`;
   if (Number.isNaN(value) || !Number.isFinite(value)) {
     // WGSL refuses constants that are not finite; bits of a run-time value are not constants.
     const bits = Number.isNaN(value) ? "0x7fc00000u" : value > 0 ? "0x7f800000u" : "0xff800000u";
@@ -177,10 +159,18 @@ function printConstant(value: number, dtype: DType): string {
   return `F(${/[.e]/.test(text) ? text : `${text}.0`})`;
 }
 
-function printCast(value: string, from: DType, to: DType): string {
+function printCast(
+  value: string,
+  from: DType,
+  to: DType,
+  call: (name: string, ...args: readonly string[]) => string,
+): string {
   const target = aliasOf(to);
+  const source = aliasOf(from);
   if (from === "bool")
     return target === "F" ? `select(F(0.0), F(1.0), ${value})` : `select(${target}(0), ${target}(1), ${value})`;
-  if (to === "bool") return `(${value} != ${aliasOf(from)}(0))`;
-  return `${target}(${value})`;
+  if (source === "F" && target !== "F") return call(target === "B" ? "isTrue" : `to${target}`, value);
+  if (to === "bool") return `(${value} != ${source}(0))`;
+  const whole = `${target}(${value})`;
+  return to === "f16" ? call("toHalf", whole) : whole;
 }

@@ -1,6 +1,6 @@
 import type { PointwiseCall } from "../../../backend.ts";
 import { bytesPerElement, type DType } from "../../../dtype.ts";
-import { type Expr, keyOf, measure } from "../../../expr/expr.ts";
+import { type Expr, keyOf, measure, signatureOf } from "../../../expr/expr.ts";
 import { collapse } from "../../../layout.ts";
 import { numel } from "../../../shape.ts";
 import type { CpuEngine } from "../engine.ts";
@@ -22,21 +22,22 @@ interface Variant {
   readonly leaves: readonly Leaf[];
   readonly out: DType;
   readonly rank: number;
-  readonly params: number;
+  /** What each number is; undefined for those that the tree does not read. */
+  readonly params: readonly (DType | undefined)[];
 }
 
 /** Elements of a unit, where rows are longer. */
 const BLOCK = 4096;
 
 /** The arguments: the result, how its rows are cut, the sizes of the outer axes, each leaf with its strides in bytes, the numbers. */
-function specOf(leaves: number, rank: number, params: number): Spec {
+function specOf(leaves: number, rank: number, params: readonly (DType | undefined)[]): Spec {
   const spec: Record<string, "i32" | "f32"> = { y: "i32", cols: "i32", blocks: "i32" };
   for (let axis = 0; axis < rank - 1; axis++) spec[`size${axis}`] = "i32";
   for (let i = 0; i < leaves; i++) {
     spec[`x${i}`] = "i32";
     for (let axis = 0; axis < rank; axis++) spec[`stride${i}_${axis}`] = "i32";
   }
-  for (let i = 0; i < params; i++) spec[`param${i}`] = "f32";
+  for (const [i, dtype] of params.entries()) spec[`param${i}`] = isWord(dtype) ? "i32" : "f32";
   return spec;
 }
 
@@ -147,11 +148,16 @@ function load(f: KernelBuilder, at: I32, first: number, stride: I32, dtype: DTyp
   return dtype === "bool" ? bits.ne(0) : bits;
 }
 
+/** Whether a parameter travels as the bits of a whole number. */
+function isWord(dtype: DType | undefined): boolean {
+  return dtype === "i32" || dtype === "u32" || dtype === "bool";
+}
+
 /** A parameter as four values. */
 function number(f: KernelBuilder, args: Arguments<Spec>, index: number, dtype: DType): Lanes {
-  const value = f.let((args[`param${index}`] as F32).splat());
-  if (dtype === "bool") return value.ne(0);
-  return dtype === "i32" ? value.toI32() : dtype === "u32" ? value.toU32() : value;
+  if (!isWord(dtype)) return f.let((args[`param${index}`] as F32).splat());
+  const value = f.let((args[`param${index}`] as I32).splat());
+  return dtype === "bool" ? f.let(value.ne(0)) : value;
 }
 
 /** The bits to store: truth values as 0 and 1, f16 in the lower half of each lane. */
@@ -211,7 +217,9 @@ export function pointwise(cpu: CpuEngine, { out, tree, leaves, params }: Pointwi
   for (const { dtype, access } of info) key += `,${dtype} ${access}`;
   let found = family.get(key);
   if (!found) {
-    found = pointwiseKernel({ tree, leaves: info, out: out.dtype, rank, params: params.length });
+    const known = signatureOf(tree).params;
+    const kinds = params.map((_, i) => known[i]);
+    found = pointwiseKernel({ tree, leaves: info, out: out.dtype, rank, params: kinds });
     family.set(key, found);
   }
   const cols = shape[rank - 1]!;

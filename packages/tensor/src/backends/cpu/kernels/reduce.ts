@@ -1,5 +1,5 @@
 import type { ReduceCall, View } from "../../../backend.ts";
-import { denseLayout } from "../../../layout.ts";
+import { denseLayout, type Layout } from "../../../layout.ts";
 import type { CpuEngine } from "../engine.ts";
 import { kernel, variants } from "../kernel.ts";
 import { F32x4, f32x4, type I32, type I32x4, i32, i32x4, lanes } from "../wasm/values.ts";
@@ -13,8 +13,16 @@ interface Variant {
   readonly dense: boolean;
 }
 
-/** Axes longer than this are reduced in parts first: shorter sums round less, and several threads can share one output. */
-const PART = 4096;
+/**
+ * Longer axes are reduced in parts, and so are those: the additions in a row stay few, whatever the length, so that a sum of 20 million
+ * loses less than 1e-6 of what it is made of; and several threads can share one output. Rows are summed in four vectors side by side,
+ * columns in one.
+ */
+const ROW_PART = 4096;
+const COLUMN_PART = 512;
+/** Steps that are added up before their sum is added to that of others. */
+const ROW_STRETCH = 32;
+const COLUMN_STRETCH = 16;
 /** Vectors that a unit of the column kernel keeps in registers. */
 const WIDTH = 4;
 
@@ -75,11 +83,18 @@ const rowKernel = variants((v: Variant) =>
       };
       const stride = v.dense ? i32(16) : f.let(step.shl(2));
       const blocks = f.let(count.and(-16));
-      f.range(0, blocks, 16, () => {
-        for (let k = 0; k < 4; k++) {
-          take(k, gathered(at));
-          f.advance(at, stride);
-        }
+      const four = (): Vector =>
+        f.let(combine(v, f.let(combine(v, sums[0]!, sums[1]!)), f.let(combine(v, sums[2]!, sums[3]!))));
+      const all = f.let(identity(v));
+      f.range(0, blocks, 16 * ROW_STRETCH, (from) => {
+        f.range(from, f.let(from.add(16 * ROW_STRETCH).minU(blocks)), 16, () => {
+          for (let k = 0; k < 4; k++) {
+            take(k, gathered(at));
+            f.advance(at, stride);
+          }
+        });
+        f.set(all, combine(v, all, four()));
+        for (const sum of sums) f.set(sum, identity(v));
       });
       const whole = f.let(count.and(-4));
       f.range(blocks, whole, 4, () => {
@@ -96,7 +111,7 @@ const rowKernel = variants((v: Variant) =>
         take(0, one);
         f.advance(at, step);
       });
-      const joined = f.let(combine(v, f.let(combine(v, sums[0]!, sums[1]!)), f.let(combine(v, sums[2]!, sums[3]!))));
+      const joined = f.let(combine(v, all, sums[0]!));
       const pairs = f.let(combine(v, joined, swapped(joined, 2, 3, 0, 1)));
       f.storeLane(f.let(y.add(unit.shl(2))), f.let(combine(v, pairs, swapped(pairs, 1, 0, 3, 2))), 0);
     });
@@ -118,10 +133,17 @@ const columnKernel = variants((v: Variant) =>
       const at = f.let(x.add(rest.divU(parts).mul(outer)).add(col.shl(2)).add(begin.mul(step)));
       const sums = Array.from({ length: WIDTH }, () => f.let(identity(v)));
       const left = f.let(inner.sub(col));
+      const stretch = sums.map(() => f.let(identity(v)));
       const down = (vectors: number): void =>
-        f.range(0, count, 1, () => {
-          for (let k = 0; k < vectors; k++) f.set(sums[k]!, combine(v, sums[k]!, load(v.type, at, 16 * k)));
-          f.advance(at, step);
+        f.range(0, count, COLUMN_STRETCH, (from) => {
+          f.range(from, f.let(from.add(COLUMN_STRETCH).minU(count)), 1, () => {
+            for (let k = 0; k < vectors; k++) f.set(stretch[k]!, combine(v, stretch[k]!, load(v.type, at, 16 * k)));
+            f.advance(at, step);
+          });
+          for (let k = 0; k < vectors; k++) {
+            f.set(sums[k]!, combine(v, sums[k]!, stretch[k]!));
+            f.set(stretch[k]!, identity(v));
+          }
         });
       f.if(
         left.gtU(4),
@@ -184,7 +206,6 @@ interface Pass {
 function run(cpu: CpuEngine, kind: Kind, type: Type, input: View, out: View, { parts, length }: Pass): void {
   const [outer, n, inner] = input.layout.shape as [number, number, number];
   const [outerStride, step, across] = input.layout.strides as [number, number, number];
-  const columns = inner >= 4 && across === 1;
   const blocks = Math.ceil(inner / (4 * WIDTH));
   const args = {
     x: cpu.address(input),
@@ -199,7 +220,8 @@ function run(cpu: CpuEngine, kind: Kind, type: Type, input: View, out: View, { p
     across: across * 4,
   };
   const variant: Variant = { kind, type, dense: step === 1 };
-  if (columns) cpu.launch(columnKernel({ ...variant, dense: true }), args, outer * parts * blocks, 10 + length * 2);
+  if (walksDown(input.layout))
+    cpu.launch(columnKernel({ ...variant, dense: true }), args, outer * parts * blocks, 10 + length * 2);
   else cpu.launch(rowKernel(variant), args, outer * parts * inner, 10 + length * (step === 1 ? 0.15 : 1));
 }
 
@@ -225,17 +247,22 @@ export function reduce(cpu: CpuEngine, { kind, input, out }: ReduceCall): void {
     cpu.launch(argKernel({ type, largest: kind === "argmax" }), args, outer * inner, 10 + n * 1.5);
     return;
   }
-  const parts = Math.ceil(n / Math.max(PART, Math.ceil(n / PART)));
+  const parts = Math.ceil(n / (walksDown(input.layout) ? COLUMN_PART : ROW_PART));
   if (parts === 1) {
     run(cpu, kind, type, input, out, { parts, length: n });
     return;
   }
   const length = Math.ceil(n / parts);
-  const shape = [outer, parts, inner];
+  const used = Math.ceil(n / length);
   cpu.withTemporaries((take) => {
-    const storage = take(outer * parts * inner * 4, "partial reduction");
-    const partial: View = { storage, layout: denseLayout(shape), dtype: out.dtype };
-    run(cpu, kind, type, input, partial, { parts, length });
-    run(cpu, kind, type, partial, out, { parts: 1, length: parts });
+    const storage = take(outer * used * inner * 4, "partial reduction");
+    const partial: View = { storage, layout: denseLayout([outer, used, inner]), dtype: input.dtype };
+    run(cpu, kind, type, input, partial, { parts: used, length });
+    reduce(cpu, { kind, input: partial, out });
   });
+}
+
+/** True where a unit walks down the axis. */
+function walksDown({ shape, strides }: Layout): boolean {
+  return shape[2]! >= 4 && strides[2] === 1;
 }

@@ -43,6 +43,50 @@ function accumulate(f: KernelBuilder, sums: Running, { side, rest }: Part, value
   f.set(sums[side], sums[side].add(masked(rest, value, 0)));
 }
 
+/** Elements of a row that are summed in a row. */
+const STRETCH = 512;
+
+/**
+ * Sums over rows that begin at `starts`, of any length: `run` adds a stretch of them to `sums`. What the sums of stretches lose when they
+ * are added up is carried along (Kahan 1965), unless it is not finite.
+ */
+function inStretches(
+  f: KernelBuilder,
+  starts: readonly I32[],
+  cols: I32,
+  sums: readonly Running[],
+  run: (starts: readonly I32[], cols: I32) => void,
+): void {
+  const all = sums.map(() => running(f, 0));
+  const lost = sums.map(() => running(f, 0));
+  const place = f.let(cols);
+  f.range(0, cols, STRETCH, (begin) => {
+    const offset = f.let(begin.shl(2));
+    f.set(place, begin.add(STRETCH).minU(cols).sub(begin));
+    run(
+      starts.map((start) => f.let(start.add(offset))),
+      place,
+    );
+    f.if(place.ltU(cols), () => {
+      sums.forEach((sum, i) => {
+        for (const side of [0, 1] as const) {
+          const term = f.let(sum[side].sub(lost[i]![side]));
+          const total = f.let(all[i]![side].add(term));
+          const rest = f.let(total.sub(all[i]![side]).sub(term));
+          f.set(lost[i]![side], rest.eq(rest).select(rest, f32x4(0)));
+          f.set(all[i]![side], total);
+          f.set(sum[side], f32x4(0));
+        }
+      });
+    });
+  });
+  f.if(cols.gtU(STRETCH), () => {
+    sums.forEach((sum, i) => {
+      for (const side of [0, 1] as const) f.set(sum[side], all[i]![side]);
+    });
+  });
+}
+
 /** The largest of a row in every lane, and the sum of the exponentials of the distances from it; these are kept in `to`. */
 export function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, cols: I32): { top: F32x4; all: F32x4 } {
   const best = running(f, Number.NEGATIVE_INFINITY);
@@ -52,15 +96,17 @@ export function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, c
   });
   const top = largest(f, best);
   const sums = running(f, 0);
-  overRow(
-    f,
-    to ? [from, to] : [from],
-    cols,
-    ([at], { offset }) => expNegative(f, at!.f32x4(offset).sub(top)),
-    (e, [, at], part) => {
-      if (at) put(f, at, e, part);
-      accumulate(f, sums, part, e);
-    },
+  inStretches(f, to ? [from, to] : [from], cols, [sums], (starts, cols) =>
+    overRow(
+      f,
+      starts,
+      cols,
+      ([at], { offset }) => expNegative(f, at!.f32x4(offset).sub(top)),
+      (e, [, at], part) => {
+        if (at) put(f, at, e, part);
+        accumulate(f, sums, part, e);
+      },
+    ),
   );
   return { top, all: total(f, sums) };
 }
@@ -98,10 +144,12 @@ const softmaxGradKernel = variants((form: "softmax" | "log") =>
       const offset = f.let(row.mul(cols).shl(2));
       const rows = [y, dy, dx].map((start) => f.let(start.add(offset)));
       const sums = running(f, 0);
-      overRow(f, rows, cols, ([yAt, dyAt], part) => {
-        const slope = dyAt!.f32x4(part.offset);
-        accumulate(f, sums, part, form === "log" ? slope : slope.mul(yAt!.f32x4(part.offset)));
-      });
+      inStretches(f, rows, cols, [sums], (rows, cols) =>
+        overRow(f, rows, cols, ([yAt, dyAt], part) => {
+          const slope = dyAt!.f32x4(part.offset);
+          accumulate(f, sums, part, form === "log" ? slope : slope.mul(yAt!.f32x4(part.offset)));
+        }),
+      );
       const all = total(f, sums);
       overRow(
         f,
@@ -118,7 +166,9 @@ const softmaxGradKernel = variants((form: "softmax" | "log") =>
 );
 
 /**
- * A unit is a row: mean, then the mean of the squared distances from it (E[x²] − E[x]² would cancel), then the result.
+ * A unit is a row: mean, then the mean of the squared distances from it (E[x²] − E[x]² would cancel), then the result. The mean is
+ * summed as distances from the row's first value, and kept with what rounding took from it: so a mean that is large beside the distances
+ * costs no digits, and equal values are exactly 0.
  */
 const normKernel = variants(({ weight, bias }: { weight: boolean; bias: boolean }) =>
   kernel(
@@ -131,30 +181,41 @@ const normKernel = variants(({ weight, bias }: { weight: boolean; bias: boolean 
         const offset = f.let(row.mul(cols).shl(2));
         const from = f.let(x.add(offset));
         const to = f.let(y.add(offset));
+        const origin = f.let(from.splatF32());
         const sums = running(f, 0);
-        overRow(f, [from], cols, ([at], part) => accumulate(f, sums, part, at!.f32x4(part.offset)));
-        const mean = f.let(total(f, sums).div(count));
+        inStretches(f, [from], cols, [sums], (starts, cols) =>
+          overRow(f, starts, cols, ([at], part) => accumulate(f, sums, part, at!.f32x4(part.offset).sub(origin))),
+        );
+        const distance = f.let(total(f, sums).div(count));
+        const mean = f.let(origin.add(distance));
+        // What the mean was rounded by.
+        const error = f.let(mean.sub(origin).sub(distance));
         const squares = running(f, 0);
-        overRow(f, [from], cols, ([at], { offset, rest, side }) => {
-          const d = f.let(masked(rest, at!.f32x4(offset).sub(mean), 0));
-          f.set(squares[side], f.fma(d, d, squares[side]));
-        });
-        const scale = f.let(f32x4(1).div(total(f, squares).div(count).add(eps.splat()).sqrt()));
+        inStretches(f, [from], cols, [squares], (starts, cols) =>
+          overRow(f, starts, cols, ([at], { offset, rest, side }) => {
+            const d = f.let(masked(rest, at!.f32x4(offset).sub(mean), 0));
+            f.set(squares[side], f.fma(d, d, squares[side]));
+          }),
+        );
+        const spread = total(f, squares).div(count).sub(error.mul(error)).max(0);
+        const scale = f.let(f32x4(1).div(spread.add(eps.splat()).sqrt()));
+        const shift = f.let(error.mul(scale));
         overRow(
           f,
           [from, to, args.weight, args.bias],
           cols,
           ([at, , weightAt, biasAt], { offset }) => {
-            let value = at!.f32x4(offset).sub(mean).mul(scale);
-            if (weight) value = value.mul(weightAt!.f32x4(offset));
-            if (bias) value = value.add(biasAt!.f32x4(offset));
-            return f.let(value);
+            const n = f.fma(at!.f32x4(offset).sub(mean), scale, shift);
+            if (weight && bias) return f.let(f.fma(n, weightAt!.f32x4(offset), biasAt!.f32x4(offset)));
+            if (weight) return f.let(n.mul(weightAt!.f32x4(offset)));
+            return f.let(bias ? n.add(biasAt!.f32x4(offset)) : n);
           },
           (value, [, at], part) => put(f, at!, value, part),
         );
-        const place = f.let(stats.add(row.shl(3)));
+        const place = f.let(stats.add(row.mul(12)));
         f.store(place, mean.extract(0));
         f.store(place, scale.extract(0), 4);
+        f.store(place, shift.extract(0), 8);
       });
     },
   ),
@@ -170,22 +231,25 @@ const normGradKernel = variants(({ weight }: { weight: boolean }) =>
       f.units((row) => {
         const offset = f.let(row.mul(cols).shl(2));
         const rows = [...[x, dy, dx].map((start) => f.let(start.add(offset))), scale];
-        const place = f.let(stats.add(row.shl(3)));
+        const place = f.let(stats.add(row.mul(12)));
         const mean = f.let(place.splatF32());
         const slope = f.let(place.splatF32(4));
+        const shift = f.let(place.splatF32(8));
         const [sumG, sumGn] = [running(f, 0), running(f, 0)];
         const terms = ([xAt, dyAt, , scaleAt]: readonly I32[], offset: number): { g: F32x4; n: F32x4 } => {
           const d = dyAt!.f32x4(offset);
           return {
             g: f.let(weight ? d.mul(scaleAt!.f32x4(offset)) : d),
-            n: f.let(xAt!.f32x4(offset).sub(mean).mul(slope)),
+            n: f.let(f.fma(xAt!.f32x4(offset).sub(mean), slope, shift)),
           };
         };
-        overRow(f, rows, cols, (at, part) => {
-          const { g, n } = terms(at, part.offset);
-          accumulate(f, sumG, part, g);
-          accumulate(f, sumGn, part, g.mul(n));
-        });
+        inStretches(f, rows, cols, [sumG, sumGn], (rows, cols) =>
+          overRow(f, rows, cols, (at, part) => {
+            const { g, n } = terms(at, part.offset);
+            accumulate(f, sumG, part, g);
+            accumulate(f, sumGn, part, g.mul(n));
+          }),
+        );
         const meanG = f.let(total(f, sumG).mul(inverse));
         const meanGn = f.let(total(f, sumGn).mul(inverse));
         overRow(

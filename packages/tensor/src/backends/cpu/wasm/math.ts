@@ -1,10 +1,8 @@
+import { COSINE, ERF_FAR, ERF_NEAR, EXP, LOG, SINE, TANH } from "../../polynomials.ts";
 import type { FunctionBuilder } from "./builder.ts";
-import { type F32x4, F64x2, type F64x2Term, f32x4, f64x2, type I32x4, i32x4, lanes } from "./values.ts";
+import { F32x4, F64x2, type F64x2Term, f32x4, f64x2, I32x4, i32x4, lanes } from "./values.ts";
 
-/*
- * Functions of four floats at a time, good to about 2 ulp. A NaN stays one. Where no source is named the polynomials are those of
- * S. Moshier's Cephes (exp, log, tanh, sine, cosine).
- */
+/* Functions of four floats at a time, good to about 2 ulp. A NaN stays one. */
 
 /** `c[0]·xⁿ + … + c[n]`. */
 function polynomial(f: FunctionBuilder, x: F32x4, coefficients: readonly number[]): F32x4 {
@@ -31,8 +29,8 @@ function expParts(f: FunctionBuilder, x: F32x4): { y: F32x4; shifted: F32x4 } {
   // In pairs: the operations that wait for each other are half as many as in Horner's scheme.
   const square = f.let(r.mul(r));
   const pair = (high: number, low: number): F32x4 => f.let(f.fma(r, high, low));
-  const upper = f.fma(pair(1.98756915e-4, 1.3981999507e-3), square, pair(8.3334519073e-3, 4.1665795894e-2));
-  const p = f.fma(f.let(upper), square, pair(1.6666665459e-1, 0.5));
+  const upper = f.fma(pair(EXP[0]!, EXP[1]!), square, pair(EXP[2]!, EXP[3]!));
+  const p = f.fma(f.let(upper), square, pair(EXP[4]!, EXP[5]!));
   const y = f.fma(f.let(p), square, r).add(1);
   return { y: f.let(y), shifted };
 }
@@ -62,14 +60,7 @@ export function log(f: FunctionBuilder, value: F32x4): F32x4 {
   const e = f.let(shifted.shrS(23).sub(tiny.and(23)).toF32());
   const m = f.let(shifted.and(0x7fffff).add(0x3f3504f3).float().sub(1));
   const s = f.let(m.mul(m));
-  const p = polynomial(
-    f,
-    m,
-    [
-      7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-      2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
-    ],
-  );
+  const p = polynomial(f, m, LOG);
   const small = f.let(f.fma(s, -0.5, f.fma(e, -2.1219444e-4, m.mul(s).mul(p))));
   const y = f.let(f.fma(e, 0.693359375, m.add(small)));
   const finite = x.gt(0).and(x.lt(Number.POSITIVE_INFINITY));
@@ -83,15 +74,11 @@ export function tanh(f: FunctionBuilder, value: F32x4): F32x4 {
   const x = f.let(value);
   const a = f.let(x.abs());
   const s = f.let(x.mul(x));
-  const p = polynomial(
-    f,
-    s,
-    [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
-  );
-  const near = f.fma(f.let(p.mul(s)), x, x);
+  const p = polynomial(f, s, TANH);
+  const near = f.fma(f.let(p.mul(s)), a, a);
   const e = expNegative(f, a.mul(-2));
   const far = f.let(f32x4(1).sub(e).div(e.add(1)));
-  return f.let(a.lt(0.625).select(near, withSign(far, x)));
+  return f.let(withSign(a.lt(0.625).select(near, far), x));
 }
 
 /** `1 / (1 + e⁻ˣ)`. */
@@ -104,78 +91,119 @@ function withSign(a: F32x4, b: F32x4): F32x4 {
   return a.bits().or(b.bits().and(0x80000000)).float();
 }
 
-/**
- * The error function: x + x·p(x²) below 1; above a polynomial of |x| on [1, 3.92], mapped to [−1, 1], at whose end it has become 1.
- * Both are minimax fits of our own. It makes no use of `exp`, which would cost as much again.
- */
+/** The error function: x + x·p(x²) below 1, a polynomial of |x| above. */
 export function erf(f: FunctionBuilder, value: F32x4): F32x4 {
   const x = f.let(value);
   const a = f.let(x.abs());
-  const p = polynomial(
-    f,
-    f.let(x.mul(x)),
-    [-5.63142064e-4, 4.91755083e-3, -2.67113112e-2, 1.12801798e-1, -3.7612325e-1, 1.28379121e-1],
-  );
+  const p = polynomial(f, f.let(x.mul(x)), ERF_NEAR);
   const near = f.let(f.fma(f.let(p), x, x));
   const t = f.let(f.fma(a.notAbove(3.92), 2 / 2.92, -4.92 / 2.92));
-  const far = polynomial(
-    f,
-    t,
-    [
-      -8.55958497e-4, 1.6332973e-3, 2.27372092e-3, -9.09317564e-3, 8.0750687e-3, 6.53534802e-3, -2.87027527e-2,
-      4.50944789e-2, -4.50047478e-2, 3.06016188e-2, -1.3931633e-2, 3.87804233e-3, 9.99496698e-1,
-    ],
-  );
+  const far = polynomial(f, t, ERF_FAR);
   return f.let(a.lt(1).select(near, withSign(f.let(far), x)));
 }
 
 /** π/2 in two parts, the first with 33 bits, so that its products with whole numbers below 2²⁰ are exact. */
 const HALF_PI = [1.5707963267341256, 6.077100506506192e-11] as const;
+/** From here on the argument is reduced digit by digit. */
+const FAR = 1e6;
+/** 2/π in pieces of 29 binary digits, whose products with floats are exact doubles. */
+const TWO_OVER_PI = [
+  [341782637, 29],
+  [423170132, 58],
+  [352195499, 87],
+  [488592205, 116],
+  [461485765, 145],
+  [90590992, 174],
+].map(([digits, places]) => digits! * 2 ** -places!);
 
-/** Sine, or with `quarters` 1 cosine; the argument is reduced in double precision. */
-function turn(f: FunctionBuilder, value: F32x4, quarters: number): F32x4 {
-  const x = f.let(value);
-  const reduce = (half: F64x2): { r: F32x4; j: I32x4 } => {
-    const wide = f.let(half);
-    const j = f.let(wide.mul(2 / Math.PI).nearest());
-    return { r: f.let(wide.sub(j.mul(HALF_PI[0])).sub(j.mul(HALF_PI[1])).demote()), j: f.let(j.toI32()) };
+/** A quarter turn that an angle is in, and the angle from its middle, in [−π/4, π/4]. */
+interface Quarter {
+  readonly j: I32x4;
+  readonly r: F32x4;
+}
+
+/** Of an angle below `FAR`, two at a time. */
+function reduceNear(f: FunctionBuilder, a: F64x2): Quarter {
+  const j = f.let(a.mul(2 / Math.PI).nearest());
+  return { r: f.let(a.sub(j.mul(HALF_PI[0])).sub(j.mul(HALF_PI[1])).demote()), j: f.let(j.toI32()) };
+}
+
+/** Of any angle: what its product with each piece of 2/π has above a whole number of turns is exact too. */
+function reduceFar(f: FunctionBuilder, a: F64x2): Quarter {
+  const quarters = TWO_OVER_PI.map((piece) => {
+    const product = f.let(a.mul(piece));
+    return f.let(product.sub(product.mul(0.25).nearest().mul(4)));
+  });
+  const all = f.let(quarters.reduceRight((sum, part) => sum.add(part)));
+  const j = f.let(all.nearest());
+  return {
+    r: f.let(
+      all
+        .sub(j)
+        .mul(Math.PI / 2)
+        .demote(),
+    ),
+    j: f.let(j.toI32()),
   };
-  const low = reduce(x.promoteLow());
-  const high = reduce(x.shuffle(x, 2, 3, 2, 3).promoteLow());
-  const r = f.let(low.r.shuffle(high.r, 0, 1, 4, 5));
-  const j = f.let(low.j.shuffle(high.j, 0, 1, 4, 5).add(quarters));
+}
+
+/** Sine, or with `quarters` 1 cosine, of |x|; the argument is reduced in double precision. NaN for infinities. */
+function turn(f: FunctionBuilder, a: F32x4, quarters: number): F32x4 {
+  const r = f.local(F32x4);
+  const j = f.local(I32x4);
+  const reduce = (part: (f: FunctionBuilder, half: F64x2) => Quarter): void => {
+    const low = part(f, f.let(a.promoteLow()));
+    const high = part(f, f.let(a.shuffle(a, 2, 3, 2, 3).promoteLow()));
+    f.set(r, low.r.shuffle(high.r, 0, 1, 4, 5));
+    f.set(j, low.j.shuffle(high.j, 0, 1, 4, 5).add(quarters));
+  };
+  reduce(reduceNear);
+  f.if(a.gt(FAR).any(), () => reduce(reduceFar));
   const s = f.let(r.mul(r));
-  const sine = f.let(
-    f.fma(polynomial(f, s, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]), f.let(s.mul(r)), r),
-  );
-  const p = polynomial(f, s, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
+  const sine = f.let(f.fma(polynomial(f, s, SINE), f.let(s.mul(r)), r));
+  const p = polynomial(f, s, COSINE);
   const cosine = f.let(f.fma(f.let(p), s.mul(s), f.fma(s, -0.5, 1)));
   const y = f.let(j.and(1).eq(1).select(cosine, sine));
   return f.let(y.bits().xor(j.and(2).shl(30)).float());
 }
 
-export function sin(f: FunctionBuilder, x: F32x4): F32x4 {
-  return turn(f, x, 0);
+export function sin(f: FunctionBuilder, value: F32x4): F32x4 {
+  const x = f.let(value);
+  const y = turn(f, f.let(x.abs()), 0);
+  return f.let(y.bits().xor(x.bits().and(0x80000000)).float());
 }
 
 export function cos(f: FunctionBuilder, x: F32x4): F32x4 {
-  return turn(f, x, 1);
+  return turn(f, f.let(x.abs()), 1);
 }
 
-/** `xʸ` for x of at least 0, in double precision: log₂ by the series of artanh, 2ᵗ by Taylor's. */
+/** `xʸ` in double precision: log₂ by the series of artanh, 2ᵗ by Taylor's. Special cases as IEEE 754 has them. */
 export function pow(f: FunctionBuilder, base: F32x4, exponent: F32x4): F32x4 {
   const x = f.let(base);
   const y = f.let(exponent);
-  const half = (a: F32x4, b: F32x4): F32x4 => powHalf(f, f.let(a.promoteLow()), f.let(b.promoteLow()));
-  const low = half(x, y);
-  const high = half(x.shuffle(x, 2, 3, 2, 3), y.shuffle(y, 2, 3, 2, 3));
+  const a = f.let(x.abs());
+  const infinity = f32x4(Number.POSITIVE_INFINITY);
+  // An infinite exponent is as good as one of 2⁴⁰, which has a product with the logarithm of 1.
+  const limited = f.let(y.notAbove(2 ** 40).notBelow(-(2 ** 40)));
+  const half = (b: F32x4, c: F32x4): F32x4 => powHalf(f, f.let(b.promoteLow()), f.let(c.promoteLow()));
+  const low = half(a, limited);
+  const high = half(a.shuffle(a, 2, 3, 2, 3), limited.shuffle(limited, 2, 3, 2, 3));
   const power = f.let(low.shuffle(high, 0, 1, 4, 5));
-  // Of 0, ∞ and NaN: by hand. 0 and ∞ go to 0 or ∞ by the sign of y.
-  const atZero = y.gt(0).select(f32x4(0), y.lt(0).select(f32x4(Number.POSITIVE_INFINITY), y));
-  const atInfinity = y.gt(0).select(f32x4(Number.POSITIVE_INFINITY), y.lt(0).select(f32x4(0), y));
-  const special = f.let(x.eq(0).select(atZero, x.eq(Number.POSITIVE_INFINITY).select(atInfinity, f32x4(Number.NaN))));
-  const usual = x.gt(0).and(x.lt(Number.POSITIVE_INFINITY));
-  return f.let(y.eq(0).select(f32x4(1), usual.select(power, special)));
+  const zero = f.let(a.eq(0));
+  const edge = f.let(zero.or(a.eq(infinity)));
+  // 0 and ∞ go to 0 or ∞ by the sign of y.
+  const ofEdge = zero.xor(y.gt(0)).select(infinity, f32x4(0));
+  const size = f.let(edge.select(ofEdge, power));
+  const wholeY = f.let(y.eq(y.trunc()));
+  const halfY = f.let(y.mul(0.5));
+  const odd = wholeY.and(halfY.ne(halfY.floor()));
+  const signed = f.let(size.bits().or(x.bits().and(odd).and(0x80000000)).float());
+  const none = x
+    .ne(x)
+    .or(y.ne(y))
+    .or(x.lt(0).and(wholeY.or(edge).not()));
+  const value = f.let(none.select(f32x4(Number.NaN), signed));
+  return f.let(x.eq(1).or(y.eq(0)).select(f32x4(1), value));
 }
 
 function powHalf(f: FunctionBuilder, x: F64x2, y: F64x2): F32x4 {

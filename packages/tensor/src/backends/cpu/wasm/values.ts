@@ -323,6 +323,11 @@ export class F32x4 extends Value {
 export class I32x4 extends Value {
   readonly type = "v128";
 
+  /** 1 where any bit is set, else 0. */
+  any(): I32 {
+    return new I32([...this.code, ...simd(0x53)]);
+  }
+
   toF64Low(): F64x2 {
     return new F64x2([...this.code, ...simd(0xfe)]);
   }

@@ -4,6 +4,22 @@ import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { elementType, gridStride, rowReductions, rowThreads } from "./wgsl.ts";
 
+/**
+ * WGSL that walks over a row and adds to `sums`, of type F, what `body` adds to NAMEPart, the sum of a stretch of 64 steps: fewer
+ * additions in a row lose less. It is not unrolled, since rows are short and software adapters take long to compile.
+ */
+function overRow(F: string, sums: readonly string[], body: string): string {
+  const each = (text: (name: string) => string): string => sums.map(text).join(" ");
+  return `for (var stretch = lane; stretch < u.cols; stretch += 64u * WG) {
+      ${each((name) => `var ${name}Part = ${F}(0.0);`)}
+      let end = min(u.cols, stretch + 64u * WG);
+      for (var i = stretch; i < end; i += WG) {
+        ${body}
+      }
+      ${each((name) => `${name} += ${name}Part;`)}
+    }`;
+}
+
 interface Template {
   readonly dtype: DType;
   readonly wide: boolean;
@@ -13,7 +29,9 @@ interface Template {
 
 /**
  * One workgroup, a subgroup where possible, normalises one row at a time: mean, then the mean of the squared distances from it
- * (E[x²] − E[x]² would cancel), then the result. Sums are f32 whatever the dtype.
+ * (E[x²] − E[x]² would cancel), then the result. The mean is summed as distances from the row's first value, and kept with what
+ * rounding took from it: so a mean that is large beside the distances costs no digits, and equal values are exactly 0. Sums are
+ * f32 whatever the dtype.
  */
 const normKernel = kernel("layer-norm", ({ dtype, wide, weight, bias }: Template, gpu) => {
   const { subgroups, source } = rowReductions(gpu);
@@ -22,7 +40,7 @@ const normKernel = kernel("layer-norm", ({ dtype, wide, weight, bias }: Template
   const fold = (value: string): string => (wide ? `dot(${value}, vec4f(1.0))` : value);
   return {
     inputs: { x: T, ...(weight ? { weight: T } : {}), ...(bias ? { bias: T } : {}) },
-    outputs: { y: T, stats: "vec2f" },
+    outputs: { y: T, stats: "f32" },
     uniforms: { rows: "u32", cols: "u32", count: "f32", eps: "f32", zero: "u32" },
     workgroupSize: rowThreads(gpu),
     subgroups,
@@ -31,20 +49,27 @@ const normKernel = kernel("layer-norm", ({ dtype, wide, weight, bias }: Template
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   for (var r = group.x + group.y * groups.x; r < u.rows; r += groups.x * groups.y) {
     let base = r * u.cols;
+    let origin = f32(x[base]${wide ? ".x" : ""});
     var total = ${F}(0.0);
-    for (var i = lane; i < u.cols; i += WG) { total += ${F}(x[base + i]); }
-    let mean = rowSum(${fold("total")}, lane) / u.count;
+    ${overRow(F, ["total"], `totalPart += ${F}(x[base + i]) - origin;`)}
+    let distance = rowSum(${fold("total")}, lane) / u.count;
+    // What the mean was rounded by; adding a zero to its bits keeps compilers from simplifying that to 0.
+    let mean = bitcast<f32>(bitcast<u32>(origin + distance) + u.zero);
+    let error = (mean - origin) - distance;
     var squares = ${F}(0.0);
+    ${overRow(F, ["squares"], `let d = ${F}(x[base + i]) - mean; squaresPart += d * d;`)}
+    let spread = rowSum(${fold("squares")}, lane) / u.count - error * error;
+    let scale = 1.0 / sqrt(max(spread, 0.0) + u.eps);
+    let shift = error * scale;
     for (var i = lane; i < u.cols; i += WG) {
-      let d = ${F}(x[base + i]) - mean;
-      squares += d * d;
-    }
-    let scale = 1.0 / sqrt(rowSum(${fold("squares")}, lane) / u.count + u.eps);
-    for (var i = lane; i < u.cols; i += WG) {
-      let n = (${F}(x[base + i]) - mean) * scale;
+      let n = fma(${F}(x[base + i]) - mean, ${F}(scale), ${F}(shift));
       y[base + i] = ${T}(n${weight ? ` * ${F}(weight[i])` : ""}${bias ? ` + ${F}(bias[i])` : ""});
     }
-    if (lane == 0u) { stats[r] = vec2f(mean, scale); }
+    if (lane == 0u) {
+      stats[r * 3u] = mean;
+      stats[r * 3u + 1u] = scale;
+      stats[r * 3u + 2u] = shift;
+    }
   }
 }`,
   };
@@ -57,9 +82,9 @@ const gradKernel = kernel("layer-norm-grad", ({ dtype, wide, weight }: Omit<Temp
   const T = elementType(dtype, wide ? 4 : 1);
   const fold = (value: string): string => (wide ? `dot(${value}, vec4f(1.0))` : value);
   const load = `let g = ${F}(dy[base + i])${weight ? ` * ${F}(weight[i])` : ""};
-      let n = (${F}(x[base + i]) - s.x) * s.y;`;
+      let n = fma(${F}(x[base + i]) - mean, ${F}(scale), ${F}(shift));`;
   return {
-    inputs: { x: T, stats: "vec2f", dy: T, ...(weight ? { weight: T } : {}) },
+    inputs: { x: T, stats: "f32", dy: T, ...(weight ? { weight: T } : {}) },
     outputs: { dx: T },
     uniforms: { rows: "u32", cols: "u32", count: "f32", zero: "u32" },
     workgroupSize: rowThreads(gpu),
@@ -69,19 +94,17 @@ const gradKernel = kernel("layer-norm-grad", ({ dtype, wide, weight }: Omit<Temp
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   for (var r = group.x + group.y * groups.x; r < u.rows; r += groups.x * groups.y) {
     let base = r * u.cols;
-    let s = stats[r];
+    let mean = stats[r * 3u];
+    let scale = stats[r * 3u + 1u];
+    let shift = stats[r * 3u + 2u];
     var sumG = ${F}(0.0);
     var sumGn = ${F}(0.0);
-    for (var i = lane; i < u.cols; i += WG) {
-      ${load}
-      sumG += g;
-      sumGn += g * n;
-    }
+    ${overRow(F, ["sumG", "sumGn"], `${load} sumGPart += g; sumGnPart += g * n;`)}
     let meanG = rowSum(${fold("sumG")}, lane) / u.count;
     let meanGn = rowSum(${fold("sumGn")}, lane) / u.count;
     for (var i = lane; i < u.cols; i += WG) {
       ${load}
-      dx[base + i] = ${T}((g - meanG - n * meanGn) * s.y);
+      dx[base + i] = ${T}((g - meanG - n * meanGn) * scale);
     }
   }
 }`,

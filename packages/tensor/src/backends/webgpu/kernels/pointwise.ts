@@ -1,6 +1,6 @@
 import type { PointwiseCall, View } from "../../../backend.ts";
 import { bytesPerElement, type DType } from "../../../dtype.ts";
-import { type Expr, keyOf } from "../../../expr/expr.ts";
+import { type Expr, keyOf, signatureOf } from "../../../expr/expr.ts";
 import { type Collapsed, collapse, denseLayout } from "../../../layout.ts";
 import { numel } from "../../../shape.ts";
 import type { Gpu } from "../gpu.ts";
@@ -40,7 +40,8 @@ const pointwiseKernel = kernel("pointwise", ({ template: t }: { key: string; tem
   };
   const param = (index: number, dtype: DType): string => {
     const slot = `u.params[${index >> 2}][${index & 3}]`;
-    return { F: `F(${slot})`, I: `I(i32(${slot}))`, U: `U(u32(${slot}))`, B: `B(${slot} != 0.0)` }[aliasOf(dtype)];
+    const of = { F: `bitcast<f32>(${slot})`, I: `bitcast<i32>(${slot})`, U: slot, B: `${slot} != 0u` };
+    return `${aliasOf(dtype)}(${of[aliasOf(dtype)]})`;
   };
   const printed = printWgsl(t.tree, load, param);
   const strided = t.leaves.flatMap((leafInfo, index) => (leafInfo.access === "strided" ? [index] : []));
@@ -50,6 +51,7 @@ const pointwiseKernel = kernel("pointwise", ({ template: t }: { key: string; tem
   });
   const stored = t.out === "bool" ? `select(U(0u), U(1u), ${printed.result})` : printed.result;
   const outType = elementType(t.out, t.width);
+  // Rounded already where the tree ends in a cast to f16, as those of ops do; an adapter may round its own way else.
   const value = t.out === "f16" ? `${outType}(${stored})` : stored;
   const coordinates = strided.length === 0 ? "" : unravel(t.rank, t.width, strided);
   return {
@@ -62,7 +64,7 @@ const pointwiseKernel = kernel("pointwise", ({ template: t }: { key: string; tem
       offsets: "array<vec4u, 2>",
       shape: "array<vec4u, 2>",
       strides: `array<vec4i, ${Math.max(1, t.leaves.length * 2)}>`,
-      params: `array<vec4f, ${Math.max(1, Math.ceil(t.params / 4))}>`,
+      params: `array<vec4u, ${Math.max(1, Math.ceil(t.params / 4))}>`,
     },
     workgroupSize: WG,
     source: `${aliases(t.width)}
@@ -164,9 +166,22 @@ function evaluate(gpu: Gpu, { out, tree, leaves, params }: PointwiseCall): void 
       offsets: leaves.map((view) => view.layout.offset),
       shape: usedRank === 2 && rank === 1 ? [1, ...collapsed.shape] : collapsed.shape,
       strides,
-      params,
+      params: wordsOf(params, signatureOf(tree).params),
     },
     workgroups: gridStride(gpu, threads, WG),
+  });
+}
+
+const words = new Uint32Array(1);
+const floats = new Float32Array(words.buffer);
+
+/** The bits of numbers that are of these types. */
+function wordsOf(params: readonly number[], types: readonly (DType | undefined)[]): number[] {
+  return params.map((value, i) => {
+    const type = types[i];
+    if (type === "i32" || type === "u32" || type === "bool") words[0] = value;
+    else floats[0] = value;
+    return words[0]!;
   });
 }
 

@@ -61,6 +61,33 @@ ${tree("rowMax", "nanMax(shared_[lane], shared_[lane + half])")}`,
   };
 }
 
+/** What is summed: terms at `from`, `from + step` … below `to`, of a type. */
+interface Terms {
+  readonly from: string;
+  readonly to: string;
+  readonly step: string;
+  readonly type: string;
+}
+
+/**
+ * WGSL that adds the `term` of each place to the variable `sum`: four terms in pairs, 16 such in a row, and those in a row. What an
+ * f32 sum loses grows with the number of additions that a term goes through: 2 + 16 + terms / 64 instead of all of them. Four loads
+ * at a time are also faster than a loop of one.
+ */
+export function sumOver(sum: string, { from, to, step, type }: Terms, term: (at: string) => string): string {
+  const at = (k: number): string => (k === 0 ? `${sum}At` : `${sum}At + ${k}u * ${step}`);
+  return `var ${sum}At = ${from};
+    while (${sum}At + 3u * ${step} < ${to}) {
+      var ${sum}Part = ${type}();
+      for (var k = 0u; k < 16u && ${sum}At + 3u * ${step} < ${to}; k++) {
+        ${sum}Part += (${term(at(0))} + ${term(at(1))}) + (${term(at(2))} + ${term(at(3))});
+        ${sum}At += 4u * ${step};
+      }
+      ${sum} += ${sum}Part;
+    }
+    for (; ${sum}At < ${to}; ${sum}At += ${step}) { ${sum} += ${term(`${sum}At`)}; }`;
+}
+
 /** Axes that may be left after collapsing. */
 export const MAX_RANK = 8;
 
