@@ -137,7 +137,10 @@ export class Device implements DeviceOfTensors {
     return this.tensor(values, [count], { dtype: "f32", ...options });
   }
 
-  /** Runs everything recorded and waits for it. Rejects with the device's first error. */
+  /**
+   * Runs everything recorded and waits for it. Rejects with the device's first error, after which it is of no use; else, once, with the
+   * errors of launches that no read has told since: what these were to compute is lost, everything else goes on.
+   */
   async sync(): Promise<void> {
     await this.backend.flush();
     await reclaim(this.backend);
