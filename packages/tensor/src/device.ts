@@ -136,7 +136,11 @@ export class Device implements DeviceOfTensors {
     return this.tensor(values, [count], { dtype: "f32", ...options });
   }
 
-  /** Runs everything recorded and waits for it. Rejects with the device's first error, or that of an index out of range. */
+  /**
+   * Runs everything recorded and waits for it. Rejects with the device's first error, after which it is of no use; else, once, with the
+   * errors of launches that no read has told since: what these were to compute is lost, everything else goes on; or with that of an index
+   * out of range.
+   */
   async sync(): Promise<void> {
     await Promise.all([this.backend.flush(), settleIndices(this.backend)]);
     await reclaim(this.backend);

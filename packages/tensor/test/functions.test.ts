@@ -61,7 +61,8 @@ const EVERY_SIZE = sizes(1.2e-38, 3.4e38);
 const SMALL = bothSigns(sizes(1e-30, 1));
 
 const EXPONENTS: readonly number[] = [
-  0.1, 0.3, -0.3, 0.5, -0.5, 0.41666666, 1.5, 2.2, 2.4, 4, 5, -2, -3, -7.3, 17, -40.5, 100, 1e-3, 1000, -30001, 1e7,
+  0.1, 0.3, -0.3, 0.5, -0.5, 0.41666666, 1.5, 2.2, 2.4, 4, 5, 9, 10, 11, -2, -3, -7.3, 17, -40.5, 100, 1e-3, 1000,
+  -30001, 1e7,
 ];
 
 const CASES: readonly Case[] = [
@@ -127,7 +128,7 @@ const CASES: readonly Case[] = [
       op: (x) => T.pow(x, given),
       exact: (x) => x ** p,
       samples: [sign(bases), sign(near)],
-      bound: 8,
+      bound: 9,
     };
   }),
 ];
@@ -272,6 +273,13 @@ describe("powers", () => {
         y,
         [...x].map((base) => power(base, Math.fround(exponent))),
       );
+    }
+  });
+
+  it("of whole numbers are whole", async () => {
+    for (const [, device] of devices) {
+      const y = await Promise.all([3, 4, 5, 10].map((exponent) => T.pow(device.tensor([-3]), exponent).data()));
+      expect(y.map((values) => values[0])).toEqual([-27, 81, -243, 59049]);
     }
   });
 

@@ -1,5 +1,6 @@
 import {
   add,
+  cast,
   checkNumber,
   checkTensor,
   div,
@@ -35,7 +36,7 @@ export function clipGradNorm(grads: ReadonlyMap<Tensor, Tensor>, maxNorm: number
   if (!first) throw new Error("clipGradNorm: there are no gradients");
   return noGrad(() =>
     scope(() => {
-      const norms = Array.from(grads.values(), (grad) => reshape(l2Norm(grad), []));
+      const norms = Array.from(grads.values(), (grad) => reshape(l2Norm(cast(grad, "f32")), []));
       const norm = l2Norm(stack(norms, 0));
       const factor = minimum(div(maxNorm, add(norm, 1e-6)), 1);
       return { grads: new Map(Array.from(grads, ([param, grad]) => [param, mul(grad, factor)])), norm };

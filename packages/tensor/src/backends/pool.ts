@@ -14,6 +14,8 @@ export class Held<Place> implements Storage {
   readonly bytes: number;
   /** What it was taken for. */
   readonly label: string;
+  /** Set and cleared in the order in which launches run, which may be long after they were recorded. */
+  failure: DeviceError | undefined;
   readonly #owner: Owner<Place>;
   readonly #place: Place;
   #references = 1;
@@ -32,6 +34,17 @@ export class Held<Place> implements Storage {
   /** Where it lies. @throws Error when it has been given back */
   get place(): Place {
     if (this.#references === 0) this.#dead("used");
+    return this.#place;
+  }
+
+  /** For a launch that is recorded now, and may run when this is given back already. @throws Error when it is now */
+  recorded(): this {
+    if (this.#references === 0) this.#dead("used");
+    return this;
+  }
+
+  /** Where it lies or lay, for what was recorded while it was held: that runs before anything of who has the place next. */
+  get recordedPlace(): Place {
     return this.#place;
   }
 

@@ -166,7 +166,7 @@ export function pointwise<Args extends Operand[]>(
     if (tensors.length === 0) throw new DTypeError(`${name}: at least one operand must be a tensor`);
     const numbers = args.filter((arg) => typeof arg === "number") as number[];
     let key = "";
-    for (const arg of args) key += typeof arg === "number" ? "#" : arg.dtype;
+    for (const arg of args) key += typeof arg === "number" ? "#" : arg.rank === 0 ? `${arg.dtype}.` : arg.dtype;
     // Whole numbers beside whole-number tensors stay whole, in one kernel; others make them f32, in another.
     if (numbers.length > 0) key += numbers.every(Number.isInteger);
     let known = formulas.get(key);
@@ -259,20 +259,25 @@ function checkNumbers(
 
 /**
  * The type that arithmetic happens in, which is PyTorch's: a fractional number makes whole-number tensors f32, a whole one makes truth
- * values i32.
+ * values i32. So does a tensor of one number without axes, which does not widen the type of others: f16 stays f16 beside f32[].
  * @throws DTypeError for i32 beside u32
  */
 function commonDType(name: string, tensors: readonly Tensor[], numbers: readonly number[]): DType {
-  let common: DType | undefined;
-  for (const x of tensors) {
-    const next: DType | undefined = common ? promote(common, x.dtype) : x.dtype;
-    if (!next) {
-      throw new DTypeError(
-        `${name}: i32 and u32 have no common type, got ${tensors.map(describe).join(" and ")}; cast one`,
-      );
+  const promoted = (among: readonly Tensor[]): DType | undefined => {
+    let common = among[0]?.dtype;
+    for (const x of among) {
+      const next: DType | undefined = common && promote(common, x.dtype);
+      if (next) common = next;
+      else {
+        const what = tensors.map(describe).join(" and ");
+        throw new DTypeError(`${name}: i32 and u32 have no common type, got ${what}; cast one`);
+      }
     }
-    common = next;
-  }
+    return common;
+  };
+  let common = promoted(tensors);
+  const wide = promoted(tensors.filter((x) => x.rank > 0));
+  if (wide && isFloat(wide)) common = wide;
   if (common && (isFloat(common) || numbers.length === 0)) return common;
   if (numbers.every(Number.isInteger)) return common && common !== "bool" ? common : "i32";
   return "f32";

@@ -4,12 +4,13 @@ import type { Backend, View } from "../backend.ts";
 import { describe, ShapeError } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
+import { scope } from "../scope.ts";
 import { broadcastShapes, numel, type Shape } from "../shape.ts";
 import { deviceOf, filled, type Tensor } from "../tensor.ts";
 import { checkFloats, throughF32 } from "./floats.ts";
 import { add } from "./pointwise.ts";
-import { sumTo } from "./reduction.ts";
-import { expand, reshape, squeeze, transpose, unsqueeze } from "./view.ts";
+import { reduceAxes, sumTo } from "./reduction.ts";
+import { expand, narrow, permute, reshape, squeeze, transpose, unsqueeze } from "./view.ts";
 
 /**
  * Batched matrix product with broadcasting. `a (…, m, k)`, `b (…, k, n)` → `(…, m, n)`; an argument of one axis is a row (a)
@@ -29,6 +30,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
     if (numel(shape) === 0) return;
     const zero: Expr = { op: "const", value: 0, dtype: "f32" };
     if (a.shape.at(-1) === 0) backend.pointwise({ out, tree: zero, leaves: [], params: [] });
+    else if (partsOf(a, out) > 1) inParts(a, b, out);
     else launch(backend, a, b, out);
   });
   const [left, right] = [a.shape, b.shape];
@@ -62,6 +64,44 @@ function matmulShape(a: Tensor, b: Tensor): Shape {
   if (k !== rows)
     throw new ShapeError(`matmul: inner sizes differ: a ${describe(a)} @ b ${describe(b)} (${k} vs ${rows})`);
   return [...broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2)), m, n];
+}
+
+/** Terms that kernels add up with few additions in a row. */
+const LONG_INNER = 16384;
+/** Bytes that the products of the parts may take. */
+const PARTS_BYTES = 2 ** 28;
+
+/** In how many parts a product is summed: as many as its inner axis asks for and their products have room. */
+function partsOf(a: Tensor, out: View): number {
+  return Math.min(Math.floor(a.shape.at(-1)! / LONG_INNER), Math.floor(PARTS_BYTES / (4 * numel(out.layout.shape))));
+}
+
+/** A product as the sum of the products of parts of the inner axis: an error grows with the additions in a row. */
+function inParts(a: Tensor, b: Tensor, out: View): void {
+  const { device } = a;
+  const inner = a.shape.at(-1)!;
+  const count = partsOf(a, out);
+  const length = Math.floor(inner / count);
+  const rest = inner - count * length;
+  noGrad(() =>
+    scope(() => {
+      const parts = (x: Tensor, axis: number): Tensor => {
+        const at = x.rank + axis;
+        const cut = narrow(x, at, 0, count * length);
+        const split = reshape(cut, [...x.shape.slice(0, at), count, length, ...x.shape.slice(at + 1)]);
+        // The parts come in front of a batch that both have, so that one broadcasts as before.
+        const wide = reshape(split, [...new Array(out.layout.shape.length - x.rank).fill(1), ...split.shape]);
+        const from = wide.rank + axis - 1;
+        return permute(wide, [from, ...Array.from({ length: wide.rank }, (_, i) => i).filter((i) => i !== from)]);
+      };
+      const products = matmul(parts(a, -1), parts(b, -2));
+      let total = reduceAxes("sum", products, [0], "f32");
+      if (rest > 0) {
+        total = add(total, matmul(narrow(a, -1, inner - rest, rest), narrow(b, -2, inner - rest, rest)));
+      }
+      device.backend.copy({ out, input: reshape(total, out.layout.shape).view("matmul") });
+    }),
+  );
 }
 
 /** Folds the batch into two axes, which any two that merge far enough are; else the operands are copied in full. */

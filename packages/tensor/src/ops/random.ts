@@ -65,8 +65,8 @@ export function dropout(x: Tensor, options: { readonly p: number; readonly rng: 
   const { p, rng } = options;
   checkProbability("dropout", p);
   checkRng("dropout", rng);
-  checkFloats("dropout", { x });
   if (p === 0) return x;
+  checkFloats("dropout", { x });
   const kept = bernoulli(x.device, x.shape, 1 - p, rng);
   return within("dropout", () => cast(mul(x, p === 1 ? kept : mul(kept, 1 / (1 - p))), x.dtype));
 }

@@ -349,10 +349,11 @@ export const families: Readonly<Record<string, Entry>> = {
     (x) => T.resampleAxis(x!, 1, taps),
     (x) => resampleAxisReference(x!, 1, taps),
   ),
-  dropout: floatsOnly(
-    [[3, 4]],
-    (x) => T.dropout(x!, { p: 0, rng: rng() }),
-    (x) => x!,
+  dropout: byDType(
+    zeros,
+    (x) => T.dropout(x, { p: 0.5, rng: rng() }),
+    onlyFloats,
+    (x) => x,
   ),
   poisson: byDType(
     zeros,

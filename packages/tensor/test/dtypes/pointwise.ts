@@ -85,6 +85,16 @@ function binary(
           rel: to === "f32" ? 3e-7 : 0,
         });
       }
+      // A tensor without axes widens whole numbers, not floats.
+      for (const alone of ["f32", "f16"] as const) {
+        const x = special(left);
+        const y: Typed = { dtype: alone, shape: [], data: Float64Array.of(2.5) };
+        const to = types(isFloat(left) ? left : alone);
+        const refused = !to || refuses.includes(left);
+        const computed = to && isFloat(to) ? to : isFloat(left) ? left : alone;
+        const expected = refused ? "refused" : { ...right(x, y, computed, to), shape: x.shape };
+        cases.push({ name: `${left}, ${alone}[]`, inputs: [x, y], run, right: expected, rel: to === "f32" ? 3e-7 : 0 });
+      }
       for (const number of numbers ? [2, -1, 0.5, 16777217, 3e9, 2147483649] : []) {
         const x = special(left);
         const whole = Number.isInteger(number);

@@ -179,8 +179,9 @@ export class CpuEngine {
     this.#floats = new Float32Array(this.#memory.buffer);
   }
 
+  /** @throws DeviceError for a kernel that is not valid: nothing of it ran, and the device is as it was */
   #compile(kernel: Kernel): number {
-    const code = kernel.encode(this.options.target, this.options.shared);
+    const code = attempt(kernel, () => kernel.encode(this.options.target, this.options.shared));
     if (this.#ids.size === MAX_KERNELS || this.#codeEnd + code.length > CODE_END) {
       // Full: everything starts over. Each kernel that is needed again is compiled again.
       this.run();
@@ -191,6 +192,8 @@ export class CpuEngine {
     if (env().debug >= 4) console.error(`deplsr: kernel ${kernel.name} ${code.length} bytes`);
     new Uint8Array(this.#memory.buffer).set(code, this.#codeEnd);
     this.#words.set([this.#codeEnd, code.length, ++this.#serial], MAP.kernels / 4 + 4 * id);
+    // Now, not when it runs: then others run beside it, and what they were to compute would not be whole.
+    attempt(kernel, () => this.#runner.compile(id));
     this.#codeEnd += Math.ceil(code.length / 8) * 8;
     this.#ids.set(kernel, id);
     return id;
@@ -317,6 +320,15 @@ export class CpuEngine {
     Atomics.add(this.#words, MAP.epoch / 4, 1);
     Atomics.notify(this.#words, MAP.epoch / 4);
     for (const thread of this.#threads.splice(0)) thread.stop();
+  }
+}
+
+/** Does a part of making a kernel. @throws DeviceError where that throws, naming the kernel */
+function attempt<T>({ name }: Kernel, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw new DeviceError(`kernel ${name} does not compile on the CPU: ${String(cause)}`, { cause });
   }
 }
 

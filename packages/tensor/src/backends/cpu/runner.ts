@@ -39,6 +39,8 @@ export interface Runner {
    * had claimed, or nothing was done for `patience` milliseconds.
    */
   run(groups: readonly Group[], entries: readonly Entry[], patience: number): boolean;
+  /** Compiles one kernel here. @throws Error where its code is not valid */
+  compile(kernel: number): void;
   /** Calls one kernel. */
   call(kernel: number, args: number, begin: number, end: number): void;
   /** A worker's life: waits for batches and runs them. */
@@ -74,7 +76,7 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
   const serials: number[] = [];
   let busy = false;
 
-  const call = (kernel: number, args: number, begin: number, end: number): void => {
+  const compile = (kernel: number): ((args: number, begin: number, end: number, thread: number) => void) => {
     let run = functions[kernel];
     if (words.byteLength === 0) words = new Int32Array(memory.buffer, 0, map.end / 4);
     const entry = map.kernels / 4 + 4 * kernel;
@@ -87,6 +89,11 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
       functions[kernel] = run;
       serials[kernel] = words[entry + 2]!;
     }
+    return run;
+  };
+
+  const call = (kernel: number, args: number, begin: number, end: number): void => {
+    const run = compile(kernel);
     run(args, begin, end, thread);
   };
 
@@ -194,5 +201,5 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
     if (busy) Atomics.or(words, map.failed / 4, 2);
   };
 
-  return { run, call, serve, abandon };
+  return { run, compile, call, serve, abandon };
 }

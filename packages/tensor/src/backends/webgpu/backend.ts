@@ -54,6 +54,7 @@ export class WebGPUBackend implements Calls.Backend {
     // A device that goes away meanwhile rejects this one; the error to tell is the device's own.
     await this.gpu.device.queue.onSubmittedWorkDone().catch(() => {});
     await this.gpu.settled();
+    this.gpu.throwUntold();
   }
 
   memory(): Calls.MemoryReport {

@@ -22,6 +22,9 @@ const WANTED_LIMITS = [
 /** Of the machine's memory that the buffers of a software adapter may take. */
 const MEMORY_SHARE = 0.75;
 
+/** Errors that one message tells. */
+const MOST_LINES = 8;
+
 /** A WebGPU device with all that kernels need around it: queue, buffer pool, compiled pipelines, errors. */
 export class WebGPU implements Gpu, Driver {
   readonly device: GPUDevice;
@@ -34,6 +37,8 @@ export class WebGPU implements Gpu, Driver {
   readonly #found: FoundAdapter;
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   #checks: Promise<void>[] = [];
+  /** Errors of launches of which nobody has been told, by their messages. */
+  readonly #untold = new Map<string, DeviceError>();
   /** Settles when every check that somebody has waited for so far has. */
   #checked: Promise<unknown> = Promise.resolve();
   #failure: DeviceError | undefined;
@@ -114,7 +119,10 @@ export class WebGPU implements Gpu, Driver {
         const buffer = { type: "uniform" as const, hasDynamicOffset: true };
         entries.push({ binding: inputs + outputs, visibility: GPUShaderStage.COMPUTE, buffer });
       }
-      layout = this.device.createBindGroupLayout({ entries });
+      // One with too many operands is invalid, and its kernels do not compile.
+      this.device.pushErrorScope("validation");
+      layout = this.device.createBindGroupLayout({ label: `${inputs + outputs} operands`, entries });
+      this.device.popErrorScope().catch(() => {});
       this.#layouts.set(key, layout);
     }
     return layout;
@@ -124,26 +132,30 @@ export class WebGPU implements Gpu, Driver {
     name: string,
     code: string,
     bindGroupLayout: GPUBindGroupLayout,
-    done: (pipeline: GPUComputePipeline) => void,
-  ): Promise<void> {
+  ): Promise<{ pipeline: GPUComputePipeline | undefined; problem: string | undefined }> {
     if (env().debug >= 4) console.error(`deplsr: kernel ${name}\n${code}`);
     try {
       this.device.pushErrorScope("validation");
       const module = this.device.createShaderModule({ label: name, code });
+      const layout = this.device.createPipelineLayout({ label: name, bindGroupLayouts: [bindGroupLayout] });
       const refused = await this.device.popErrorScope();
-      if (refused) throw refused.message;
-      const layout = this.device.createPipelineLayout({ bindGroupLayouts: [bindGroupLayout] });
-      done(
-        await this.device.createComputePipelineAsync({ label: name, layout, compute: { module, entryPoint: "main" } }),
-      );
+      if (refused) throw refused;
+      const compute = { module, entryPoint: "main" };
+      return {
+        pipeline: await this.device.createComputePipelineAsync({ label: name, layout, compute }),
+        problem: undefined,
+      };
     } catch (cause) {
-      this.fail(
-        new DeviceError(`kernel ${name} does not compile on ${this.info.adapter}: ${String(cause)}\n${numbered(code)}`),
-      );
+      const message = cause instanceof Object && "message" in cause ? String(cause.message) : String(cause);
+      const details = env().debug >= 1 ? `\n${message.trim()}\n${numbered(code)}` : "";
+      return {
+        pipeline: undefined,
+        problem: `does not compile on ${this.info.adapter}: ${firstLine(message)}${details}`,
+      };
     }
   }
 
-  guarded(work: () => void, what = ""): void {
+  guarded(work: () => void): void {
     this.device.pushErrorScope("validation");
     this.device.pushErrorScope("out-of-memory");
     try {
@@ -152,13 +164,56 @@ export class WebGPU implements Gpu, Driver {
       for (let scopes = 0; scopes < 2; scopes++) {
         const check = this.device.popErrorScope().then(
           (error) => {
-            if (error) this.fail(new DeviceError(`${what && `${what} on `}${this.info.adapter}: ${error.message}`));
+            if (error) this.fail(new DeviceError(`${this.info.adapter}: ${error.message}`));
           },
           () => {},
         );
         this.#checks.push(check);
       }
     }
+  }
+
+  judged(work: () => void, then: (invalid: string | undefined) => Promise<void> | void): Promise<void> {
+    this.device.pushErrorScope("validation");
+    let check = Promise.resolve();
+    try {
+      work();
+    } finally {
+      check = this.device
+        .popErrorScope()
+        // What a device does not say because it goes away, it says itself.
+        .catch(() => null)
+        .then((error) => then(error ? firstLine(error.message) : undefined));
+      this.#checks.push(check);
+    }
+    return check;
+  }
+
+  blame(label: string, problem: string): DeviceError {
+    const message = `${label}: ${problem}`;
+    let error = this.#untold.get(message);
+    if (!error) {
+      error = new DeviceError(message);
+      this.#untold.set(message, error);
+    }
+    return error;
+  }
+
+  told({ message }: DeviceError): void {
+    this.#untold.delete(message);
+  }
+
+  /** Throws the errors of launches of which nobody has been told, once. */
+  throwUntold(): void {
+    const errors = [...this.#untold.values()];
+    this.#untold.clear();
+    if (errors.length <= 1) {
+      for (const error of errors) throw error;
+      return;
+    }
+    const lines = errors.slice(0, MOST_LINES).map(({ message }) => message);
+    if (errors.length > MOST_LINES) lines.push(`and ${errors.length - MOST_LINES} more`);
+    throw new DeviceError(lines.join("\n"), { cause: errors });
   }
 
   /** The first error is the one that counts; the ones after it follow from it. */
@@ -204,6 +259,10 @@ function describeAdapter({ vendor, architecture, device, description }: GPUAdapt
   const named = device !== "" && !plain(device).startsWith(plain(description).slice(0, 6)) ? device : "";
   if (description !== "") return named ? `${named} (${description})` : description;
   return device || [vendor, architecture].filter((part) => part !== "").join(" ") || "unnamed adapter";
+}
+
+function firstLine(message: string): string {
+  return message.trim().split("\n", 1)[0]!;
 }
 
 function numbered(code: string): string {

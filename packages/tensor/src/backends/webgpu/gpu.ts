@@ -1,5 +1,6 @@
 /** What kernels and the launch queue know of a device, so that neither needs the other or the device itself. */
 import type { BackendInfo } from "../../backend.ts";
+import type { DeviceError } from "../../errors.ts";
 import type { Held } from "../pool.ts";
 
 /** A GPU buffer, with a number that names it in the cache of bind groups and is never used twice. */
@@ -25,11 +26,15 @@ export interface Compiled {
   readonly name: string;
   readonly code: string;
   readonly operandNames: readonly string[];
+  /** The operands after this many are written. */
+  readonly inputs: number;
   readonly uniformFields: readonly { name: string; type: UniformType; offset: number }[];
   readonly uniformBytes: number;
   readonly bindGroupLayout: GPUBindGroupLayout;
-  /** Undefined while the driver compiles. */
+  /** Undefined while the driver compiles, and for ever where it does not. */
   pipeline: GPUComputePipeline | undefined;
+  /** Why there is no pipeline and never will be. */
+  problem: string | undefined;
   readonly ready: Promise<void>;
   readonly id: number;
 }
@@ -44,7 +49,7 @@ export interface Gpu {
   readonly queue: {
     launch(
       kernel: Compiled,
-      buffers: readonly DeviceBuffer[],
+      operands: readonly BufferStorage[],
       uniforms: Uint32Array,
       grid: readonly [number, number, number],
     ): void;
@@ -52,21 +57,30 @@ export interface Gpu {
   nextKernelId(): number;
   /** One layout for each number of operands: dense, read-only first, the uniforms last with a dynamic offset. */
   bindGroupLayout(inputs: number, outputs: number, uniforms: boolean): GPUBindGroupLayout;
-  /** Starts compiling; the promise never rejects: an error becomes the device's, naming the kernel and the WGSL line. */
+  /** Compiles; the promise never rejects. */
   compile(
     name: string,
     code: string,
     bindGroupLayout: GPUBindGroupLayout,
-    done: (pipeline: GPUComputePipeline) => void,
-  ): Promise<void>;
+  ): Promise<Pick<Compiled, "pipeline" | "problem">>;
 }
 
 /** What the launch queue needs of a device: the driver, and somebody who takes its errors. */
 export interface Driver {
   readonly device: GPUDevice;
   readonly info: BackendInfo;
-  /** Runs something that talks to the driver with its errors caught; `settled` reports them, with `what` it was. */
-  guarded(work: () => void, what?: string): void;
+  /** Runs something that talks to the driver with its errors caught: they are the device's, and `settled` reports them. */
+  guarded(work: () => void): void;
+  /** Runs it, and passes on what was invalid in it, if anything was; `settled` waits for that, and for what `then` does about it. */
+  judged(work: () => void, then: (invalid: string | undefined) => Promise<void> | void): Promise<void>;
+  /**
+   * The error of one launch: what it was to write fails, everything else goes on. Somebody has to be told of it: who reads that, or the
+   * next sync.
+   * @param label of what it was to write
+   */
+  blame(label: string, problem: string): DeviceError;
+  /** Somebody was told. */
+  told(error: DeviceError): void;
   /** Waits for the driver's verdict on everything submitted. */
   settled(): Promise<void>;
   /** Told after a read or a sync when everything recorded is with the driver. */

@@ -1,7 +1,7 @@
 import type { View } from "../../backend.ts";
 import { env } from "../../env.ts";
 import { describe } from "../../errors.ts";
-import type { BufferStorage, Compiled, DeviceBuffer, Gpu, UniformType } from "./gpu.ts";
+import type { BufferStorage, Compiled, Gpu, UniformType } from "./gpu.ts";
 
 /** A kernel for one set of template parameters. */
 export interface KernelSpec<Operands extends string, Uniforms extends string> {
@@ -75,7 +75,7 @@ export function kernel<Params extends object, Operands extends string, Uniforms 
       if (env().debug >= 3) traceLaunch(compiled.name, launch.operands);
       gpu.queue.launch(
         compiled,
-        buffers(compiled, launch.operands),
+        storages(compiled, launch.operands),
         pack(compiled, launch.uniforms),
         grid(launch.workgroups),
       );
@@ -97,11 +97,11 @@ function traceLaunch(name: string, operands: Readonly<Partial<Record<string, Vie
   console.error(`deplsr: ${name} (${shapes.join(", ")})${caller ? ` ${caller.trim()}` : ""}`);
 }
 
-function buffers(compiled: Compiled, operands: Readonly<Partial<Record<string, View>>>): DeviceBuffer[] {
+function storages(compiled: Compiled, operands: Readonly<Partial<Record<string, View>>>): BufferStorage[] {
   return compiled.operandNames.map((name) => {
     const view = operands[name];
     if (!view) throw new Error(`internal: ${compiled.name} was launched without operand ${name}`);
-    return (view.storage as BufferStorage).place;
+    return (view.storage as BufferStorage).recorded();
   });
 }
 
@@ -156,13 +156,16 @@ function compile(gpu: Gpu, name: string, spec: KernelSpec<string, string>): Comp
   const compiled: Compiled = {
     name,
     code,
+    inputs: inputs.length,
     operandNames: [...inputs, ...outputs].map(([operand]) => operand),
     uniformFields: fields,
     uniformBytes: bytes,
     bindGroupLayout,
     pipeline: undefined,
-    ready: gpu.compile(name, code, bindGroupLayout, (pipeline) => {
+    problem: undefined,
+    ready: gpu.compile(name, code, bindGroupLayout).then(({ pipeline, problem }) => {
       compiled.pipeline = pipeline;
+      compiled.problem = problem;
     }),
     id: gpu.nextKernelId(),
   };

@@ -1,61 +1,54 @@
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
+import { labelOf, type Read, spread, unspread, type Work, WorkEncoder } from "./encoder.ts";
 import type { BufferStorage, Compiled, DeviceBuffer, Driver } from "./gpu.ts";
 import type { Profiler } from "./profile.ts";
 
-type Entry =
-  | {
-      readonly kind: "launch";
-      readonly kernel: Compiled;
-      readonly buffers: readonly DeviceBuffer[];
-      readonly uniforms: Uint32Array;
-      readonly grid: readonly [number, number, number];
-    }
-  | { readonly kind: "upload"; readonly buffer: GPUBuffer; readonly bytes: Uint8Array }
-  | Read;
-
-/** A copy for the host of what a buffer holds at this place in the list. */
-interface Read {
-  readonly kind: "read";
-  readonly buffer: GPUBuffer;
-  readonly byteOffset: number;
-  readonly bytes: number;
-  /** Where it arrives; made when the list is encoded. */
-  staging: GPUBuffer | undefined;
+interface Upload {
+  readonly kind: "upload";
+  readonly storage: BufferStorage;
+  readonly bytes: Uint8Array;
 }
+
+type Entry = Work | Upload;
 
 /** Who wants the list submitted. */
 type Asker = "sync" | "read" | "background";
 
 /** Recorded launches after which they are handed to the device without being asked. */
 const BACKGROUND_FLUSH = 96;
-/** Dynamic uniform offsets are multiples of this; every adapter takes it. */
-const UNIFORM_ALIGNMENT = 256;
-/** Bind groups that are kept; past that the oldest go. */
-const MAX_BIND_GROUPS = 16_384;
 
 /**
  * The launch list. Ops append to it; a flush waits for pipelines that still compile, encodes the list in order, several
  * launches to a pass, and submits. Uploads and reads are entries of the same list: `writeBuffer` would overtake what is recorded
  * but not submitted, and a read gives what was recorded before it, whatever is written next.
+ *
+ * What cannot run is mostly known when it is encoded, and left out. What the driver finds invalid besides, it says after it was submitted:
+ * then nothing ran of what was encoded together, and `#refused` finds out which part of it was to blame.
  */
 export class LaunchQueue {
   readonly #gpu: Driver;
   readonly #profiler: Profiler | undefined;
+  readonly #encoder: WorkEncoder;
   #entries: Entry[] = [];
   #running: Promise<void> = Promise.resolve();
   #scheduled = false;
   #busy = false;
   #abandoned = false;
-  #uniformBuffer: GPUBuffer | undefined;
-  readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; readonly buffers: readonly DeviceBuffer[] }>();
   #launches = 0;
   /** At the last flush that was told of. */
   #launchesBefore = 0;
+  /** Submitted, in order, and the driver has not said yet whether it is valid; with what settles when it has. */
+  readonly #unjudged = new Map<readonly Work[], Promise<void>>();
+  #lastHanded: readonly Work[] | Upload | undefined;
+  /** Refused submissions that are looked into. Nothing is submitted meanwhile. */
+  #refusals = 0;
+  #lookedInto: Promise<void> = Promise.resolve();
 
   constructor(gpu: Driver, profiler: Profiler | undefined) {
     this.#gpu = gpu;
     this.#profiler = profiler;
+    this.#encoder = new WorkEncoder(gpu, profiler);
   }
 
   /** Launches recorded since the device was made. */
@@ -65,27 +58,36 @@ export class LaunchQueue {
 
   launch(
     kernel: Compiled,
-    buffers: readonly DeviceBuffer[],
+    operands: readonly BufferStorage[],
     uniforms: Uint32Array,
     grid: readonly [number, number, number],
   ): void {
     if (this.#abandoned) return;
     this.#launches++;
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return;
-    this.#entries.push({ kind: "launch", kernel, buffers, uniforms, grid });
+    this.#entries.push({
+      kind: "launch",
+      kernel,
+      operands,
+      uniforms,
+      grid,
+      slot: 0,
+      encoded: false,
+      error: undefined,
+      marked: undefined,
+    });
     if (this.#entries.length >= BACKGROUND_FLUSH) this.#background();
   }
 
   upload(storage: BufferStorage, bytes: Uint8Array): void {
     if (this.#abandoned) return;
-    this.#entries.push({ kind: "upload", buffer: storage.place.buffer, bytes });
+    this.#entries.push({ kind: "upload", storage: storage.recorded(), bytes });
   }
 
   /** Submits at once when every pipeline is there and no flush is under way; else as soon as that is so. */
   #background(): void {
     if (this.#scheduled) return;
-    const waiting = this.#entries.some((entry) => entry.kind === "launch" && !entry.kernel.pipeline);
-    if (!waiting && !this.#busy) {
+    if (!this.#busy && this.#refusals === 0 && !this.#entries.some(compiles)) {
       this.#submit();
     } else {
       this.#scheduled = true;
@@ -132,9 +134,10 @@ export class LaunchQueue {
     try {
       const pending = new Set<Promise<void>>();
       for (const entry of this.#entries) {
-        if (entry.kind === "launch" && !entry.kernel.pipeline) pending.add(entry.kernel.ready);
+        if (entry.kind === "launch" && compiles(entry)) pending.add(entry.kernel.ready);
       }
       if (pending.size > 0) await Promise.all(pending);
+      while (this.#refusals > 0) await this.#lookedInto;
       this.#submit();
     } finally {
       this.#busy = false;
@@ -143,151 +146,168 @@ export class LaunchQueue {
 
   #submit(): void {
     const entries = this.#entries;
-    if (entries.length === 0) return;
+    if (entries.length === 0 || this.#refusals > 0) return;
     // A launch recorded while pipelines were awaited may need one that is still compiling: it waits for the next turn.
-    let count = entries.findIndex((entry) => entry.kind === "launch" && !entry.kernel.pipeline);
+    let count = entries.findIndex(compiles);
     if (count < 0) count = entries.length;
     if (count === 0) return;
     this.#entries = entries.slice(count);
-    this.#gpu.guarded(() => this.#encode(entries, count));
+    this.#gpu.guarded(() => this.#hand(entries.slice(0, count)));
     if (this.#entries.length > 0) this.#background();
   }
 
-  #encode(entries: readonly Entry[], count: number): void {
-    const { device } = this.#gpu;
-    this.#writeUniforms(entries, count);
-    let encoder: GPUCommandEncoder | undefined;
-    let pass: GPUComputePassEncoder | undefined;
-    const finish = (): void => {
-      pass?.end();
-      const commands = encoder;
-      encoder = undefined;
-      pass = undefined;
-      if (commands) device.queue.submit([commands.finish()]);
-    };
-    let slot = 0;
-    let lastKernel: Compiled | undefined;
-    const profiler = this.#profiler;
-    const careful = env().debug >= 1 && !profiler;
-    for (let i = 0; i < count; i++) {
-      const entry = entries[i]!;
-      if (entry.kind === "upload") {
-        finish();
-        lastKernel = undefined;
-        device.queue.writeBuffer(entry.buffer, 0, entry.bytes as Uint8Array<ArrayBuffer>);
-        continue;
+  /** Hands these to the driver: what lies between uploads as one. */
+  #hand(entries: readonly Entry[]): void {
+    this.#encoder.writeUniforms(entries.filter((entry) => entry.kind === "launch"));
+    // With an eye on errors each launch by itself: then nothing but what is invalid is refused.
+    const most = env().debug >= 1 && !this.#profiler ? 1 : entries.length;
+    let work: Work[] = [];
+    for (const entry of entries) {
+      if (entry.kind === "upload" || work.length === most) {
+        this.#handWork(work);
+        work = [];
       }
-      encoder ??= device.createCommandEncoder();
-      if (entry.kind === "read") {
-        pass?.end();
-        pass = undefined;
-        lastKernel = undefined;
-        const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-        entry.staging = device.createBuffer({ label: "readback", size: entry.bytes, usage });
-        encoder.copyBufferToBuffer(entry.buffer, entry.byteOffset, entry.staging, 0, entry.bytes);
-        continue;
-      }
-      if (profiler) {
-        // Timestamps are written by passes, so a profiled launch has a pass of its own.
-        pass?.end();
-        const bytes = entry.buffers.reduce((sum, { buffer }) => sum + buffer.size, 0);
-        pass = encoder.beginComputePass(profiler.pass(entry.kernel.name, entry.grid, bytes));
-        lastKernel = undefined;
-      }
-      pass ??= encoder.beginComputePass();
-      if (entry.kernel !== lastKernel) pass.setPipeline(entry.kernel.pipeline!);
-      lastKernel = entry.kernel;
-      const offset = entry.uniforms.length > 0 ? [slot] : [];
-      pass.setBindGroup(0, this.#bindGroup(entry.kernel, entry.buffers), offset);
-      if (entry.uniforms.length > 0)
-        slot += Math.ceil(entry.uniforms.byteLength / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
-      pass.dispatchWorkgroups(entry.grid[0], entry.grid[1], entry.grid[2]);
-      // Each launch by itself, so that a validation error names its kernel instead of the submission.
-      if (careful) {
-        this.#gpu.guarded(finish, entry.kernel.name);
-        lastKernel = undefined;
-      }
+      if (entry.kind === "upload") this.#write(entry);
+      else work.push(entry);
     }
-    if (profiler) {
-      pass?.end();
-      pass = undefined;
-      if (encoder) profiler.resolve(encoder);
-    }
-    finish();
-    profiler?.collect();
+    this.#handWork(work);
   }
 
-  /** All uniforms of a submission in one buffer and one write, which the queue orders after earlier submissions. */
-  #writeUniforms(entries: readonly Entry[], count: number): void {
-    let bytes = 0;
-    for (let i = 0; i < count; i++) {
-      const entry = entries[i]!;
-      if (entry.kind === "launch")
-        bytes += Math.ceil(entry.uniforms.byteLength / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
-    }
-    if (bytes === 0) return;
-    if (!this.#uniformBuffer || this.#uniformBuffer.size < bytes) {
-      this.#uniformBuffer?.destroy();
-      this.#uniformBuffer = this.#gpu.device.createBuffer({
-        label: "uniforms",
-        size: 2 ** Math.ceil(Math.log2(Math.max(bytes, 65536))),
-        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-      });
-      this.#bindGroups.clear();
-    }
-    const words = new Uint32Array(bytes / 4);
-    let slot = 0;
-    for (let i = 0; i < count; i++) {
-      const entry = entries[i]!;
-      if (entry.kind !== "launch") continue;
-      words.set(entry.uniforms, slot / 4);
-      slot += Math.ceil(entry.uniforms.byteLength / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
-    }
-    this.#gpu.device.queue.writeBuffer(this.#uniformBuffer, 0, words);
+  #write(upload: Upload): void {
+    const { storage, bytes } = upload;
+    this.#lastHanded = upload;
+    this.#gpu.device.queue.writeBuffer(storage.recordedPlace.buffer, 0, bytes as Uint8Array<ArrayBuffer>);
+    storage.failure = undefined;
   }
 
-  #bindGroup(kernel: Compiled, buffers: readonly DeviceBuffer[]): GPUBindGroup {
-    let key = `${kernel.id}`;
-    for (const { id } of buffers) key += `,${id}`;
-    const known = this.#bindGroups.get(key);
-    if (known) return known.group;
-    const entries: GPUBindGroupEntry[] = buffers.map(({ buffer }, binding) => ({ binding, resource: { buffer } }));
-    if (kernel.uniformBytes > 0) {
-      if (!this.#uniformBuffer) throw new DeviceError(`internal: ${kernel.name} has uniforms and no buffer for them`);
-      entries.push({ binding: buffers.length, resource: { buffer: this.#uniformBuffer, size: kernel.uniformBytes } });
-    }
-    const group = this.#gpu.device.createBindGroup({ label: kernel.name, layout: kernel.bindGroupLayout, entries });
-    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
-    this.#bindGroups.set(key, { group, buffers });
-    return group;
+  #handWork(work: readonly Work[]): void {
+    if (work.length === 0) return;
+    const judged = this.#gpu.judged(
+      () => this.#encoder.submit(work),
+      (invalid) => {
+        if (invalid !== undefined) return this.#refused(work, invalid);
+        this.#unjudged.delete(work);
+        return undefined;
+      },
+    );
+    this.#unjudged.set(work, judged);
+    this.#lastHanded = work;
   }
 
-  /** Bytes of a buffer as everything recorded so far leaves them. Rejects with the first error of the device. */
+  /**
+   * The driver refuses what was encoded together, and nothing of it ran. Each part is encoded once more, by itself and not to run, which
+   * tells those that are invalid; the others go back to the head of the list. Unless more was handed over before the driver said so: that
+   * may have written what these were to read, or are to write. Then these fail too, and all that read them.
+   */
+  async #refused(work: readonly Work[], invalid: string): Promise<void> {
+    const last = this.#lastHanded === work;
+    const submitted = [...this.#unjudged.keys()];
+    const since = submitted.slice(submitted.indexOf(work) + 1).flat();
+    const before = this.#lookedInto;
+    this.#refusals++;
+    this.#lookedInto = (async () => {
+      await before;
+      try {
+        const errors = await this.#blame(work, invalid);
+        unspread([...work, ...since]);
+        for (const [entry, error] of errors) entry.error = error;
+        if (!last) this.#giveUp(work, since);
+      } finally {
+        this.#unjudged.delete(work);
+        this.#refusals--;
+      }
+    })();
+    await this.#lookedInto;
+    if (!last || this.#abandoned) return;
+    this.#entries = [...work, ...this.#entries];
+    this.#submit();
+    await Promise.all(this.#unjudged.values());
+  }
+
+  /** Finds what is invalid by itself; where nothing is, all of it has to be. */
+  async #blame(work: readonly Work[], invalid: string): Promise<Map<Work, DeviceError>> {
+    const { adapter } = this.#gpu.info;
+    const errors = new Map<Work, DeviceError>();
+    const blame = (entry: Work, problem: string): void =>
+      void errors.set(entry, this.#gpu.blame(labelOf(entry), problem));
+    const encoded = work.filter((entry) => (entry.kind === "read" ? entry.staging : entry.encoded));
+    this.#encoder.forgetAll();
+    const probes = encoded.map((entry) =>
+      this.#gpu.judged(
+        () => this.#encoder.probe(entry),
+        (reason) => {
+          if (reason === undefined) return;
+          const what = entry.kind === "read" ? "reading it" : `kernel ${entry.kernel.name}`;
+          blame(entry, `${what} is not valid on ${adapter}: ${reason}`);
+        },
+      ),
+    );
+    await Promise.all(probes);
+    if (errors.size > 0) return errors;
+    const together = `is one of ${encoded.length} submitted together, which are not valid on ${adapter}: ${invalid}`;
+    for (const entry of encoded) blame(entry, together);
+    return errors;
+  }
+
+  /** What did not run, and cannot any more, fails, and so does what read it since. */
+  #giveUp(work: readonly Work[], since: readonly Work[]): void {
+    const invalid = work.filter(({ error }) => error);
+    const cause = invalid[0]?.error;
+    for (const entry of invalid) spread(entry);
+    for (const entry of work) {
+      if (spread(entry)) continue;
+      const why = `did not run, being submitted together with what is invalid: ${cause?.message}`;
+      entry.error = this.#gpu.blame(labelOf(entry), why);
+      spread(entry);
+    }
+    for (const entry of since) spread(entry);
+  }
+
+  /** Bytes of a buffer as everything recorded so far leaves them. Rejects with the first error of the device, or why there are none. */
   async download(storage: BufferStorage, byteOffset: number, bytes: number): Promise<ArrayBuffer> {
     // Copies are of whole words; every buffer is.
     const whole = Math.ceil(bytes / 4) * 4;
-    const read: Read = { kind: "read", buffer: storage.place.buffer, byteOffset, bytes: whole, staging: undefined };
+    const read: Read = {
+      kind: "read",
+      storage: storage.recorded(),
+      byteOffset,
+      bytes: whole,
+      staging: undefined,
+      error: undefined,
+    };
     if (!this.#abandoned) this.#entries.push(read);
     try {
       await this.#submitted("read");
-      await read.staging?.mapAsync(GPUMapMode.READ);
-      // Where it was abandoned or the copy was refused, this throws.
-      await this.#gpu.settled();
-      if (!read.staging) throw new Error("internal: a read was not submitted");
-      return read.staging.getMappedRange().slice(0, bytes);
+      return (await this.#arrived(read)).slice(0, bytes);
     } catch (cause) {
       await this.#gpu.settled();
-      throw new DeviceError(`reading ${bytes} bytes from ${this.#gpu.info.adapter} failed: ${String(cause)}`);
+      if (!read.error)
+        throw new DeviceError(`reading ${bytes} bytes from ${this.#gpu.info.adapter} failed: ${String(cause)}`);
+      this.#gpu.told(read.error);
+      throw read.error;
     } finally {
       read.staging?.destroy();
     }
   }
 
+  /** The bytes, once they are there. */
+  async #arrived(read: Read): Promise<ArrayBuffer> {
+    for (;;) {
+      const { staging } = read;
+      await staging?.mapAsync(GPUMapMode.READ);
+      // Where it was abandoned, this throws.
+      await this.#gpu.settled();
+      if (read.error) throw read.error;
+      if (!staging) throw new Error("internal: a read was not submitted");
+      if (read.staging === staging) return staging.getMappedRange();
+      // It was refused together with something else, and submitted once more.
+      staging.destroy();
+    }
+  }
+
   /** Drops the bind groups of buffers that are no more. */
   forget(gone: ReadonlySet<DeviceBuffer>): void {
-    for (const [key, { buffers }] of this.#bindGroups) {
-      if (buffers.some((buffer) => gone.has(buffer))) this.#bindGroups.delete(key);
-    }
+    this.#encoder.forget(gone);
   }
 
   /** Drops what is recorded and whatever else comes: of a device that failed or is destroyed nobody sees it any more. */
@@ -295,4 +315,9 @@ export class LaunchQueue {
     this.#abandoned = true;
     this.#entries = [];
   }
+}
+
+/** True while the driver still compiles its kernel. */
+function compiles(entry: Entry): boolean {
+  return entry.kind === "launch" && !entry.kernel.pipeline && entry.kernel.problem === undefined;
 }

@@ -1,5 +1,5 @@
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
-import { type I32, i32 } from "../wasm/values.ts";
+import { f32x4, type I32, i32 } from "../wasm/values.ts";
 import { transpose4 } from "./copy.ts";
 import { type Blocking, blockingOf, DEPTH, multiplyTile } from "./gemm.ts";
 
@@ -189,7 +189,9 @@ function addExactly(f: KernelBuilder, part: I32, bytes: I32): void {
       const sum = f.let(to.f32x4(offset));
       const term = f.let(from.f32x4(offset).sub(lost.f32x4(offset)));
       const total = f.let(sum.add(term));
-      return { total, rest: f.let(total.sub(sum).sub(term)) };
+      const rest = f.let(total.sub(sum).sub(term));
+      // Of an infinite sum it would be NaN.
+      return { total, rest: f.let(rest.eq(rest).select(rest, f32x4(0))) };
     });
     for (const [i, { rest }] of results.entries()) f.store(lost, rest, 16 * i);
     for (const [i, { total }] of results.entries()) f.store(to, total, 16 * i);

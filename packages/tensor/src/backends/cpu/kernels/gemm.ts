@@ -122,20 +122,23 @@ export function linesOf(f: KernelBuilder, { c, rowStride }: Pick<Tile, "c" | "ro
   return Array.from({ length: rows }, (_, r) => (r === 0 ? origin : f.let(origin.add(rowStride.mul(r)))));
 }
 
-/** Multiplies one panel of A with one of B into a tile. */
+/**
+ * Multiplies one panel of A with one of B into a tile. What is there already is added last, not the terms one by one to it: fewer
+ * additions in a row lose less.
+ */
 export function multiplyTile(f: KernelBuilder, tile: Tile): void {
   const size = blockingOf(f.target);
   const width = size.cols / 4;
   const sums = emptySums(f, size.rows * width);
   const lines = linesOf(f, tile);
+  accumulateTile(f, tile, sums);
   f.if(tile.fresh.eqz(), () => {
     lines.forEach((line, r) => {
       f.if(tile.rows.gtU(r), () => {
-        for (let h = 0; h < width; h++) f.set(sums[r * width + h]!, line.f32x4(16 * h));
+        for (let h = 0; h < width; h++) f.set(sums[r * width + h]!, sums[r * width + h]!.add(line.f32x4(16 * h)));
       });
     });
   });
-  accumulateTile(f, tile, sums);
   storeTile(f, lines, sums, tile);
 }
 

@@ -79,6 +79,9 @@ export function gatherElements(cpu: CpuEngine, call: GatherCall): void {
   cpu.launch(kernelOf, gatherArguments(cpu, call), call.outer * call.count, 10 + call.inner * 2);
 }
 
+/** Positions that are added up in a row, and such stretches: what a sum loses grows with the additions in a row. */
+const STRETCH = 64;
+
 /** A unit adds up one row of the output, in the order in which its positions are listed. */
 const segmentSumKernel = kernel(
   "segment-sum",
@@ -93,7 +96,18 @@ const segmentSumKernel = kernel(
       f.range(0, inner, 4, (i) => {
         const sum = f.let(f32x4(0));
         const column = f.let(base.add(i.shl(2)));
-        f.range(first, end, 4, (at) => f.set(sum, sum.add(column.add(at.i32().mul(inner).shl(2)).f32x4())));
+        f.range(first, end, 4 * STRETCH * STRETCH, (from) => {
+          const high = f.let(f32x4(0));
+          const last = f.let(from.add(4 * STRETCH * STRETCH).minU(end));
+          f.range(from, last, 4 * STRETCH, (from) => {
+            const low = f.let(f32x4(0));
+            f.range(from, f.let(from.add(4 * STRETCH).minU(last)), 4, (at) =>
+              f.set(low, low.add(column.add(at.i32().mul(inner).shl(2)).f32x4())),
+            );
+            f.set(high, high.add(low));
+          });
+          f.set(sum, sum.add(high));
+        });
         f.storeSome(f.let(to.add(i.shl(2))), sum, f.let(inner.sub(i)));
       });
     });
@@ -110,22 +124,50 @@ export function segmentSum(cpu: CpuEngine, { outer, rows, inner, count, x, order
   });
 }
 
-/** A unit clears one of the outer blocks, and adds to it in the order of the positions. */
+/**
+ * A unit clears one of the outer blocks, and adds to it in the order of the positions. What an addition loses, which lies in `lost`, is
+ * taken from the next term (Kahan 1965), unless it is not finite.
+ */
 const scatterKernel = variants((elements: boolean) =>
   kernel(
     "scatter-add",
-    { x: "i32", index: "i32", y: "i32", rows: "i32", inner: "i32", count: "i32" },
-    (f, { x, index, y, rows, inner, count }) => {
-      const add = (to: I32, from: I32): void => f.store(to, to.f32().add(from.f32()));
+    { x: "i32", index: "i32", y: "i32", lost: "i32", rows: "i32", inner: "i32", count: "i32" },
+    (f, { x, index, y, lost, rows, inner, count }) => {
+      const toLost = f.let(lost.sub(y));
+      const add = (place: I32, from: I32, read: (at: I32) => F32x4, put: (at: I32, value: F32x4) => void): void => {
+        const to = f.let(place);
+        const sum = f.let(read(to));
+        const lostAt = f.let(to.add(toLost));
+        const term = f.let(read(from).sub(read(lostAt)));
+        const total = f.let(sum.add(term));
+        const rest = f.let(total.sub(sum).sub(term));
+        put(lostAt, f.let(rest.eq(rest).select(rest, f32x4(0))));
+        put(to, total);
+      };
+      const addOne = (to: I32, from: I32): void =>
+        add(
+          to,
+          from,
+          (at) => at.splatF32(),
+          (at, value) => f.storeLane(at, value, 0),
+        );
+      const addFour = (to: I32, from: I32): void =>
+        add(
+          to,
+          from,
+          (at) => at.f32x4(),
+          (at, value) => f.store(at, value),
+        );
       f.units((unit) => {
         const base = f.let(y.add(unit.mul(rows).mul(inner).shl(2)));
         f.fillBytes(base, 0, rows.mul(inner).shl(2));
+        f.fillBytes(base.add(toLost), 0, rows.mul(inner).shl(2));
         f.range(0, count, 1, (j) => {
           const line = f.let(unit.mul(count).add(j).mul(inner));
           if (elements) {
             f.range(0, inner, 1, (i) => {
               const row = f.let(index.add(line.add(i).shl(2)).i32());
-              f.if(row.ltU(rows), () => add(f.let(base.add(row.mul(inner).add(i).shl(2))), x.add(line.add(i).shl(2))));
+              f.if(row.ltU(rows), () => addOne(base.add(row.mul(inner).add(i).shl(2)), x.add(line.add(i).shl(2))));
             });
             return;
           }
@@ -134,8 +176,8 @@ const scatterKernel = variants((elements: boolean) =>
             const to = f.let(base.add(row.mul(inner).shl(2)));
             const from = f.let(x.add(line.shl(2)));
             const whole = f.let(inner.and(-4).shl(2));
-            f.range(0, whole, 16, (at) => f.store(to.add(at), to.add(at).f32x4().add(from.add(at).f32x4())));
-            f.range(whole, inner.shl(2), 4, (at) => add(to.add(at), from.add(at)));
+            f.range(0, whole, 16, (at) => addFour(to.add(at), from.add(at)));
+            f.range(whole, inner.shl(2), 4, (at) => addOne(to.add(at), from.add(at)));
           });
         });
       });
@@ -149,9 +191,12 @@ export function scatterAdd(
   { outer, rows, inner, count, elements, x, index, out }: ScatterAddCall,
 ): void {
   if (rows * inner === 0) return;
-  asFloats(cpu, { x }, { out }, (a) => {
-    const args = { x: a.x, index: cpu.address(index), y: a.out, rows, inner, count };
-    cpu.launch(scatterKernel(elements), args, outer, 10 + count * inner * 2 + rows * inner * 0.3);
+  cpu.withTemporaries((take) => {
+    const lost = take(4 * outer * rows * inner, "what a scatter loses").place;
+    asFloats(cpu, { x }, { out }, (a) => {
+      const args = { x: a.x, index: cpu.address(index), y: a.out, lost, rows, inner, count };
+      cpu.launch(scatterKernel(elements), args, outer, 10 + count * inner * 3 + rows * inner * 0.6);
+    });
   });
 }
 

@@ -90,6 +90,8 @@ const LINES = 6;
 /** Above so many rows packing the other operand costs less than it saves. */
 const THIN_ROWS = 256;
 const THIN_DEPTH = 4096;
+/** Terms that are added up before their sum is added to that of others. */
+const THIN_STRETCH = 512;
 
 /**
  * The product of few rows with a matrix that lies along the inner axis, as the weights of a linear layer do: cᵀ = bᵀ·aᵀ. The matrix
@@ -124,9 +126,16 @@ const thinKernel = kernel(
             f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
           );
           const sums = emptySums(f, (lines * panelWidth) / 4);
-          accumulateLines(f, { lines: starts, b: panel, cols: panelWidth, depth: s.k }, sums);
-          sums.forEach((sum, i) => {
-            f.store(tile, sum, 16 * i);
+          f.range(0, s.k, THIN_STRETCH, (from) => {
+            const depth = f.let(from.add(THIN_STRETCH).minU(s.k).sub(from));
+            const along = starts.map((start) => f.let(start.add(from.shl(2))));
+            const b = f.let(panel.add(from.mul(4 * panelWidth)));
+            accumulateLines(f, { lines: along, b, cols: panelWidth, depth }, sums);
+            f.if(from, () => sums.forEach((sum, i) => void f.set(sum, sum.add(tile.f32x4(16 * i)))));
+            sums.forEach((sum, i) => {
+              f.store(tile, sum, 16 * i);
+              f.set(sum, f32x4(0));
+            });
           });
           storeTurned(f, { ...s, tile, width: panelWidth, height: lines, top, column, end });
         });

@@ -168,12 +168,25 @@ function flatLines(rows: number, lanes: number): string {
 }
 
 /** Pixels that one slice sums in a row; more would let rounding errors grow. */
-const SLICE_PIXELS = 8192;
+const SLICE_PIXELS = 512;
+
+/** The same convolution by lines of fewer pixels, where a flattened one has a single long one: slices are made of whole lines. */
+function cutLines(geometry: ConvGeometry): ConvGeometry {
+  const { outHeight, outWidth } = geometry;
+  const wanted = Math.ceil(outWidth / SLICE_PIXELS);
+  if (outHeight > 1 || wanted === 1 || outWidth !== geometry.width) return geometry;
+  if (![...geometry.kernel, ...geometry.stride].every((size) => size === 1)) return geometry;
+  for (let lines = wanted; lines <= 16 * wanted; lines++) {
+    const width = outWidth / lines;
+    if (Number.isInteger(width)) return { ...geometry, height: lines, width, outHeight: lines, outWidth: width };
+  }
+  return geometry;
+}
 
 /** The gradient of a convolution's weight, into `weight`, from that of its result in `y`. Slices are summed in their order. */
 export function weightGrad(gpu: Gpu, call: ConvCall): void {
   const { x, weight, y } = call;
-  const geometry = flattened(call.geometry);
+  const geometry = cutLines(flattened(call.geometry));
   const { groups, outHeight, outWidth, kernel: taps, stride, dilation } = geometry;
   const area = taps[0] * taps[1];
   const channels = geometry.channels / groups;

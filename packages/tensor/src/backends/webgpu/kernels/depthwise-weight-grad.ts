@@ -1,15 +1,18 @@
 import type { ConvGeometry, View } from "../../../backend.ts";
+import { denseLayout } from "../../../layout.ts";
+import { numel } from "../../../shape.ts";
 import type { Gpu } from "../gpu.ts";
 import { foldGrid, kernel } from "../kernel.ts";
 import { paddedRows, WORKSPACE_BYTES } from "./conv-columns.ts";
 import { loadRow, type NearWindow, nearWindow, shifted } from "./depthwise-window.ts";
+import { reduce } from "./reduce.ts";
 import { rowReductions, rowThreads } from "./wgsl.ts";
 
 /** Rows that one thread of the fast kernel walks down. */
 const STRIP = 16;
 
 /**
- * One workgroup computes all taps of one output channel. A thread walks down strips of one vector of columns, keeping the last
+ * One workgroup computes all taps of one part of one output channel. A thread walks down strips of one vector of columns, keeping the last
  * kh rows of dy, so that each row of x and dy is read once; the threads' sums are joined at the end.
  */
 const nearWeightGradKernel = kernel("depthwise-weight-grad", ({ kh, kw, left }: NearWindow, gpu) => {
@@ -29,6 +32,8 @@ const nearWeightGradKernel = kernel("depthwise-weight-grad", ({ kh, kw, left }: 
       divide: "u32",
       channels: "u32",
       items: "u32",
+      parts: "u32",
+      length: "u32",
       strips: "u32",
       height: "u32",
       cols: "u32",
@@ -42,10 +47,12 @@ const nearWeightGradKernel = kernel("depthwise-weight-grad", ({ kh, kw, left }: 
     source: `${source}
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let channel = group.x + group.y * groups.x;
-  if (channel >= u.outChannels) { return; }
+  let index = group.x + group.y * groups.x;
+  if (index >= u.outChannels * u.parts) { return; }
+  let channel = index % u.outChannels;
+  let first = (index / u.outChannels) * u.length;
   ${taps.map((tap) => `var g${tap} = 0.0;`).join(" ")}
-  for (var item = local; item < u.items; item += WG) {
+  for (var item = first + local; item < min(first + u.length, u.items); item += WG) {
     let col = item % u.outCols;
     let strip = (item / u.outCols) % u.strips;
     let image = item / (u.outCols * u.strips);
@@ -64,12 +71,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       ${products.join("\n      ")}
     }
   }
-  ${taps.map((tap) => `{ let total = rowSum(g${tap}, local); if (local == 0u) { dw[channel * ${kh * kw}u + ${tap}u] = total; } }`).join("\n  ")}
+  ${taps.map((tap) => `{ let total = rowSum(g${tap}, local); if (local == 0u) { dw[index * ${kh * kw}u + ${tap}u] = total; } }`).join("\n  ")}
 }`,
   };
 });
 
-/** One workgroup computes one tap of one output channel; its threads take every WG-th output pixel. */
+/** One workgroup computes one part of one tap of one output channel; its threads take every WG-th output pixel. */
 const plainWeightGradKernel = kernel("depthwise-weight-grad-plain", (_: Record<never, never>, gpu) => {
   const { subgroups, source } = rowReductions(gpu);
   return {
@@ -77,7 +84,9 @@ const plainWeightGradKernel = kernel("depthwise-weight-grad-plain", (_: Record<n
     outputs: { dw: "f32" },
     uniforms: {
       outputs: "u32",
-      batch: "u32",
+      items: "u32",
+      parts: "u32",
+      length: "u32",
       outChannels: "u32",
       channels: "u32",
       divide: "u32",
@@ -92,14 +101,16 @@ const plainWeightGradKernel = kernel("depthwise-weight-grad-plain", (_: Record<n
     source: `${source}
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let o = group.x + group.y * groups.x;
-  if (o >= u.outputs) { return; }
+  let index = group.x + group.y * groups.x;
+  if (index >= u.outputs * u.parts) { return; }
+  let o = index % u.outputs;
+  let first = (index / u.outputs) * u.length;
   let taps = u32(u.kernel.x * u.kernel.y);
   let channel = o / taps;
   let tap = vec2i(i32(o % taps) / u.kernel.y, i32(o % taps) % u.kernel.y);
   let area = u32(u.size.z * u.size.w);
   var sum = 0.0;
-  for (var item = local; item < u.batch * area; item += WG) {
+  for (var item = first + local; item < min(first + u.length, u.items); item += WG) {
     let image = item / area;
     let at = vec2i(i32((item % area) / u32(u.size.w)), i32(item % u32(u.size.w)));
     let origin = at * u.step.xy + tap * u.step.zw - u.padding.xy;
@@ -110,7 +121,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
   }
   let total = rowSum(sum, local);
-  if (local == 0u) { dw[o] = total; }
+  if (local == 0u) { dw[index] = total; }
 }`,
   };
 });
@@ -138,6 +149,32 @@ function wholeRows(
   return { x: copies[0]?.view ?? x, dy: copies[1]?.view ?? dy, release };
 }
 
+/** Strips, or pixels, that one thread sums in a row: more would let rounding errors grow. */
+const STRIPS = 8;
+const PIXELS = 512;
+
+/** Runs `launch` for parts of so many items, and sums what it writes for each into `dw`. */
+function inParts(
+  gpu: Gpu,
+  dw: View,
+  items: number,
+  perThread: number,
+  launch: (out: View, parts: { parts: number; length: number }) => void,
+): void {
+  const longest = perThread * rowThreads(gpu);
+  const parts = Math.ceil(items / longest);
+  if (parts <= 1) {
+    launch(dw, { parts: 1, length: items });
+    return;
+  }
+  const size = numel(dw.layout.shape);
+  const storage = gpu.pool.take(parts * size * 4, "partial weight gradient");
+  const partial: View = { storage, layout: denseLayout([1, parts, size]), dtype: "f32" };
+  launch(partial, { parts, length: longest });
+  reduce(gpu, { kind: "sum", input: partial, out: { ...dw, layout: denseLayout([1, size]) } });
+  storage.release();
+}
+
 /** `dw` of a depthwise convolution; multiplications with the zeros of padded rows add nothing. */
 export function depthwiseWeightGrad(gpu: Gpu, geometry: ConvGeometry, x: View, dw: View, dy: View): void {
   const { batch, channels, height, width, outChannels, outHeight, outWidth, kernel: taps, padding } = geometry;
@@ -147,43 +184,53 @@ export function depthwiseWeightGrad(gpu: Gpu, geometry: ConvGeometry, x: View, d
   if (window && rows) {
     const strips = Math.ceil(outHeight / STRIP);
     const outCols = Math.ceil(outWidth / 4);
-    nearWeightGradKernel.run(gpu, {
-      template: window,
-      operands: { x: rows.x, dy: rows.dy, dw },
-      uniforms: {
-        outChannels,
-        divide,
-        channels,
-        items: batch * strips * outCols,
-        strips,
-        height,
-        cols: Math.ceil(width / 4),
-        outHeight,
-        outCols,
-        padding: padding[0],
-        zero: 0,
-      },
-      workgroups: foldGrid(outChannels),
-    });
+    const items = batch * strips * outCols;
+    inParts(gpu, dw, items, STRIPS, (out, { parts, length }) =>
+      nearWeightGradKernel.run(gpu, {
+        template: window,
+        operands: { x: rows.x, dy: rows.dy, dw: out },
+        uniforms: {
+          outChannels,
+          divide,
+          channels,
+          items,
+          parts,
+          length,
+          strips,
+          height,
+          cols: Math.ceil(width / 4),
+          outHeight,
+          outCols,
+          padding: padding[0],
+          zero: 0,
+        },
+        workgroups: foldGrid(outChannels * parts),
+      }),
+    );
     rows.release();
     return;
   }
   const outputs = outChannels * taps[0] * taps[1];
-  plainWeightGradKernel.run(gpu, {
-    template: {},
-    operands: { x, dy, dw },
-    uniforms: {
-      outputs,
-      batch,
-      outChannels,
-      channels,
-      divide,
-      zero: 0,
-      kernel: taps,
-      step: [...geometry.stride, ...geometry.dilation],
-      padding,
-      size: [height, width, outHeight, outWidth],
-    },
-    workgroups: foldGrid(outputs),
-  });
+  const items = batch * outHeight * outWidth;
+  inParts(gpu, dw, items, PIXELS, (out, { parts, length }) =>
+    plainWeightGradKernel.run(gpu, {
+      template: {},
+      operands: { x, dy, dw: out },
+      uniforms: {
+        outputs,
+        items,
+        parts,
+        length,
+        outChannels,
+        channels,
+        divide,
+        zero: 0,
+        kernel: taps,
+        step: [...geometry.stride, ...geometry.dilation],
+        padding,
+        size: [height, width, outHeight, outWidth],
+      },
+      workgroups: foldGrid(outputs * parts),
+    }),
+  );
 }

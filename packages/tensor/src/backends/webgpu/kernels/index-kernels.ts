@@ -109,6 +109,24 @@ export function gatherElements(gpu: Gpu, call: GatherCall): void {
   gatherWith(gpu, call, true);
 }
 
+/**
+ * WGSL that adds to `sum` what `body` adds to `low` for each `k` from `from` below `to`: 64 in a row, 64 such, and those, since what a
+ * sum loses grows with the additions in a row.
+ */
+function inStretches(F: string, from: string, to: string, body: string): string {
+  return `for (var k4096 = ${from}; k4096 < ${to}; k4096 += 4096) {
+      var high = ${F}(0.0);
+      let to4096 = min(${to}, k4096 + 4096);
+      for (var k64 = k4096; k64 < to4096; k64 += 64) {
+        var low = ${F}(0.0);
+        let to64 = min(to4096, k64 + 64);
+        for (var k = k64; k < to64; k++) { ${body} }
+        high += low;
+      }
+      sum += high;
+    }`;
+}
+
 /** One thread adds up one output (or four), in the order in which the positions are listed; sums are f32. */
 const segmentSumKernel = kernel("segment-sum", (t: Shares & { type: string; wide: boolean }, gpu) => {
   const F = t.wide ? "vec4f" : "f32";
@@ -122,7 +140,7 @@ const segmentSumKernel = kernel("segment-sum", (t: Shares & { type: string; wide
       "u.rows",
       `var sum = ${F}(0.0);
     let end = start[j + 1u];
-    for (var k = start[j]; k < end; k++) { sum += ${F}(x[(outer * u.count + u32(order[k])) * u.inner + i]); }
+    ${inStretches(F, "start[j]", "end", `low += ${F}(x[(outer * u.count + u32(order[k])) * u.inner + i]);`)}
     y[o] = ${t.type}(sum);`,
     ),
   };
@@ -159,10 +177,14 @@ const scatterKernel = kernel("scatter-add", (t: Shares & { type: string; wide: b
       t,
       "u.rows",
       `var sum = ${F}(0.0);
-    for (var k = 0u; k < u.count; k++) {
-      let at = (outer * u.count + k) * u.inner + i;
-      if (bitcast<u32>(index[${t.elements ? "at" : "k"}]) == j) { sum += ${F}(x[at]); }
-    }
+    let count = i32(u.count);
+    ${inStretches(
+      F,
+      "0",
+      "count",
+      `let at = (outer * u.count + u32(k)) * u.inner + i;
+      if (bitcast<u32>(index[${t.elements ? "at" : "k"}]) == j) { low += ${F}(x[at]); }`,
+    )}
     y[o] = ${t.type}(sum);`,
     ),
   };

@@ -6,6 +6,9 @@ import { copy } from "./copy.ts";
 
 type Grid = readonly [x: number, y: number, z: number];
 
+/** Terms that are added up before their sum is added to that of others: fewer additions in a row lose less. */
+const STRETCH = 512;
+
 const UNIFORMS = {
   m: "u32",
   n: "u32",
@@ -58,12 +61,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let batch = group.z + u.firstGroup.z;
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
   let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner + at;
-  ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f();`)}
+  ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f(); var sum${r} = vec4f();`)}
   let full = u.k - u.k % WG;
-  for (var k = 0u; k < full; k += WG) {
-    ${each((r) => `let a${r} = a[from${r} + (k + lane) * u.aCol];`)}
-    var bAt = bBase + k * u.bRow;
-    ${lanes.map((lane) => `{ let v = b[bAt]; bAt += u.bRow;\n    ${multiply(lane)} }`).join("\n    ")}
+  for (var stretch = 0u; stretch < full; stretch += ${STRETCH}u) {
+    let end = min(full, stretch + ${STRETCH}u);
+    for (var k = stretch; k < end; k += WG) {
+      ${each((r) => `let a${r} = a[from${r} + (k + lane) * u.aCol];`)}
+      var bAt = bBase + k * u.bRow;
+      ${lanes.map((lane) => `{ let v = b[bAt]; bAt += u.bRow;\n    ${multiply(lane)} }`).join("\n    ")}
+    }
+    ${each((r) => `sum${r} += acc${r}; acc${r} = vec4f();`)}
   }
   if (full < u.k) {
     ${each((r) => `let a${r} = a[from${r} + min(full + lane, u.k - 1u) * u.aCol];`)}
@@ -73,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
   if (col < cols) {
-    ${each((r) => `if (row + ${r}u < u.m) { ${store(wide, `row + ${r}u`, `acc${r}`)} }`)}
+    ${each((r) => `if (row + ${r}u < u.m) { ${store(wide, `row + ${r}u`, `(sum${r} + acc${r})`)} }`)}
   }
 }`,
   };
@@ -97,12 +104,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let batch = group.z + u.firstGroup.z;
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
   let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner + col;
-  ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f();`)}
-  for (var k = 0u; k < u.k; k++) {
-    let v = b[bBase + k * u.bRow];
-    ${each((r) => `acc${r} = fma(vec4f(a[from${r} + k * u.aCol]), v, acc${r});`)}
+  ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var sum${r} = vec4f();`)}
+  for (var stretch = 0u; stretch < u.k; stretch += ${STRETCH}u) {
+    let end = min(u.k, stretch + ${STRETCH}u);
+    ${each((r) => `var acc${r} = vec4f();`)}
+    for (var k = stretch; k < end; k++) {
+      let v = b[bBase + k * u.bRow];
+      ${each((r) => `acc${r} = fma(vec4f(a[from${r} + k * u.aCol]), v, acc${r});`)}
+    }
+    ${each((r) => `sum${r} += acc${r};`)}
   }
-  ${each((r) => `if (row + ${r}u < u.m) { ${store(wide, `row + ${r}u`, `acc${r}`)} }`)}
+  ${each((r) => `if (row + ${r}u < u.m) { ${store(wide, `row + ${r}u`, `sum${r}`)} }`)}
 }`,
   };
 });
