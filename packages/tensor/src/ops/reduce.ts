@@ -172,12 +172,18 @@ export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   if (x.dtype === "f16") return throughF32("logSumExp", [x], (x) => logSumExp(x, options));
   if (x.dtype !== "f32") return logSumExp(cast(x, "f32"), options);
   const axes = normalizeDims("logSumExp", options.dim, x.rank);
-  const kept = noGrad(() => {
+  const [shift, total] = noGrad(() => {
     const largest = reduceAxes("max", x, axes, x.dtype);
     // An infinite shift would be subtracted from itself.
     const shift = where(eq(abs(largest), Number.POSITIVE_INFINITY), 0, largest);
-    return add(log(sum(exp(sub(x, shift)), { dim: axes, keepDim: true })), shift);
+    return [shift, sum(exp(sub(x, shift)), { dim: axes, keepDim: true })] as const;
   });
-  const y = within("logSumExp", () => noGrad(() => reshape(kept, finalShape(x.shape, axes, options.keepDim ?? false))));
-  return record(y, "logSumExp", [x, [x, kept], (dy, x, kept) => mul(exp(sub(x, kept)), reshape(dy, kept.shape))]);
+  const y = within("logSumExp", () =>
+    noGrad(() => reshape(add(log(total), shift), finalShape(x.shape, axes, options.keepDim ?? false))),
+  );
+  return record(y, "logSumExp", [
+    x,
+    [x, shift, total],
+    (dy, x, shift, total) => mul(exp(sub(x, shift)), div(reshape(dy, shift.shape), total)),
+  ]);
 }

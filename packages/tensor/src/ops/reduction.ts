@@ -1,6 +1,8 @@
 import type { Reduction } from "../backend.ts";
-import type { DType } from "../dtype.ts";
-import { collapse, denseLayout } from "../layout.ts";
+import { type DType, isFloat } from "../dtype.ts";
+import type { Expr } from "../expr/expr.ts";
+import * as E from "../expr/expr.ts";
+import { collapse, denseLayout, expandLayout } from "../layout.ts";
 import { numel, type Shape, sameShape } from "../shape.ts";
 import { filled, type Tensor, viewAs } from "../tensor.ts";
 
@@ -11,6 +13,8 @@ export function keptShape(shape: Shape, axes: readonly number[]): number[] {
 
 /** Reduces the axes that lie side by side in one launch each; the result keeps them as axes of size 1. */
 export function reduceAxes(kind: Reduction, x: Tensor, axes: readonly number[], dtype: DType): Tensor {
+  const repeated = x.view(kind).layout.strides.map((stride, axis) => stride === 0 && x.shape[axis]! > 1);
+  if (repeated.includes(true) && x.size > 0) return reduceRepeated(kind, x, axes, dtype, repeated);
   let result = x;
   for (const run of runsOf(axes)) {
     const first = run[0]!;
@@ -32,6 +36,46 @@ export function reduceAxes(kind: Reduction, x: Tensor, axes: readonly number[], 
     });
   }
   return result;
+}
+
+/**
+ * The same where some axes repeat one value, which is taken once: a sum over n of them is n times the value, however large n is, and
+ * the others do not depend on n.
+ */
+function reduceRepeated(
+  kind: Reduction,
+  x: Tensor,
+  axes: readonly number[],
+  dtype: DType,
+  repeated: readonly boolean[],
+): Tensor {
+  const { device, shape } = x;
+  const { layout } = x.view(kind);
+  const once = viewAs(x, { ...layout, shape: shape.map((size, axis) => (repeated[axis] ? 1 : size)) }, kind);
+  const single = reduceAxes(kind, once, axes, dtype);
+  const times = kind === "sum" ? numel(axes.map((axis) => (repeated[axis] ? shape[axis]! : 1))) : 1;
+  const { tree, params } = multiplied(dtype, times);
+  const result = filled(device, keptShape(shape, axes), dtype, kind, (out) => {
+    const view = single.view();
+    const leaves = [{ ...view, layout: expandLayout(view.layout, out.layout.shape) }];
+    device.backend.pointwise({ out, tree, leaves, params });
+  });
+  if (single !== once) single.dispose();
+  once.dispose();
+  return result;
+}
+
+/** A value times a whole number, in two halves where f32 does not hold all of its digits: whole numbers wrap around. */
+function multiplied(dtype: DType, times: number): { readonly tree: Expr; readonly params: readonly number[] } {
+  const x = E.leaf(0, dtype);
+  if (times === 1) return { tree: x, params: [] };
+  if (isFloat(dtype)) return { tree: E.mul(x, E.param(0, dtype)), params: [times] };
+  const [high, half, low] = [0, 1, 2].map((i) => E.param(i, dtype)) as [Expr, Expr, Expr];
+  const wrapped = times % 2 ** 32;
+  return {
+    tree: E.mul(x, E.add(E.mul(high, half), low)),
+    params: [Math.floor(wrapped / 65536), 65536, wrapped % 65536],
+  };
 }
 
 /** Strides of (before, reduced, after) when each of the three groups can be walked with one stride, without flips. */

@@ -168,7 +168,7 @@ function flatLines(rows: number, lanes: number): string {
 }
 
 /** Pixels that one slice sums in a row; more would let rounding errors grow. */
-const SLICE_PIXELS = 512;
+const SLICE_PIXELS = 320;
 
 /** The same convolution by lines of fewer pixels, where a flattened one has a single long one: slices are made of whole lines. */
 function cutLines(geometry: ConvGeometry): ConvGeometry {

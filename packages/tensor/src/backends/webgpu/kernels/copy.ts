@@ -12,12 +12,36 @@ export function copy(gpu: Gpu, { out, input }: CopyCall): void {
   if (numel(out.layout.shape) === 0) return;
   const { shape, strides } = collapse(out.layout.shape, [input.layout.strides, out.layout.strides]);
   if (shape.length > MAX_RANK) {
-    throw new Error(`internal: copy over ${shape.length} axes that do not merge (at most ${MAX_RANK})`);
+    alongShortest(shape, strides, (shape, offsets, strides) => {
+      const part = (view: View, i: 0 | 1): View => ({
+        ...view,
+        layout: { shape, strides: strides[i]!, offset: view.layout.offset + offsets[i]! },
+      });
+      copy(gpu, { input: part(input, 0), out: part(out, 1) });
+    });
+    return;
   }
   const [from, to] = strides as [number[], number[]];
   const rows = out.dtype === "f32" ? transposedAxis(shape, from, to) : undefined;
   if (rows === undefined) move(gpu, input, out, shape, from, to);
   else transpose(gpu, input, out, shape, from, to, rows);
+}
+
+/** Visits the positions of the shortest axis: what is left of the others there, and where each operand begins. */
+function alongShortest(
+  shape: readonly number[],
+  strides: readonly (readonly number[])[],
+  visit: (shape: number[], offsets: number[], strides: number[][]) => void,
+): void {
+  const axis = shape.indexOf(Math.min(...shape));
+  const without = (values: readonly number[]): number[] => values.filter((_, i) => i !== axis);
+  for (let at = 0; at < shape[axis]!; at++) {
+    visit(
+      without(shape),
+      strides.map((own) => at * own[axis]!),
+      strides.map(without),
+    );
+  }
 }
 
 /** `wide` moves vectors of four, `splat` repeats one value four times, `single` moves values. */

@@ -98,8 +98,14 @@ const WORTH_A_COPY = 4096;
 export function pointwise(gpu: Gpu, call: PointwiseCall): void {
   if (numel(call.out.layout.shape) === 0) return;
   const copies: View[] = [];
+  const { shape } = collapse(call.out.layout.shape, [
+    call.out.layout.strides,
+    ...call.leaves.map((view) => view.layout.strides),
+  ]);
   const leaves = call.leaves.map((view) => {
-    if (!readAcross(view)) return view;
+    // More axes than the kernels know: dense copies have one.
+    const tooMany = shape.length > MAX_RANK && view.layout.strides.some((stride) => stride !== 0);
+    if (!tooMany && !readAcross(view)) return view;
     const layout = denseLayout(view.layout.shape);
     const storage = gpu.pool.take(numel(layout.shape) * bytesPerElement(view.dtype), "transposed operand");
     const dense: View = { storage, layout, dtype: view.dtype };
@@ -124,7 +130,6 @@ function evaluate(gpu: Gpu, { out, tree, leaves, params }: PointwiseCall): void 
   const count = numel(out.layout.shape);
   const collapsed = collapse(out.layout.shape, [out.layout.strides, ...leaves.map((view) => view.layout.strides)]);
   const rank = collapsed.shape.length;
-  if (rank > MAX_RANK) throw new Error(`internal: pointwise over ${rank} axes that do not merge (at most ${MAX_RANK})`);
   const access = leaves.map((_, i) => accessOf(collapsed, i + 1));
   const width = canVectorise(collapsed, leaves, access) ? 4 : 1;
   const info = leaves.map((view, i) => ({
