@@ -203,6 +203,14 @@ export class Tensor {
     }
   }
 
+  /** Its dense storage, which nobody else holds, to write a part of it. */
+  writable(by: string): View {
+    const { before, after, commit } = this.overwrite(by);
+    if (before.storage !== after.storage) this.device.backend.copy({ out: after, input: before });
+    commit();
+    return after;
+  }
+
   /**
    * Copies the elements to the host, row-major: those of this moment, whatever is written before they arrive. Waits for the device.
    * @throws DeviceError of the launch that should have computed them, or of one that it depends on, and when the device has failed;

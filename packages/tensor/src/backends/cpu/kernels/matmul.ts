@@ -90,8 +90,6 @@ const LINES = 6;
 /** Above so many rows packing the other operand costs less than it saves. */
 const THIN_ROWS = 256;
 const THIN_DEPTH = 4096;
-/** Terms that are added up before their sum is added to that of others. */
-const THIN_STRETCH = 512;
 
 /**
  * The product of few rows with a matrix that lies along the inner axis, as the weights of a linear layer do: cᵀ = bᵀ·aᵀ. The matrix
@@ -112,6 +110,7 @@ const thinKernel = kernel(
     panels: "i32",
     block: "i32",
     lineBytes: "i32",
+    stretch: "i32",
   },
   (f, s) => {
     const { rows: height, cols: width } = blockingOf(f.target);
@@ -126,8 +125,9 @@ const thinKernel = kernel(
             f.let(s.b.add(column.add(r).minU(s.n.sub(1)).mul(s.lineBytes))),
           );
           const sums = emptySums(f, (lines * panelWidth) / 4);
-          f.range(0, s.k, THIN_STRETCH, (from) => {
-            const depth = f.let(from.add(THIN_STRETCH).minU(s.k).sub(from));
+          // In the same stretches as the other product, so that a row has the same bits in both.
+          f.range(0, s.k, s.stretch, (from) => {
+            const depth = f.let(from.add(s.stretch).minU(s.k).sub(from));
             const along = starts.map((start) => f.let(start.add(from.shl(2))));
             const b = f.let(panel.add(from.mul(4 * panelWidth)));
             accumulateLines(f, { lines: along, b, cols: panelWidth, depth }, sums);
@@ -212,6 +212,7 @@ function thin(cpu: CpuEngine, take: Take, { a, b, out }: MatmulCall): void {
     panels,
     block,
     lineBytes: 4 * b.layout.strides[3]!,
+    stretch: stretchOf(k),
   };
   const units = Math.ceil(n / height / block);
   cpu.launch(thinKernel, args, units, 20 + (2 * m * n * k) / speed / units);
