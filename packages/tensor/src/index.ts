@@ -2,19 +2,10 @@ import "./fluent.ts";
 
 export { listAdapters } from "#platform";
 export * from "./arguments.ts";
-export {
-  type BackwardOptions,
-  backward,
-  checkpoint,
-  detach,
-  freeze,
-  gradEnabled,
-  noGrad,
-  recomputing,
-  requireGrad,
-  within,
-} from "./autograd.ts";
+export { detach, freeze, gradEnabled, noGrad, requireGrad, within } from "./autograd.ts";
 export type { Backend, BackendInfo, MemoryReport } from "./backend.ts";
+export { type BackwardOptions, backward } from "./backward.ts";
+export { checkpoint, recomputing } from "./checkpoint.ts";
 export { Device, type DeviceOptions } from "./device.ts";
 export type { Data, DType, HostArray, NestedData } from "./dtype.ts";
 export { ArgumentError, DeviceError, DisposedError, DTypeError, describe, ShapeError, shown } from "./errors.ts";

@@ -60,7 +60,7 @@ export const tracking: { frame: Frame | undefined } = { frame: undefined };
 
 /**
  * Writes are numbered, so that what runs a part of a program again (`checkpoint`) can tell whether it reads what the first run read.
- * `limit` is set by autograd.ts while it does so: a tensor written after it is refused.
+ * `limit` is set by checkpoint.ts while it does so: a tensor written after it is refused.
  */
 export const writes: { count: number; limit: number } = { count: 0, limit: Number.POSITIVE_INFINITY };
 

@@ -203,7 +203,8 @@ export function pointwise<Args extends Operand[]>(
 export function sameEverywhere(op: string, x: Tensor, value: number): Tensor {
   const { device } = x;
   const { dtype } = x.value(op);
-  return record(device.full(x.shape, value, { dtype }), op, [x, (dy) => device.zeros(x.shape, { dtype: dy.dtype })]);
+  const { shape } = x;
+  return record(device.full(shape, value, { dtype }), op, [x, (dy) => device.zeros(shape, { dtype: dy.dtype })]);
 }
 
 function broadcast(name: string, shape: Shape, tensor: Tensor, tensors: readonly Tensor[]): Shape {

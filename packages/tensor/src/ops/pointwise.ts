@@ -1,5 +1,5 @@
 import { checkDType, checkTensor, wrongArgument } from "../arguments.ts";
-import { provide } from "../autograd.ts";
+import { provide } from "../backward.ts";
 import { type DType, isFloat, isWhole } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";

@@ -1,0 +1,63 @@
+import { checkFunction, checkTensors } from "./arguments.ts";
+import { gradEnabled, nextNodeId, noGrad, recording, recordTogether, requireGrad, watching } from "./autograd.ts";
+import { boundary, walk } from "./backward.ts";
+import { madeHere, scope } from "./scope.ts";
+import { alias, naming, type Tensor, writes } from "./tensor.ts";
+
+/** True while `checkpoint` runs its function again: what counts runs (running statistics) stands still. */
+export function recomputing(): boolean {
+  return writes.limit !== Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Runs `work` without keeping what its backward pass needs; that is recomputed when the gradient is asked for. Trades one more
+ * forward pass for memory. `work` must compute the same both times and use tensors with gradients only as arguments or as
+ * parameters.
+ * @throws Error in the backward pass when a tensor that `work` reads was written after the forward pass, or comes out of the graph
+ * around it without being an argument.
+ */
+export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
+  checkFunction("checkpoint", "work", work);
+  checkTensors("checkpoint", "inputs", inputs);
+  const wanted = inputs.map((input) => input.requiresGrad);
+  const [y, needed] = watching((note) => {
+    note(wanted.includes(true));
+    return scope(() => {
+      const result = noGrad(() => work(...inputs));
+      note(result.requiresGrad);
+      // One that was there before would get a second history.
+      return madeHere(result) && !result.requiresGrad ? result : alias(result);
+    });
+  });
+  if (!gradEnabled() || !needed) return y;
+  const limit = writes.count;
+  recordTogether([y], "checkpoint", inputs, inputs, ([dy], give, saved) => {
+    const again = saved.map((tensor, i) => (wanted[i] ? requireGrad(alias(tensor)) : alias(tensor)));
+    const gradients = rerun(limit, () => {
+      const result = recording(true, () => work(...again));
+      return result.requiresGrad ? walk(result, { grad: dy! }, false) : new Map<Tensor, Tensor>();
+    });
+    for (const [tensor, gradient] of gradients) {
+      const at = again.indexOf(tensor);
+      if (at >= 0) give(at, gradient);
+      else give(tensor, gradient);
+    }
+    for (const input of again) input.dispose();
+  });
+  return y;
+}
+
+/** A second run: reads nothing that was written after write `limit`, and its graph ends where it begins. */
+function rerun<T>(limit: number, work: () => T): T {
+  const before = { limit: writes.limit, first: boundary.first, op: naming.op };
+  writes.limit = limit;
+  boundary.first = nextNodeId();
+  naming.op = undefined;
+  try {
+    return scope(work) as T;
+  } finally {
+    writes.limit = before.limit;
+    naming.op = before.op;
+    boundary.first = before.first;
+  }
+}
