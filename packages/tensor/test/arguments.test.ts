@@ -48,6 +48,14 @@ interface Case {
   readonly wrong: Readonly<Record<string, readonly [place: number, kind: keyof typeof WRONG | readonly unknown[]]>>;
 }
 
+/** What both poolings take. */
+const POOLING: Case["wrong"] = {
+  x: [0, "tensor"],
+  options: [1, [...WRONG.required, 2]],
+  "options.kernel": [1, "pair"],
+  "options.stride": [1, WRONG.pair.slice(0, -2)],
+  "options.padding": [1, [-1, 1.5, "1", 2]],
+};
 const unary: Case = { args: [x], wrong: { x: [0, "tensor"] } };
 const binary: Case = { args: [x, x], wrong: { a: [0, "operand"], b: [1, "operand"] } };
 const truths: Case = binary;
@@ -127,27 +135,11 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   maxPool2d: {
     args: [image, { kernel: 2 }],
-    wrong: {
-      ...{
-        x: [0, "tensor"],
-        options: [1, [...WRONG.required, 2]],
-        "options.kernel": [1, "pair"],
-        "options.stride": [1, WRONG.pair.slice(0, -2)],
-      },
-      ...{ "options.padding": [1, [-1, 1.5, "1", 2]], "options.ceilMode": [1, "flag"] },
-    },
+    wrong: { ...POOLING, "options.ceilMode": [1, "flag"] },
   },
   avgPool2d: {
     args: [image, { kernel: 2 }],
-    wrong: {
-      ...{
-        x: [0, "tensor"],
-        options: [1, [...WRONG.required, 2]],
-        "options.kernel": [1, "pair"],
-        "options.stride": [1, WRONG.pair.slice(0, -2)],
-      },
-      ...{ "options.padding": [1, [-1, 1.5, "1", 2]], "options.countIncludePad": [1, "flag"] },
-    },
+    wrong: { ...POOLING, "options.countIncludePad": [1, "flag"] },
   },
   adaptiveAvgPool2d: {
     args: [image, 2],
