@@ -3,7 +3,7 @@ import type { CpuEngine, Take } from "../engine.ts";
 import { type Kernel, type KernelBuilder, kernel, variants } from "../kernel.ts";
 import { type F32, type F32x4, f32x4, type I32, lanes } from "../wasm/values.ts";
 import { accumulateLines, accumulateTile, blockingOf, emptySums, linesOf, pack, storeTile } from "./gemm.ts";
-import { exponentials } from "./rows.ts";
+import { exponentials, isLong } from "./rows.ts";
 
 /** Nanoseconds that the softmax of one score takes, about. */
 const SOFTMAX_COST = 1;
@@ -11,9 +11,9 @@ const SOFTMAX_COST = 1;
 /**
  * A unit computes a tile's rows of the result: their scores, the exponentials of these, and the product of those with the values, all
  * in a scratch area of the thread.
- * @param biases how many there are
+ * @param biases how many there are @param long as for the rows of a softmax
  */
-const attentionKernel = variants((biases: number): Kernel => {
+const attentionKernel = variants(({ biases, long }: { biases: number; long: boolean }): Kernel => {
   const spec: Record<string, "i32" | "f32"> = {
     q: "i32",
     k: "i32",
@@ -88,7 +88,7 @@ const attentionKernel = variants((biases: number): Kernel => {
       const padded = f.let(m.add(7).and(-8));
       const factorAt = f.let(factors);
       f.range(scores, factors, lineBytes, (row) => {
-        f.store(factorAt, f32x4(1).div(exponentials(f, row, row, padded).all));
+        f.store(factorAt, f32x4(1).div(exponentials(f, long, row, row, padded).all));
         f.advance(factorAt, 16);
       });
       const v = f.let(int("v").add(batch.mul(int("batchV"))));
@@ -172,5 +172,6 @@ function attend(cpu: CpuEngine, take: Take, { q, k, v, out, scale, biases }: Att
     for (const axis of [0, 1, 2, 3]) args[`stride${i}_${axis}`] = 4 * bias.layout.strides[axis]!;
   });
   const cost = rows * m * ((2 * (d + e)) / speed + SOFTMAX_COST);
-  cpu.launch(attentionKernel(biases.length), args, batch * Math.ceil(n / rows), 20 + cost);
+  const form = attentionKernel({ biases: biases.length, long: isLong(m) });
+  cpu.launch(form, args, batch * Math.ceil(n / rows), 20 + cost);
 }

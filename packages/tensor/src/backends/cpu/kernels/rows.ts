@@ -46,17 +46,27 @@ function accumulate(f: KernelBuilder, sums: Running, { side, rest }: Part, value
 /** Elements of a row that are summed in a row. */
 const STRETCH = 512;
 
+/** Whether rows are summed in stretches. Short ones have kernels of their own, which know nothing of that. */
+export function isLong(cols: number): boolean {
+  return cols > STRETCH;
+}
+
 /**
- * Sums over rows that begin at `starts`, of any length: `run` adds a stretch of them to `sums`. What the sums of stretches lose when they
- * are added up is carried along (Kahan 1965), unless it is not finite.
+ * Sums over rows that begin at `starts`: `run` adds a stretch of them to `sums`. What the sums of stretches lose when they are added up is
+ * carried along (Kahan 1965), unless it is not finite.
  */
 function inStretches(
   f: KernelBuilder,
+  long: boolean,
   starts: readonly I32[],
   cols: I32,
   sums: readonly Running[],
   run: (starts: readonly I32[], cols: I32) => void,
 ): void {
+  if (!long) {
+    run(starts, cols);
+    return;
+  }
   const all = sums.map(() => running(f, 0));
   const lost = sums.map(() => running(f, 0));
   const place = f.let(cols);
@@ -88,7 +98,13 @@ function inStretches(
 }
 
 /** The largest of a row in every lane, and the sum of the exponentials of the distances from it; these are kept in `to`. */
-export function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, cols: I32): { top: F32x4; all: F32x4 } {
+export function exponentials(
+  f: KernelBuilder,
+  long: boolean,
+  from: I32,
+  to: I32 | undefined,
+  cols: I32,
+): { top: F32x4; all: F32x4 } {
   const best = running(f, Number.NEGATIVE_INFINITY);
   overRow(f, [from], cols, ([at], { offset, rest, side }) => {
     // A NaN does not count here: it comes back in the sum.
@@ -96,7 +112,7 @@ export function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, c
   });
   const top = largest(f, best);
   const sums = running(f, 0);
-  inStretches(f, to ? [from, to] : [from], cols, [sums], (starts, cols) =>
+  inStretches(f, long, to ? [from, to] : [from], cols, [sums], (starts, cols) =>
     overRow(
       f,
       starts,
@@ -111,17 +127,23 @@ export function exponentials(f: KernelBuilder, from: I32, to: I32 | undefined, c
   return { top, all: total(f, sums) };
 }
 
+/** What there is a kernel for. */
+interface SoftmaxForm {
+  readonly form: "softmax" | "log";
+  readonly long: boolean;
+}
+
 /**
  * A unit is a row: maximum, then exponentials and their sum, then the scaling. A row that holds a NaN or +∞, or nothing but −∞, has no
  * softmax and becomes NaN, which the sum and ∞ − ∞ give by themselves.
  */
-const softmaxKernel = variants((form: "softmax" | "log") =>
+const softmaxKernel = variants(({ form, long }: SoftmaxForm) =>
   kernel("softmax", { x: "i32", y: "i32", cols: "i32" }, (f, { x, y, cols }) => {
     f.units((row) => {
       const offset = f.let(row.mul(cols).shl(2));
       const from = f.let(x.add(offset));
       const to = f.let(y.add(offset));
-      const { top, all } = exponentials(f, from, form === "softmax" ? to : undefined, cols);
+      const { top, all } = exponentials(f, long, from, form === "softmax" ? to : undefined, cols);
       const [source, change] = form === "softmax" ? [to, f.let(f32x4(1).div(all))] : [from, log(f, all)];
       overRow(
         f,
@@ -138,13 +160,13 @@ const softmaxKernel = variants((form: "softmax" | "log") =>
 );
 
 /** A unit is a row: `dx = y (dy − Σ y dy)`, for log-softmax `dx = dy − exp(y) Σ dy`. */
-const softmaxGradKernel = variants((form: "softmax" | "log") =>
+const softmaxGradKernel = variants(({ form, long }: SoftmaxForm) =>
   kernel("softmax-grad", { y: "i32", dy: "i32", dx: "i32", cols: "i32" }, (f, { y, dy, dx, cols }) => {
     f.units((row) => {
       const offset = f.let(row.mul(cols).shl(2));
       const rows = [y, dy, dx].map((start) => f.let(start.add(offset)));
       const sums = running(f, 0);
-      inStretches(f, rows, cols, [sums], (rows, cols) =>
+      inStretches(f, long, rows, cols, [sums], (rows, cols) =>
         overRow(f, rows, cols, ([yAt, dyAt], part) => {
           const slope = dyAt!.f32x4(part.offset);
           accumulate(f, sums, part, form === "log" ? slope : slope.mul(yAt!.f32x4(part.offset)));
@@ -170,7 +192,7 @@ const softmaxGradKernel = variants((form: "softmax" | "log") =>
  * summed as distances from the row's first value, and kept with what rounding took from it: so a mean that is large beside the distances
  * costs no digits, and equal values are exactly 0.
  */
-const normKernel = variants(({ weight, bias }: { weight: boolean; bias: boolean }) =>
+const normKernel = variants(({ weight, bias, long }: { weight: boolean; bias: boolean; long: boolean }) =>
   kernel(
     "layer-norm",
     { x: "i32", y: "i32", stats: "i32", weight: "i32", bias: "i32", cols: "i32", eps: "f32" },
@@ -183,7 +205,7 @@ const normKernel = variants(({ weight, bias }: { weight: boolean; bias: boolean 
         const to = f.let(y.add(offset));
         const origin = f.let(from.splatF32());
         const sums = running(f, 0);
-        inStretches(f, [from], cols, [sums], (starts, cols) =>
+        inStretches(f, long, [from], cols, [sums], (starts, cols) =>
           overRow(f, starts, cols, ([at], part) => accumulate(f, sums, part, at!.f32x4(part.offset).sub(origin))),
         );
         const distance = f.let(total(f, sums).div(count));
@@ -191,7 +213,7 @@ const normKernel = variants(({ weight, bias }: { weight: boolean; bias: boolean 
         // What the mean was rounded by.
         const error = f.let(mean.sub(origin).sub(distance));
         const squares = running(f, 0);
-        inStretches(f, [from], cols, [squares], (starts, cols) =>
+        inStretches(f, long, [from], cols, [squares], (starts, cols) =>
           overRow(f, starts, cols, ([at], { offset, rest, side }) => {
             const d = f.let(masked(rest, at!.f32x4(offset).sub(mean), 0));
             f.set(squares[side], f.fma(d, d, squares[side]));
@@ -222,7 +244,7 @@ const normKernel = variants(({ weight, bias }: { weight: boolean; bias: boolean 
 );
 
 /** A unit is a row: `dx = (g − mean(g) − n mean(g n)) / σ` with `g = dy weight` and the normalised input `n`. */
-const normGradKernel = variants(({ weight }: { weight: boolean }) =>
+const normGradKernel = variants(({ weight, long }: { weight: boolean; long: boolean }) =>
   kernel(
     "layer-norm-grad",
     { x: "i32", stats: "i32", dy: "i32", dx: "i32", weight: "i32", cols: "i32" },
@@ -243,7 +265,7 @@ const normGradKernel = variants(({ weight }: { weight: boolean }) =>
             n: f.let(f.fma(xAt!.f32x4(offset).sub(mean), slope, shift)),
           };
         };
-        inStretches(f, rows, cols, [sumG, sumGn], (rows, cols) =>
+        inStretches(f, long, rows, cols, [sumG, sumGn], (rows, cols) =>
           overRow(f, rows, cols, (at, part) => {
             const { g, n } = terms(at, part.offset);
             accumulate(f, sumG, part, g);
@@ -271,7 +293,8 @@ const normGradKernel = variants(({ weight }: { weight: boolean }) =>
 export function softmax(cpu: CpuEngine, { rows, cols, log: asLog, x, y }: SoftmaxCall): void {
   if (rows * cols === 0) return;
   asFloats(cpu, { x }, { y }, (a) => {
-    cpu.launch(softmaxKernel(asLog ? "log" : "softmax"), { x: a.x, y: a.y, cols }, rows, 20 + cols * 3);
+    const form = softmaxKernel({ form: asLog ? "log" : "softmax", long: isLong(cols) });
+    cpu.launch(form, { x: a.x, y: a.y, cols }, rows, 20 + cols * 3);
   });
 }
 
@@ -280,7 +303,8 @@ export function softmaxGrad(cpu: CpuEngine, { rows, cols, log: asLog, y, dy, dx 
   if (rows * cols === 0) return;
   asFloats(cpu, { y, dy }, { dx }, (a) => {
     const args = { y: a.y, dy: a.dy, dx: a.dx, cols };
-    cpu.launch(softmaxGradKernel(asLog ? "log" : "softmax"), args, rows, 20 + cols * (asLog ? 2 : 1));
+    const form = softmaxGradKernel({ form: asLog ? "log" : "softmax", long: isLong(cols) });
+    cpu.launch(form, args, rows, 20 + cols * (asLog ? 2 : 1));
   });
 }
 
@@ -293,7 +317,7 @@ export function layerNorm(cpu: CpuEngine, { rows, cols, eps, x, y, stats, weight
   if (rows * cols === 0) return;
   asFloats(cpu, { x, ...present("weight", weight), ...present("bias", bias) }, { y }, (a) => {
     const args = { x: a.x, y: a.y, stats: cpu.address(stats), weight: a.weight ?? 0, bias: a.bias ?? 0, cols, eps };
-    const form = normKernel({ weight: weight !== undefined, bias: bias !== undefined });
+    const form = normKernel({ weight: weight !== undefined, bias: bias !== undefined, long: isLong(cols) });
     cpu.launch(form, args, rows, 20 + cols);
   });
 }
@@ -303,6 +327,6 @@ export function layerNormGrad(cpu: CpuEngine, { rows, cols, x, stats, dy, dx, we
   if (rows * cols === 0) return;
   asFloats(cpu, { x, dy, ...present("weight", weight) }, { dx }, (a) => {
     const args = { x: a.x, stats: cpu.address(stats), dy: a.dy, dx: a.dx, weight: a.weight ?? 0, cols };
-    cpu.launch(normGradKernel({ weight: weight !== undefined }), args, rows, 20 + cols);
+    cpu.launch(normGradKernel({ weight: weight !== undefined, long: isLong(cols) }), args, rows, 20 + cols);
   });
 }
