@@ -61,7 +61,8 @@ for (const name of ["exact", "real"] as const) {
   const count = Number(environment("DEPLSR_PROGRAMS") ?? COUNTS[name]);
   it(`${count} random programs of ${name} numbers give what their shadows give`, { timeout: 1_800_000 }, async () => {
     const devices = { list: await openDevices() };
-    const kind: Kind = { exact: name === "exact", few: !onCpu, devices: devices.list.length };
+    const half = devices.list.every((device) => device.info.features.includes("shader-f16"));
+    const kind: Kind = { exact: name === "exact", few: !onCpu, devices: devices.list.length, half };
     for (let seed = FIRST; seed < FIRST + count; seed++) await check(seed, kind, devices);
     for (const device of devices.list) device.destroy();
   });

@@ -11,6 +11,8 @@ export interface Pool {
   /** A value that fits, rather a recent one; undefined where there is none. */
   find(fits?: (x: Shadow) => boolean): Id | undefined;
   at(id: Id): Shadow;
+  /** Whether there is f16. */
+  readonly half: boolean;
 }
 
 /** An op with its operands chosen. */

@@ -1,7 +1,7 @@
 import * as T from "../../src/index.ts";
 import { denseStrides, numel } from "../../src/shape.ts";
 import { hasAxis, isSmall, type Maker, type Pool, replaced, SMALL, smallWithAxis, step } from "./draw.ts";
-import { expandTo, groups, Invalid, indices, joint, pick, reshaped, type Shadow, strided } from "./shadow.ts";
+import { common, expandTo, groups, Invalid, indices, joint, pick, reshaped, type Shadow, strided } from "./shadow.ts";
 
 /*
  * Ops that put tensors together, take them apart, or take elements by an index of the host or of the device.
@@ -29,7 +29,8 @@ function joined(parts: readonly Shadow[], axis: number): Shadow {
     which[i] = k;
     at[i] = (outer * parts[k]!.shape[axis]! + position) * inner + (i % inner);
   }
-  const dtype = parts.some((x) => x.dtype === "f32") ? "f32" : parts.some((x) => x.dtype === "i32") ? "i32" : "bool";
+  let { dtype } = parts[0]!;
+  for (const x of parts) dtype = common({ dtype, shape }, x);
   return pick(shape, parts, at, { which, dtype });
 }
 
@@ -121,9 +122,9 @@ const repeat: Maker = step((x, pool) => {
   };
 }, smallWithAxis);
 
-/** An index of rows: any i32 value whose numbers are such. */
+/** An index of rows: whole numbers that are such. */
 function indexFor(pool: Pool, rows: number, fits: (x: Shadow) => boolean): number | undefined {
-  return pool.find((x) => x.dtype === "i32" && isSmall(x) && fits(x) && inRange(x, rows));
+  return pool.find((x) => (x.dtype === "i32" || x.dtype === "u32") && isSmall(x) && fits(x) && inRange(x, rows));
 }
 
 function inRange(x: Shadow, rows: number): boolean {

@@ -249,7 +249,7 @@ const sames: Maker = step((_, pool) => {
 /** A constant of the device's own making, of a value's shape. */
 const filled: Maker = step((_, pool) => {
   const value = pool.random(4);
-  const dtype = pool.chance(0.5) ? "f32" : "i32";
+  const dtype = (["f32", "f32", "i32", "u32", "f16"] as const)[pool.random(pool.half ? 5 : 4)]!;
   return {
     name: "full",
     options: [value, dtype],

@@ -1,9 +1,9 @@
-import { type DType, promote } from "../../src/dtype.ts";
+import { type DType, isFloat } from "../../src/dtype.ts";
 import * as T from "../../src/index.ts";
 import { broadcastShapes, numel } from "../../src/shape.ts";
 import { compatible, isNumber, isReal, type Maker, type Pool, SMALL, step } from "./draw.ts";
 import type { Id } from "./program.ts";
-import { type Shadow, zip } from "./shadow.ts";
+import { common, holds, Invalid, type Shadow, zip } from "./shadow.ts";
 
 /*
  * Pointwise ops that keep whole numbers whole.
@@ -11,12 +11,20 @@ import { type Shadow, zip } from "./shadow.ts";
 
 export type Of = (...values: number[]) => number;
 
-/** An op of one argument with its slope; of f32 only where `real`. */
-export function unary(name: string, op: (x: T.Tensor) => T.Tensor, f: Of, slope: Of, real = false): Maker {
-  return step(
-    () => ({ name, ownership: "own", run: op, shadow: (x) => zip(x.dtype, [x], f, [slope]) }),
-    real ? isReal : isNumber,
-  );
+/** An op of one argument with its slope. */
+export function unary(
+  name: string,
+  op: (x: T.Tensor) => T.Tensor,
+  f: Of,
+  slope: Of,
+  fits: (x: Shadow) => boolean = isNumber,
+): Maker {
+  return step(() => ({ name, ownership: "own", run: op, shadow: (x) => zip(x.dtype, [x], f, [slope]) }), fits);
+}
+
+/** A number beside a tensor has to be one of its type. */
+function beside(x: Shadow, k: number): void {
+  if (!holds(x.dtype, k)) throw new Invalid("a number of another type");
 }
 
 /** An op of a tensor and a whole number. */
@@ -34,7 +42,10 @@ function scalar(
       options: [k],
       ownership: "own",
       run: (x) => op(x, k),
-      shadow: (x) => zip(result(x.dtype), [x], (v) => f(v!, k), [(v) => slope(v!, k)]),
+      shadow: (x) => {
+        beside(x, k);
+        return zip(result(x.dtype), [x], (v) => f(v!, k), [(v) => slope(v!, k)]);
+      },
     };
   }, isNumber);
 }
@@ -56,7 +67,7 @@ export function binary(
   op: (a: T.Tensor, b: T.Tensor) => T.Tensor,
   f: Of,
   slopes: readonly Of[],
-  result: (dtype: DType) => DType = (dtype) => dtype,
+  result: (x: Shadow, y: Shadow) => DType = common,
   fits: (x: Shadow) => boolean = isNumber,
 ): Maker {
   return (pool) => {
@@ -68,7 +79,7 @@ export function binary(
         text: (x, y) => `${name}(${x}, ${y})`,
         ownership: "own",
         run: (x, y) => op(x!, y!),
-        shadow: (x, y) => zip(result(promote(x!.dtype, y!.dtype)!), [x!, y!], f, slopes),
+        shadow: (x, y) => zip(result(x!, y!), [x!, y!], f, slopes),
       },
     };
   };
@@ -83,7 +94,8 @@ function comparison(
   f: (a: number, b: number) => boolean,
 ): Maker[] {
   const truth: Of = (a, b) => Number(f(a!, b!));
-  return [binary(name, op, truth, [], bool), scalar(name, op, truth, flat, bool)];
+  const compared = (x: Shadow, y: Shadow): DType => common(x, y) && "bool";
+  return [binary(name, op, truth, [], compared), scalar(name, op, truth, flat, bool)];
 }
 
 function logical(
@@ -115,7 +127,10 @@ export const where: Maker = (pool) => {
         text: (c, a) => `where(${c}, ${a}, ${k})`,
         ownership: "own",
         run: (c, a) => T.where(c!, a!, k),
-        shadow: (c, a) => zip(dtype, [c!, a!], (c, a) => (c ? a! : k), [undefined, slopes[1]]),
+        shadow: (c, a) => {
+          beside(a!, k);
+          return zip(dtype, [c!, a!], (c, a) => (c ? a! : k), [undefined, slopes[1]]);
+        },
       },
     };
   }
@@ -131,14 +146,20 @@ export const where: Maker = (pool) => {
 };
 
 const cast: Maker = step((_, pool) => {
-  const dtype = (["f32", "i32", "bool"] as const)[pool.random(3)]!;
-  const convert: Of = dtype === "bool" ? (v) => Number(v !== 0) : dtype === "i32" ? (v) => Math.trunc(v!) : (v) => v!;
+  const types: readonly DType[] = ["f32", "i32", "u32", "bool", "f16"];
+  const dtype = types[pool.random(pool.half ? 5 : 4)]!;
   return {
     name: "cast",
     options: [dtype],
     ownership: "own",
     run: (x) => T.cast(x, dtype),
-    shadow: (x) => (x.dtype === dtype ? x : zip(dtype, [x], convert)),
+    shadow: (x) => {
+      if (x.dtype === dtype) return x;
+      if (isFloat(x.dtype) && isFloat(dtype)) return zip(dtype, [x], (v) => v!, [() => 1]);
+      // A float is cut, and what is below what there is becomes the least; a whole number keeps its bits, which is left out here.
+      const least = dtype === "u32" && isFloat(x.dtype) ? 0 : Number.NEGATIVE_INFINITY;
+      return zip(dtype, [x], dtype === "bool" ? (v) => Number(v !== 0) : (v) => Math.max(least, Math.trunc(v!)));
+    },
   };
 });
 
@@ -153,8 +174,10 @@ const clamp: Maker = step((_, pool) => {
     options: [limits],
     ownership: "own",
     run: (x) => T.clamp(x, limits),
-    shadow: (x) =>
-      zip(x.dtype, [x], (v) => Math.min(high, Math.max(low, v!)), [(v) => Number(v! >= low && v! <= high)]),
+    shadow: (x) => {
+      for (const bound of Object.values(limits)) beside(x, bound);
+      return zip(x.dtype, [x], (v) => Math.min(high, Math.max(low, v!)), [(v) => Number(v! >= low && v! <= high)]);
+    },
   };
 }, isNumber);
 
@@ -198,6 +221,7 @@ export const EXACT: readonly Maker[] = [
     T.neg,
     (x) => -x!,
     () => -1,
+    (x) => isNumber(x) && x.dtype !== "u32",
   ),
   unary(
     "abs",
@@ -218,7 +242,7 @@ export const EXACT: readonly Maker[] = [
     (x) => Math.max(x!, 0),
     (x) => Number(x! > 0),
   ),
-  unary("round", T.round, rounded, flat, true),
+  unary("round", T.round, rounded, flat, isReal),
   ...comparison("eq", T.eq, (a, b) => a === b),
   ...comparison("gt", T.gt, (a, b) => a > b),
   ...comparison("le", T.le, (a, b) => a <= b),

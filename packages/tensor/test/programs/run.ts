@@ -239,7 +239,7 @@ class Actor {
       const shadow = this.#world.live(of).shadow;
       const gradient = found.get(this.#tensor(of));
       if (!gradient && expected.sum.some((value) => value !== 0)) throw new Error(`no gradient of v${of}`);
-      const tensor = gradient ?? this.#device.zeros(shadow.shape);
+      const tensor = gradient ?? this.#device.zeros(shadow.shape, { dtype: shadow.dtype });
       this.#tensors.set(name, tensor);
       this.#expectShape(tensor, this.#world.live(name).shadow, name);
       const what = `the gradient v${name} of v${of}`;

@@ -1,4 +1,4 @@
-import type { DType } from "../../src/dtype.ts";
+import { type DType, isFloat } from "../../src/dtype.ts";
 import { broadcastShapes, denseStrides, numel, type Shape } from "../../src/shape.ts";
 
 /*
@@ -43,9 +43,29 @@ function shadow(
   edges: readonly Edge[],
   more: { largest: number; leaf?: object; joint?: boolean },
 ): Shadow {
-  const flowing = dtype === "f32" ? edges.filter(({ to }) => flows(to)) : [];
+  if (!data.every((value) => holds(dtype, value))) throw new Invalid(`no numbers of ${dtype}`);
+  const flowing = isFloat(dtype) ? edges.filter(({ to }) => flows(to)) : [];
   const { largest, leaf, joint = false } = more;
   return { order: made++, shape, dtype, data, edges: flowing, leaf, largest, joint, spent: "no" };
+}
+
+/** Whether a dtype has a number without rounding or wrapping; of f16 whole numbers are enough here. */
+export function holds(dtype: DType, value: number): boolean {
+  if (dtype === "u32") return value >= 0;
+  return dtype !== "f16" || (Number.isInteger(value) && Math.abs(value) <= 2048);
+}
+
+/**
+ * The type that two meet in: a float before whole numbers before truth values, f32 before f16, but a float without axes does not widen one
+ * that has some. i32 and u32 do not meet.
+ */
+export function common(a: Pick<Shadow, "dtype" | "shape">, b: Pick<Shadow, "dtype" | "shape">): DType {
+  const types = [a.dtype, b.dtype];
+  if (types.includes("i32") && types.includes("u32")) throw new Invalid("i32 beside u32");
+  if (isFloat(a.dtype) && isFloat(b.dtype) && (a.shape.length === 0) !== (b.shape.length === 0)) {
+    return a.shape.length === 0 ? b.dtype : a.dtype;
+  }
+  return (["f32", "f16", "i32", "u32", "bool"] as const).find((dtype) => types.includes(dtype))!;
 }
 
 /** True where a gradient is wanted or passes through. */

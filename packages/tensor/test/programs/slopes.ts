@@ -10,6 +10,7 @@ import { constant, gradientsOf, Invalid, reshaped, type Shadow, total, zip } fro
 
 /** Values of several shapes and types, no two of them equal: nothing ties, so every op has a slope. */
 class Values implements Pool {
+  readonly half = false;
   readonly #uniform = seeded(7);
   readonly #values: Shadow[];
 

@@ -6,6 +6,7 @@ import {
   flows,
   type Gradient,
   gradientsOf,
+  holds,
   Invalid,
   plus,
   reshaped,
@@ -249,11 +250,14 @@ export class World {
       // What cancels is mostly rounding error, and no value to go on with.
       if (!this.exact && !(Math.max(0, ...gradient.size) <= 1 + 10 * Math.max(0, ...gradient.sum.map(Math.abs))))
         throw new Invalid("cancelled");
+      if (!gradient.sum.every((value) => holds(slot.shadow.dtype, value))) throw new Invalid("rounded");
       wanted.set(of, gradient);
     }
     // Several leaves may share one gradient, so none is anyone's to dispose.
-    for (const [of, name] of gradients)
-      this.#enter(name, constant(this.live(of).shadow.shape, "f32", wanted.get(of)!.sum), "open", true);
+    for (const [of, name] of gradients) {
+      const { shape, dtype } = this.live(of).shadow;
+      this.#enter(name, constant(shape, dtype, wanted.get(of)!.sum), "open", true);
+    }
     if (!retain) for (const x of [...graph, ...besides]) x.spent = "yes";
     return { gradients: wanted };
   }

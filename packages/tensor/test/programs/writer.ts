@@ -17,6 +17,8 @@ export interface Kind {
   readonly few: boolean;
   /** How many devices there are to choose from. */
   readonly devices: number;
+  /** Whether all of them have f16. */
+  readonly half: boolean;
 }
 
 /** Draws values and ops of one task: each action is tried on the world, and forgotten where it makes no sense. */
@@ -24,6 +26,7 @@ export class Writer implements Pool {
   protected readonly world: World;
   readonly #uniform: () => number;
   protected readonly kind: Kind;
+  readonly half: boolean;
   protected readonly pointwise: readonly Maker[];
   protected readonly others: readonly Maker[];
   protected readonly loss: Maker;
@@ -38,6 +41,8 @@ export class Writer implements Pool {
     this.#uniform = seeded(seed);
     this.#uniform();
     this.kind = kind;
+    // Exact numbers only: f16 rounds real ones too soon.
+    this.half = kind.half && kind.exact;
     const exact = kind.few ? EXACT_FEW : EXACT;
     this.pointwise = kind.exact ? exact : REAL.pointwise;
     this.others = [...MOVES, ...(kind.exact ? REDUCTIONS : REAL.rows)];
@@ -92,7 +97,17 @@ export class Writer implements Pool {
   #value(dtype: DType): number {
     if (!this.kind.exact) return dtype === "f32" ? Math.fround(2 * this.#uniform() - 1) : this.random(2);
     if (dtype === "bool") return this.random(2);
-    return dtype === "i32" ? this.random(4) : this.random(7) - 3;
+    return dtype === "i32" || dtype === "u32" ? this.random(4) : this.random(7) - 3;
+  }
+
+  #dtype(leaf: boolean): DType {
+    const rare: DType[] = leaf ? [] : ["u32"];
+    if (this.half) rare.push("f16");
+    // A backend that makes a kernel for each type meets them less often.
+    if (rare.length > 0 && this.kind.exact && this.chance(this.kind.few ? 0.08 : 0.2))
+      return rare[this.random(rare.length)]!;
+    if (leaf || this.chance(0.4)) return "f32";
+    return this.chance(0.7) ? "i32" : "bool";
   }
 
   #shape(): Shape {
@@ -103,11 +118,7 @@ export class Writer implements Pool {
     return shape;
   }
 
-  input(
-    leaf = this.chance(0.5),
-    dtype: DType = leaf || this.chance(0.4) ? "f32" : this.chance(0.7) ? "i32" : "bool",
-    shape = this.#shape(),
-  ): Action | undefined {
+  input(leaf = this.chance(0.5), dtype: DType = this.#dtype(leaf), shape = this.#shape()): Action | undefined {
     const data = Float64Array.from({ length: numel(shape) }, () => this.#value(dtype));
     return this.attempt({ kind: "input", id: this.next++, shape, dtype, data, leaf });
   }
