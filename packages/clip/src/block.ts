@@ -1,5 +1,5 @@
 import { type FieldNames, type Init, LayerNorm, Linear, Module, MultiheadAttention, parameter } from "@deplsr/nn";
-import { add, checkpoint, gelu, mul, quickGelu, type Tensor } from "@deplsr/tensor";
+import { add, checkpoint, gelu, mul, quickGelu, type Tensor, transient } from "@deplsr/tensor";
 import { BLOCK_NAMES } from "./keys.ts";
 
 /** What both towers tell their blocks. */
@@ -110,7 +110,7 @@ export class Transformer extends Module implements TokenStack {
     const { mask, afterBlock } = options;
     return this.resblocks.reduce((value, block, index) => {
       const run = (input: Tensor): Tensor => block.forward(input, mask);
-      const y = options.checkpoint && needsGradient(block, value) ? checkpoint(run, value) : run(value);
+      const y = options.checkpoint ? checkpoint(run, value) : transient(() => run(value));
       return afterBlock ? afterBlock(y, index) : y;
     }, x);
   }
@@ -130,9 +130,4 @@ export class Transformer extends Module implements TokenStack {
     });
     return maps;
   }
-}
-
-/** Whether a gradient flows to the input or to any weight of a block; a checkpoint without would have nothing to compute again. */
-function needsGradient(block: Module, input: Tensor): boolean {
-  return input.requiresGrad || [...block.parameters().values()].some((weight) => weight.requiresGrad);
 }

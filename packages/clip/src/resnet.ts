@@ -1,15 +1,4 @@
-import {
-  BatchNorm2d,
-  Conv2d,
-  type Init,
-  Linear,
-  Module,
-  normal,
-  parameter,
-  replaced,
-  Sequential,
-  transient,
-} from "@deplsr/nn";
+import { BatchNorm2d, Conv2d, type Init, Linear, Module, normal, parameter, replaced, Sequential } from "@deplsr/nn";
 import {
   add,
   attention,
@@ -24,6 +13,7 @@ import {
   reshape,
   ShapeError,
   type Tensor,
+  transient,
 } from "@deplsr/tensor";
 
 /** Sizes of CLIP's convolutional image tower. */

@@ -1,5 +1,5 @@
-import { DropPath, type Init, inference, LayerNorm, type Mode, Module, transient } from "@deplsr/nn";
-import { add, type Tensor } from "@deplsr/tensor";
+import { DropPath, type Init, inference, LayerNorm, type Mode, Module } from "@deplsr/nn";
+import { add, type Tensor, transient } from "@deplsr/tensor";
 import { ChannelAttention } from "./channel-attention.ts";
 import { type DATConfig, isShifted } from "./config.ts";
 import { SpatialGateFeedForward } from "./ffn.ts";

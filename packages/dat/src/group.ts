@@ -1,5 +1,5 @@
-import { Conv2d, type FieldNames, type Init, inference, type Mode, Module, replaced, transient } from "@deplsr/nn";
-import { add, leakyRelu, permute, reshape, type Tensor } from "@deplsr/tensor";
+import { Conv2d, checkpointPart, type FieldNames, type Init, inference, type Mode, Module, replaced } from "@deplsr/nn";
+import { add, leakyRelu, permute, reshape, type Tensor, transient } from "@deplsr/tensor";
 import { DATBlock } from "./block.ts";
 import type { DATConfig } from "./config.ts";
 import { BOTTLENECK_NAMES } from "./keys.ts";
@@ -61,15 +61,18 @@ export class ResidualGroup extends Module {
     this.conv = residualConvolution(config, init);
   }
 
-  /** Tokens `(b, n, c)` of an image of `size` → the same shape. */
-  forward(tokens: Tensor, size: Size, mode: Mode = inference): Tensor {
+  /**
+   * Tokens `(b, n, c)` of an image of `size` → the same shape.
+   * @param options `checkpoint`: recompute each block in the backward pass instead of storing its activations
+   */
+  forward(tokens: Tensor, size: Size, mode: Mode = inference, { checkpoint = false } = {}): Tensor {
+    const run = (block: DATBlock, x: Tensor): Tensor =>
+      checkpoint
+        ? checkpointPart(mode, (mode, x) => block.forward(x!, size, mode), x)
+        : transient(() => block.forward(x, size, mode));
     const [first, ...rest] = this.blocks;
-    let x = transient(() => first!.forward(tokens, size, mode));
-    for (const block of rest)
-      x = replaced(
-        x,
-        transient(() => block.forward(x, size, mode)),
-      );
+    let x = run(first!, tokens);
+    for (const block of rest) x = replaced(x, run(block, x));
     return add(tokens, imageToTokens(this.conv.forward(tokensToImage(x, size))));
   }
 }

@@ -1,5 +1,5 @@
-import { replaced, transient } from "@deplsr/nn";
-import { add, flip, mul, type Tensor, transpose } from "@deplsr/tensor";
+import { replaced } from "@deplsr/nn";
+import { add, flip, mul, type Tensor, transient, transpose } from "@deplsr/tensor";
 
 /** Axes to flip, and whether to exchange height and width afterwards. */
 type Turn = readonly [flips: readonly number[], transposed: boolean];
@@ -26,9 +26,10 @@ export function selfEnsemble(x: Tensor, forward: (x: Tensor) => Tensor): Tensor 
   return transient(() => {
     let sum: Tensor | undefined;
     for (const way of TURNS) {
-      const y = transient(() => turnBack(forward(turn(x, way)), way));
-      sum = sum ? replaced(sum, add(sum, y)) : y;
+      // A share of its own, also where `forward` returns what it was given.
+      const share = transient(() => mul(turnBack(forward(turn(x, way)), way), 1 / TURNS.length));
+      sum = sum ? replaced(sum, add(sum, share)) : share;
     }
-    return mul(sum!, 1 / TURNS.length);
+    return sum!;
   });
 }

@@ -1,4 +1,4 @@
-import { Dropout, type Init, inference, type Linear, type Mode, Module, transient } from "@deplsr/nn";
+import { Dropout, type Init, inference, type Linear, type Mode, Module } from "@deplsr/nn";
 import {
   type AttentionOptions,
   attention,
@@ -13,6 +13,7 @@ import {
   slice,
   split,
   type Tensor,
+  transient,
 } from "@deplsr/tensor";
 import type { DATConfig } from "./config.ts";
 import { blend, ChannelInteraction, DepthwiseBranch, SpatialInteraction } from "./interaction.ts";

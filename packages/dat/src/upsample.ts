@@ -1,5 +1,5 @@
-import { Conv2d, type FieldNames, type Init, Module, replaced, transient } from "@deplsr/nn";
-import { leakyRelu, pixelShuffle, type Tensor } from "@deplsr/tensor";
+import { Conv2d, type FieldNames, type Init, Module, replaced } from "@deplsr/nn";
+import { leakyRelu, pixelShuffle, type Tensor, transient } from "@deplsr/tensor";
 import { type DATConfig, upsampleSteps } from "./config.ts";
 import { UPSAMPLE_NAMES } from "./keys.ts";
 

@@ -132,6 +132,11 @@ const CASES: Readonly<Record<string, Case>> = {
     args: [(y: T.Tensor) => y],
     wrong: { "layers[0]": [0, [undefined, null, 3, x, {}]] },
   },
+  checkpointPart: {
+    call: (...args) => Reflect.apply(N.checkpointPart, undefined, args),
+    args: [N.inference, (_: N.Mode, y: T.Tensor) => y, x],
+    wrong: { mode: [0, "mode"], part: [1, [undefined, null, 3, x]], "inputs[0]": [2, "tensor"] },
+  },
   Dropout: { call: (p) => new N.Dropout(p), args: [0.1], wrong: { probability: [0, [...WRONG.unit, 1, undefined]] } },
   DropPath: { call: (p) => new N.DropPath(p), args: [0.1], wrong: { probability: [0, [...WRONG.unit, 1, undefined]] } },
   "Dropout.forward": {
@@ -345,7 +350,6 @@ describe("a wrong argument is refused in one line, before anything runs", () => 
         "selectWeights",
         "snakeCase",
         "storedValues",
-        "transient",
         "writeSafetensorsFile",
         "writeTorchFile",
       ]

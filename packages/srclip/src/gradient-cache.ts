@@ -1,7 +1,7 @@
 import type { CLIP } from "@deplsr/clip";
-import { add, backward, cat, detach, mul, narrow, noGrad, requireGrad, scope, sum, type Tensor } from "@deplsr/tensor";
+import { add, backward, cat, mul, narrow, noGrad, requireGrad, scope, sum, type Tensor } from "@deplsr/tensor";
 import type { SrCLIPInput, SrCLIPOutput } from "./features.ts";
-import { type SrCLIPLoss, type SrCLIPLossOptions, srclipLoss } from "./srclip-loss.ts";
+import { detachedLoss, type SrCLIPLoss, type SrCLIPLossOptions, srclipLoss } from "./srclip-loss.ts";
 
 /** What can be trained in parts: SrCLIP, SrCLIPV2 and FinetuneCLIP. */
 export interface SrCLIPModel {
@@ -35,6 +35,7 @@ export function accumulateGradients(
     const cached = parts.map((part) => noGrad(() => scope(() => listed(model.forward(part)))));
     const whole = joined(cached);
     const loss = srclipLoss({ ...model.forward({}), ...named(whole) }, options);
+    const seen = detachedLoss(loss);
     let gradients = backward(loss.total);
     const wanted = whole.map((features) => features && gradients.get(features));
     for (const features of whole) if (features) gradients.delete(features);
@@ -53,16 +54,7 @@ export function accumulateGradients(
       });
       row += rows;
     }
-    const { contrastive, degradation, fine, total } = loss;
-    return {
-      loss: {
-        contrastive: detach(contrastive),
-        degradation: detach(degradation),
-        fine: fine && detach(fine),
-        total: detach(total),
-      },
-      gradients,
-    };
+    return { loss: seen, gradients };
   });
 }
 
@@ -70,9 +62,9 @@ export function accumulateGradients(
 type Features = readonly (Tensor | null)[];
 
 function listed({ image, text }: Pick<SrCLIPOutput, "image" | "text">): Features {
-  const seen = [image?.content, image?.degradation, image?.fine];
-  const read = [text?.caption, text?.degradation, text?.fine];
-  return [...seen, ...read].map((features) => features ?? null);
+  const images = [image?.content, image?.degradation, image?.fine];
+  const texts = [text?.caption, text?.degradation, text?.fine];
+  return [...images, ...texts].map((features) => features ?? null);
 }
 
 /** The reverse of {@link listed}. */

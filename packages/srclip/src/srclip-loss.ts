@@ -1,5 +1,5 @@
 import { clipLoss, matchingRows, siglipLoss } from "@deplsr/clip";
-import { add, type Device, mul, permute, type Tensor } from "@deplsr/tensor";
+import { add, type Device, detach, mul, permute, type Tensor } from "@deplsr/tensor";
 import type { SrCLIPOutput } from "./features.ts";
 import type { ContrastiveKind } from "./srclip-config.ts";
 
@@ -59,6 +59,16 @@ export function srclipLoss(
   const byKind = (x: Tensor): Tensor => permute(x, [1, 0, 2]); // (kinds, b, e)
   const fine = compare(byKind(image.fine), byKind(text.fine), matches?.fine);
   return { contrastive, degradation, fine, total: add(sum, mul(fine, c)) };
+}
+
+/** The losses as numbers to look at, which stay when `backward` gives those back that have gradients. */
+export function detachedLoss({ contrastive, degradation, fine, total }: SrCLIPLoss): SrCLIPLoss {
+  return {
+    contrastive: detach(contrastive),
+    degradation: detach(degradation),
+    fine: fine && detach(fine),
+    total: detach(total),
+  };
 }
 
 /** Which texts are equal among token ids (b, rows, contextLength) on the host, rows as in `SrCLIPInput`. */

@@ -1,6 +1,6 @@
 import { DAT, type DATConfig, imageToTokens } from "@deplsr/dat";
 import { l1Loss } from "@deplsr/nn";
-import { add, assign, backward, clone, Device, mul, noGrad, Rng, type Tensor } from "@deplsr/tensor";
+import { add, assign, backward, clone, Device, keep, mul, noGrad, Rng, type Tensor } from "@deplsr/tensor";
 import { afterAll, describe, expect, it } from "vitest";
 import { type ImagePrompt, RealDAT } from "../src/realdat.ts";
 import { type RealDATConfig, realDATConfigFromReference } from "../src/realdat-config.ts";
@@ -152,7 +152,7 @@ describe("RealDAT tiny A", () => {
 
   it("trains to the published output, loss and statistics", async () => {
     const model = realDAT(TINY_A);
-    const out = model.forward(images, { prompt, mode: { training: true, rng: new Rng(0) } });
+    const out = keep(model.forward(images, { prompt, mode: { training: true, rng: new Rng(0) } }));
     const loss = l1Loss(out, waves(device, [2, 3, 72, 80]));
     const parameters = model.parameters();
     const gradients = backward(loss);

@@ -1,8 +1,9 @@
 import { checkFunction, checkTensor } from "./arguments.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { DTypeError, describe, refuseAsync } from "./errors.ts";
+import { transientResult } from "./scope.ts";
 import type { Shape } from "./shape.ts";
-import { alias, type Edge, type GraphNode, naming, type Tensor } from "./tensor.ts";
+import { alias, type Edge, type GraphNode, type Holder, naming, type Tensor } from "./tensor.ts";
 
 let enabled = true;
 let nextId = 1;
@@ -23,7 +24,7 @@ export class Node implements GraphNode {
   readonly id: number;
   readonly name: string;
   readonly leaf: Tensor | undefined;
-  readonly outputs: readonly { readonly shape: Shape; readonly dtype: DType }[];
+  readonly outputs: readonly { readonly shape: Shape; readonly dtype: DType; readonly holder: Holder }[];
   inputs: readonly Edge[];
   saved: readonly Tensor[];
   run: Run | undefined;
@@ -34,7 +35,7 @@ export class Node implements GraphNode {
     this.id = run ? nextId++ : 0;
     this.name = name;
     this.leaf = run ? undefined : outputs[0]!;
-    this.outputs = outputs.map(({ shape, dtype }) => ({ shape, dtype }));
+    this.outputs = outputs.map(({ shape, dtype, holder }) => ({ shape, dtype, holder }));
     this.inputs = inputs;
     this.saved = saved;
     this.run = run;
@@ -53,6 +54,18 @@ export class Node implements GraphNode {
 
   hold(): void {
     this.#holders++;
+  }
+
+  /** Gives its results back, but those that are `keep`-ed or among `wanted`: gradients have what they need besides. */
+  spend(wanted: ReadonlySet<Holder>): void {
+    if (this.leaf) return;
+    for (const { holder } of this.outputs) {
+      const { value } = holder;
+      if (!value || holder.kept || wanted.has(holder)) continue;
+      holder.value = undefined;
+      holder.spent = true;
+      value.release();
+    }
   }
 
   drop(): void {
@@ -139,6 +152,7 @@ export function recordTogether(
   }
   const edges = inputs.map((input) => input.edge);
   const saved = needs.map((tensor) => alias(tensor, naming.op ?? name));
+  for (const tensor of saved) tensor.saved = true;
   new Node(
     naming.op ?? name,
     ys,
@@ -166,6 +180,11 @@ export function within<T>(op: string, work: () => T): T {
   } finally {
     naming.op = undefined;
   }
+}
+
+/** The same for an op that makes more than its result: that is given back, but for what gradients need. */
+export function composed<T>(op: string, work: () => T): T {
+  return naming.op === undefined ? within(op, () => transientResult(work)) : work();
 }
 
 /** True where ops record gradients. */

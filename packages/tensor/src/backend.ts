@@ -230,12 +230,23 @@ export interface AttentionCall {
   readonly biases: readonly View[];
 }
 
+/** What the tensors of one op hold. */
+export interface OpMemory {
+  readonly op: string;
+  readonly bytes: number;
+  readonly buffers: number;
+}
+
 /** Bytes that a device holds for its tensors. */
 export interface MemoryReport {
   readonly liveBytes: number;
   readonly liveBuffers: number;
+  /** Of memory that waits for its next use. */
   readonly pooledBytes: number;
+  /** The most that live and pooled ones together have been. */
   readonly peakBytes: number;
+  /** The most that live ones have been. */
+  readonly peakLiveBytes: number;
   /** Buffers that were ever created: constant over steps of a steady shape. */
   readonly createdBuffers: number;
 }
@@ -263,6 +274,8 @@ export interface Backend {
   download(storage: Storage, byteOffset: number, bytes: number): Promise<ArrayBuffer>;
   flush(): Promise<void>;
   memory(): MemoryReport;
+  /** What ops held at the highest moment since this was called last, the ten largest; at the first call, what they hold now. */
+  memoryProfile(): readonly OpMemory[];
   destroy(): void;
   pointwise(call: PointwiseCall): void;
   copy(call: CopyCall): void;

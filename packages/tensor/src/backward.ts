@@ -2,8 +2,9 @@ import { checkFlag, checkOptionalTensor, checkOptions, checkTensor, checkTensors
 import { type Give, type Node, noGrad } from "./autograd.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { ArgumentError, DTypeError, describe, ShapeError } from "./errors.ts";
+import { transientResult } from "./scope.ts";
 import { sameShape } from "./shape.ts";
-import { alias, deviceOf, type Tensor } from "./tensor.ts";
+import { alias, deviceOf, type Holder, type Tensor } from "./tensor.ts";
 
 /** Adds two gradients; given by ops/pointwise.ts, which imports this file. */
 let addGradients: (a: Tensor, b: Tensor) => Tensor;
@@ -83,8 +84,9 @@ function refuseEnded(y: Tensor, order: readonly Node[]): void {
 
 /**
  * Gradients of `y` with respect to the leaves that require them (or to `wrt`), as a map from tensor to gradient, each a tensor of its
- * own and of that tensor's dtype. They are f32 until then: those of f16 tensors are added up in f32 and rounded once. The graph is given
- * up as it is walked, unless `retainGraph` is set.
+ * own and of that tensor's dtype. They are f32 until then: those of f16 tensors are added up in f32 and rounded once. Unless `retainGraph`
+ * is set, the graph is given up as it is walked, and with it the results between the leaves and `y`: those that are still to be read have
+ * to be `keep`-ed, or asked for by `wrt`.
  * @throws Error when `y` has no graph, or one that an earlier `backward` has given up, or holds more than one element and no `grad` is
  * given; ShapeError, DTypeError when `grad` does not fit.
  */
@@ -116,6 +118,10 @@ export function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<T
     else give(start, grad.dtype === "f32" ? alias(grad) : castGradient(grad, "f32"));
     // Nodes whose tensors are disposed of are held by those after them, which end first.
     for (const node of order) node.hold();
+    if (!retainGraph) {
+      const wanted = new Set<Holder>([y, ...(wrt ?? [])].map(({ holder }) => holder));
+      for (const node of order) node.spend(wanted);
+    }
     let done = 0;
     try {
       for (const node of order) {
@@ -126,7 +132,14 @@ export function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<T
             if (dy) result.set(tensor, rounds(tensor) ? castGradient(dy, tensor.dtype) : gradients.hold(dy));
           }
           const { saved } = node;
-          node.run!(dys, (edge, gradient) => give(edge, saved.includes(gradient) ? alias(gradient) : gradient), saved);
+          transientResult(() => {
+            node.run!(
+              dys,
+              (edge, gradient) => give(edge, saved.includes(gradient) ? alias(gradient) : gradient),
+              saved,
+            );
+            return gradients.arrived();
+          });
           gradients.settle(dys);
         }
         if (!retainGraph) node.end();
@@ -162,8 +175,8 @@ class Results {
 class Gradients {
   readonly #byNode = new Map<Node, (Tensor | undefined)[]>();
   readonly #uses = new Map<Tensor, number>();
-  /** Parts of sums, which nobody may need any more. */
-  #loose: Tensor[] = [];
+  /** What has come since `arrived` was asked. */
+  #new: Tensor[] = [];
 
   entries(): Iterable<[Node, readonly (Tensor | undefined)[]]> {
     return this.#byNode;
@@ -177,11 +190,15 @@ class Gradients {
     }
     const known = own[output];
     // A sum that is still pending reads its parts later, and holds their storage itself.
-    own[output] = this.hold(known ? addGradients(known, gradient) : gradient);
-    if (known) {
-      this.#release(known);
-      this.#loose.push(gradient);
-    }
+    const sum = known ? addGradients(known, gradient) : gradient;
+    own[output] = this.hold(sum);
+    this.#new.push(sum);
+    if (known) this.#release(known);
+  }
+
+  /** The gradients that have come since this was asked last, parts of sums left out: nobody needs those any more. */
+  arrived(): readonly Tensor[] {
+    return this.#new.splice(0).filter((gradient) => this.#uses.get(gradient));
   }
 
   /** Takes out what arrived at a node; `settle` gives it back. */
@@ -197,10 +214,9 @@ class Gradients {
     return gradient;
   }
 
-  /** Gives back what has been used, and what was only part of a sum. */
+  /** Gives back what has been used. */
   settle(used: readonly (Tensor | undefined)[]): void {
     for (const dy of used) if (dy) this.#release(dy);
-    for (const part of this.#loose.splice(0)) if (!this.#uses.get(part)) part.dispose();
   }
 
   #release(gradient: Tensor): void {

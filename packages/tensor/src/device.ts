@@ -1,6 +1,6 @@
 import { findAdapter } from "#platform";
-import { checkChoice, checkDType, checkNumber, checkOptions, checkWhole, numbersOf } from "./arguments.ts";
-import type { Backend, BackendInfo, MemoryReport, View } from "./backend.ts";
+import { checkChoice, checkDType, checkFlag, checkNumber, checkOptions, checkWhole, numbersOf } from "./arguments.ts";
+import type { Backend, BackendInfo, MemoryReport, OpMemory, View } from "./backend.ts";
 import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
 import { type Data, type DType, defaultDType, encode, encodeTyped, type NestedData, toWhole } from "./dtype.ts";
@@ -146,8 +146,18 @@ export class Device implements DeviceOfTensors {
     await reclaim(this.backend);
   }
 
-  memory(): MemoryReport {
-    return this.backend.memory();
+  /**
+   * Bytes of this moment, and the most there have been.
+   * @param options `profile`: also which ops hold them, the ten largest, at the highest moment since the last call that asked for it;
+   * of this moment at the first one
+   */
+  memory(): MemoryReport;
+  memory(options: { readonly profile: true }): MemoryReport & { readonly profile: readonly OpMemory[] };
+  memory(options: { readonly profile?: boolean } = {}): MemoryReport & { readonly profile?: readonly OpMemory[] } {
+    checkOptions("memory", options, ["profile"]);
+    checkFlag("memory", "profile", options.profile);
+    const report = this.backend.memory();
+    return options.profile ? { ...report, profile: this.backend.memoryProfile() } : report;
   }
 
   /** Gives the device back; its tensors are gone with it. */

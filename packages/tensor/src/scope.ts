@@ -10,36 +10,86 @@ import { type Frame, Tensor, tracking } from "./tensor.ts";
 export function scope<T>(work: () => T): T extends PromiseLike<unknown> ? never : T;
 export function scope<T>(work: () => T): T {
   checkFunction("scope", "work", work);
+  return inFrame(
+    () => refuseAsync("scope", work()),
+    (leaving) => {
+      for (const tensor of leaving) {
+        if (tensor.hasGraph) {
+          throw new Error(`scope: the result of \`${tensor.label}\` still has a graph: return detach(x)`);
+        }
+        tensor.view("scope");
+      }
+    },
+  );
+}
+
+/**
+ * Runs a part of a computation and frees every tensor made in it, as `scope` does, except those in its result, which may have graphs: what
+ * their gradients need stays with these.
+ * @throws Error when the result is a promise.
+ */
+export function transient<T>(part: () => T): T extends PromiseLike<unknown> ? never : T;
+export function transient<T>(part: () => T): T {
+  checkFunction("transient", "part", part);
+  return inFrame(
+    () => refuseAsync("transient", part()),
+    (leaving) => {
+      for (const tensor of leaving) tensor.view("transient");
+    },
+    true,
+  );
+}
+
+/** The same, but a result that is pending stays so: for what is one op to its caller. */
+export function transientResult<T>(part: () => T): T {
+  return inFrame(part, () => {}, true);
+}
+
+/**
+ * Runs `work` in a frame of its own. What is in its result goes over to the frame around it, after `check`.
+ * @param withGraphs graphs go over as well
+ */
+function inFrame<T>(work: () => T, check: (leaving: Iterable<Tensor>) => void, withGraphs = false): T {
   const outer = tracking.frame;
   const frame: Frame = { tensors: new Set(), graphs: [] };
   tracking.frame = frame;
+  let done = false;
   try {
-    const result = refuseAsync("scope", work());
+    const result = work();
     // Each once: a result may hold a tensor twice.
-    const leaving = new Set([...tensorsIn(result)].filter((tensor) => frame.tensors.has(tensor)));
-    for (const tensor of leaving) {
-      if (tensor.hasGraph) {
-        throw new Error(`scope: the result of \`${tensor.label}\` still has a graph: return detach(x)`);
-      }
-      tensor.view("scope");
-    }
+    const leaving = new Set<Tensor>();
+    for (const tensor of tensorsIn(result)) if (frame.tensors.has(tensor)) leaving.add(tensor);
+    check(leaving);
     for (const tensor of leaving) {
       frame.tensors.delete(tensor);
-      if (outer) {
-        outer.tensors.add(tensor);
-        tensor.frame = outer;
-      } else tensor.watch();
+      pass(tensor, outer);
     }
+    done = true;
     return result;
   } finally {
     tracking.frame = outer;
-    for (const node of frame.graphs) node.end("scope");
+    if (done && withGraphs) outer?.graphs.push(...frame.graphs);
+    else for (const node of frame.graphs) node.end("scope");
     // Without the set's help: it would be changed by each of them.
+    const saved: Tensor[] = [];
     for (const tensor of frame.tensors) {
       tensor.frame = undefined;
-      tensor.dispose();
+      if (tensor.saved && done && withGraphs) saved.push(tensor);
+      else tensor.dispose();
     }
+    // What belongs to graphs that nobody holds any more is gone by now.
+    for (const tensor of saved) if (!tensor.disposed) pass(tensor, outer);
   }
+}
+
+/** Hands a tensor over to a frame, or to the collector's net. */
+function pass(tensor: Tensor, frame: Frame | undefined): void {
+  if (!frame) {
+    tensor.watch();
+    return;
+  }
+  frame.tensors.add(tensor);
+  tensor.frame = frame;
 }
 
 /**

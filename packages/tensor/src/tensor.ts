@@ -1,4 +1,4 @@
-import type { Backend, BackendInfo, MemoryReport, View } from "./backend.ts";
+import type { Backend, BackendInfo, MemoryReport, OpMemory, View } from "./backend.ts";
 import { bytesPerElement, type Data, type DType, decode, type HostArray, type NestedData } from "./dtype.ts";
 import { DeviceError, DisposedError, describe } from "./errors.ts";
 import { settleIndices } from "./index-check.ts";
@@ -26,6 +26,7 @@ export interface Device {
   arange(count: number, options?: TensorOptions): Tensor;
   sync(): Promise<void>;
   memory(): MemoryReport;
+  memory(options: { readonly profile: true }): MemoryReport & { readonly profile: readonly OpMemory[] };
   destroy(): void;
 }
 
@@ -67,11 +68,14 @@ export const writes: { count: number; limit: number } = { count: 0, limit: Numbe
 /** The op that the user called, while it calls others: what messages name. Set by `within`. */
 export const naming: { op: string | undefined } = { op: undefined };
 
-/** A tensor's value; undefined once it is disposed. */
-interface Holder {
+/** A tensor's value, apart from the tensor: who gives it back does not keep the tensor itself alive. */
+export interface Holder {
+  /** Undefined once it is given back. */
   value: Value | undefined;
   /** By `keep`. */
   kept: boolean;
+  /** Given back by `backward`, after its last use. */
+  spent: boolean;
 }
 
 /**
@@ -90,7 +94,9 @@ export class Tensor {
   frame: Frame | undefined;
   /** Where its gradient goes; undefined where none is wanted. */
   edge: Edge | undefined;
-  readonly #holder: Holder;
+  /** What a node of the graph needs of the forward pass; it goes with the node. */
+  saved = false;
+  readonly holder: Holder;
   /** The last write: its number, and what wrote. */
   #written: { readonly at: number; readonly by: string } | undefined;
 
@@ -101,7 +107,7 @@ export class Tensor {
     this.dtype = value.dtype;
     this.label = naming.op ?? label;
     this.viewOf = viewOf && (naming.op ?? viewOf);
-    this.#holder = { value, kept: false };
+    this.holder = { value, kept: false, spent: false };
     const { frame } = tracking;
     this.frame = frame;
     if (frame) frame.tensors.add(this);
@@ -128,18 +134,22 @@ export class Tensor {
   }
 
   get disposed(): boolean {
-    return this.#holder.value === undefined;
+    return this.holder.value === undefined;
   }
 
   /** The host data of a whole-number tensor that was made from such. */
   get host(): Int32Array | Uint32Array | undefined {
-    return this.#holder.value?.host;
+    return this.holder.value?.host;
   }
 
   /** The value, pending or stored; whoever keeps it retains it. @throws DisposedError */
   value(op: string): Value {
-    const { value } = this.#holder;
-    if (!value) throw new DisposedError(`${op}: x ${describe(this)} was disposed (made by \`${this.label}\`)`);
+    const { value, spent } = this.holder;
+    if (!value) {
+      const end = spent ? "given back by backward after its last use" : "disposed";
+      const advice = spent ? ": keep(x) it before that, or pass { retainGraph: true }" : "";
+      throw new DisposedError(`${op}: x ${describe(this)} was ${end} (made by \`${this.label}\`)${advice}`);
+    }
     if (this.#written && this.#written.at > writes.limit) {
       throw new Error(
         `checkpoint: ${describe(this)} (made by \`${this.label}\`) was written by \`${this.#written.by}\` after the forward pass, ` +
@@ -165,7 +175,7 @@ export class Tensor {
    */
   rebind(by: string, value: Value): void {
     const before = this.value(by);
-    this.#holder.value = value;
+    this.holder.value = value;
     // The new numbers have nothing to do with what was computed before.
     if (this.edge && this.edge.node.leaf !== this) this.leaveGraph();
     // What a second run writes is not what the first one must not have seen.
@@ -239,9 +249,9 @@ export class Tensor {
 
   /** Gives the memory back. Using the tensor afterwards throws DisposedError; disposing twice does nothing. */
   dispose(): void {
-    const { value } = this.#holder;
+    const { value } = this.holder;
     if (!value) return;
-    this.#holder.value = undefined;
+    this.holder.value = undefined;
     this.frame?.tensors.delete(this);
     this.frame = undefined;
     this.leaveGraph();
@@ -262,12 +272,12 @@ export class Tensor {
   /** Lets the collector give the memory back when nobody holds the tensor any more. */
   watch(): void {
     this.frame = undefined;
-    catchForgotten(this, this.#holder);
+    catchForgotten(this, this.holder);
   }
 
   /** Takes it out of its scope, for an owner who disposes it. */
   keep(): void {
-    this.#holder.kept = true;
+    this.holder.kept = true;
     const { frame } = this;
     if (!frame) return;
     this.view("keep");

@@ -183,7 +183,7 @@ describe("a write", () => {
 
   it("to a result is refused while its gradient is to come, and makes a plain tensor of it afterwards", async () => {
     const w = T.requireGrad(device.tensor([1, 2]));
-    const h = T.mul(w, 2);
+    const h = T.keep(T.mul(w, 2));
     expect(() => T.assign(h, device.zeros([2]))).toThrow(
       "assign: the target f32[2] is the result of `mul`, whose gradient is still to come",
     );

@@ -100,7 +100,7 @@ function runModel(fixture: Fixture, device: Device, model: CLIP): Outputs {
   results["out.logits_per_text"] = transpose(perImage, 0, 1);
   const loss = (model.logitBias ? siglipLoss : clipLoss)({ ...pair, ...scale });
   results["out.loss"] = loss;
-  const gradients = backward(loss);
+  const gradients = backward(loss, { retainGraph: true });
   const answers: Record<string, Outputs[string]> = {};
   for (const [name, tensor] of Object.entries(results)) answers[name] = detach(tensor);
   const parameters = model.parameters();

@@ -121,7 +121,7 @@ class Pass {
     const out = this.#network.forward(inputs.get("x")!, inputs, this.#mode);
     if (!learning) return { out };
     const loss = l1Loss(out, this.#input("target"));
-    const gradients = backward(loss);
+    const gradients = backward(loss, { retainGraph: true });
     const parameters = this.#network.module.parameters();
     const answers: Record<string, Outputs[string]> = { out: detach(out), loss: detach(loss) };
     for (const name of wanted) {

@@ -134,7 +134,7 @@ function jpegCases(fixture: Fixture, device: Device, config: Attributes): Case[]
       const gradient = name.replace(/^out/, "grad_in");
       if (!fixture.tensors.has(gradient)) return { [name]: out };
       const loss = sum(mul(out, upload(fixture, device, "grad_out")));
-      return { [name]: out, [gradient]: backward(loss, { wrt: [image] }).get(image)! };
+      return { [name]: out, [gradient]: backward(loss, { wrt: [image], retainGraph: true }).get(image)! };
     },
   }));
 }

@@ -81,7 +81,12 @@ function gradientsOf(
     const by = weight(name);
     return by ? [sum(mul(result, by))] : [];
   });
-  return terms.length > 0 ? backward(terms.reduce((a, b) => add(a, b))) : new Map();
+  return terms.length > 0
+    ? backward(
+        terms.reduce((a, b) => add(a, b)),
+        { retainGraph: true },
+      )
+    : new Map();
 }
 
 function answer(

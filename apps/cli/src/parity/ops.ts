@@ -35,7 +35,7 @@ function runOperation(fixture: Fixture, device: Device, name: string): Outputs {
   });
   if (terms.length === 0) throw new Error(`gradients are asked for, but there is no "${name}.grad_out"`);
   const tensors = wanted.map((input) => inputs.tensor(input));
-  const gradients = backward(terms.reduce(add), { wrt: tensors });
+  const gradients = backward(terms.reduce(add), { wrt: tensors, retainGraph: true });
   wanted.forEach((input, i) => {
     const key = `${name}.grad.${input}`;
     outputs[key] = gradients.get(tensors[i]!) ?? zerosLike(fixture, key);

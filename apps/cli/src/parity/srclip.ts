@@ -90,7 +90,7 @@ function runModel(fixture: Fixture, device: Device, model: SrCLIP, options: Para
   const image = upload(fixture, device, "in.image");
   const output = model.forward({ image, ids: stored(fixture, "in.text").toInt32() });
   const loss = srclipLoss(output, options);
-  const gradients = backward(loss.total);
+  const gradients = backward(loss.total, { retainGraph: true });
   const results = {
     ...noGrad(() => plainFeatures(model, image)),
     ...lossNames(loss),
@@ -188,7 +188,7 @@ function runLoss(fixture: Fixture, device: Device, kind: ContrastiveKind, weight
     logitBias: inputs.get("logit_bias") ?? null,
   };
   const loss = srclipLoss(output, { kind, weights });
-  const gradients = backward(loss.total);
+  const gradients = backward(loss.total, { retainGraph: true });
   const answers: Record<string, Outputs[string]> = {};
   for (const [name, tensor] of Object.entries(lossNames(loss))) if (tensor) answers[`${kind}.${name}`] = detach(tensor);
   for (const [name, tensor] of inputs) {

@@ -4,6 +4,7 @@ import { AdamW, clipGradNorm, constantSchedule, cosineSchedule } from "@deplsr/n
 import {
   accumulateGradients,
   type BatchGradients,
+  detachedLoss,
   parameterGroups,
   type SrCLIPInput,
   type SrCLIPLossOptions,
@@ -120,7 +121,7 @@ function trainStep(model: SrCLIPV2, optimizer: AdamW, run: SrclipRunConfig, part
 
 function wholeBatch(model: SrCLIPV2, input: SrCLIPInput, options: SrCLIPLossOptions): BatchGradients {
   const loss = srclipLoss(model.forward(input), options);
-  return { loss, gradients: backward(loss.total) };
+  return { loss: detachedLoss(loss), gradients: backward(loss.total) };
 }
 
 /**

@@ -1,5 +1,20 @@
-import { constant, type FieldNames, type Init, parameter, transient } from "@deplsr/nn";
-import { add, cat, conv2d, div, expand, mean, mul, reshape, sqrt, square, sub, sum, type Tensor } from "@deplsr/tensor";
+import { constant, type FieldNames, type Init, parameter } from "@deplsr/nn";
+import {
+  add,
+  cat,
+  conv2d,
+  div,
+  expand,
+  mean,
+  mul,
+  reshape,
+  sqrt,
+  square,
+  sub,
+  sum,
+  type Tensor,
+  transient,
+} from "@deplsr/tensor";
 import { checkImages, MetricNetwork } from "./network.ts";
 import { type Trunk, vgg16 } from "./trunk.ts";
 

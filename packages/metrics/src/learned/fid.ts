@@ -1,5 +1,4 @@
-import { transient } from "@deplsr/nn";
-import { clamp, div, interpolate, sub, type Tensor } from "@deplsr/tensor";
+import { clamp, div, interpolate, sub, type Tensor, transient } from "@deplsr/tensor";
 
 /** Side of the images that Inception-v3 was trained on. */
 const SIDE = 299;

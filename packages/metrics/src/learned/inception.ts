@@ -7,9 +7,8 @@ import {
   Module,
   Sequential,
   type Size2d,
-  transient,
 } from "@deplsr/nn";
-import { avgPool2d, cat, maxPool2d, mean, relu, type Tensor } from "@deplsr/tensor";
+import { avgPool2d, cat, maxPool2d, mean, relu, type Tensor, transient } from "@deplsr/tensor";
 import { checkImages, MetricNetwork, Named, type Watch } from "./network.ts";
 
 /** Convolution without bias, batch normalisation, ReLU. */

@@ -1,5 +1,5 @@
-import { Conv2d, constant, type FieldNames, type Init, Module, Sequential, transient } from "@deplsr/nn";
-import { add, div, l2Norm, mean, mul, square, sub, type Tensor } from "@deplsr/tensor";
+import { Conv2d, constant, type FieldNames, type Init, Module, Sequential } from "@deplsr/nn";
+import { add, div, l2Norm, mean, mul, square, sub, type Tensor, transient } from "@deplsr/tensor";
 import { checkImages, MetricNetwork, Named } from "./network.ts";
 import { alexNet, squeezeNet, type Trunk, vgg16 } from "./trunk.ts";
 

@@ -1,4 +1,4 @@
-import { Conv2d, type Init, Linear, Module, Sequential, transient } from "@deplsr/nn";
+import { Conv2d, type Init, Linear, Module, Sequential } from "@deplsr/nn";
 import {
   add,
   attention,
@@ -15,6 +15,7 @@ import {
   sub,
   sum,
   type Tensor,
+  transient,
 } from "@deplsr/tensor";
 import { checkImages, MetricNetwork, type Watch } from "./network.ts";
 import { type SwinConfig, SwinTransformer } from "./swin.ts";

@@ -1,4 +1,4 @@
-import { Conv2d, type Init, Linear, Module, parameter, transient } from "@deplsr/nn";
+import { Conv2d, type Init, Linear, Module, parameter } from "@deplsr/nn";
 import {
   add,
   conv2d,
@@ -14,6 +14,7 @@ import {
   sqrt,
   sub,
   type Tensor,
+  transient,
   variance,
 } from "@deplsr/tensor";
 import { around } from "./musiq-patches.ts";

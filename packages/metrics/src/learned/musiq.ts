@@ -1,16 +1,18 @@
+import { type FieldNames, type Init, LayerNorm, Linear, Mlp, Module, normal, parameter, Sequential } from "@deplsr/nn";
 import {
-  type FieldNames,
-  type Init,
-  LayerNorm,
-  Linear,
-  Mlp,
-  Module,
-  normal,
-  parameter,
-  Sequential,
+  add,
+  cat,
+  embedding,
+  expand,
+  mul,
+  reshape,
+  select,
+  softmax,
+  sub,
+  sum,
+  type Tensor,
   transient,
-} from "@deplsr/nn";
-import { add, cat, embedding, expand, mul, reshape, select, softmax, sub, sum, type Tensor } from "@deplsr/tensor";
+} from "@deplsr/tensor";
 import { attend } from "./attention.ts";
 import { PatchEmbedding } from "./musiq-embedding.ts";
 import { musiqCells, musiqPatches, musiqScales, type PatchGrid } from "./musiq-patches.ts";

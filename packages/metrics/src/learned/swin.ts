@@ -1,5 +1,17 @@
-import { Conv2d, constant, type Init, LayerNorm, Linear, Mlp, Module, normal, parameter, transient } from "@deplsr/nn";
-import { add, attention, chunk, embedding, mul, permute, relu, reshape, roll, type Tensor } from "@deplsr/tensor";
+import { Conv2d, constant, type Init, LayerNorm, Linear, Mlp, Module, normal, parameter } from "@deplsr/nn";
+import {
+  add,
+  attention,
+  chunk,
+  embedding,
+  mul,
+  permute,
+  relu,
+  reshape,
+  roll,
+  type Tensor,
+  transient,
+} from "@deplsr/tensor";
 import type { Watch } from "./network.ts";
 
 /** Sizes of a Swin transformer over maps of one size. */

@@ -1,5 +1,5 @@
-import { Conv2d, type Init, type Layer, Module, Sequential, transient } from "@deplsr/nn";
-import { cat, maxPool2d, relu, type Tensor } from "@deplsr/tensor";
+import { Conv2d, type Init, type Layer, Module, Sequential } from "@deplsr/nn";
+import { cat, maxPool2d, relu, type Tensor, transient } from "@deplsr/tensor";
 
 /** The layers of a classifier and where they are tapped. */
 interface TrunkLayers {

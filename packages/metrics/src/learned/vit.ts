@@ -1,5 +1,5 @@
-import { Conv2d, type Init, LayerNorm, Linear, Mlp, Module, normal, parameter, transient } from "@deplsr/nn";
-import { add, cat, chunk, expand, flatten, narrow, permute, type Tensor } from "@deplsr/tensor";
+import { Conv2d, type Init, LayerNorm, Linear, Mlp, Module, normal, parameter } from "@deplsr/nn";
+import { add, cat, chunk, expand, flatten, narrow, permute, type Tensor, transient } from "@deplsr/tensor";
 import { attend } from "./attention.ts";
 import type { Watch } from "./network.ts";
 

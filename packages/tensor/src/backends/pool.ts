@@ -1,9 +1,9 @@
-import type { MemoryReport, Storage } from "../backend.ts";
+import type { MemoryReport, OpMemory, Storage } from "../backend.ts";
 import type { DeviceError } from "../errors.ts";
 
 /** Who takes memory back. */
 interface Owner<Place> {
-  takeBack(place: Place, bytes: number): void;
+  takeBack(place: Place, bytes: number, held: Held<Place>): void;
 }
 
 /**
@@ -16,6 +16,9 @@ export class Held<Place> implements Storage {
   readonly label: string;
   /** Set and cleared in the order in which launches run, which may be long after they were recorded. */
   failure: DeviceError | undefined;
+  /** The neighbours in the pool's list of everything that is held. */
+  before: Held<Place> | undefined;
+  after: Held<Place> | undefined;
   readonly #owner: Owner<Place>;
   readonly #place: Place;
   #references = 1;
@@ -55,7 +58,7 @@ export class Held<Place> implements Storage {
 
   release(): void {
     if (this.#references === 0) this.#dead("given back");
-    if (--this.#references === 0) this.#owner.takeBack(this.#place, this.bytes);
+    if (--this.#references === 0) this.#owner.takeBack(this.#place, this.bytes, this);
   }
 
   #dead(done: string): never {
@@ -127,6 +130,9 @@ export abstract class Pool<Place> {
   #liveBytes = 0;
   #liveBuffers = 0;
   #peakBytes = 0;
+  #peakLiveBytes = 0;
+  #last: Held<Place> | undefined;
+  #profile: Profile | undefined;
 
   constructor(largest: number) {
     this.largest = largest;
@@ -156,11 +162,22 @@ export abstract class Pool<Place> {
     this.#liveBytes += size;
     this.#liveBuffers++;
     this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes + this.pooledBytes);
-    return new Held(this, place, size, label);
+    this.#peakLiveBytes = Math.max(this.#peakLiveBytes, this.#liveBytes);
+    const held = new Held(this, place, size, label);
+    held.before = this.#last;
+    if (this.#last) this.#last.after = held;
+    this.#last = held;
+    this.#profile?.take(label, size);
+    return held;
   }
 
   /** Called by what was taken, when its last holder lets go. */
-  takeBack(place: Place, bytes: number): void {
+  takeBack(place: Place, bytes: number, held: Held<Place>): void {
+    const { before, after } = held;
+    if (before) before.after = after;
+    if (after) after.before = before;
+    else this.#last = before;
+    this.#profile?.takeBack(held.label, bytes);
     this.#liveBytes -= bytes;
     this.#liveBuffers--;
     this.onFree?.(place, bytes);
@@ -173,7 +190,77 @@ export abstract class Pool<Place> {
       liveBuffers: this.#liveBuffers,
       pooledBytes: this.pooledBytes,
       peakBytes: this.#peakBytes,
+      peakLiveBytes: this.#peakLiveBytes,
       createdBuffers: this.#created,
     };
+  }
+
+  /** What ops held at the highest moment since this was called last, the largest first; what they hold now at the first call. */
+  profile(): readonly OpMemory[] {
+    const held = this.#profile?.highest() ?? this.#heldNow().highest();
+    this.#profile = this.#heldNow();
+    return held;
+  }
+
+  /** The same of this moment, for a message. */
+  protected heldBy(): string {
+    return this.#heldNow()
+      .highest()
+      .map(({ op, bytes, buffers }) => `${op} ${Math.round(bytes / 1e6)} MB in ${buffers}`)
+      .join(", ");
+  }
+
+  #heldNow(): Profile {
+    const profile = new Profile();
+    for (let held = this.#last; held; held = held.before) profile.take(held.label, held.bytes);
+    return profile;
+  }
+}
+
+/** How many ops a profile names. */
+const LARGEST = 10;
+/** What stands behind the op in a label. */
+const DESCRIPTION = / (f32|f16|i32|u32|bool)\[.*$/;
+
+/** What ops hold, and held when all together held most. */
+class Profile {
+  readonly #now = new Map<string, { bytes: number; buffers: number }>();
+  #bytes = 0;
+  #highest = 0;
+  /** Undefined while what is held now is the most. */
+  #then: readonly OpMemory[] | undefined;
+
+  take(label: string, bytes: number): void {
+    const op = label.replace(DESCRIPTION, "");
+    const held = this.#now.get(op);
+    if (held) {
+      held.bytes += bytes;
+      held.buffers++;
+    } else this.#now.set(op, { bytes, buffers: 1 });
+    this.#bytes += bytes;
+    if (this.#bytes > this.#highest) {
+      this.#highest = this.#bytes;
+      this.#then = undefined;
+    }
+  }
+
+  takeBack(label: string, bytes: number): void {
+    if (this.#bytes === this.#highest) this.#then ??= this.#list();
+    const held = this.#now.get(label.replace(DESCRIPTION, ""))!;
+    held.bytes -= bytes;
+    held.buffers--;
+    this.#bytes -= bytes;
+  }
+
+  highest(): readonly OpMemory[] {
+    return this.#then ?? this.#list();
+  }
+
+  #list(): readonly OpMemory[] {
+    return [...this.#now]
+      .map(([op, { bytes, buffers }]) => ({ op, bytes, buffers }))
+      .filter(({ buffers }) => buffers > 0)
+      .sort((a, b) => b.bytes - a.bytes)
+      .slice(0, LARGEST);
   }
 }

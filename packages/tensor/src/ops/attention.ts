@@ -1,5 +1,5 @@
 import { checkNumber, checkOptions, checkTensor, wrongArgument } from "../arguments.ts";
-import { gradEnabled, within } from "../autograd.ts";
+import { composed, gradEnabled } from "../autograd.ts";
 import type { View } from "../backend.ts";
 import { describe, ShapeError } from "../errors.ts";
 import { collapse, expandLayout, type Layout } from "../layout.ts";
@@ -51,7 +51,7 @@ export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions
   if (q.dtype === "f16") {
     return throughF32("attentionWeights", [q, k], (q, k) => attentionWeights(q, k, widenedAddends(options)));
   }
-  return within("attentionWeights", () => {
+  return composed("attentionWeights", () => {
     const scores = matmul(mul(q, options.scale ?? 1 / Math.sqrt(d)), transpose(k, -2, -1));
     return softmax(addends(q, k, options).reduce(add, scores), -1);
   });
@@ -71,7 +71,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   if (q.dtype === "f16") {
     return throughF32("attention", [q, k, v], (q, k, v) => attention(q, k, v, widenedAddends(options)));
   }
-  return within("attention", () => fused(q, k, v, options) ?? matmul(attentionWeights(q, k, options), v));
+  return composed("attention", () => fused(q, k, v, options) ?? matmul(attentionWeights(q, k, options), v));
 }
 
 /** @throws DTypeError unless all are f32 or all f16; a mask may be of truth values */

@@ -1,5 +1,5 @@
 import { checkFlag, checkOptions, checkTensor } from "../arguments.ts";
-import { gradEnabled, record, within } from "../autograd.ts";
+import { composed, gradEnabled, record } from "../autograd.ts";
 import type { ConvGeometry } from "../backend.ts";
 import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
 import { numel, type Shape } from "../shape.ts";
@@ -101,18 +101,18 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Te
   const { batch, outChannels, outHeight, outWidth } = geometry;
   const shape = [batch, outChannels, outHeight, outWidth];
   const operands = { x: x.dense("conv2d"), weight: weight.dense("conv2d") };
-  const y = filled(device, shape, "f32", "conv2d", (y) => {
-    if (numel(shape) > 0) device.backend.conv2d({ geometry, ...operands, y });
-  });
   const [images, filters] = [x.shape, weight.shape];
-  record(
-    y,
-    "conv2d",
-    [x, [weight], (dy, weight) => inputGradient(device, dy, weight, images, geometry)],
-    [weight, [x], (dy, x) => weightGradient(device, dy, x, filters, geometry)],
-  );
+  const convolved = (): Tensor =>
+    record(
+      filled(device, shape, "f32", "conv2d", (y) => {
+        if (numel(shape) > 0) device.backend.conv2d({ geometry, ...operands, y });
+      }),
+      "conv2d",
+      [x, [weight], (dy, weight) => inputGradient(device, dy, weight, images, geometry)],
+      [weight, [x], (dy, x) => weightGradient(device, dy, x, filters, geometry)],
+    );
   const { bias } = options;
-  return bias ? within("conv2d", () => add(y, reshape(bias, [1, outChannels, 1, 1]))) : y;
+  return bias ? composed("conv2d", () => add(convolved(), reshape(bias, [1, outChannels, 1, 1]))) : convolved();
 }
 
 function inputGradient(device: Device, dy: Tensor, weight: Tensor, shape: Shape, geometry: ConvGeometry): Tensor {
@@ -189,7 +189,7 @@ export function maxPool2d(x: Tensor, options: PoolOptions & { readonly ceilMode?
     const behind = (outSize[axis] - 1) * stride[axis] + kernel[axis] - padding[axis] - x.shape[2 + axis]!;
     return [padding[axis], Math.max(0, behind)] as const;
   });
-  return within("maxPool2d", () => {
+  return composed("maxPool2d", () => {
     const padded = pad(x, [[0, 0], [0, 0], ...surround], { value: LEAST[x.dtype as keyof typeof LEAST] });
     // One strided view of the image for each position in the window.
     const taps = Array.from({ length: kernel[0] * kernel[1] }, (_, tap) =>

@@ -1,4 +1,4 @@
-import { within } from "../autograd.ts";
+import { composed } from "../autograd.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
@@ -30,12 +30,9 @@ export function throughF32<Args extends (Tensor | undefined)[]>(
   operands: readonly [...Args],
   work: (...operands: Args) => Tensor,
 ): Tensor {
-  return within(op, () => {
+  return composed(op, () => {
     // Each in its place.
     const wide = operands.map((x) => x && cast(x, "f32")) as Args;
-    const y = work(...wide);
-    const rounded = cast(y, "f16");
-    for (const x of [...wide, y]) if (x !== rounded && x && !operands.includes(x)) x.dispose();
-    return rounded;
+    return cast(work(...wide), "f16");
   });
 }

@@ -1,5 +1,5 @@
 import { checkTensor } from "../arguments.ts";
-import { record, within } from "../autograd.ts";
+import { composed, record } from "../autograd.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { checkLater } from "../index-check.ts";
 import { keep } from "../scope.ts";
@@ -153,10 +153,10 @@ export function gather(x: Tensor, dim: number, index: Tensor): Tensor {
   const axis = normalizeDim("gather", dim, x.rank);
   const fits = index.rank === x.rank && index.shape.every((size, i) => i === axis || size <= x.shape[i]!);
   if (!fits) throw new ShapeError(`gather: index ${describe(index)} does not fit x ${describe(x)} along dim ${dim}`);
-  if (x.rank === 0) return within("gather", () => reshape(gather(reshape(x, [1]), 0, reshape(index, [1])), []));
+  if (x.rank === 0) return composed("gather", () => reshape(gather(reshape(x, [1]), 0, reshape(index, [1])), []));
   deviceOf("gather", x, index);
   checkIndex("gather", x, index, x.shape[axis]!);
-  return within("gather", () => {
+  return composed("gather", () => {
     const part = slice(
       x,
       index.shape.map((size, i) => (i === axis ? null : ([0, size] as const))),
@@ -200,7 +200,7 @@ export function pick(x: Tensor, index: Tensor): Tensor {
   deviceOf("pick", x, index);
   checkIndex("pick", x, index, x.shape[1]!);
   const column = reshape(index, [x.shape[0]!, ...x.shape.slice(1).map(() => 1)]);
-  return within("pick", () => squeeze(gather(x, 1, expand(column, [x.shape[0]!, 1, ...x.shape.slice(2)])), 1));
+  return composed("pick", () => squeeze(gather(x, 1, expand(column, [x.shape[0]!, 1, ...x.shape.slice(2)])), 1));
 }
 
 /**

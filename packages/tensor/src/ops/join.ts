@@ -7,7 +7,7 @@ import {
   checkWhole,
   checkWholes,
 } from "../arguments.ts";
-import { noGrad, record, recordTogether, within } from "../autograd.ts";
+import { composed, noGrad, record, recordTogether, within } from "../autograd.ts";
 import { type DType, fits, isWhole, promote } from "../dtype.ts";
 import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
 import type { Layout } from "../layout.ts";
@@ -76,7 +76,7 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
       throw new ShapeError(`stack: ${describe(x)} is not of the shape of ${describe(first!)}`);
     }
   }
-  return within("stack", () =>
+  return composed("stack", () =>
     cat(
       tensors.map((x) => unsqueeze(x, dim)),
       dim,
@@ -142,7 +142,7 @@ export interface PadOptions {
  */
 export function pad(x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): Tensor {
   checkPadding(x, padding, options);
-  return within("pad", () => {
+  return composed("pad", () => {
     const cropped = slice(
       x,
       padding.map(([before, after], axis) => [Math.max(0, -before), x.shape[axis]! - Math.max(0, -after), 1]),
@@ -273,7 +273,7 @@ export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
   const own = [...repeats.slice(x.rank).map(() => 1), ...x.shape];
   const paired = own.flatMap((size) => [1, size]);
   const tiled = own.flatMap((size, axis) => [repeats[axis]!, size]);
-  return within("repeat", () =>
+  return composed("repeat", () =>
     reshape(
       expand(reshape(x, paired), tiled),
       own.map((size, axis) => size * repeats[axis]!),

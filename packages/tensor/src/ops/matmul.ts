@@ -1,5 +1,5 @@
 import { checkTensor } from "../arguments.ts";
-import { noGrad, record, within } from "../autograd.ts";
+import { composed, noGrad, record, within } from "../autograd.ts";
 import type { Backend, View } from "../backend.ts";
 import { describe, ShapeError } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";
@@ -164,7 +164,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
     }
   }
   if (x.dtype === "f16") return throughF32("linear", [x, weight, bias], linear);
-  return within("linear", () => {
+  return composed("linear", () => {
     // All leading axes are rows of one matrix: one product instead of a batch of them.
     const rows = asRows(x);
     // The weight's gradient in the weight's own order: that of a product with its transpose would have to be turned round.

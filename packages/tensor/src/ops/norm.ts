@@ -1,5 +1,5 @@
 import { checkNumber, checkOptionalTensor, checkOptions, checkTensor, checkWholes } from "../arguments.ts";
-import { detach, type GradPair, noGrad, record, recordTogether, within } from "../autograd.ts";
+import { composed, detach, type GradPair, noGrad, record, recordTogether } from "../autograd.ts";
 import { describe, ShapeError } from "../errors.ts";
 import { normalizeDims, numel, type Shape, sameShape } from "../shape.ts";
 import { deviceOf, empty, filled, type Tensor } from "../tensor.ts";
@@ -148,19 +148,19 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormR
   if (x.dtype === "f16") return halfBatchNorm(x, options);
   if (options.mean && options.variance) {
     const { mean, variance } = options;
-    const y = within("batchNorm", () => {
+    const y = composed("batchNorm", () => {
       const scale = rsqrt(add(variance, eps));
       const scaled = mul(sub(x, wide(mean)), wide(weight ? mul(scale, weight) : scale));
       return bias ? add(scaled, wide(bias)) : scaled;
     });
     return { y, mean: detach(mean), variance: detach(variance) };
   }
-  return withBatchStatistics(x, { weight, bias, eps }, wide);
+  return composed("batchNorm", () => withBatchStatistics(x, { weight, bias, eps }, wide));
 }
 
 /** In f32, the result rounded. */
 function halfBatchNorm(x: Tensor, { eps, ...tensors }: BatchNormOptions): BatchNormResult {
-  return within("batchNorm", () => {
+  return composed("batchNorm", () => {
     const wide = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t && widened(t)]));
     const { y, mean, variance } = batchNorm(widened(x), { ...wide, ...(eps === undefined ? {} : { eps }) });
     return { y: cast(y, "f16"), mean: pick(tensors.mean, mean), variance: pick(tensors.variance, variance) };
@@ -225,5 +225,5 @@ export function l2Normalize(
   checkFloats("l2Normalize", { x });
   normalizeDims("l2Normalize", dim, x.rank);
   if (x.dtype === "f16") return throughF32("l2Normalize", [x], (x) => l2Normalize(x, { dim, eps }));
-  return within("l2Normalize", () => div(x, clamp(l2Norm(x, { dim, keepDim: true }), { min: eps })));
+  return composed("l2Normalize", () => div(x, clamp(l2Norm(x, { dim, keepDim: true }), { min: eps })));
 }

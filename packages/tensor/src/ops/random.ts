@@ -1,5 +1,5 @@
 import { checkOptions, checkTensor, wrongArgument } from "../arguments.ts";
-import { detach, within } from "../autograd.ts";
+import { composed, detach } from "../autograd.ts";
 import type { RandomCall } from "../backend.ts";
 import { shown } from "../errors.ts";
 import { Rng } from "../random.ts";
@@ -51,8 +51,7 @@ export function poisson(rate: Tensor, rng: Rng): Tensor {
 /** 1 with probability `p`, else 0 (f32). @throws RangeError unless 0 ≤ p ≤ 1. */
 export function bernoulli(device: Device, shape: Shape, p: number, rng: Rng): Tensor {
   checkProbability("bernoulli", p);
-  const drawn = draw("bernoulli", "uniform", device, shape, rng);
-  return within("bernoulli", () => cast(lt(drawn, p), "f32"));
+  return composed("bernoulli", () => cast(lt(draw("bernoulli", "uniform", device, shape, rng), p), "f32"));
 }
 
 /**
@@ -67,8 +66,10 @@ export function dropout(x: Tensor, options: { readonly p: number; readonly rng: 
   checkRng("dropout", rng);
   if (p === 0) return x;
   checkFloats("dropout", { x });
-  const kept = bernoulli(x.device, x.shape, 1 - p, rng);
-  return within("dropout", () => cast(mul(x, p === 1 ? kept : mul(kept, 1 / (1 - p))), x.dtype));
+  return composed("dropout", () => {
+    const kept = bernoulli(x.device, x.shape, 1 - p, rng);
+    return cast(mul(x, p === 1 ? kept : mul(kept, 1 / (1 - p))), x.dtype);
+  });
 }
 
 function checkProbability(op: string, p: number): void {

@@ -1,5 +1,5 @@
 import { checkTensor, checkWhole, wrongArgument } from "../arguments.ts";
-import { within } from "../autograd.ts";
+import { composed } from "../autograd.ts";
 import { describe, ShapeError, shown } from "../errors.ts";
 import { numel } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -94,7 +94,7 @@ export function rearrange(x: Tensor, pattern: string, sizes: Readonly<Record<str
   const [left, right] = parse(pattern);
   const all = sizesOf(x, pattern, left, sizes);
   const names = left.flat();
-  return within("rearrange", () => {
+  return composed("rearrange", () => {
     const split = reshape(
       x,
       names.map((name) => all.get(name)!),
@@ -129,7 +129,7 @@ export function pixelShuffle(x: Tensor, factor: number): Tensor {
       `pixelShuffle: ${channels} channels of ${describe(x)} are no multiple of ${factor}² = ${factor ** 2}`,
     );
   }
-  return within("pixelShuffle", () => {
+  return composed("pixelShuffle", () => {
     const cells = reshape(x, [numel(x.shape.slice(0, -3)), channels / factor ** 2, factor, factor, h, w]);
     const image = permute(cells, [0, 1, 4, 2, 5, 3]);
     return reshape(image, [...x.shape.slice(0, -3), channels / factor ** 2, h * factor, w * factor]);
@@ -143,7 +143,7 @@ export function pixelUnshuffle(x: Tensor, factor: number): Tensor {
   if (height % factor !== 0 || width % factor !== 0) {
     throw new ShapeError(`pixelUnshuffle: the image of ${describe(x)} cannot be cut into ${factor} x ${factor} cells`);
   }
-  return within("pixelUnshuffle", () => {
+  return composed("pixelUnshuffle", () => {
     const cells = reshape(x, [numel(x.shape.slice(0, -3)), channels, height / factor, factor, width / factor, factor]);
     const image = permute(cells, [0, 1, 3, 5, 2, 4]);
     return reshape(image, [...x.shape.slice(0, -3), channels * factor ** 2, height / factor, width / factor]);

@@ -1,5 +1,5 @@
 import { checkFlag, checkOptions, checkTensor } from "../arguments.ts";
-import { noGrad, record, within } from "../autograd.ts";
+import { composed, noGrad, record } from "../autograd.ts";
 import { describe, ShapeError } from "../errors.ts";
 import * as E from "../expr/expr.ts";
 import { normalizeDim, normalizeDims, numel, type Shape } from "../shape.ts";
@@ -57,11 +57,9 @@ export function sum(x: Tensor, options: ReduceArgument = {}, keepDims?: boolean)
   if (axes.length === 0) return input;
   const kept = keptShape(x.shape, axes);
   const { shape } = x;
-  const y = within("sum", () => {
+  const y = composed("sum", () => {
     const sums = reduceAxes("sum", input, axes, input.dtype);
-    const shaped = reshape(sums, finalShape(shape, axes, keepDim));
-    if (shaped !== sums) sums.dispose();
-    return shaped;
+    return reshape(sums, finalShape(shape, axes, keepDim));
   });
   return record(y, "sum", [x, (dy) => expand(reshape(dy, kept), shape)]);
 }
@@ -72,7 +70,7 @@ export function mean(x: Tensor, argument: ReduceArgument = {}, keepDim?: boolean
   if (x.dtype === "f16") return throughF32("mean", [x], (x) => mean(x, options));
   const axes = normalizeDims("mean", options.dim, x.rank);
   const count = numel(axes.map((axis) => x.shape[axis]!));
-  return within("mean", () => mul(sum(x.dtype === "f32" ? x : cast(x, "f32"), options), 1 / count));
+  return composed("mean", () => mul(sum(x.dtype === "f32" ? x : cast(x, "f32"), options), 1 / count));
 }
 
 /**
@@ -91,7 +89,7 @@ export function variance(
   const axes = normalizeDims("variance", options.dim, x.rank);
   const count = numel(axes.map((axis) => x.shape[axis]!));
   const divisor = Math.max(0, unbiased ? count - 1 : count);
-  return within("variance", () => mul(sum(square(centred(x, axes)), { ...options, dim: axes }), 1 / divisor));
+  return composed("variance", () => mul(sum(square(centred(x, axes)), { ...options, dim: axes }), 1 / divisor));
 }
 
 /**
@@ -116,9 +114,13 @@ export function l2Norm(x: Tensor, argument: ReduceArgument = {}, keepDim?: boole
   checkFloats("l2Norm", { x });
   if (x.dtype === "f16") return throughF32("l2Norm", [x], (x) => l2Norm(x, options));
   const axes = normalizeDims("l2Norm", options.dim, x.rank);
-  const kept = noGrad(() => sqrt(sum(square(x), { dim: axes, keepDim: true })));
-  const y = within("l2Norm", () => noGrad(() => reshape(kept, finalShape(x.shape, axes, options.keepDim ?? false))));
-  return record(y, "l2Norm", [x, [x, kept], (dy, x, kept) => mul(reshape(dy, kept.shape), unitOrZero(x, kept))]);
+  return composed("l2Norm", () => {
+    const [y, kept] = noGrad(() => {
+      const kept = sqrt(sum(square(x), { dim: axes, keepDim: true }));
+      return [reshape(kept, finalShape(x.shape, axes, options.keepDim ?? false)), kept] as const;
+    });
+    return record(y, "l2Norm", [x, [x, kept], (dy, x, kept) => mul(reshape(dy, kept.shape), unitOrZero(x, kept))]);
+  });
 }
 
 function extreme(kind: "max" | "min", x: Tensor, argument: ReduceArgument, keepDims: boolean | undefined): Tensor {
@@ -129,7 +131,7 @@ function extreme(kind: "max" | "min", x: Tensor, argument: ReduceArgument, keepD
     throw new ShapeError(`a${kind}: ${describe(x)} has nothing to choose from`);
   if (x.dtype === "f16") return throughF32(kind, [x], (x) => extreme(kind, x, { dim: axes, keepDim }, undefined));
   const kept = reduceAxes(kind, x, axes, x.dtype);
-  const y = within(kind, () => reshape(kept, finalShape(x.shape, axes, keepDim)));
+  const y = composed(kind, () => reshape(kept, finalShape(x.shape, axes, keepDim)));
   return record(y, kind, [
     x,
     [x, kept],
@@ -171,7 +173,7 @@ function extremes(kind: "max" | "min", x: Tensor, dim: number, keepDim: boolean)
   checkFlag(kind, "keepDim", keepDim);
   const axis = normalizeDim(kind, dim, x.rank);
   const indices = positions(kind === "max" ? "argmax" : "argmin", x, axis);
-  return within(kind, () => {
+  return composed(kind, () => {
     const values = gather(x, axis, indices);
     return keepDim ? { values, indices } : { values: squeeze(values, axis), indices: squeeze(indices, axis) };
   });
@@ -200,7 +202,7 @@ export function argmax(
     keepDims,
   );
   if (dim !== undefined) normalizeDim("argmax", dim, x.rank);
-  return within("argmax", () => {
+  return composed("argmax", () => {
     if (dim === undefined)
       return reshape(positions("argmax", reshape(x, [-1]), 0), keepDim ? x.shape.map(() => 1) : []);
     const axis = normalizeDim("argmax", dim, x.rank);
@@ -218,18 +220,18 @@ export function logSumExp(x: Tensor, argument: ReduceArgument = {}, keepDim?: bo
   if (x.dtype === "f16") return throughF32("logSumExp", [x], (x) => logSumExp(x, options));
   if (x.dtype !== "f32") return logSumExp(cast(x, "f32"), options);
   const axes = normalizeDims("logSumExp", options.dim, x.rank);
-  const [shift, total] = noGrad(() => {
-    const largest = reduceAxes("max", x, axes, x.dtype);
-    // An infinite shift would be subtracted from itself.
-    const shift = where(eq(abs(largest), Number.POSITIVE_INFINITY), 0, largest);
-    return [shift, sum(exp(sub(x, shift)), { dim: axes, keepDim: true })] as const;
+  return composed("logSumExp", () => {
+    const [y, shift, total] = noGrad(() => {
+      const largest = reduceAxes("max", x, axes, x.dtype);
+      // An infinite shift would be subtracted from itself.
+      const shift = where(eq(abs(largest), Number.POSITIVE_INFINITY), 0, largest);
+      const total = sum(exp(sub(x, shift)), { dim: axes, keepDim: true });
+      return [reshape(add(log(total), shift), finalShape(x.shape, axes, options.keepDim ?? false)), shift, total];
+    }) as [Tensor, Tensor, Tensor];
+    return record(y, "logSumExp", [
+      x,
+      [x, shift, total],
+      (dy, x, shift, total) => mul(exp(sub(x, shift)), div(reshape(dy, shift.shape), total)),
+    ]);
   });
-  const y = within("logSumExp", () =>
-    noGrad(() => reshape(add(log(total), shift), finalShape(x.shape, axes, options.keepDim ?? false))),
-  );
-  return record(y, "logSumExp", [
-    x,
-    [x, shift, total],
-    (dy, x, shift, total) => mul(exp(sub(x, shift)), div(reshape(dy, shift.shape), total)),
-  ]);
 }

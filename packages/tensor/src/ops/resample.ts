@@ -7,7 +7,7 @@ import {
   checkWhole,
   wrongArgument,
 } from "../arguments.ts";
-import { record, within } from "../autograd.ts";
+import { composed, record } from "../autograd.ts";
 import type { View } from "../backend.ts";
 import { describe, ShapeError, shown } from "../errors.ts";
 import { denseLayout } from "../layout.ts";
@@ -311,7 +311,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
     });
   };
   const [rows, cols] = [along(0), along(1)];
-  return within("interpolate", () => resampleImage(x, rows, cols));
+  return composed("interpolate", () => resampleImage(x, rows, cols));
 }
 
 /**
@@ -338,7 +338,7 @@ export function avgPool2d(x: Tensor, options: PoolOptions & { readonly countIncl
       ),
     );
   };
-  return within("avgPool2d", () => resampleImage(x, along(0), along(1)));
+  return composed("avgPool2d", () => resampleImage(x, along(0), along(1)));
 }
 
 /** Mean over a grid of `size` nearly equal parts: `x (b, c, h, w)` → `(b, c, …size)`. */
@@ -349,7 +349,7 @@ export function adaptiveAvgPool2d(x: Tensor, size: Size2d): Tensor {
   if (x.rank !== 4 || x.shape[2] === 0 || x.shape[3] === 0) {
     throw new ShapeError(`adaptiveAvgPool2d: takes images x (b, c, h, w), got ${describe(x)}`);
   }
-  return within("adaptiveAvgPool2d", () =>
+  return composed("adaptiveAvgPool2d", () =>
     h === 1 && w === 1 ? mean(x, { dim: [2, 3], keepDim: true }) : interpolate(x, { mode: "area", size }),
   );
 }

@@ -1,5 +1,5 @@
 import { checkTensor } from "../arguments.ts";
-import { record, within } from "../autograd.ts";
+import { composed, record } from "../autograd.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
 import { normalizeDim } from "../shape.ts";
@@ -26,7 +26,7 @@ function along(name: string, x: Tensor, dim: number, log: boolean): Tensor {
   if (!isFloat(x.dtype)) throw new DTypeError(`${name}: takes f32 or f16, got x ${describe(x)}`);
   const axis = normalizeDim(name, dim, x.rank);
   if (axis >= x.rank - 1) return lastAxis(name, x, log);
-  return within(name, () => transpose(lastAxis(name, transpose(x, axis, -1), log), axis, -1));
+  return composed(name, () => transpose(lastAxis(name, transpose(x, axis, -1), log), axis, -1));
 }
 
 function lastAxis(name: string, x: Tensor, log: boolean): Tensor {

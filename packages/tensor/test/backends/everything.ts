@@ -11,7 +11,7 @@ export async function everything(device: T.Device): Promise<Record<string, T.Hos
   const product = T.softmax(T.layerNorm(T.matmul(a, b)), -1);
   const filtered = T.conv2d(T.conv2d(image, depth, { groups: 12, padding: 1 }), weight, { groups: 2, stride: [2, 1] });
   const loss = T.add(T.mean(T.square(product)), T.mean(T.tanh(filtered)));
-  const gradients = T.backward(loss, { wrt: [a, b, image, weight, depth] });
+  const gradients = T.backward(loss, { wrt: [a, b, image, weight, depth], retainGraph: true });
   const long = draw(300_000);
   const results: Record<string, T.Tensor> = {
     loss,

@@ -214,7 +214,7 @@ class Actor {
     const ended = new Set<Slot>(this.#world.leaveScope(returns, throws));
     for (const [id, slot] of this.#world.slots) {
       const tensor = this.#tensors.get(id);
-      if (!tensor || slot.pinned) continue;
+      if (!tensor || slot.pinned || slot.forgotten) continue;
       if (tensor.disposed !== slot.disposed)
         throw new Error(
           `after the scope v${id} is ${slot.disposed ? "alive, right is disposed" : "disposed, right is alive"}${ended.has(slot) ? " (made in it)" : ""}`,

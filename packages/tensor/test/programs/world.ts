@@ -22,6 +22,8 @@ export interface Slot {
   forgotten: boolean;
   /** Whether it is the same tensor as another is left open: neither may be disposed or written by itself. */
   pinned: boolean;
+  /** Outlives scopes and backward passes. */
+  kept: boolean;
   /** The scope that will dispose it. */
   frame: Slot[] | undefined;
 }
@@ -63,7 +65,7 @@ export class World {
   #enter(id: Id, shadow: Shadow, ownership: Ownership, pinned = false): Slot {
     if (!(shadow.largest < this.limit)) throw new Invalid("too large");
     const frame = this.#frames.at(-1);
-    const slot: Slot = { shadow, ownership, disposed: false, forgotten: false, pinned, frame };
+    const slot: Slot = { shadow, ownership, disposed: false, forgotten: false, pinned, kept: false, frame };
     frame?.push(slot);
     this.slots.set(id, slot);
     return slot;
@@ -95,6 +97,7 @@ export class World {
         // A tensor that was there before the scope, or was kept before, is not in any.
         if (slot.frame) this.#graphs.set(slot.frame, [...(this.#graphs.get(slot.frame) ?? []), slot.shadow]);
         slot.frame = undefined;
+        slot.kept = true;
         return;
       }
       case "read":
@@ -218,7 +221,7 @@ export class World {
     return ended;
   }
 
-  #backward({ loss, retain, gradients }: Extract<Action, { kind: "backward" }>): Outcome {
+  #backward({ loss, retain, wrt, gradients }: Extract<Action, { kind: "backward" }>): Outcome {
     const { shadow } = this.live(loss);
     if (shadow.data.length !== 1 || shadow.edges.length === 0) throw new Invalid("no loss");
     const graph = behind(shadow).filter((x) => x.edges.length > 0);
@@ -253,13 +256,29 @@ export class World {
       if (!gradient.sum.every((value) => holds(slot.shadow.dtype, value))) throw new Invalid("rounded");
       wanted.set(of, gradient);
     }
+    if (!retain) this.#spend(loss, wrt ? gradients.map(([of]) => of) : [], new Set([...graph, ...besides]));
     // Several leaves may share one gradient, so none is anyone's to dispose.
     for (const [of, name] of gradients) {
       const { shape, dtype } = this.live(of).shadow;
       this.#enter(name, constant(shape, dtype, wanted.get(of)!.sum), "open", true);
     }
-    if (!retain) for (const x of [...graph, ...besides]) x.spent = "yes";
     return { gradients: wanted };
+  }
+
+  /** What lies between the leaves and the loss is given back with its graph, but what is asked for. */
+  #spend(loss: Id, asked: readonly Id[], graph: ReadonlySet<Shadow>): void {
+    const stay = new Set([loss, ...asked].map((id) => this.live(id)));
+    for (const x of graph) x.spent = "yes";
+    const joint = [...graph].some((x) => x.joint);
+    for (const slot of this.slots.values()) {
+      const { shadow } = slot;
+      if (slot.disposed || slot.forgotten || slot.kept || stay.has(slot)) continue;
+      // What came with one of the graph goes with it, also what is empty and depends on nothing; what is pinned may be something else.
+      const beside =
+        shadow.edges.some(({ to }) => to.joint && graph.has(to)) || (joint && shadow.data.length === 0 && !shadow.leaf);
+      if (graph.has(shadow) && !slot.pinned) slot.disposed = true;
+      else if (graph.has(shadow) || beside) slot.forgotten = true;
+    }
   }
 
   /** What lies behind the arguments of checkpoints in a graph, and is not in it by itself. */

@@ -163,6 +163,10 @@ export class CpuBackend implements Calls.Backend {
     return this.engine.pool.report();
   }
 
+  memoryProfile(): readonly Calls.OpMemory[] {
+    return this.engine.pool.profile();
+  }
+
   destroy(): void {
     this.engine.destroy();
   }

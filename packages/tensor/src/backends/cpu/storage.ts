@@ -81,7 +81,7 @@ export class BlockPool extends Pool<number> {
     const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`;
     throw new DeviceError(
       `${label}: no room for ${bytes} bytes (${mib(bytes)}): ${mib(this.report().liveBytes)} are in use, and the CPU backend's ` +
-        `WebAssembly memory ends at ${mib(this.limit)}; use a smaller batch or tile, free tensors (scope, dispose), or use a GPU`,
+        `WebAssembly memory ends at ${mib(this.limit)}; use a smaller batch or tile, free tensors (scope, dispose), or use a GPU; most is held by ${this.heldBy()}`,
     );
   }
 

@@ -61,6 +61,10 @@ export class WebGPUBackend implements Calls.Backend {
     return this.gpu.pool.report();
   }
 
+  memoryProfile(): readonly Calls.OpMemory[] {
+    return this.gpu.pool.profile();
+  }
+
   destroy(): void {
     this.gpu.destroy();
   }

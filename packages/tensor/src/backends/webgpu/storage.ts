@@ -79,7 +79,11 @@ export class BufferPool extends Pool<PooledBuffer> {
     });
     const check = this.#device.popErrorScope().then((error) => {
       if (error)
-        onError(new DeviceError(`${label}: the device has no memory for ${size} bytes: ${error.message}; ${ADVICE}`));
+        onError(
+          new DeviceError(
+            `${label}: the device has no memory for ${size} bytes: ${error.message}; ${ADVICE}; most is held by ${this.heldBy()}`,
+          ),
+        );
     });
     // It rejects when the device goes away, which the device tells itself.
     check.catch(() => {});
@@ -91,7 +95,7 @@ export class BufferPool extends Pool<PooledBuffer> {
     const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`;
     return new DeviceError(
       `${label}: no room for ${bytes} bytes (${mib(bytes)}): ${mib(this.report().liveBytes)} are in use, and a software adapter ` +
-        `takes ${mib(limit)} of this machine's memory at most; ${ADVICE}`,
+        `takes ${mib(limit)} of this machine's memory at most; ${ADVICE}; most is held by ${this.heldBy()}`,
     );
   }
 
