@@ -66,9 +66,14 @@ export interface AdaptorOutput {
 }
 
 /** Runs an adaptor over images `(b, 3, s, s)`. */
-export function runAdaptor(adaptor: DegradationAdaptor, image: Tensor): AdaptorOutput {
+export function runAdaptor(
+  adaptor: DegradationAdaptor,
+  image: Tensor,
+  options: Pick<TransformerOptions, "checkpoint"> = {},
+): AdaptorOutput {
   const taps: Tensor[] = [];
   const degradation = adaptor.forward(image, {
+    ...options,
     afterBlock: (x, block) => {
       taps.push(adaptor.transformer.tap(x, block));
       return x;

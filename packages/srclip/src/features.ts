@@ -1,4 +1,4 @@
-import { type CLIP, type EncodeOptions, encodeDistinct, normalizeFeatures } from "@deplsr/clip";
+import { type CLIP, type CLIPOptions, encodeDistinct, normalizeFeatures } from "@deplsr/clip";
 import { narrow, reshape, select, type Tensor } from "@deplsr/tensor";
 
 /** Features of images; what a model has no part for is null. */
@@ -19,9 +19,15 @@ export interface TextFeatures {
 }
 
 /** How images are encoded. */
-export interface ImageOptions extends EncodeOptions {
+export interface ImageOptions extends CLIPOptions {
   /** Let the adaptor see the image and control the content features; default true. */
   readonly control?: boolean;
+}
+
+/** How a batch runs. */
+export interface SrCLIPOptions {
+  /** Recompute each block of the towers in the backward pass instead of storing its activations. */
+  readonly checkpoint?: boolean;
 }
 
 /** What there is to compare: images, texts, or both. */
@@ -58,13 +64,13 @@ export function normalizedImageFeatures({ content, degradation, fine }: ImageFea
  * Features of length 1 of the texts of b images, from ids on the host, `rows` texts for each image; see `SrCLIPInput`.
  * @throws RangeError when the ids are not whole images' texts
  */
-export function encodeTextRows(clip: CLIP, ids: Int32Array, rows: number): TextFeatures {
+export function encodeTextRows(clip: CLIP, ids: Int32Array, rows: number, options: SrCLIPOptions = {}): TextFeatures {
   const { contextLength } = clip.config.text;
   const b = ids.length / (rows * contextLength);
   if (!Number.isInteger(b) || b === 0) {
     throw new RangeError(`SRCLIP: ${ids.length} token ids are not ${rows} texts of ${contextLength} for each image`);
   }
-  const features = encodeDistinct(clip, ids, { normalize: true }); // (b * rows, e)
+  const features = encodeDistinct(clip, ids, { ...options, normalize: true }); // (b * rows, e)
   const grouped = reshape(features, [b, rows, clip.config.embedDim]);
   return {
     caption: select(grouped, 1, 0),

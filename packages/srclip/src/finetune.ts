@@ -7,6 +7,7 @@ import {
   type ImageOptions,
   normalizedImageFeatures,
   type SrCLIPInput,
+  type SrCLIPOptions,
   type SrCLIPOutput,
 } from "./features.ts";
 import { FINETUNE_NAMES } from "./keys.ts";
@@ -43,7 +44,7 @@ export class FinetuneCLIP extends Module {
 
   /** Features of images `(b, 3, s, s)`; `control` is accepted and changes nothing. */
   encodeImage(image: Tensor, options: ImageOptions = {}): ImageFeatures {
-    const content = this.clip.visual.forward(image);
+    const content = this.clip.visual.forward(image, { checkpoint: options.checkpoint ?? false });
     const layers = [this.fineLinear, this.fine1Linear, this.fine2Linear];
     const hidden = layers.reduce((x, layer) => relu(layer.forward(x)), content);
     const degradation = this.fine3Linear.forward(hidden);
@@ -59,10 +60,10 @@ export class FinetuneCLIP extends Module {
   }
 
   /** As SrCLIPV2's; scale and bias of the logits are the CLIP's own. */
-  forward({ image, ids }: SrCLIPInput): SrCLIPOutput {
+  forward({ image, ids }: SrCLIPInput, options: SrCLIPOptions = {}): SrCLIPOutput {
     return {
-      image: image ? this.encodeImage(image, { normalize: true }) : null,
-      text: ids ? encodeTextRows(this.clip, ids, 2 + this.config.fineDegradations) : null,
+      image: image ? this.encodeImage(image, { ...options, normalize: true }) : null,
+      text: ids ? encodeTextRows(this.clip, ids, 2 + this.config.fineDegradations, options) : null,
       logitScale: exp(this.clip.logitScale),
       logitBias: this.clip.logitBias,
     };

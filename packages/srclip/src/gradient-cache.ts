@@ -1,12 +1,12 @@
 import type { CLIP } from "@deplsr/clip";
 import { add, backward, cat, mul, narrow, noGrad, requireGrad, scope, sum, type Tensor } from "@deplsr/tensor";
-import type { SrCLIPInput, SrCLIPOutput } from "./features.ts";
+import type { SrCLIPInput, SrCLIPOptions, SrCLIPOutput } from "./features.ts";
 import { detachedLoss, type SrCLIPLoss, type SrCLIPLossOptions, srclipLoss } from "./srclip-loss.ts";
 
 /** What can be trained in parts: SrCLIP, SrCLIPV2 and FinetuneCLIP. */
 export interface SrCLIPModel {
   readonly clip: CLIP;
-  forward(input: SrCLIPInput): SrCLIPOutput;
+  forward(input: SrCLIPInput, options?: SrCLIPOptions): SrCLIPOutput;
 }
 
 /** The losses of a batch and the gradients of their total. */

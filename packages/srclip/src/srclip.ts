@@ -15,6 +15,7 @@ import {
   type ImageOptions,
   normalizedImageFeatures,
   type SrCLIPInput,
+  type SrCLIPOptions,
   type SrCLIPOutput,
   type TextFeatures,
 } from "./features.ts";
@@ -77,8 +78,9 @@ export class SrCLIP extends Module {
     if (options.control === false) {
       return { content: this.clip.encodeImage(image, options), degradation: null, fine: null };
     }
-    const { degradation, taps } = runAdaptor(this.visualControl, image);
-    const content = this.clip.visual.forward(image, controlledBy(taps));
+    const { checkpoint = false } = options;
+    const { degradation, taps } = runAdaptor(this.visualControl, image, { checkpoint });
+    const content = this.clip.visual.forward(image, { ...controlledBy(taps), checkpoint });
     const features = { content, degradation, fine: this.fineFeatures(degradation) };
     return options.normalize ? normalizedImageFeatures(features) : features;
   }
@@ -89,14 +91,14 @@ export class SrCLIP extends Module {
   }
 
   /** Features of length 1 of the texts of b images, from ids on the host; see `SrCLIPInput`. */
-  encodeTexts(ids: Int32Array): TextFeatures {
-    return encodeTextRows(this.clip, ids, this.textRows);
+  encodeTexts(ids: Int32Array, options: SrCLIPOptions = {}): TextFeatures {
+    return encodeTextRows(this.clip, ids, this.textRows, options);
   }
 
-  forward({ image, ids }: SrCLIPInput): SrCLIPOutput {
+  forward({ image, ids }: SrCLIPInput, options: SrCLIPOptions = {}): SrCLIPOutput {
     return {
-      image: image ? this.encodeImage(image, { normalize: true }) : null,
-      text: ids ? this.encodeTexts(ids) : null,
+      image: image ? this.encodeImage(image, { ...options, normalize: true }) : null,
+      text: ids ? this.encodeTexts(ids, options) : null,
       logitScale: exp(this.logitScale),
       logitBias: this.logitBias,
     };
