@@ -1,7 +1,7 @@
 /** SRCLIP: from a configuration or a checkpoint folder to a network. */
 import { CLIP_PRESETS, type CLIPConfig, clipConfig, loadCLIP, parseOpenClipConfig } from "@deplsr/clip";
-import { selectWeights, type TensorFile } from "@deplsr/nn";
-import { loadSrCLIP, SrCLIPV2, type SrCLIPV2Config, srclipConfig } from "@deplsr/srclip";
+import { type LoadOptions, type LoadReport, type StateDict, selectWeights, type TensorFile } from "@deplsr/nn";
+import { loadSrCLIP, SrCLIPV2, type SrCLIPV2Config, srclipConfig, underOwnNames } from "@deplsr/srclip";
 import { type Device, Rng } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { oneLine, UserError } from "../errors.ts";
@@ -25,13 +25,24 @@ export async function makeSrclip(device: Device, run: SrclipRunConfig): Promise<
   return model;
 }
 
+/** How an SRCLIP is loaded. */
+export interface SrclipLoading {
+  /** Instead of what is assumed of a file that does not say what it is, see `untold`. */
+  readonly assume?: Assumptions;
+  /** Leaves the text tower out, a quarter of it: for a model that is shown images only. */
+  readonly imagesOnly?: boolean;
+}
+
 /**
  * Loads the network of a run folder's newest checkpoint, of a checkpoint folder, or of a file of weights.
  *
- * @param assume instead of what is assumed of a file that does not say what it is, see `untold`
  * @throws UserError when it cannot be read or does not fit
  */
-export async function loadSrclip(device: Device, path: string, assume: Assumptions = {}): Promise<SrCLIPV2> {
+export async function loadSrclip(
+  device: Device,
+  path: string,
+  { assume = {}, imagesOnly = false }: SrclipLoading = {},
+): Promise<SrCLIPV2> {
   const place = await findModel(path);
   const folder = "folder" in place ? place.folder : null;
   const file = weightsOf(place);
@@ -42,10 +53,20 @@ export async function loadSrclip(device: Device, path: string, assume: Assumptio
     if (described) refuseAssumptions(path, assume);
     const config = described ?? detectSrclip(file, tensors, assume);
     const model = new SrCLIPV2(config, { device, rng: new Rng(0), blank: true });
-    await loadInto(file, tensors, (entries, options) => loadSrCLIP(model, entries, options));
     model.freeze();
+    await loadInto(file, tensors, (entries, options) =>
+      imagesOnly ? loadImageParts(model, entries, options) : loadSrCLIP(model, entries, options),
+    );
     return model;
   });
+}
+
+function loadImageParts(model: SrCLIPV2, entries: StateDict, options: LoadOptions): LoadReport {
+  const texts = new Set(model.clip.text.parameters().values());
+  const left = new Set([...model.parameters()].flatMap(([name, tensor]) => (texts.has(tensor) ? [name] : [])));
+  model.clip.text.dispose();
+  const wanted = new Map([...underOwnNames(entries)].filter(([name]) => !left.has(name)));
+  return model.loadStateDict(wanted, { ...options, allowMissing: (name) => left.has(name) });
 }
 
 /** What the header of a file of ours says of its network; null for other files. */

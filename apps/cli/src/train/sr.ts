@@ -186,7 +186,7 @@ async function srclipOf(device: Device, run: SrRunConfig): Promise<SrCLIPV2 | nu
       'config: key "path.srclip_pretrain_network" is missing: RealDAT needs the folder of an SRCLIP run (or take network_g.type: DAT)',
     );
   }
-  return loadSrclip(device, path);
+  return loadSrclip(device, path, { imagesOnly: true });
 }
 
 async function startFrom(network: SrNetwork, run: SrRunConfig, output: Output): Promise<void> {

@@ -67,7 +67,7 @@ export async function loadUpscaler(device: Device, path: string, options: Upscal
         "with --srclip, or --srclip none to go without (worse than a DAT trained alone)",
     );
   }
-  const srclip = await loadSrclip(device, where, assumed.srclip);
+  const srclip = await loadSrclip(device, where, { assume: assumed.srclip, imagesOnly: true });
   const { embedDim } = srclip.config.clip;
   if (embedDim !== network.promptDim) {
     throw new UserError(
