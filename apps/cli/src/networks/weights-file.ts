@@ -18,6 +18,8 @@ import { latestCheckpoint } from "../run-folder.ts";
 
 /** The weights of a checkpoint folder. */
 export const WEIGHTS = "model.safetensors";
+/** Their averages over the training, where it keeps them. */
+export const EMA_WEIGHTS = "model_ema.safetensors";
 /** What they are. */
 export const DESCRIPTION = "model.json";
 

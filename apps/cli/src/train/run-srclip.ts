@@ -6,20 +6,26 @@ import { srclipRun } from "../config/srclip.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
+import { latestIn, planRun } from "./plan.ts";
 import { runSession } from "./session.ts";
 import { prepareSrclip } from "./srclip.ts";
 
 /** Does what `deplsr train srclip` asks for. */
 export async function runTrainSrclip(flags: TrainFlags, context: Context): Promise<void> {
   const { output } = context;
-  const { config, warnings } = await readConfig(flags.config, srclipRun, flags.set);
+  const plan = await planRun(flags);
+  const { config, warnings } = await readConfig(plan.config, srclipRun, flags.set);
   for (const warning of warnings) output.warn(warning);
-  const folder = flags.out ?? join("runs", config.name);
+  const folder = plan.folder ?? join("runs", config.name);
+  const from = plan.from === undefined ? await latestIn(folder) : plan.from;
   await withDevice(flags, context, async (device) => {
     const { training, skipped, model } = await prepareSrclip(device, config, output);
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
-    const result = await runSession({ training, folder, config, output });
+    const { resume, overwrite } = flags;
+    const going = { folder, from, resume: resume !== undefined, overwrite };
+    const { exitCode, ...result } = await runSession({ training, config, output, ...going });
     listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`);
     output.result({ ...result, skipped: skipped().length });
+    if (exitCode > 0) process.exitCode = exitCode;
   });
 }

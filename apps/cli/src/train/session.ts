@@ -4,8 +4,8 @@ import { stringify } from "yaml";
 import { Interrupt } from "../interrupt.ts";
 import { counted, type Output } from "../output.ts";
 import { duration } from "../progress.ts";
-import { RunFolder } from "../run-folder.ts";
-import { checkpointFiles, type TrainingState } from "./checkpoint.ts";
+import { type Keeping, RunFolder } from "../run-folder.ts";
+import { checkpointFiles, type Restorable, restoreTraining, type TrainingState } from "./checkpoint.ts";
 import { runLoop, type StepMetrics } from "./loop.ts";
 
 /** A training that is ready to run. */
@@ -24,13 +24,21 @@ export interface Training {
   readonly step: (step: number) => Tensor | Promise<Tensor>;
   /** What a checkpoint holds, without the step. */
   readonly state: () => Omit<TrainingState, "step" | "seed">;
+  /** Puts a checkpoint's weights into the network. */
+  readonly load: Restorable["load"];
 }
 
 /** What is needed around a training. */
 export interface SessionOptions {
   readonly training: Training;
-  /** Where the run folder shall stand. */
+  /** Where the run folder stands, or shall stand. */
   readonly folder: string;
+  /** The checkpoint to go on from; null for a run from the beginning. */
+  readonly from?: string | null;
+  /** See `RunOpening`. */
+  readonly resume?: boolean;
+  readonly overwrite?: boolean;
+  readonly keep?: Keeping;
   /** The configuration with every default filled in: becomes `config.yml`. */
   readonly config: unknown;
   readonly output: Output;
@@ -44,6 +52,8 @@ export interface SessionResult {
   readonly checkpoint: string;
   readonly steps: number;
   readonly interrupted: boolean;
+  /** What the command ends with: 0, or 128 and the number of the signal that stopped it. */
+  readonly exitCode: number;
   readonly seconds: number;
   /** Means over the first and the last tenth of this run's steps. */
   readonly first: Readonly<Record<string, number>>;
@@ -53,20 +63,40 @@ export interface SessionResult {
 /** The numbers are read after this many steps at the latest. */
 const READ_EVERY = 8;
 
-/** Runs a training to its end, or until Ctrl-C. @throws UserError as `runLoop`, and when the disk is full */
-export async function runSession({
-  training,
-  folder,
-  config,
-  output,
-  onMetrics,
-}: SessionOptions): Promise<SessionResult> {
-  const run = await RunFolder.create(folder, stringify(config), new Date());
+/**
+ * Runs a training to its end, or until Ctrl-C.
+ *
+ * @throws UserError as `runLoop` and `RunFolder.open`, and when the disk is full at a checkpoint
+ */
+export async function runSession(options: SessionOptions): Promise<SessionResult> {
+  const { folder, config, output, from = null, resume = false, overwrite = false } = options;
+  const say = (line: string): void => output.warn(line);
+  const run = await RunFolder.open(folder, {
+    config: stringify(config),
+    now: new Date(),
+    from,
+    resume,
+    overwrite,
+    say,
+  });
+  try {
+    return await runIn(run, options);
+  } finally {
+    run.close();
+  }
+}
+
+async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionResult> {
+  const { training, folder, output, from = null, keep = { last: null, every: null }, onMetrics } = options;
   const log = (line: string): void => {
     run.log(line, new Date());
     output.line(line);
   };
-  const history = new History(training.total);
+  const done =
+    from === null ? 0 : await restoreTraining(from, { ...training.state(), load: training.load, seed: training.seed });
+  if (from !== null) log(`${training.title}: goes on after step ${done} of ${from}`);
+  if (done >= training.total) log(`${training.title}: all of its ${counted(training.total, "step")} are done already`);
+  const history = new History(training.total - done);
   const started = performance.now();
   const bar = output.progress(training.title, training.total, "step");
   using interrupt = new Interrupt((line) => output.warn(line)).listen();
@@ -83,7 +113,7 @@ export async function runSession({
   try {
     const { step, interrupted } = await runLoop({
       names: training.names,
-      done: 0,
+      done,
       total: training.total,
       readEvery: READ_EVERY,
       saveEvery: training.saveEvery,
@@ -95,6 +125,7 @@ export async function runSession({
           await checkpointFiles({ ...training.state(), step, seed: training.seed }),
         );
         run.log(`saved ${path}`, new Date());
+        await run.prune(keep);
       },
       stopRequested: () => interrupt.requested,
     });
@@ -105,6 +136,7 @@ export async function runSession({
       checkpoint: run.checkpointPath(step),
       steps: step,
       interrupted,
+      exitCode: interrupted ? interrupt.exitCode : 0,
       seconds,
       first: history.first(),
       last: history.last(),

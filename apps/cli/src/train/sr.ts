@@ -5,6 +5,7 @@ import {
   AdamW,
   charbonnierLoss,
   cosineRestartSchedule,
+  Ema,
   l1Loss,
   linearWarmup,
   mseLoss,
@@ -76,6 +77,8 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const { type, lr, betas, weight_decay } = run.train.optim_g;
   const Optimizer = type === "AdamW" ? AdamW : Adam;
   const optimizer = new Optimizer([{ params: network.module.parameters(), lr, betas, weightDecay: weight_decay }]);
+  const decay = run.train.ema_decay;
+  const ema = decay > 0 ? new Ema(network.module, decay) : null;
   const patches = new Rng(run.manual_seed).fork("patches");
   const drops = new Rng(run.manual_seed).fork("dropout");
   const training: Training = {
@@ -90,7 +93,9 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
       description: { kind: "sr", config: { ...description } },
       model: network.module.stateDict(),
       optimizer,
+      ema,
     }),
+    load: (entries, options) => network.module.loadStateDict(entries, options),
     step: async (step) => {
       const batch = await loader.batch(step);
       const augmentation = { flip: source.use_hflip, rotate: source.use_rot };
@@ -98,7 +103,9 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
         randomPatch(item, source.gt_size / run.scale, augmentation, patches.fork(step).fork(i)),
       );
       optimizer.setLearningRate(rate(step - 1));
-      return trainStep(device, run, { network, srclip, prompt, optimizer }, cuts, drops.fork(step));
+      const loss = trainStep(device, run, { network, srclip, prompt, optimizer }, cuts, drops.fork(step));
+      ema?.update();
+      return loss;
     },
   };
   return { training, network, srclip, skipped: () => [...skipped, ...loader.skipped] };
@@ -150,11 +157,7 @@ function scheduleOf({ train: { optim_g, scheduler, warmup_iter } }: SrRunConfig)
 
 /** Fields of the original's files that this version reads and does not act on: said once, rather than passed over. */
 function warnUnused(run: SrRunConfig, output: Output): void {
-  const unused = [
-    ...(run.datasets.val ? ["datasets.val (no validation while training: use deplsr upscale)"] : []),
-    ...(run.train.ema_decay > 0 ? ["train.ema_decay (no averaged weights are kept)"] : []),
-    ...(run.path.resume_state ? ["path.resume_state (the training starts anew)"] : []),
-  ];
+  const unused = [...(run.datasets.val ? ["datasets.val (no validation while training: use deplsr upscale)"] : [])];
   for (const field of unused) output.warn(`config: this version does not use ${field}`);
 }
 

@@ -70,7 +70,8 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
     saveEvery: run.save_frequency,
     logEvery: run.log_every_n_steps,
     learningRate: (step) => rate(step - 1),
-    state: () => ({ description: describeSrclip(model.config), model: model.stateDict(), optimizer }),
+    state: () => ({ description: describeSrclip(model.config), model: model.stateDict(), optimizer, ema: null }),
+    load: (entries, options) => model.loadStateDict(entries, options),
     step: async (step) => {
       const parts: Part[] = [];
       for (let i = 1; i <= run.accum_freq; i++) {

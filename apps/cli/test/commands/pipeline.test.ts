@@ -277,11 +277,11 @@ describe("the commands one after the other", () => {
     const running = start(args, folder);
     await running.says("SRCLIP with");
     const metrics = join(folder, "runs/stopped/metrics.jsonl");
-    while (!existsSync(metrics)) await new Promise((resolve) => setTimeout(resolve, 50));
+    await running.writes(metrics);
     running.interrupt();
     const { code, stdout, stderr } = await running.finished;
     expect(stderr).toContain("interrupted: finishing this step and saving (Ctrl-C again leaves at once)");
-    expect(code).toBe(0);
+    expect(code).toBe(130);
     const { interrupted, steps, checkpoint } = JSON.parse(stdout);
     expect(interrupted).toBe(true);
     expect(checkpoint).toBe(`runs/stopped/checkpoints/step-${steps}`);
