@@ -58,7 +58,7 @@ interface Product {
   /** Where the first value of each row of A lies: at an offset from an address, which rows beside each other may share. */
   readonly values: readonly { readonly at: I32; readonly offset: number }[];
   /** Bytes from one value of a row to the next. */
-  readonly step: number;
+  readonly step: number | I32;
   readonly b: I32;
   /** The width of B's panel. */
   readonly cols: number;
@@ -88,16 +88,19 @@ function accumulate(f: KernelBuilder, { values, step, b, cols, depth }: Product,
   );
 }
 
-/** Adds the product of a panel of A with one of B to the sums of a tile. */
+/**
+ * Adds the product of a panel of A with one of B to the sums of a tile.
+ * @param step bytes from one step of the inner axis to the next in A, where that is no panel: some columns of a matrix are such lines too
+ */
 export function accumulateTile(
   f: KernelBuilder,
-  { a, b, depth }: Pick<Tile, "a" | "b" | "depth">,
+  { a, b, depth, step }: Pick<Tile, "a" | "b" | "depth"> & { readonly step?: I32 },
   sums: readonly F32x4[],
 ): void {
   const { rows, cols } = blockingOf(f.target);
   const at = f.let(a);
   const values = Array.from({ length: rows }, (_, r) => ({ at, offset: 4 * r }));
-  accumulate(f, { values, step: 4 * rows, b, cols, depth }, sums);
+  accumulate(f, { values, step: step ?? 4 * rows, b, cols, depth }, sums);
 }
 
 /** The same with rows of A that lie anywhere, at the addresses `lines`, and a panel of B of any width. */
@@ -122,16 +125,26 @@ export function linesOf(f: KernelBuilder, { c, rowStride }: Pick<Tile, "c" | "ro
   return Array.from({ length: rows }, (_, r) => (r === 0 ? origin : f.let(origin.add(rowStride.mul(r)))));
 }
 
-/**
- * Multiplies one panel of A with one of B into a tile. What is there already is added last, not the terms one by one to it: fewer
- * additions in a row lose less.
- */
+/** Multiplies one panel of A with one of B into a tile. */
 export function multiplyTile(f: KernelBuilder, tile: Tile): void {
-  const size = blockingOf(f.target);
-  const width = size.cols / 4;
-  const sums = emptySums(f, size.rows * width);
+  const { rows, cols } = blockingOf(f.target);
+  const sums = emptySums(f, (rows * cols) / 4);
   const lines = linesOf(f, tile);
   accumulateTile(f, tile, sums);
+  addTile(f, lines, sums, tile);
+}
+
+/**
+ * Stores the sums of a tile or adds them to what is there. That is added last, not the terms one by one to it: fewer additions in a row
+ * lose less.
+ */
+export function addTile(
+  f: KernelBuilder,
+  lines: readonly I32[],
+  sums: readonly F32x4[],
+  tile: Pick<Tile, "rows" | "cols" | "fresh">,
+): void {
+  const width = blockingOf(f.target).cols / 4;
   f.if(tile.fresh.eqz(), () => {
     lines.forEach((line, r) => {
       f.if(tile.rows.gtU(r), () => {

@@ -1,0 +1,310 @@
+import type { AttentionGradCall, View } from "../../../backend.ts";
+import type { CpuEngine, Take } from "../engine.ts";
+import { type KernelBuilder, kernel, variants } from "../kernel.ts";
+import { expNegative } from "../wasm/math.ts";
+import { type F32, type F32x4, type I32, i32 } from "../wasm/values.ts";
+import { batchOf, biasArguments, biasRows, specWith, storeScores } from "./attention.ts";
+import {
+  accumulateLines,
+  accumulateTile,
+  addTile,
+  blockingOf,
+  emptySums,
+  linesOf,
+  type Packed,
+  pack,
+  storeTile,
+} from "./gemm.ts";
+import { reduce } from "./reduce.ts";
+import { isLong, softmaxGradRow } from "./rows.ts";
+import { overRow, put } from "./vectors.ts";
+
+/** Bytes of a block of the map and of its gradient, about. */
+const BLOCK_BYTES = 2 ** 18;
+/** A batch is cut into about so many units, where it takes more memory: a number that does not depend on the threads. */
+const UNITS = 16;
+/** Rows that are worth a unit. */
+const PART_ROWS = 96;
+/** Rows are cut at multiples of this: whole tiles of both heights, so that results do not depend on the width of vectors. */
+const STEP = 12;
+/** Nanoseconds that a score takes besides its products, about. */
+const SCORE_COST = 2;
+
+const PANELS = ["qRows", "qCols", "kRows", "kCols", "vRows", "dyRows", "dyCols"] as const;
+const NAMES = [
+  ...PANELS.flatMap((name) => [name, `${name}Batch`]),
+  ...["stats", "dq", "dk", "dv", "dbias", "scratch", "n", "m", "d", "e", "lineBytes", "blockRows"],
+  // How the batch is cut: see `cut`.
+  ...["slices", "groups", "parts", "shared", "members", "partRows", "kept1", "kept2", "summed1", "summed2"],
+  ...["partBytesK", "partBytesV"],
+];
+
+/**
+ * A unit goes through some entries of the batch, block by block of their queries. Of a block it computes the map P again, and dP = dy·vᵀ,
+ * then the gradient of the scores, dS = P∘(dP − Σ P∘dP), in a scratch area of the thread; out of these come dq = scale·dS·k, and what
+ * the block adds to dk = scale·dSᵀ·q, dv = Pᵀ·dy and the gradient of the biases. After Dao et al. 2022, "FlashAttention".
+ * @param biases how many there are @param long as for the rows of a softmax @param wanted whether the gradient of the biases is
+ */
+const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number; long: boolean; wanted: boolean }) =>
+  kernel("attention-grad", specWith(NAMES, biases), (f, loose) => {
+    const int = (name: string): I32 => loose[name] as I32;
+    const { rows: height, cols: width } = blockingOf(f.target);
+    const scale = f.let((loose.scale as F32).splat());
+    const [n, m, d, e, lineBytes] = [int("n"), int("m"), int("d"), int("e"), int("lineBytes")];
+    const blockBytes = f.let(int("blockRows").mul(lineBytes));
+    const map = f.let(int("scratch").add(f.thread.mul(2).mul(blockBytes)));
+    const slopes = f.let(map.add(blockBytes));
+    const padded = f.let(m.add(7).and(-8));
+    f.units((unit) => {
+      const part = f.let(unit.remU(int("parts")));
+      const rest = f.let(unit.divU(int("parts")));
+      const group = f.let(rest.remU(int("groups")));
+      const slice = f.let(rest.divU(int("groups")));
+      const firstRow = f.let(part.mul(int("partRows")));
+      const endRow = f.let(firstRow.add(int("partRows")).minU(n));
+      const firstMember = f.let(group.mul(int("members")));
+      const endMember = f.let(firstMember.add(int("members")).minU(int("shared")));
+      const dbias = f.let(int("dbias").add(group.mul(int("slices")).add(slice).mul(n).mul(m).shl(2)));
+      f.range(firstMember, endMember, 1, (member) => {
+        const batch = f.let(entryOf(f, int, slice, member));
+        const panels = Object.fromEntries(
+          PANELS.map((name) => [name, f.let(int(name).add(batch.mul(int(`${name}Batch`))))]),
+        ) as Record<(typeof PANELS)[number], I32>;
+        const dk = f.let(
+          int("dk")
+            .add(part.mul(int("partBytesK")))
+            .add(batch.mul(m).mul(d).shl(2)),
+        );
+        const dv = f.let(
+          int("dv")
+            .add(part.mul(int("partBytesV")))
+            .add(batch.mul(m).mul(e).shl(2)),
+        );
+        // All bits of what is there are added, or none.
+        const mask = f.let(member.gtU(firstMember).select(i32(-1), i32(0)).splat());
+        f.range(firstRow, endRow, int("blockRows"), (top) => {
+          const count = f.let(top.add(int("blockRows")).minU(endRow).sub(top));
+          f.range(0, count, height, (row) => {
+            const first = f.let(top.add(row));
+            const rows = f.let(endRow.sub(first));
+            const lines = [map, slopes].map((block) => {
+              const start = f.let(block.add(row.mul(lineBytes)));
+              return Array.from({ length: height }, (_, r) => f.let(start.add(lineBytes.mul(r))));
+            }) as [I32[], I32[]];
+            const biasLines = biasRows(f, int, { biases, batch, first, last: n.sub(1), height });
+            const q = f.let(panels.qRows.add(first.mul(d).shl(2)));
+            storeScores(f, { q, k: panels.kRows, d, m, scale, rows: biasLines, lines: lines[0] });
+            storeProduct(f, { a: panels.dyRows.add(first.mul(e).shl(2)), b: panels.vRows, depth: e, m }, lines[1]);
+            const slope = f.let(lines[1][0]!);
+            const statsAt = f.let(int("stats").add(batch.mul(n).add(first).shl(3)));
+            const biasAt = f.let(dbias.add(first.mul(m).shl(2)));
+            const end = f.let(lines[0][0]!.add(rows.minU(height).mul(lineBytes)));
+            f.range(lines[0][0]!, end, lineBytes, (line) => {
+              const largest = f.let(statsAt.splatF32());
+              const factor = f.let(statsAt.splatF32(4));
+              overRow(
+                f,
+                [line],
+                padded,
+                ([at], { offset }) => f.let(expNegative(f, at!.f32x4(offset).sub(largest)).mul(factor)),
+                (p, [at], place) => put(f, at!, p, place),
+              );
+              softmaxGradRow(f, { form: "softmax", long }, { y: line, dy: slope, dx: slope }, m);
+              if (wanted) {
+                overRow(
+                  f,
+                  [slope, biasAt],
+                  m,
+                  ([at, to], { offset }) => f.let(at!.f32x4(offset).add(to!.i32x4(offset).and(mask).float())),
+                  (sum, [, to], place) => put(f, to!, sum, place),
+                );
+                f.advance(biasAt, m.shl(2));
+              }
+              f.advance(slope, lineBytes);
+              f.advance(statsAt, 8);
+            });
+            const dq = f.let(int("dq").add(batch.mul(n).add(first).mul(d).shl(2)));
+            f.range(0, d, width, (j) => {
+              const tile = emptySums(f, (height * width) / 4);
+              accumulateLines(
+                f,
+                { lines: lines[1], b: panels.kCols.add(j.mul(m).shl(2)), cols: width, depth: m },
+                tile,
+              );
+              for (const sum of tile) f.set(sum, sum.mul(scale));
+              const targets = linesOf(f, { c: dq.add(j.shl(2)), rowStride: f.let(d.shl(2)) });
+              storeTile(f, targets, tile, { rows, cols: f.let(d.sub(j)) });
+            });
+          });
+          const block = { n, m, top, count, lineBytes, fresh: f.let(top.eq(firstRow)) };
+          addTransposed(f, { ...block, a: map, b: panels.dyCols, cols: e, c: dv });
+          addTransposed(f, { ...block, a: slopes, b: panels.qCols, cols: d, c: dk, scale });
+        });
+      });
+    });
+  }),
+);
+
+/** The entry of the batch that is a slice's `member`: of each of three axes one of the two numbers knows the place, the other one is 0. */
+function entryOf(f: KernelBuilder, int: (name: string) => I32, slice: I32, member: I32): I32 {
+  const places = (index: I32, size1: I32, size2: I32): I32[] => {
+    const rest = f.let(index.divU(size2));
+    return [rest.divU(size1), rest.remU(size1), index.remU(size2)];
+  };
+  const own = places(slice, int("kept1"), int("kept2"));
+  const [a, b, c] = places(member, int("summed1"), int("summed2")).map((place, axis) => place.add(own[axis]!));
+  return a!.mul(int("size1")).add(b!).mul(int("size2")).add(c!);
+}
+
+/** Stores the product of a panel of A with all panels of B at the addresses of its rows, up to whole tiles. */
+function storeProduct(
+  f: KernelBuilder,
+  { a, b, depth, m }: { readonly a: I32; readonly b: I32; readonly depth: I32; readonly m: I32 },
+  lines: readonly I32[],
+): void {
+  const { rows: height, cols: width } = blockingOf(f.target);
+  const panel = f.let(a);
+  f.range(0, f.let(m.shl(2)), 4 * width, (at) => {
+    const tile = emptySums(f, (height * width) / 4);
+    accumulateTile(f, { a: panel, b: b.add(at.mul(depth)), depth }, tile);
+    lines.forEach((line, r) => {
+      const to = f.let(line.add(at));
+      for (let h = 0; h < width / 4; h++) f.store(to, tile[(r * width) / 4 + h]!, 16 * h);
+    });
+  });
+}
+
+/** A block of the map, or of its gradient, transposed, times the same rows of another matrix. */
+interface Transposed {
+  readonly a: I32;
+  /** Panels of all n rows. */
+  readonly b: I32;
+  readonly n: I32;
+  readonly m: I32;
+  readonly cols: I32;
+  /** The block's first row, and its rows. */
+  readonly top: I32;
+  readonly count: I32;
+  readonly lineBytes: I32;
+  /** (m, cols) */
+  readonly c: I32;
+  readonly fresh: I32;
+  readonly scale?: F32x4;
+}
+
+function addTransposed(
+  f: KernelBuilder,
+  { a, b, n, m, cols, top, count, lineBytes, c, fresh, scale }: Transposed,
+): void {
+  const { rows: height, cols: width } = blockingOf(f.target);
+  const rowStride = f.let(cols.shl(2));
+  f.range(0, cols, width, (j) => {
+    const panel = f.let(b.add(j.mul(n).add(top.mul(width)).shl(2)));
+    f.range(0, m, height, (key) => {
+      const tile = emptySums(f, (height * width) / 4);
+      accumulateTile(f, { a: a.add(key.shl(2)), step: lineBytes, b: panel, depth: count }, tile);
+      if (scale) for (const sum of tile) f.set(sum, sum.mul(scale));
+      const lines = linesOf(f, { c: c.add(key.mul(cols).add(j).shl(2)), rowStride });
+      addTile(f, lines, tile, { rows: f.let(m.sub(key)), cols: f.let(cols.sub(j)), fresh });
+    });
+  });
+}
+
+/** The gradients of attention. */
+export function attentionGrad(cpu: CpuEngine, call: AttentionGradCall): void {
+  cpu.withTemporaries((take) => attendGrad(cpu, take, call));
+}
+
+function attendGrad(cpu: CpuEngine, take: Take, call: AttentionGradCall): void {
+  const { q, k, v, biases, scale, stats, dy, dq, dk, dv, dbias } = call;
+  const [batch, n, e] = dy.layout.shape as [number, number, number];
+  const [m, d] = k.layout.shape.slice(2) as [number, number];
+  const { rows: height, cols: width, speed } = blockingOf(cpu.options.target);
+  const upper: View = {
+    ...dy,
+    layout: { shape: [1, batch, n, e], strides: [0, n * e, e, 1], offset: dy.layout.offset },
+  };
+  const packs: Record<(typeof PANELS)[number], Packed> = {
+    qRows: pack(cpu, take, q, 2, height, batchOf(q)),
+    qCols: pack(cpu, take, q, 3, width, batchOf(q)),
+    kRows: pack(cpu, take, k, 2, width, batchOf(k)),
+    kCols: pack(cpu, take, k, 3, width, batchOf(k)),
+    vRows: pack(cpu, take, v, 2, width, batchOf(v)),
+    dyRows: pack(cpu, take, upper, 2, height, [1, batch]),
+    dyCols: pack(cpu, take, upper, 3, width, [1, batch]),
+  };
+  // An odd number of cache lines: those of a column do not fall upon each other then.
+  const lineBytes = 64 * (Math.ceil(m / 16) | 1);
+  const cuts = cut(call);
+  const { groups, parts, slices } = cuts;
+  const blockRows = Math.min(cuts.partRows, STEP * Math.max(1, Math.floor(BLOCK_BYTES / (2 * lineBytes * STEP))));
+  const scratch = take(cpu.options.threads * 2 * blockRows * lineBytes, "attention scores");
+  // Several units' parts of one sum, to be added up.
+  const partial = (out: View, count: number, size: number): View =>
+    count === 1
+      ? out
+      : {
+          storage: take(4 * count * size, "attention sums"),
+          layout: { shape: [1, count, size], strides: [count * size, size, 1], offset: 0 },
+          dtype: "f32",
+        };
+  const sums = {
+    dk: partial(dk, parts, batch * m * d),
+    dv: partial(dv, parts, batch * m * e),
+    ...(dbias && { dbias: partial(dbias, groups, slices * n * m) }),
+  };
+  const args: Record<string, number> = {
+    ...biasArguments(cpu, biases),
+    ...cuts,
+    stats: cpu.address(stats),
+    dq: cpu.address(dq),
+    dk: cpu.address(sums.dk),
+    dv: cpu.address(sums.dv),
+    dbias: sums.dbias ? cpu.address(sums.dbias) : 0,
+    scratch: scratch.place,
+    n,
+    m,
+    d,
+    e,
+    lineBytes,
+    blockRows,
+    partBytesK: 4 * batch * m * d,
+    partBytesV: 4 * batch * m * e,
+    scale,
+  };
+  for (const name of PANELS) {
+    args[name] = packs[name].address;
+    args[`${name}Batch`] = packs[name].batchBytes;
+  }
+  const cost = cuts.members * Math.min(n, cuts.partRows) * m * ((6 * d + 4 * e) / speed + SCORE_COST);
+  const form = attentionGradKernel({ biases: biases.length, long: isLong(m), wanted: dbias !== undefined });
+  cpu.launch(form, args, slices * groups * parts, 20 + cost);
+  for (const [name, out] of Object.entries({ dk, dv, dbias })) {
+    const input = sums[name as keyof typeof sums];
+    if (!out || !input || input === out) continue;
+    const size = input.layout.shape[2]!;
+    reduce(cpu, { kind: "sum", input, out: { ...out, layout: { shape: [1, size], strides: [size, 1], offset: 0 } } });
+  }
+}
+
+/**
+ * How the batch is cut into units: entries that share a slice of the biases' gradient are its members, which are cut into groups with a sum
+ * of their own each; the queries of an entry are cut into parts, with sums of dk and dv of their own.
+ */
+function cut({ dy, biases, dbias }: AttentionGradCall) {
+  const [batch, n] = dy.layout.shape as [number, number];
+  const sizes = biases[0]?.layout.shape.slice(0, 3) ?? [1, 1, batch];
+  const kept = sizes.map((size, axis) => (dbias && dbias.layout.strides[axis] === 0 ? 1 : size));
+  const summed = sizes.map((size, axis) => size / kept[axis]!);
+  const slices = kept.reduce((a, b) => a * b);
+  const shared = batch / slices;
+  const members = Math.ceil(shared / Math.ceil(UNITS / slices));
+  const groups = Math.ceil(shared / members);
+  const wanted = Math.min(Math.ceil(UNITS / (slices * groups)), Math.ceil(n / PART_ROWS));
+  const partRows = STEP * Math.ceil(n / wanted / STEP);
+  const parts = Math.ceil(n / partRows);
+  const [, kept1, kept2] = kept as [number, number, number];
+  const [, summed1, summed2] = summed as [number, number, number];
+  const [, size1, size2] = sizes as [number, number, number];
+  return { slices, groups, parts, shared, members, partRows, kept1, kept2, summed1, summed2, size1, size2 };
+}
