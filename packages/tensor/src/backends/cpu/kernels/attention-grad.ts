@@ -3,24 +3,24 @@ import type { CpuEngine, Take } from "../engine.ts";
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
 import { expNegative } from "../wasm/math.ts";
 import { type F32, type F32x4, type I32, i32 } from "../wasm/values.ts";
-import { batchOf, biasArguments, biasRows, specWith, storeScores } from "./attention.ts";
 import {
-  accumulateLines,
-  accumulateTile,
-  addTile,
-  blockingOf,
-  emptySums,
-  linesOf,
-  type Packed,
-  pack,
-  storeTile,
-} from "./gemm.ts";
+  batchOf,
+  biasArguments,
+  biasRows,
+  matrixArguments,
+  matrixAt,
+  matrixNames,
+  rowsAt,
+  specWith,
+  storeScores,
+} from "./attention.ts";
+import { accumulateLines, accumulateTile, addTile, blockingOf, emptySums, linesOf, pack, storeTile } from "./gemm.ts";
 import { reduce } from "./reduce.ts";
 import { isLong, softmaxGradRow } from "./rows.ts";
 import { overRow, put } from "./vectors.ts";
 
 /** Bytes of a block of the map and of its gradient, about. */
-const BLOCK_BYTES = 2 ** 18;
+const BLOCK_BYTES = 2 ** 19;
 /** A batch is cut into about so many units, where it takes more memory: a number that does not depend on the threads. */
 const UNITS = 16;
 /** Rows that are worth a unit. */
@@ -30,9 +30,9 @@ const STEP = 12;
 /** Nanoseconds that a score takes besides its products, about. */
 const SCORE_COST = 2;
 
-const PANELS = ["qRows", "qCols", "kRows", "kCols", "vRows", "dyRows", "dyCols"] as const;
 const NAMES = [
-  ...PANELS.flatMap((name) => [name, `${name}Batch`]),
+  ...matrixNames("q", "k", "dy"),
+  ...["keys", "keysBatch", "values", "valuesBatch"],
   ...["stats", "dq", "dk", "dv", "dbias", "scratch", "n", "m", "d", "e", "lineBytes", "blockRows"],
   // How the batch is cut: see `cut`.
   ...["slices", "groups", "parts", "shared", "members", "partRows", "kept1", "kept2", "summed1", "summed2"],
@@ -55,6 +55,7 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
     const map = f.let(int("scratch").add(f.thread.mul(2).mul(blockBytes)));
     const slopes = f.let(map.add(blockBytes));
     const padded = f.let(m.add(7).and(-8));
+    const last = f.let(n.sub(1));
     f.units((unit) => {
       const part = f.let(unit.remU(int("parts")));
       const rest = f.let(unit.divU(int("parts")));
@@ -67,9 +68,10 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
       const dbias = f.let(int("dbias").add(group.mul(int("slices")).add(slice).mul(n).mul(m).shl(2)));
       f.range(firstMember, endMember, 1, (member) => {
         const batch = f.let(entryOf(f, int, slice, member));
-        const panels = Object.fromEntries(
-          PANELS.map((name) => [name, f.let(int(name).add(batch.mul(int(`${name}Batch`))))]),
-        ) as Record<(typeof PANELS)[number], I32>;
+        const [q, k, dy] = ["q", "k", "dy"].map((name) => matrixAt(f, int, name, batch)) as [I32, I32, I32];
+        const [keys, values] = ["keys", "values"].map((name) =>
+          f.let(int(name).add(batch.mul(int(`${name}Batch`)))),
+        ) as [I32, I32];
         const dk = f.let(
           int("dk")
             .add(part.mul(int("partBytesK")))
@@ -91,10 +93,10 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
               const start = f.let(block.add(row.mul(lineBytes)));
               return Array.from({ length: height }, (_, r) => f.let(start.add(lineBytes.mul(r))));
             }) as [I32[], I32[]];
-            const biasLines = biasRows(f, int, { biases, batch, first, last: n.sub(1), height });
-            const q = f.let(panels.qRows.add(first.mul(d).shl(2)));
-            storeScores(f, { q, k: panels.kRows, d, m, scale, rows: biasLines, lines: lines[0] });
-            storeProduct(f, { a: panels.dyRows.add(first.mul(e).shl(2)), b: panels.vRows, depth: e, m }, lines[1]);
+            const biasLines = biasRows(f, int, { biases, batch, first, last });
+            const queries = rowsAt(f, q, int("qRow"), first, last);
+            storeScores(f, { q: queries, k: keys, d, m, scale, rows: biasLines, lines: lines[0] });
+            storeProduct(f, rowsAt(f, dy, int("dyRow"), first, last), { b: values, depth: e, m }, lines[1]);
             const slope = f.let(lines[1][0]!);
             const statsAt = f.let(int("stats").add(batch.mul(n).add(first).shl(3)));
             const biasAt = f.let(dbias.add(first.mul(m).shl(2)));
@@ -128,7 +130,7 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
               const tile = emptySums(f, (height * width) / 4);
               accumulateLines(
                 f,
-                { lines: lines[1], b: panels.kCols.add(j.mul(m).shl(2)), cols: width, depth: m },
+                { lines: lines[1], b: k.add(j.shl(2)), stride: int("kRow"), cols: width, depth: m },
                 tile,
               );
               for (const sum of tile) f.set(sum, sum.mul(scale));
@@ -136,9 +138,9 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
               storeTile(f, targets, tile, { rows, cols: f.let(d.sub(j)) });
             });
           });
-          const block = { n, m, top, count, lineBytes, fresh: f.let(top.eq(firstRow)) };
-          addTransposed(f, { ...block, a: map, b: panels.dyCols, cols: e, c: dv });
-          addTransposed(f, { ...block, a: slopes, b: panels.qCols, cols: d, c: dk, scale });
+          const block = { m, top, count, lineBytes, fresh: f.let(top.eq(firstRow)) };
+          addTransposed(f, { ...block, a: map, b: dy, stride: int("dyRow"), cols: e, c: dv });
+          addTransposed(f, { ...block, a: slopes, b: q, stride: int("qRow"), cols: d, c: dk, scale });
         });
       });
     });
@@ -156,17 +158,18 @@ function entryOf(f: KernelBuilder, int: (name: string) => I32, slice: I32, membe
   return a!.mul(int("size1")).add(b!).mul(int("size2")).add(c!);
 }
 
-/** Stores the product of a panel of A with all panels of B at the addresses of its rows, up to whole tiles. */
+/** Stores the product of some lines of A with all panels of B at the addresses of its rows, up to whole tiles. */
 function storeProduct(
   f: KernelBuilder,
-  { a, b, depth, m }: { readonly a: I32; readonly b: I32; readonly depth: I32; readonly m: I32 },
+  a: readonly I32[],
+  { b, depth, m }: { readonly b: I32; readonly depth: I32; readonly m: I32 },
   lines: readonly I32[],
 ): void {
   const { rows: height, cols: width } = blockingOf(f.target);
-  const panel = f.let(a);
+
   f.range(0, f.let(m.shl(2)), 4 * width, (at) => {
     const tile = emptySums(f, (height * width) / 4);
-    accumulateTile(f, { a: panel, b: b.add(at.mul(depth)), depth }, tile);
+    accumulateLines(f, { lines: a, b: b.add(at.mul(depth)), cols: width, depth }, tile);
     lines.forEach((line, r) => {
       const to = f.let(line.add(at));
       for (let h = 0; h < width / 4; h++) f.store(to, tile[(r * width) / 4 + h]!, 16 * h);
@@ -177,9 +180,9 @@ function storeProduct(
 /** A block of the map, or of its gradient, transposed, times the same rows of another matrix. */
 interface Transposed {
   readonly a: I32;
-  /** Panels of all n rows. */
+  /** All rows of the other one, so many bytes apart. */
   readonly b: I32;
-  readonly n: I32;
+  readonly stride: I32;
   readonly m: I32;
   readonly cols: I32;
   /** The block's first row, and its rows. */
@@ -194,15 +197,15 @@ interface Transposed {
 
 function addTransposed(
   f: KernelBuilder,
-  { a, b, n, m, cols, top, count, lineBytes, c, fresh, scale }: Transposed,
+  { a, b, stride, m, cols, top, count, lineBytes, c, fresh, scale }: Transposed,
 ): void {
   const { rows: height, cols: width } = blockingOf(f.target);
   const rowStride = f.let(cols.shl(2));
   f.range(0, cols, width, (j) => {
-    const panel = f.let(b.add(j.mul(n).add(top.mul(width)).shl(2)));
+    const panel = f.let(b.add(top.mul(stride)).add(j.shl(2)));
     f.range(0, m, height, (key) => {
       const tile = emptySums(f, (height * width) / 4);
-      accumulateTile(f, { a: a.add(key.shl(2)), step: lineBytes, b: panel, depth: count }, tile);
+      accumulateTile(f, { a: a.add(key.shl(2)), step: lineBytes, b: panel, stride, depth: count }, tile);
       if (scale) for (const sum of tile) f.set(sum, sum.mul(scale));
       const lines = linesOf(f, { c: c.add(key.mul(cols).add(j).shl(2)), rowStride });
       addTile(f, lines, tile, { rows: f.let(m.sub(key)), cols: f.let(cols.sub(j)), fresh });
@@ -219,20 +222,13 @@ function attendGrad(cpu: CpuEngine, take: Take, call: AttentionGradCall): void {
   const { q, k, v, biases, scale, stats, dy, dq, dk, dv, dbias } = call;
   const [batch, n, e] = dy.layout.shape as [number, number, number];
   const [m, d] = k.layout.shape.slice(2) as [number, number];
-  const { rows: height, cols: width, speed } = blockingOf(cpu.options.target);
+  const { cols: width, speed } = blockingOf(cpu.options.target);
   const upper: View = {
     ...dy,
     layout: { shape: [1, batch, n, e], strides: [0, n * e, e, 1], offset: dy.layout.offset },
   };
-  const packs: Record<(typeof PANELS)[number], Packed> = {
-    qRows: pack(cpu, take, q, 2, height, batchOf(q)),
-    qCols: pack(cpu, take, q, 3, width, batchOf(q)),
-    kRows: pack(cpu, take, k, 2, width, batchOf(k)),
-    kCols: pack(cpu, take, k, 3, width, batchOf(k)),
-    vRows: pack(cpu, take, v, 2, width, batchOf(v)),
-    dyRows: pack(cpu, take, upper, 2, height, [1, batch]),
-    dyCols: pack(cpu, take, upper, 3, width, [1, batch]),
-  };
+  const keys = pack(cpu, take, k, 2, width, batchOf(k));
+  const values = pack(cpu, take, v, 2, width, batchOf(v));
   // An odd number of cache lines: those of a column do not fall upon each other then.
   const lineBytes = 64 * (Math.ceil(m / 16) | 1);
   const cuts = cut(call);
@@ -253,9 +249,14 @@ function attendGrad(cpu: CpuEngine, take: Take, call: AttentionGradCall): void {
     dv: partial(dv, parts, batch * m * e),
     ...(dbias && { dbias: partial(dbias, groups, slices * n * m) }),
   };
-  const args: Record<string, number> = {
+  const args = {
     ...biasArguments(cpu, biases),
     ...cuts,
+    ...matrixArguments(cpu, take, { q, k, dy: upper }),
+    keys: keys.address,
+    keysBatch: keys.batchBytes,
+    values: values.address,
+    valuesBatch: values.batchBytes,
     stats: cpu.address(stats),
     dq: cpu.address(dq),
     dk: cpu.address(sums.dk),
@@ -272,10 +273,7 @@ function attendGrad(cpu: CpuEngine, take: Take, call: AttentionGradCall): void {
     partBytesV: 4 * batch * m * e,
     scale,
   };
-  for (const name of PANELS) {
-    args[name] = packs[name].address;
-    args[`${name}Batch`] = packs[name].batchBytes;
-  }
+
   const cost = cuts.members * Math.min(n, cuts.partRows) * m * ((6 * d + 4 * e) / speed + SCORE_COST);
   const form = attentionGradKernel({ biases: biases.length, long: isLong(m), wanted: dbias !== undefined });
   cpu.launch(form, args, slices * groups * parts, 20 + cost);

@@ -1,8 +1,11 @@
 import type { AttentionCall, View } from "../../../backend.ts";
+import { denseLayout } from "../../../layout.ts";
+import { numel } from "../../../shape.ts";
 import type { CpuEngine, Take } from "../engine.ts";
 import { type KernelBuilder, kernel, type Spec, variants } from "../kernel.ts";
 import { type F32, type F32x4, f32x4, type I32, lanes } from "../wasm/values.ts";
-import { accumulateLines, accumulateTile, blockingOf, emptySums, linesOf, pack, storeTile } from "./gemm.ts";
+import { copy } from "./copy.ts";
+import { accumulateLines, blockingOf, emptySums, linesOf, pack, storeTile } from "./gemm.ts";
 import { exponentials, isLong } from "./rows.ts";
 
 /** Nanoseconds that the softmax of one score takes, about. */
@@ -28,7 +31,55 @@ export function biasArguments(cpu: CpuEngine, biases: readonly View[]): Record<s
   return args;
 }
 
-const NAMES = ["q", "k", "v", "out", "stats", "scratch", "n", "m", "d", "e", "batchQ", "batchK", "batchV"];
+/** Arguments for batches of matrices. */
+export function matrixNames(...matrices: readonly string[]): string[] {
+  return matrices.flatMap((name) => [name, `${name}Inner`, `${name}P`, `${name}Q`, `${name}Row`]);
+}
+
+/** What they are for matrices whose rows are dense; others are copied. */
+export function matrixArguments(
+  cpu: CpuEngine,
+  take: Take,
+  matrices: Readonly<Record<string, View>>,
+): Record<string, number> {
+  const args: Record<string, number> = {};
+  for (const [name, view] of Object.entries(matrices)) {
+    const { storage, layout } = denseRows(cpu, take, view);
+    args[name] = cpu.address({ ...view, storage, layout });
+    args[`${name}Inner`] = layout.shape[1]!;
+    ["P", "Q", "Row"].forEach((axis, i) => {
+      args[name + axis] = 4 * layout.strides[i]!;
+    });
+  }
+  return args;
+}
+
+function denseRows(cpu: CpuEngine, take: Take, view: View): View {
+  const { shape, strides } = view.layout;
+  if (strides[3] === 1 || shape[3] === 1) return view;
+  const out: View = { ...view, storage: take(4 * numel(shape), "attention operand"), layout: denseLayout(shape) };
+  copy(cpu, { input: view, out });
+  return out;
+}
+
+/** Where the matrix of an entry of the batch begins. */
+export function matrixAt(f: KernelBuilder, int: (name: string) => I32, name: string, batch: I32): I32 {
+  const inner = int(`${name}Inner`);
+  const outer = f.let(batch.divU(inner));
+  return f.let(
+    int(name)
+      .add(outer.mul(int(`${name}P`)))
+      .add(batch.sub(outer.mul(inner)).mul(int(`${name}Q`))),
+  );
+}
+
+/** Where its rows begin from `first` on, as many as a tile has; those past the `last` repeat that. */
+export function rowsAt(f: KernelBuilder, start: I32, stride: I32, first: I32, last: I32): I32[] {
+  const { rows } = blockingOf(f.target);
+  return Array.from({ length: rows }, (_, r) => f.let(start.add(first.add(r).minU(last).mul(stride))));
+}
+
+const NAMES = [...matrixNames("q", "v"), "k", "batchK", "out", "stats", "scratch", "n", "m", "d", "e"];
 
 /**
  * A unit computes a tile's rows of the result: their scores, the exponentials of these, and the product of those with the values, all
@@ -57,13 +108,10 @@ const attentionKernel = variants(({ biases, long, stats }: { biases: number; lon
       const batch = f.let(unit.divU(panels));
       const panel = f.let(unit.remU(panels));
       const first = f.let(panel.mul(height));
-      const q = f.let(
-        int("q")
-          .add(batch.mul(int("batchQ")))
-          .add(panel.mul(d).mul(4 * height)),
-      );
+      const last = f.let(n.sub(1));
+      const q = rowsAt(f, matrixAt(f, int, "q", batch), int("qRow"), first, last);
       const k = f.let(int("k").add(batch.mul(int("batchK"))));
-      const rows = biasRows(f, int, { biases, batch, first, last: n.sub(1), height });
+      const rows = biasRows(f, int, { biases, batch, first, last });
       storeScores(f, { q, k, d, m, scale, rows, lines });
       // Whole pairs of vectors.
       const padded = f.let(m.add(7).and(-8));
@@ -82,11 +130,11 @@ const attentionKernel = variants(({ biases, long, stats }: { biases: number; lon
         });
         f.advance(statsAt, 8);
       });
-      const v = f.let(int("v").add(batch.mul(int("batchV"))));
+      const v = matrixAt(f, int, "v", batch);
       const out = f.let(int("out").add(batch.mul(n).add(first).mul(e).shl(2)));
       f.range(0, e, width, (j) => {
         const tile = emptySums(f, (height * width) / 4);
-        accumulateLines(f, { lines, b: v.add(j.mul(m).shl(2)), cols: width, depth: m }, tile);
+        accumulateLines(f, { lines, b: v.add(j.shl(2)), stride: int("vRow"), cols: width, depth: m }, tile);
         tile.forEach((sum, index) => {
           f.set(sum, sum.mul(factors.f32x4(16 * Math.floor(index / (width / 4)))));
         });
@@ -99,8 +147,8 @@ const attentionKernel = variants(({ biases, long, stats }: { biases: number; lon
 
 /** A tile's rows of queries against all keys. */
 interface Scores {
-  /** A panel of queries, and all panels of keys. */
-  readonly q: I32;
+  readonly q: readonly I32[];
+  /** The panels of the keys. */
   readonly k: I32;
   readonly d: I32;
   readonly m: I32;
@@ -117,7 +165,7 @@ export function storeScores(f: KernelBuilder, { q, k, d, m, scale, rows, lines }
   // Those of a tile's keys; `rest` of them where it is given.
   const score = (at: I32, rest?: I32): void => {
     const tile = emptySums(f, (height * width) / 4);
-    accumulateTile(f, { a: q, b: k.add(at.mul(d)), depth: d }, tile);
+    accumulateLines(f, { lines: q, b: k.add(at.mul(d)), cols: width, depth: d }, tile);
     lines.forEach((line, r) => {
       const to = f.let(line.add(at));
       const sums = tile.slice((r * width) / 4, ((r + 1) * width) / 4).map((sum) => f.let(sum.mul(scale)));
@@ -141,7 +189,7 @@ export function storeScores(f: KernelBuilder, { q, k, d, m, scale, rows, lines }
 export function biasRows(
   f: KernelBuilder,
   int: (name: string) => I32,
-  { biases, batch, first, last, height }: { biases: number; batch: I32; first: I32; last: I32; height: number },
+  { biases, batch, first, last }: { biases: number; batch: I32; first: I32; last: I32 },
 ): I32[][] {
   if (biases === 0) return [];
   const axis2 = f.let(batch.remU(int("size2")));
@@ -156,7 +204,7 @@ export function biasRows(
         .add(axis1.mul(stride(1)))
         .add(axis2.mul(stride(2))),
     );
-    return Array.from({ length: height }, (_, r) => f.let(origin.add(first.add(r).minU(last).mul(stride(3)))));
+    return rowsAt(f, origin, stride(3), first, last);
   });
 }
 
@@ -171,7 +219,7 @@ export function batchOf({ layout }: View): [number, number] {
   return [layout.shape[0]!, layout.shape[1]!];
 }
 
-/** Attention of a batch: queries, keys and values into panels, then a few rows at a time. */
+/** Attention of a batch: keys into panels, then a few rows at a time. */
 export function attention(cpu: CpuEngine, call: AttentionCall): void {
   cpu.withTemporaries((take) => attend(cpu, take, call));
 }
@@ -180,16 +228,13 @@ function attend(cpu: CpuEngine, take: Take, { q, k, v, out, stats, scale, biases
   const [batch, n, e] = out.layout.shape as [number, number, number];
   const [m, d] = k.layout.shape.slice(2) as [number, number];
   const { rows, cols, speed } = blockingOf(cpu.options.target);
-  const packedQ = pack(cpu, take, q, 2, rows, batchOf(q));
   const packedK = pack(cpu, take, k, 2, cols, batchOf(k));
-  const packedV = pack(cpu, take, v, 3, cols, batchOf(v));
   const line = 4 * Math.ceil(m / cols) * cols;
   const scratch = take(cpu.options.threads * rows * (line + 16), "attention scores");
   const args = {
     ...biasArguments(cpu, biases),
-    q: packedQ.address,
+    ...matrixArguments(cpu, take, { q, v }),
     k: packedK.address,
-    v: packedV.address,
     out: cpu.address(out),
     stats: stats ? cpu.address(stats) : 0,
     scratch: scratch.place,
@@ -197,9 +242,7 @@ function attend(cpu: CpuEngine, take: Take, { q, k, v, out, stats, scale, biases
     m,
     d,
     e,
-    batchQ: packedQ.batchBytes,
     batchK: packedK.batchBytes,
-    batchV: packedV.batchBytes,
     scale,
   };
   const cost = rows * m * ((2 * (d + e)) / speed + SOFTMAX_COST);

@@ -60,16 +60,19 @@ interface Product {
   /** Bytes from one value of a row to the next. */
   readonly step: number | I32;
   readonly b: I32;
+  /** Bytes from one step of the inner axis to the next in B, where that is no panel but some columns of a matrix. */
+  readonly stride?: I32;
   /** The width of B's panel. */
   readonly cols: number;
   readonly depth: I32;
 }
 
 /** Adds a product to sums: the vectors of each row. */
-function accumulate(f: KernelBuilder, { values, step, b, cols, depth }: Product, sums: readonly F32x4[]): void {
+function accumulate(f: KernelBuilder, { values, step, b, stride, cols, depth }: Product, sums: readonly F32x4[]): void {
   const width = cols / 4;
   const bt = f.let(b);
-  const end = f.let(bt.add(depth.mul(4 * cols)));
+  const bytes = stride ?? 4 * cols;
+  const end = f.let(bt.add(depth.mul(bytes)));
   // One step a turn: written out twice, V8 no longer keeps the sums in registers (50 GFLOP/s become 23).
   f.while(
     () => bt.ltU(end),
@@ -83,7 +86,7 @@ function accumulate(f: KernelBuilder, { values, step, b, cols, depth }: Product,
         });
         if (values[r + 1]?.at !== at) f.advance(at, step);
       });
-      f.advance(bt, 4 * cols);
+      f.advance(bt, bytes);
     },
   );
 }
@@ -94,23 +97,23 @@ function accumulate(f: KernelBuilder, { values, step, b, cols, depth }: Product,
  */
 export function accumulateTile(
   f: KernelBuilder,
-  { a, b, depth, step }: Pick<Tile, "a" | "b" | "depth"> & { readonly step?: I32 },
+  { a, b, depth, step, stride }: Pick<Tile, "a" | "b" | "depth"> & { readonly step?: I32; readonly stride?: I32 },
   sums: readonly F32x4[],
 ): void {
   const { rows, cols } = blockingOf(f.target);
   const at = f.let(a);
   const values = Array.from({ length: rows }, (_, r) => ({ at, offset: 4 * r }));
-  accumulate(f, { values, step: step ?? 4 * rows, b, cols, depth }, sums);
+  accumulate(f, { values, step: step ?? 4 * rows, b, cols, depth, ...(stride && { stride }) }, sums);
 }
 
 /** The same with rows of A that lie anywhere, at the addresses `lines`, and a panel of B of any width. */
 export function accumulateLines(
   f: KernelBuilder,
-  { lines, b, cols, depth }: Pick<Product, "b" | "cols" | "depth"> & { readonly lines: readonly I32[] },
+  { lines, ...product }: Pick<Product, "b" | "stride" | "cols" | "depth"> & { readonly lines: readonly I32[] },
   sums: readonly F32x4[],
 ): void {
   const values = lines.map((line) => ({ at: f.let(line), offset: 0 }));
-  accumulate(f, { values, step: 4, b, cols, depth }, sums);
+  accumulate(f, { values, step: 4, ...product }, sums);
 }
 
 /** So many vectors of sums, 0. */
