@@ -48,7 +48,7 @@ const NAMES = [
 const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number; long: boolean; wanted: boolean }) =>
   kernel("attention-grad", specWith(NAMES, biases), (f, loose) => {
     const int = (name: string): I32 => loose[name] as I32;
-    const { rows: height, cols: width } = blockingOf(f.target);
+    const { rows: height } = blockingOf(f.target);
     const scale = f.let((loose.scale as F32).splat());
     const [n, m, d, e, lineBytes] = [int("n"), int("m"), int("d"), int("e"), int("lineBytes")];
     const blockBytes = f.let(int("blockRows").mul(lineBytes));
@@ -125,19 +125,9 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
               f.advance(slope, lineBytes);
               f.advance(statsAt, 8);
             });
-            const dq = f.let(int("dq").add(batch.mul(n).add(first).mul(d).shl(2)));
-            f.range(0, d, width, (j) => {
-              const tile = emptySums(f, (height * width) / 4);
-              accumulateLines(
-                f,
-                { lines: lines[1], b: k.add(j.shl(2)), stride: int("kRow"), cols: width, depth: m },
-                tile,
-              );
-              for (const sum of tile) f.set(sum, sum.mul(scale));
-              const targets = linesOf(f, { c: dq.add(j.shl(2)), rowStride: f.let(d.shl(2)) });
-              storeTile(f, targets, tile, { rows, cols: f.let(d.sub(j)) });
-            });
           });
+          const to = { c: int("dq").add(batch.mul(n).add(top).mul(d).shl(2)), rows: count, cols: d };
+          storeWith(f, { ...to, a: slopes, lineBytes, b: k, stride: int("kRow"), depth: m, scale });
           const block = { m, top, count, lineBytes, fresh: f.let(top.eq(firstRow)) };
           addTransposed(f, { ...block, a: map, b: dy, stride: int("dyRow"), cols: e, c: dv });
           addTransposed(f, { ...block, a: slopes, b: q, stride: int("qRow"), cols: d, c: dk, scale });
@@ -173,6 +163,39 @@ function storeProduct(
     lines.forEach((line, r) => {
       const to = f.let(line.add(at));
       for (let h = 0; h < width / 4; h++) f.store(to, tile[(r * width) / 4 + h]!, 16 * h);
+    });
+  });
+}
+
+/** Stores a block of the map's gradient times the keys; a panel of those stays in the first-level cache while the block passes it. */
+function storeWith(
+  f: KernelBuilder,
+  {
+    a,
+    lineBytes,
+    b,
+    stride,
+    depth,
+    scale,
+    c,
+    rows,
+    cols,
+  }: Readonly<Record<"a" | "lineBytes" | "b" | "stride" | "depth" | "c" | "rows" | "cols", I32>> & {
+    readonly scale: F32x4;
+  },
+): void {
+  const { rows: height, cols: width } = blockingOf(f.target);
+  const rowStride = f.let(cols.shl(2));
+  f.range(0, cols, width, (j) => {
+    const panel = f.let(b.add(j.shl(2)));
+    f.range(0, rows, height, (row) => {
+      const tile = emptySums(f, (height * width) / 4);
+      const first = f.let(a.add(row.mul(lineBytes)));
+      const lines = Array.from({ length: height }, (_, r) => f.let(first.add(lineBytes.mul(r))));
+      accumulateLines(f, { lines, b: panel, stride, cols: width, depth }, tile);
+      for (const sum of tile) f.set(sum, sum.mul(scale));
+      const targets = linesOf(f, { c: c.add(row.mul(cols).add(j).shl(2)), rowStride });
+      storeTile(f, targets, tile, { rows: f.let(rows.sub(row)), cols: f.let(cols.sub(j)) });
     });
   });
 }
