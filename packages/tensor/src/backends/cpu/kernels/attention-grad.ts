@@ -10,6 +10,7 @@ import {
   matrixArguments,
   matrixAt,
   matrixNames,
+  overKeys,
   rowsAt,
   specWith,
   storeScores,
@@ -23,7 +24,8 @@ import { overRow, put } from "./vectors.ts";
 const BLOCK_BYTES = 2 ** 19;
 /** A batch is cut into about so many units, where it takes more memory: a number that does not depend on the threads. */
 const UNITS = 16;
-/** Rows that are worth a unit. */
+/** Entries that are worth a sum of the biases' gradient of their own, and rows that are worth one of dk and dv. */
+const GROUP_MEMBERS = 4;
 const PART_ROWS = 96;
 /** Rows are cut at multiples of this: whole tiles of both heights, so that results do not depend on the width of vectors. */
 const STEP = 12;
@@ -96,7 +98,13 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
             const biasLines = biasRows(f, int, { biases, batch, first, last });
             const queries = rowsAt(f, q, int("qRow"), first, last);
             storeScores(f, { q: queries, k: keys, d, m, scale, rows: biasLines, lines: lines[0] });
-            storeProduct(f, rowsAt(f, dy, int("dyRow"), first, last), { b: values, depth: e, m }, lines[1]);
+            const slopesOf = { lines: rowsAt(f, dy, int("dyRow"), first, last), b: values, depth: e, m };
+            overKeys(f, slopesOf, (products, r, at) => {
+              const to = f.let(lines[1][r]!.add(at));
+              products.forEach((product, h) => {
+                f.store(to, product, 16 * h);
+              });
+            });
             const slope = f.let(lines[1][0]!);
             const statsAt = f.let(int("stats").add(batch.mul(n).add(first).shl(3)));
             const biasAt = f.let(dbias.add(first.mul(m).shl(2)));
@@ -146,25 +154,6 @@ function entryOf(f: KernelBuilder, int: (name: string) => I32, slice: I32, membe
   const own = places(slice, int("kept1"), int("kept2"));
   const [a, b, c] = places(member, int("summed1"), int("summed2")).map((place, axis) => place.add(own[axis]!));
   return a!.mul(int("size1")).add(b!).mul(int("size2")).add(c!);
-}
-
-/** Stores the product of some lines of A with all panels of B at the addresses of its rows, up to whole tiles. */
-function storeProduct(
-  f: KernelBuilder,
-  a: readonly I32[],
-  { b, depth, m }: { readonly b: I32; readonly depth: I32; readonly m: I32 },
-  lines: readonly I32[],
-): void {
-  const { rows: height, cols: width } = blockingOf(f.target);
-
-  f.range(0, f.let(m.shl(2)), 4 * width, (at) => {
-    const tile = emptySums(f, (height * width) / 4);
-    accumulateLines(f, { lines: a, b: b.add(at.mul(depth)), cols: width, depth }, tile);
-    lines.forEach((line, r) => {
-      const to = f.let(line.add(at));
-      for (let h = 0; h < width / 4; h++) f.store(to, tile[(r * width) / 4 + h]!, 16 * h);
-    });
-  });
 }
 
 /** Stores a block of the map's gradient times the keys; a panel of those stays in the first-level cache while the block passes it. */
@@ -319,7 +308,7 @@ function cut({ dy, biases, dbias }: AttentionGradCall) {
   const summed = sizes.map((size, axis) => size / kept[axis]!);
   const slices = kept.reduce((a, b) => a * b);
   const shared = batch / slices;
-  const members = Math.ceil(shared / Math.ceil(UNITS / slices));
+  const members = Math.min(shared, Math.max(GROUP_MEMBERS, Math.ceil(shared / Math.ceil(UNITS / slices))));
   const groups = Math.ceil(shared / members);
   const wanted = Math.min(Math.ceil(UNITS / (slices * groups)), Math.ceil(n / PART_ROWS));
   const partRows = STEP * Math.ceil(n / wanted / STEP);

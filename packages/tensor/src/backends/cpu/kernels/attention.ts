@@ -3,11 +3,13 @@ import { denseLayout } from "../../../layout.ts";
 import { numel } from "../../../shape.ts";
 import type { CpuEngine, Take } from "../engine.ts";
 import { type KernelBuilder, kernel, type Spec, variants } from "../kernel.ts";
-import { type F32, type F32x4, f32x4, type I32, lanes } from "../wasm/values.ts";
+import { type F32, type F32x4, f32x4, type I32, i32, lanes } from "../wasm/values.ts";
 import { copy } from "./copy.ts";
 import { accumulateLines, blockingOf, emptySums, linesOf, pack, storeTile } from "./gemm.ts";
 import { exponentials, isLong } from "./rows.ts";
 
+/** Floats of a pair of vectors. */
+const PAIR = 8;
 /** Nanoseconds that the softmax of one score takes, about. */
 const SOFTMAX_COST = 1;
 
@@ -159,30 +161,56 @@ interface Scores {
   readonly lines: readonly I32[];
 }
 
-/** Stores the scores of a tile's rows, and −∞ behind the last one up to whole tiles. */
+/** Stores the scores of a tile's rows, and −∞ behind the last one up to whole pairs of vectors. */
 export function storeScores(f: KernelBuilder, { q, k, d, m, scale, rows, lines }: Scores): void {
-  const { rows: height, cols: width } = blockingOf(f.target);
-  // Those of a tile's keys; `rest` of them where it is given.
-  const score = (at: I32, rest?: I32): void => {
-    const tile = emptySums(f, (height * width) / 4);
-    accumulateLines(f, { lines: q, b: k.add(at.mul(d)), cols: width, depth: d }, tile);
-    lines.forEach((line, r) => {
-      const to = f.let(line.add(at));
-      const sums = tile.slice((r * width) / 4, ((r + 1) * width) / 4).map((sum) => f.let(sum.mul(scale)));
-      for (const row of rows) {
-        const bias = f.let(row[r]!.add(at));
-        sums.forEach((sum, h) => {
-          f.set(sum, sum.add(bias.f32x4(16 * h)));
-        });
-      }
+  overKeys(f, { lines: q, b: k, depth: d, m }, (products, r, at, rest) => {
+    const to = f.let(lines[r]!.add(at));
+    const sums = products.map((sum) => f.let(sum.mul(scale)));
+    for (const row of rows) {
+      const bias = f.let(row[r]!.add(at));
       sums.forEach((sum, h) => {
-        f.store(to, rest ? firstLanes(rest, sum, 4 * h) : sum, 16 * h);
+        f.set(sum, sum.add(bias.f32x4(16 * h)));
       });
+    }
+    sums.forEach((sum, h) => {
+      f.store(to, rest ? firstLanes(rest, sum, 4 * h) : sum, 16 * h);
+    });
+  });
+}
+
+/** A tile's rows, and the panels of `m` keys or values. */
+interface Keys {
+  readonly lines: readonly I32[];
+  readonly b: I32;
+  readonly depth: I32;
+  readonly m: I32;
+}
+
+/**
+ * Multiplies rows with all keys, a panel at a time, and with half of the last one where that is enough.
+ * @param use is given the products of row `r` with the keys that lie `at` bytes from a row's first on; `rest` of them where it is given
+ */
+export function overKeys(
+  f: KernelBuilder,
+  { lines, b, depth, m }: Keys,
+  use: (products: readonly F32x4[], r: number, at: I32, rest?: I32) => void,
+): void {
+  const { cols: width } = blockingOf(f.target);
+  const multiply = (at: I32, cols: number, rest?: I32): void => {
+    const tile = emptySums(f, (lines.length * cols) / 4);
+    accumulateLines(f, { lines, b: b.add(at.mul(depth)), stride: i32(4 * width), cols, depth }, tile);
+    lines.forEach((_, r) => {
+      use(tile.slice((r * cols) / 4, ((r + 1) * cols) / 4), r, at, rest);
     });
   };
   const whole = f.let(m.and(-width).shl(2));
-  f.range(0, whole, 4 * width, (at) => score(at));
-  f.if(m.and(width - 1), () => score(whole, f.let(m.and(width - 1))));
+  f.range(0, whole, 4 * width, (at) => multiply(at, width));
+  const rest = f.let(m.and(width - 1));
+  f.if(
+    rest.gtU(PAIR),
+    () => multiply(whole, width, rest),
+    () => f.if(rest, () => multiply(whole, PAIR, rest)),
+  );
 }
 
 /** Where the rows of each bias begin that belong to a unit; rows past the last repeat it. */
