@@ -130,12 +130,8 @@ function fused(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tens
   const { device } = q;
   const { backend } = device;
   const batch = q.shape.slice(0, -2);
-  const [n, d, m, e] = [q.shape.at(-2), q.shape.at(-1), k.shape.at(-2), v.shape.at(-1)] as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [n, d] = q.shape.slice(-2) as [number, number];
+  const [m, e] = v.shape.slice(-2) as [number, number];
   const added = addedOf(options);
   const all = [q, k, v, ...added];
   const wanted = gradEnabled() && all.some((x) => x.requiresGrad);

@@ -2,7 +2,7 @@ import type { AttentionGradCall, View } from "../../../backend.ts";
 import type { CpuEngine, Take } from "../engine.ts";
 import { type KernelBuilder, kernel, variants } from "../kernel.ts";
 import { expNegative } from "../wasm/math.ts";
-import { type F32, type F32x4, type I32, i32 } from "../wasm/values.ts";
+import { type F32, type F32x4, type I32, type I32x4, i32 } from "../wasm/values.ts";
 import {
   batchOf,
   biasArguments,
@@ -56,7 +56,6 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
     const blockBytes = f.let(int("blockRows").mul(lineBytes));
     const map = f.let(int("scratch").add(f.thread.mul(2).mul(blockBytes)));
     const slopes = f.let(map.add(blockBytes));
-    const padded = f.let(m.add(7).and(-8));
     const last = f.let(n.sub(1));
     f.units((unit) => {
       const part = f.let(unit.remU(int("parts")));
@@ -98,8 +97,8 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
             const biasLines = biasRows(f, int, { biases, batch, first, last });
             const queries = rowsAt(f, q, int("qRow"), first, last);
             storeScores(f, { q: queries, k: keys, d, m, scale, rows: biasLines, lines: lines[0] });
-            const slopesOf = { lines: rowsAt(f, dy, int("dyRow"), first, last), b: values, depth: e, m };
-            overKeys(f, slopesOf, (products, r, at) => {
+            const ofMap = { lines: rowsAt(f, dy, int("dyRow"), first, last), b: values, depth: e, m };
+            overKeys(f, ofMap, (products, r, at) => {
               const to = f.let(lines[1][r]!.add(at));
               products.forEach((product, h) => {
                 f.store(to, product, 16 * h);
@@ -110,35 +109,25 @@ const attentionGradKernel = variants(({ biases, long, wanted }: { biases: number
             const biasAt = f.let(dbias.add(first.mul(m).shl(2)));
             const end = f.let(lines[0][0]!.add(rows.minU(height).mul(lineBytes)));
             f.range(lines[0][0]!, end, lineBytes, (line) => {
-              const largest = f.let(statsAt.splatF32());
-              const factor = f.let(statsAt.splatF32(4));
-              overRow(
-                f,
-                [line],
-                padded,
-                ([at], { offset }) => f.let(expNegative(f, at!.f32x4(offset).sub(largest)).mul(factor)),
-                (p, [at], place) => put(f, at!, p, place),
-              );
-              softmaxGradRow(f, { form: "softmax", long }, { y: line, dy: slope, dx: slope }, m);
+              differentiate(f, { line, slope, stats: statsAt, m, long });
               if (wanted) {
-                overRow(
-                  f,
-                  [slope, biasAt],
-                  m,
-                  ([at, to], { offset }) => f.let(at!.f32x4(offset).add(to!.i32x4(offset).and(mask).float())),
-                  (sum, [, to], place) => put(f, to!, sum, place),
-                );
+                addRow(f, { from: slope, to: biasAt, cols: m, mask });
                 f.advance(biasAt, m.shl(2));
               }
               f.advance(slope, lineBytes);
               f.advance(statsAt, 8);
             });
           });
-          const to = { c: int("dq").add(batch.mul(n).add(top).mul(d).shl(2)), rows: count, cols: d };
-          storeWith(f, { ...to, a: slopes, lineBytes, b: k, stride: int("kRow"), depth: m, scale });
-          const block = { m, top, count, lineBytes, fresh: f.let(top.eq(firstRow)) };
-          addTransposed(f, { ...block, a: map, b: dy, stride: int("dyRow"), cols: e, c: dv });
-          addTransposed(f, { ...block, a: slopes, b: q, stride: int("qRow"), cols: d, c: dk, scale });
+          const block = { rows: count, lineBytes, m };
+          const rowsOf = (name: string, start: I32): Pick<Block, "b" | "stride"> => ({
+            b: f.let(start.add(top.mul(int(`${name}Row`)))),
+            stride: int(`${name}Row`),
+          });
+          const dq = f.let(int("dq").add(batch.mul(n).add(top).mul(d).shl(2)));
+          storeProduct(f, { ...block, a: slopes, b: k, stride: int("kRow"), c: dq, cols: d, scale });
+          const fresh = f.let(top.eq(firstRow));
+          addTransposed(f, { ...block, a: map, ...rowsOf("dy", dy), c: dv, cols: e }, fresh);
+          addTransposed(f, { ...block, a: slopes, ...rowsOf("q", q), c: dk, cols: d, scale }, fresh);
         });
       });
     });
@@ -156,71 +145,96 @@ function entryOf(f: KernelBuilder, int: (name: string) => I32, slice: I32, membe
   return a!.mul(int("size1")).add(b!).mul(int("size2")).add(c!);
 }
 
-/** Stores a block of the map's gradient times the keys; a panel of those stays in the first-level cache while the block passes it. */
-function storeWith(
+/** Turns a row of scores into its row of the map, and a row of dP into one of dS. */
+function differentiate(
   f: KernelBuilder,
-  {
-    a,
-    lineBytes,
-    b,
-    stride,
-    depth,
-    scale,
-    c,
-    rows,
-    cols,
-  }: Readonly<Record<"a" | "lineBytes" | "b" | "stride" | "depth" | "c" | "rows" | "cols", I32>> & {
-    readonly scale: F32x4;
-  },
+  { line, slope, stats, m, long }: Readonly<Record<"line" | "slope" | "stats" | "m", I32>> & { readonly long: boolean },
 ): void {
-  const { rows: height, cols: width } = blockingOf(f.target);
-  const rowStride = f.let(cols.shl(2));
-  f.range(0, cols, width, (j) => {
-    const panel = f.let(b.add(j.shl(2)));
-    f.range(0, rows, height, (row) => {
-      const tile = emptySums(f, (height * width) / 4);
-      const first = f.let(a.add(row.mul(lineBytes)));
-      const lines = Array.from({ length: height }, (_, r) => f.let(first.add(lineBytes.mul(r))));
-      accumulateLines(f, { lines, b: panel, stride, cols: width, depth }, tile);
-      for (const sum of tile) f.set(sum, sum.mul(scale));
-      const targets = linesOf(f, { c: c.add(row.mul(cols).add(j).shl(2)), rowStride });
-      storeTile(f, targets, tile, { rows: f.let(rows.sub(row)), cols: f.let(cols.sub(j)) });
-    });
-  });
+  const largest = f.let(stats.splatF32());
+  const factor = f.let(stats.splatF32(4));
+  overRow(
+    f,
+    [line],
+    f.let(m.add(7).and(-8)),
+    ([at], { offset }) => f.let(expNegative(f, at!.f32x4(offset).sub(largest)).mul(factor)),
+    (p, [at], place) => put(f, at!, p, place),
+  );
+  softmaxGradRow(f, { form: "softmax", long }, { y: line, dy: slope, dx: slope }, m);
 }
 
-/** A block of the map, or of its gradient, transposed, times the same rows of another matrix. */
-interface Transposed {
+/** Adds to a row those bits of what is there that the mask has. */
+function addRow(
+  f: KernelBuilder,
+  { from, to, cols, mask }: Readonly<Record<"from" | "to" | "cols", I32>> & { readonly mask: I32x4 },
+): void {
+  overRow(
+    f,
+    [from, to],
+    cols,
+    ([at, place], { offset }) => f.let(at!.f32x4(offset).add(place!.i32x4(offset).and(mask).float())),
+    (sum, [, at], place) => put(f, at!, sum, place),
+  );
+}
+
+/** Rows of the map, or of its gradient, and what they are multiplied with; addresses, and strides in bytes. */
+interface Block {
+  /** (rows, m) */
   readonly a: I32;
-  /** All rows of the other one, so many bytes apart. */
+  readonly rows: I32;
+  readonly lineBytes: I32;
+  readonly m: I32;
+  /** The other matrix, whose rows lie so far apart. */
   readonly b: I32;
   readonly stride: I32;
-  readonly m: I32;
-  readonly cols: I32;
-  /** The block's first row, and its rows. */
-  readonly top: I32;
-  readonly count: I32;
-  readonly lineBytes: I32;
-  /** (m, cols) */
+  /** The product, dense. */
   readonly c: I32;
-  readonly fresh: I32;
+  readonly cols: I32;
   readonly scale?: F32x4;
 }
 
+/** `c (rows, cols) = scale·a·b (m, cols)`. Some columns of b stay in the first-level cache while all of a passes them. */
+function storeProduct(f: KernelBuilder, { a, rows, lineBytes, m, b, stride, c, cols, scale }: Block): void {
+  overTiles(f, { rows, cols, c, scale }, (row, j, tile) => {
+    const first = f.let(a.add(row.mul(lineBytes)));
+    const lines = Array.from({ length: blockingOf(f.target).rows }, (_, r) => f.let(first.add(lineBytes.mul(r))));
+    accumulateLines(f, { lines, b: b.add(j.shl(2)), stride, cols: blockingOf(f.target).cols, depth: m }, tile);
+  });
+}
+
+/** `c (m, cols) += scale·aᵀ·b (rows, cols)`, or `=` where it is fresh. */
 function addTransposed(
   f: KernelBuilder,
-  { a, b, stride, m, cols, top, count, lineBytes, c, fresh, scale }: Transposed,
+  { a, rows, lineBytes, m, b, stride, c, cols, scale }: Block,
+  fresh: I32,
+): void {
+  overTiles(f, { rows: m, cols, c, scale, fresh }, (key, j, tile) => {
+    accumulateTile(f, { a: a.add(key.shl(2)), step: lineBytes, b: b.add(j.shl(2)), stride, depth: rows }, tile);
+  });
+}
+
+/** Goes through the tiles of a dense matrix, which `multiply` adds products to. */
+function overTiles(
+  f: KernelBuilder,
+  {
+    rows,
+    cols,
+    c,
+    scale,
+    fresh,
+  }: Pick<Block, "rows" | "cols" | "c"> & { readonly scale: F32x4 | undefined; readonly fresh?: I32 },
+  multiply: (row: I32, col: I32, sums: readonly F32x4[]) => void,
 ): void {
   const { rows: height, cols: width } = blockingOf(f.target);
   const rowStride = f.let(cols.shl(2));
   f.range(0, cols, width, (j) => {
-    const panel = f.let(b.add(top.mul(stride)).add(j.shl(2)));
-    f.range(0, m, height, (key) => {
+    f.range(0, rows, height, (row) => {
       const tile = emptySums(f, (height * width) / 4);
-      accumulateTile(f, { a: a.add(key.shl(2)), step: lineBytes, b: panel, stride, depth: count }, tile);
+      multiply(row, j, tile);
       if (scale) for (const sum of tile) f.set(sum, sum.mul(scale));
-      const lines = linesOf(f, { c: c.add(key.mul(cols).add(j).shl(2)), rowStride });
-      addTile(f, lines, tile, { rows: f.let(m.sub(key)), cols: f.let(cols.sub(j)), fresh });
+      const lines = linesOf(f, { c: c.add(row.mul(cols).add(j).shl(2)), rowStride });
+      const size = { rows: f.let(rows.sub(row)), cols: f.let(cols.sub(j)) };
+      if (fresh) addTile(f, lines, tile, { ...size, fresh });
+      else storeTile(f, lines, tile, size);
     });
   });
 }
@@ -285,7 +299,6 @@ function attendGrad(cpu: CpuEngine, take: Take, call: AttentionGradCall): void {
     partBytesV: 4 * batch * m * e,
     scale,
   };
-
   const cost = cuts.members * Math.min(n, cuts.partRows) * m * ((6 * d + 4 * e) / speed + SCORE_COST);
   const form = attentionGradKernel({ biases: biases.length, long: isLong(m), wanted: dbias !== undefined });
   cpu.launch(form, args, slices * groups * parts, 20 + cost);
