@@ -4,6 +4,7 @@ import { parseDocument, type Tags } from "yaml";
 import { z } from "zod";
 import { nearest, oneLine, systemCode, UserError } from "../errors.ts";
 import { counted } from "../output.ts";
+import { isGroup, keysAt, schemasAt, withoutNothing } from "./schema.ts";
 import { withSettings } from "./set.ts";
 
 /** A configuration with its defaults filled in, and what deserves a warning. */
@@ -74,9 +75,10 @@ export function parseConfig<S extends z.ZodType>(
 
 /** Checks a value that is already parsed. @throws UserError as `parseConfig` */
 export function checkConfig<S extends z.ZodType>(value: unknown, file: string, schema: S): z.output<S> {
-  const result = schema.safeParse(value);
+  const given = withoutNothing(value, schema);
+  const result = schema.safeParse(given);
   if (result.success) return result.data;
-  const reasons = result.error.issues.flatMap((issue) => explain(issue, schema, value));
+  const reasons = result.error.issues.flatMap((issue) => explain(issue, schema, given));
   throw new UserError(`config: ${file}: ${reasons.join("; ")}`);
 }
 
@@ -84,13 +86,9 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): st
   const path = issue.path.length === 0 ? "the file" : `key "${pathText(issue.path)}"`;
   const found = valueAt(value, issue.path);
   if (issue.code === "unrecognized_keys") {
-    const known = keysAt(schema, issue.path);
-    return issue.keys.map((key) => {
-      const similar = nearest(key, known);
-      const hint = similar !== undefined ? `did you mean "${similar}"?` : `known keys here: ${known.join(", ")}`;
-      return `unknown key "${pathText([...issue.path, key])}": ${hint}`;
-    });
+    return issue.keys.map((key) => unknownKey([...issue.path, key], schema, value));
   }
+  if (issue.code === "invalid_key") return [unknownKey(issue.path, schema, value)];
   if (issue.code === "invalid_union" && typeof found === "object" && found !== null) {
     // The alternative that wants a group of keys is the one that is meant: its own complaints say more.
     const meant = issue.errors.find((errors) =>
@@ -100,7 +98,7 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): st
       return meant.flatMap((inner) => explain({ ...inner, path: [...issue.path, ...inner.path] }, schema, value));
     }
   }
-  const expected = expectation(issue, schema);
+  const expected = expectation(issue, schema, value);
   return [
     found === undefined
       ? `${path} is missing: expected ${expected}`
@@ -108,7 +106,18 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): st
   ];
 }
 
-function expectation(issue: z.core.$ZodIssue, schema: z.ZodType): string {
+function unknownKey(path: readonly PropertyKey[], schema: z.ZodType, value: unknown): string {
+  const group = path.slice(0, -1);
+  const there = valueAt(value, group);
+  const known = keysAt(schema, group, value);
+  // A key that stands there already is not what was meant.
+  const free = known.filter((key) => !isGroup(there) || !(key in there));
+  const similar = nearest(String(path.at(-1)), free);
+  const hint = similar !== undefined ? `did you mean "${similar}"?` : `known keys here: ${known.join(", ")}`;
+  return `unknown key "${pathText(path)}": ${hint}`;
+}
+
+function expectation(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): string {
   switch (issue.code) {
     case "invalid_type":
       return article(issue.expected);
@@ -123,9 +132,9 @@ function expectation(issue: z.core.$ZodIssue, schema: z.ZodType): string {
         ? `at most ${counted(Number(issue.maximum), "entry", "entries")}`
         : `${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
     case "invalid_union": {
-      if (issue.errors.length === 0) return oneOf(discriminators(schema, issue.path));
+      if (issue.errors.length === 0) return oneOf(discriminators(schema, issue.path, value));
       const direct = issue.errors.flatMap((errors) => errors.filter((inner) => inner.path.length === 0));
-      return [...new Set(direct.map((inner) => expectation(inner, schema)))].join(" or ");
+      return [...new Set(direct.map((inner) => expectation(inner, schema, value)))].join(" or ");
     }
     default:
       return issue.message;
@@ -177,38 +186,10 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return current;
 }
 
-/** The keys that the object schema at a path knows; those of all its objects where several are allowed. */
-function keysAt(schema: unknown, path: readonly PropertyKey[]): string[] {
-  return [
-    ...new Set(
-      schemasAt(schema, path).flatMap((found) => (found instanceof z.ZodObject ? Object.keys(found.shape) : [])),
-    ),
-  ];
-}
-
 /** The values of the key that tells alternatives apart, where `path` ends with that key. */
-function discriminators(schema: unknown, path: readonly PropertyKey[]): unknown[] {
-  return schemasAt(schema, path).flatMap((found) => {
+function discriminators(schema: unknown, path: readonly PropertyKey[], value: unknown): unknown[] {
+  return schemasAt(schema, path, value).flatMap((found) => {
     if (found instanceof z.ZodLiteral) return [...found.values];
     return found instanceof z.ZodEnum ? found.options : [];
   });
-}
-
-/** The schemas at a path: wrappers (optional, default ...) taken off, one per alternative of a union. */
-function schemasAt(schema: unknown, path: readonly PropertyKey[]): unknown[] {
-  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => schemasAt(option, path));
-  if (
-    schema instanceof z.ZodOptional ||
-    schema instanceof z.ZodNullable ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodPrefault
-  ) {
-    return schemasAt(schema.unwrap(), path);
-  }
-  const [head, ...rest] = path;
-  if (head === undefined) return [schema];
-  if (schema instanceof z.ZodObject) return schemasAt(schema.shape[String(head)], rest);
-  if (schema instanceof z.ZodRecord) return schemasAt(schema.valueType, rest);
-  if (schema instanceof z.ZodArray) return schemasAt(schema.element, rest);
-  return [];
 }

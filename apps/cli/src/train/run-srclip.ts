@@ -3,6 +3,7 @@ import type { Context } from "../commands/command.ts";
 import type { TrainFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { srclipRun } from "../config/srclip.ts";
+import { unusedWarnings } from "../config/unused.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
@@ -13,7 +14,7 @@ import { prepareSrclip } from "./srclip.ts";
 export async function runTrainSrclip(flags: TrainFlags, context: Context): Promise<void> {
   const { output } = context;
   const { config, warnings } = await readConfig(flags.config, srclipRun, flags.set);
-  for (const warning of warnings) output.warn(warning);
+  for (const warning of [...warnings, ...unusedWarnings(config)]) output.warn(warning);
   const folder = flags.out ?? join("runs", config.name);
   await withDevice(flags, context, async (device) => {
     const { training, skipped, model } = await prepareSrclip(device, config, output);

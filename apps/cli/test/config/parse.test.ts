@@ -55,7 +55,7 @@ train: {optim_g: {lr: -1}, scheduler: {type: Foo}, total_iter: 2.5}
       'key "network_g.split_size" is [3]: expected at least 2 entries',
       'key "network_g.fusion_layers" is "x": expected "all", "none" or numbers of groups such as 0-2-4',
       'key "train.optim_g.lr" is -1: expected more than 0',
-      'key "train.scheduler.type" is "Foo": expected one of "MultiStepLR", "MultiStepRestartLR", "CosineAnnealingRestartLR"',
+      'key "train.scheduler.type" is "Foo": expected one of "MultiStepLR", "MultiStepRestartLR", "CosineAnnealingRestartLR", "CosineAnnealingLR"',
       'key "train.total_iter" is 2.5: expected an integer',
     ]);
   });
