@@ -2,10 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { parseDocument, type Tags } from "yaml";
 import { z } from "zod";
-import { nearest, oneLine, systemCode, UserError } from "../errors.ts";
+import { nearest, oneLine, systemCode, UsageError, UserError } from "../errors.ts";
 import { counted } from "../output.ts";
 import { isGroup, keysAt, schemasAt, withoutNothing } from "./schema.ts";
-import { withSettings } from "./set.ts";
+import { INTEGER_FLOAT, type Setting, withSettings } from "./set.ts";
 
 /** A configuration with its defaults filled in, and what deserves a warning. */
 export interface Parsed<T> {
@@ -13,12 +13,13 @@ export interface Parsed<T> {
   readonly warnings: readonly string[];
 }
 
-/** Reads and checks a configuration file. @param settings see `withSettings` @throws UserError as `parseConfig`, and when the file cannot be read */
+/** Reads and checks a configuration file. @param settings see `withSettings` @throws UserError as `parseConfig`, and when the file cannot be read; UsageError when none is given */
 export async function readConfig<S extends z.ZodType>(
-  file: string,
+  file: string | undefined,
   schema: S,
-  settings: readonly string[] = [],
+  settings: readonly Setting[] = [],
 ): Promise<Parsed<z.output<S>>> {
+  if (file === undefined) throw new UsageError("--config is missing: the YAML file of the run, see options/train");
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -29,16 +30,7 @@ export async function readConfig<S extends z.ZodType>(
   return parseConfig(text, file, schema, settings);
 }
 
-/** `!!float 5` stands for 5 as well: the library takes the tag only on numbers with a point or an exponent. */
-const withIntegerFloat = (tags: Tags): Tags => [
-  ...tags,
-  {
-    tag: "tag:yaml.org,2002:float",
-    test: /^[-+]?\d+$/,
-    resolve: (text: string): number => Number(text),
-    default: false,
-  },
-];
+const YAML = { customTags: (tags: Tags): Tags => [...tags, INTEGER_FLOAT], merge: true };
 
 /**
  * Parses and checks a configuration.
@@ -55,15 +47,15 @@ export function parseConfig<S extends z.ZodType>(
   text: string,
   file: string,
   schema: S,
-  settings: readonly string[] = [],
+  settings: readonly Setting[] = [],
 ): Parsed<z.output<S>> {
-  const document = parseDocument(text, { customTags: withIntegerFloat });
+  const document = parseDocument(text, YAML);
   const duplicates = document.errors.filter((error) => error.code === "DUPLICATE_KEY");
   const broken = document.errors.find((error) => error.code !== "DUPLICATE_KEY") ?? document.warnings[0];
   if (broken !== undefined) {
     throw new UserError(`config: ${file} is not valid YAML: ${oneLine(broken).replace(/:? *\S* *\^+$/, "")}`);
   }
-  const value: unknown = parseDocument(text, { customTags: withIntegerFloat, uniqueKeys: false }).toJS() ?? {};
+  const value: unknown = parseDocument(text, { ...YAML, uniqueKeys: false }).toJS() ?? {};
   return {
     config: checkConfig(withSettings(value, settings), file, schema),
     warnings: duplicates.map((error) => {

@@ -8,13 +8,14 @@ import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
 import { runSession } from "./session.ts";
+import { settingsOf, unusedFlags } from "./settings.ts";
 import { prepareSr } from "./sr.ts";
 
 /** Does what `deplsr train sr` asks for. */
 export async function runTrainSr(flags: TrainFlags, context: Context): Promise<void> {
   const { output } = context;
-  const { config, warnings } = await readConfig(flags.config, srRun, flags.set);
-  for (const warning of [...warnings, ...unusedWarnings(config)]) output.warn(warning);
+  const { config, warnings } = await readConfig(flags.config, srRun, settingsOf(flags));
+  for (const warning of [...warnings, ...unusedWarnings({ ...config, ...unusedFlags(flags) })]) output.warn(warning);
   const folder = flags.out ?? join("runs", config.name);
   await withDevice(flags, context, async (device) => {
     const { training, skipped, network } = await prepareSr(device, config, folder, output);

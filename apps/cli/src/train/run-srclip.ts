@@ -8,14 +8,15 @@ import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
 import { runSession } from "./session.ts";
+import { srclipSettingsOf, unusedFlags } from "./settings.ts";
 import { prepareSrclip } from "./srclip.ts";
 
 /** Does what `deplsr train srclip` asks for. */
 export async function runTrainSrclip(flags: TrainFlags, context: Context): Promise<void> {
   const { output } = context;
-  const { config, warnings } = await readConfig(flags.config, srclipRun, flags.set);
-  for (const warning of [...warnings, ...unusedWarnings(config)]) output.warn(warning);
-  const folder = flags.out ?? join("runs", config.name);
+  const { config, warnings } = await readConfig(flags.config, srclipRun, srclipSettingsOf(flags));
+  for (const warning of [...warnings, ...unusedWarnings({ ...config, ...unusedFlags(flags) })]) output.warn(warning);
+  const folder = flags.out ?? join(config.logs ?? "runs", config.name);
   await withDevice(flags, context, async (device) => {
     const { training, skipped, model } = await prepareSrclip(device, config, output);
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
