@@ -8,7 +8,7 @@ export const trainSrclip: Command<TrainFlags> = {
   describe: "Train SRCLIP, which tells content and degradation of an image apart",
   options: (yargs) =>
     srclipFlags(trainFlags(yargs))
-      .example("$0 train srclip --config options/train/srclip-vit-b-32.yml", "The paper's recipe")
+      .example("$0 train srclip --config options/train/train_srclip.yml", "The paper's recipe")
       .example("$0 train srclip --config my.yml --set lr=1e-4 seed=3", "The same with two values replaced"),
   run: async (flags, context) => (await import("../train/run-srclip.ts")).runTrainSrclip(flags, context),
 };
