@@ -38,11 +38,11 @@ export function systemCode(error: unknown): string | undefined {
 /**
  * The entry of `known` that is nearest to `word`, for "did you mean".
  *
- * @returns undefined when nothing is within a third of the word's length (at least 2 edits)
+ * @returns undefined when nothing is within a third of the word's length (at least 2 edits, but not the whole word)
  */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let bestDistance = Math.min(word.length, Math.max(2, Math.floor(word.length / 3)) + 1);
   for (const candidate of known) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) {

@@ -11,6 +11,7 @@ import { extract } from "./commands/extract.ts";
 import { inspect } from "./commands/inspect.ts";
 import { iqa } from "./commands/iqa.ts";
 import { train } from "./commands/train.ts";
+import { withLongOpt } from "./commands/train-flags.ts";
 import { upscale } from "./commands/upscale.ts";
 import { exitCode, oneLine, UsageError } from "./errors.ts";
 import { leaveAtOnce } from "./files.ts";
@@ -22,7 +23,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const output = new Output(argv.includes("--json"));
   const context: Context = { output };
   try {
-    await pointingToHelp(yargs([...argv]))
+    await pointingToHelp(yargs(argv[0] === "train" ? withLongOpt(argv) : [...argv]))
       .scriptName("deplsr")
       .usage(`${DESCRIPTION}\n\nUsage: $0 <command> [options]`)
       .command(bind(doctor, context))
@@ -56,8 +57,11 @@ async function main(argv: readonly string[]): Promise<number> {
 function onlyOnce(args: Record<string, unknown>, declared: unknown): true {
   // yargs passes what was declared, which its types do not tell.
   const { array } = declared as { readonly array: readonly string[] };
+  // A list stands there under all its spellings: a-b, a_b, aB.
+  const plain = (name: string): string => name.replace(/[-_]/g, "").toLowerCase();
+  const lists = array.map(plain);
   for (const [name, value] of Object.entries(args)) {
-    if (name === "_" || !Array.isArray(value) || array.includes(name)) continue;
+    if (name === "_" || !Array.isArray(value) || lists.includes(plain(name))) continue;
     throw new UsageError(`--${name} is given ${value.length} times: give it once`);
   }
   return true;

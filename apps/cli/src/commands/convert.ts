@@ -29,7 +29,10 @@ export const convert: Command<ConvertFlags> = {
       .option("fp16", { type: "boolean", default: false, describe: "Floats in half precision" })
       .option("force", { type: "boolean", default: false, describe: "Replace the file where there is one" })
       .example("$0 convert DAT_x4.pth DAT_x4.safetensors", "PyTorch to safetensors")
-      .example("$0 convert runs/realdat-x4 realdat.pth --fp16", "A run's newest weights for PyTorch, half as large")
+      .example(
+        "$0 convert runs/train_RealDAT_x4 realdat.pth --fp16",
+        "A run's newest weights for PyTorch, half as large",
+      )
       .epilogue("A .pth holds the tensors themselves: BasicSR loads it with `param_key_g: ~`, not under `params`."),
   run: async (flags, context) => (await import("../convert/run.ts")).runConvert(flags, context),
 };

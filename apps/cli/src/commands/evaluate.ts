@@ -34,7 +34,7 @@ export const evaluate: Command<EvaluateFlags> = {
         describe: "Squash an image to the network's square, or take the middle at native resolution",
       })
       .option("batch", { type: "number", default: 16, describe: "Images at a time" })
-      .example("$0 evaluate --checkpoint runs/srclip-vit-b-32 --data val.tsv", "The paper's protocol")
+      .example("$0 evaluate --checkpoint runs/train_srclip --data val.tsv", "The paper's protocol")
       .example(
         "$0 evaluate --checkpoint runs/demo/srclip --data runs/demo/data/heldout.tsv --template '{prompt}' --levels training --fit crop",
         "The demo's",

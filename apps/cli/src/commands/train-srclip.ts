@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { srclipFlags } from "./srclip-flags.ts";
 import { type TrainFlags, trainFlags } from "./train-flags.ts";
 
 /** `deplsr train srclip`. */
@@ -6,8 +7,8 @@ export const trainSrclip: Command<TrainFlags> = {
   command: "srclip",
   describe: "Train SRCLIP, which tells content and degradation of an image apart",
   options: (yargs) =>
-    trainFlags(yargs)
-      .example("$0 train srclip --config options/train/srclip-vit-b-32.yml", "The paper's recipe")
+    srclipFlags(trainFlags(yargs))
+      .example("$0 train srclip --config options/train/train_srclip.yml", "The paper's recipe")
       .example("$0 train srclip --config my.yml --set lr=1e-4 seed=3", "The same with two values replaced"),
   run: async (flags, context) => (await import("../train/run-srclip.ts")).runTrainSrclip(flags, context),
 };

@@ -77,7 +77,7 @@ export const upscale: Command<UpscaleFlags> = {
         "$0 upscale photo.jpg --model DAT_x4.pth --assume imgRange=255 --assume splitSize=[32,8]",
         "Of a network that was trained otherwise",
       )
-      .example("$0 upscale photos/ --model runs/realdat-x4 --out large/", "Every photograph of a folder")
+      .example("$0 upscale photos/ --model runs/train_RealDAT_x4 --out large/", "Every photograph of a folder")
       .epilogue("Transparency is composited over white; what is written has 8 bits a channel and no metadata."),
   run: async (flags, context) => (await import("../upscale/run.ts")).runUpscale(flags, context),
 };

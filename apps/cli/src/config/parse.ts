@@ -2,9 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { parseDocument, type Tags } from "yaml";
 import { z } from "zod";
-import { nearest, oneLine, systemCode, UserError } from "../errors.ts";
+import { nearest, oneLine, systemCode, UsageError, UserError } from "../errors.ts";
 import { counted } from "../output.ts";
-import { withSettings } from "./set.ts";
+import { isGroup, keysAt, schemasAt, withoutNothing } from "./schema.ts";
+import { INTEGER_FLOAT, type Setting, withSettings } from "./set.ts";
 
 /** A configuration with its defaults filled in, and what deserves a warning. */
 export interface Parsed<T> {
@@ -12,12 +13,13 @@ export interface Parsed<T> {
   readonly warnings: readonly string[];
 }
 
-/** Reads and checks a configuration file. @param settings see `withSettings` @throws UserError as `parseConfig`, and when the file cannot be read */
+/** Reads and checks a configuration file. @param settings see `withSettings` @throws UserError as `parseConfig`, and when the file cannot be read; UsageError when none is given */
 export async function readConfig<S extends z.ZodType>(
-  file: string,
+  file: string | undefined,
   schema: S,
-  settings: readonly string[] = [],
+  settings: readonly Setting[] = [],
 ): Promise<Parsed<z.output<S>>> {
+  if (file === undefined) throw new UsageError("--config is missing: the YAML file of the run, see options/train");
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -28,16 +30,7 @@ export async function readConfig<S extends z.ZodType>(
   return parseConfig(text, file, schema, settings);
 }
 
-/** `!!float 5` stands for 5 as well: the library takes the tag only on numbers with a point or an exponent. */
-const withIntegerFloat = (tags: Tags): Tags => [
-  ...tags,
-  {
-    tag: "tag:yaml.org,2002:float",
-    test: /^[-+]?\d+$/,
-    resolve: (text: string): number => Number(text),
-    default: false,
-  },
-];
+const YAML = { customTags: (tags: Tags): Tags => [...tags, INTEGER_FLOAT], merge: true };
 
 /**
  * Parses and checks a configuration.
@@ -54,15 +47,15 @@ export function parseConfig<S extends z.ZodType>(
   text: string,
   file: string,
   schema: S,
-  settings: readonly string[] = [],
+  settings: readonly Setting[] = [],
 ): Parsed<z.output<S>> {
-  const document = parseDocument(text, { customTags: withIntegerFloat });
+  const document = parseDocument(text, YAML);
   const duplicates = document.errors.filter((error) => error.code === "DUPLICATE_KEY");
   const broken = document.errors.find((error) => error.code !== "DUPLICATE_KEY") ?? document.warnings[0];
   if (broken !== undefined) {
     throw new UserError(`config: ${file} is not valid YAML: ${oneLine(broken).replace(/:? *\S* *\^+$/, "")}`);
   }
-  const value: unknown = parseDocument(text, { customTags: withIntegerFloat, uniqueKeys: false }).toJS() ?? {};
+  const value: unknown = parseDocument(text, { ...YAML, uniqueKeys: false }).toJS() ?? {};
   return {
     config: checkConfig(withSettings(value, settings), file, schema),
     warnings: duplicates.map((error) => {
@@ -74,9 +67,10 @@ export function parseConfig<S extends z.ZodType>(
 
 /** Checks a value that is already parsed. @throws UserError as `parseConfig` */
 export function checkConfig<S extends z.ZodType>(value: unknown, file: string, schema: S): z.output<S> {
-  const result = schema.safeParse(value);
+  const given = withoutNothing(value, schema);
+  const result = schema.safeParse(given);
   if (result.success) return result.data;
-  const reasons = result.error.issues.flatMap((issue) => explain(issue, schema, value));
+  const reasons = result.error.issues.flatMap((issue) => explain(issue, schema, given));
   throw new UserError(`config: ${file}: ${reasons.join("; ")}`);
 }
 
@@ -84,13 +78,9 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): st
   const path = issue.path.length === 0 ? "the file" : `key "${pathText(issue.path)}"`;
   const found = valueAt(value, issue.path);
   if (issue.code === "unrecognized_keys") {
-    const known = keysAt(schema, issue.path);
-    return issue.keys.map((key) => {
-      const similar = nearest(key, known);
-      const hint = similar !== undefined ? `did you mean "${similar}"?` : `known keys here: ${known.join(", ")}`;
-      return `unknown key "${pathText([...issue.path, key])}": ${hint}`;
-    });
+    return issue.keys.map((key) => unknownKey([...issue.path, key], schema, value));
   }
+  if (issue.code === "invalid_key") return [unknownKey(issue.path, schema, value)];
   if (issue.code === "invalid_union" && typeof found === "object" && found !== null) {
     // The alternative that wants a group of keys is the one that is meant: its own complaints say more.
     const meant = issue.errors.find((errors) =>
@@ -100,7 +90,7 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): st
       return meant.flatMap((inner) => explain({ ...inner, path: [...issue.path, ...inner.path] }, schema, value));
     }
   }
-  const expected = expectation(issue, schema);
+  const expected = expectation(issue, schema, value);
   return [
     found === undefined
       ? `${path} is missing: expected ${expected}`
@@ -108,7 +98,18 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): st
   ];
 }
 
-function expectation(issue: z.core.$ZodIssue, schema: z.ZodType): string {
+function unknownKey(path: readonly PropertyKey[], schema: z.ZodType, value: unknown): string {
+  const group = path.slice(0, -1);
+  const there = valueAt(value, group);
+  const known = keysAt(schema, group, value);
+  // A key that stands there already is not what was meant.
+  const free = known.filter((key) => !isGroup(there) || !(key in there));
+  const similar = nearest(String(path.at(-1)), free);
+  const hint = similar !== undefined ? `did you mean "${similar}"?` : `known keys here: ${known.join(", ")}`;
+  return `unknown key "${pathText(path)}": ${hint}`;
+}
+
+function expectation(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): string {
   switch (issue.code) {
     case "invalid_type":
       return article(issue.expected);
@@ -123,9 +124,9 @@ function expectation(issue: z.core.$ZodIssue, schema: z.ZodType): string {
         ? `at most ${counted(Number(issue.maximum), "entry", "entries")}`
         : `${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
     case "invalid_union": {
-      if (issue.errors.length === 0) return oneOf(discriminators(schema, issue.path));
+      if (issue.errors.length === 0) return oneOf(discriminators(schema, issue.path, value));
       const direct = issue.errors.flatMap((errors) => errors.filter((inner) => inner.path.length === 0));
-      return [...new Set(direct.map((inner) => expectation(inner, schema)))].join(" or ");
+      return [...new Set(direct.map((inner) => expectation(inner, schema, value)))].join(" or ");
     }
     default:
       return issue.message;
@@ -177,38 +178,10 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return current;
 }
 
-/** The keys that the object schema at a path knows; those of all its objects where several are allowed. */
-function keysAt(schema: unknown, path: readonly PropertyKey[]): string[] {
-  return [
-    ...new Set(
-      schemasAt(schema, path).flatMap((found) => (found instanceof z.ZodObject ? Object.keys(found.shape) : [])),
-    ),
-  ];
-}
-
 /** The values of the key that tells alternatives apart, where `path` ends with that key. */
-function discriminators(schema: unknown, path: readonly PropertyKey[]): unknown[] {
-  return schemasAt(schema, path).flatMap((found) => {
+function discriminators(schema: unknown, path: readonly PropertyKey[], value: unknown): unknown[] {
+  return schemasAt(schema, path, value).flatMap((found) => {
     if (found instanceof z.ZodLiteral) return [...found.values];
     return found instanceof z.ZodEnum ? found.options : [];
   });
-}
-
-/** The schemas at a path: wrappers (optional, default ...) taken off, one per alternative of a union. */
-function schemasAt(schema: unknown, path: readonly PropertyKey[]): unknown[] {
-  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => schemasAt(option, path));
-  if (
-    schema instanceof z.ZodOptional ||
-    schema instanceof z.ZodNullable ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodPrefault
-  ) {
-    return schemasAt(schema.unwrap(), path);
-  }
-  const [head, ...rest] = path;
-  if (head === undefined) return [schema];
-  if (schema instanceof z.ZodObject) return schemasAt(schema.shape[String(head)], rest);
-  if (schema instanceof z.ZodRecord) return schemasAt(schema.valueType, rest);
-  if (schema instanceof z.ZodArray) return schemasAt(schema.element, rest);
-  return [];
 }

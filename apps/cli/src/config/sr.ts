@@ -1,28 +1,44 @@
 /**
- * The configuration of `deplsr train sr`: the fields of the reference's `options/Train/*.yml` (spec/training.md, 3), all of them accepted,
- * so that its files load unchanged. Keys that only concern the reference's machinery (worker processes, TensorBoard, NCCL) are read and unused.
- * Ours are `network_clip.clip_input` and `network_clip.clip_fit`.
+ * The configuration of `deplsr train sr`: the fields of the option files of BasicSR, DAT and DePLSR (spec/training.md, 3), so that these load
+ * unchanged. What has no meaning here stands in `unused.ts`. Ours are `network_clip.clip_input` and `clip_fit`, `train.grad_clip`, `on_nan`,
+ * `checkpoint` and `accum_iter`, `logger.keep_last` and `keep_every`.
  */
 import { z } from "zod";
-import { count, countOrZero, optionalPath, probability } from "./fields.ts";
-
-const ioBackend = z.strictObject({ type: z.literal("disk") }).default({ type: "disk" });
+import { count, countOrZero, folders, ioBackend, optionalPath, probability, seed } from "./fields.ts";
 
 const dataset = z.strictObject({
+  /** A label. */
   task: z.string().optional(),
   name: z.string().default("data"),
-  /** `PairedImageDataset`: two folders. `PairedImageDataset_LSDIR`: a TSV of originals beside folders HR and RealLQ / RealLQx4. */
-  type: z.enum(["PairedImageDataset", "PairedImageDataset_LSDIR"]).default("PairedImageDataset"),
-  dataroot_gt: optionalPath,
-  dataroot_lq: optionalPath,
+  dataroot_gt: folders,
+  dataroot_lq: folders,
   meta_info: optionalPath,
   /** Names the originals, one a line, where not all of `dataroot_gt` are wanted. */
   meta_info_file: optionalPath,
   filename_tmpl: z.string().default("{}"),
   io_backend: ioBackend,
+  /** Subtracted from the three channels of both images, in [0, 1]. */
+  mean: z.array(z.number()).length(3).optional(),
+  /** What the three channels of both images are divided by, after that. */
+  std: z.array(z.number().positive()).length(3).optional(),
+  /** `y`: both images become their luma, of one channel. */
+  color: z.literal("y").optional(),
+  num_worker_per_gpu: countOrZero.optional(),
+  batch_size_per_gpu: count.optional(),
+  prefetch_mode: z.string().optional(),
+  num_prefetch_queue: count.optional(),
+  pin_memory: z.boolean().optional(),
+  persistent_workers: z.boolean().optional(),
 });
 
 const trainingSet = dataset.extend({
+  /** `PairedImageDataset`: two folders. `PairedImageDataset_LSDIR`: a TSV of originals beside folders HR and RealLQ / RealLQx4. */
+  type: z
+    .enum(["PairedImageDataset", "PairedImageDataset_LSDIR", "SingleImageDataset"])
+    .default("PairedImageDataset")
+    .refine((type) => type !== "SingleImageDataset", {
+      message: "a data set with originals to learn from: PairedImageDataset or PairedImageDataset_LSDIR",
+    }),
   /** Side of the square crops of the originals; the low-quality crops have this over the scale. */
   gt_size: count.default(256),
   use_hflip: z.boolean().default(true),
@@ -32,8 +48,17 @@ const trainingSet = dataset.extend({
   num_worker_per_gpu: countOrZero.optional(),
   batch_size_per_gpu: count.default(4),
   dataset_enlarge_ratio: count.default(1),
-  prefetch_mode: z.string().nullable().default(null),
 });
+
+/** Images that a network is measured on; a `SingleImageDataset` has no originals, only `dataroot_lq`. */
+const measuredSet = dataset.extend({
+  type: z.enum(["PairedImageDataset", "PairedImageDataset_LSDIR", "SingleImageDataset"]).default("PairedImageDataset"),
+});
+
+/** `train`, and the sets that are measured on while training: `val`, `val_1`, `val_set5` ... */
+const trainingSets = z
+  .record(z.string().regex(/^(train|val(_\w+)?)$/), z.unknown())
+  .pipe(z.object({ train: trainingSet, val: measuredSet.optional() }).catchall(measuredSet));
 
 /** Which residual groups have a fusion block before them: all, none, one by its number, or several (`0-2-4`). */
 const fusionLayers = z.union([
@@ -69,21 +94,90 @@ const network = z.strictObject({
   fusion_attn_drop_rate: probability.default(0),
 });
 
-const metric = z.strictObject({
-  type: z.enum(["calculate_psnr", "calculate_ssim"]),
-  crop_border: countOrZero.default(0),
-  test_y_channel: z.boolean().default(true),
-  better: z.enum(["higher", "lower"]).default("higher"),
-});
+const better = z.enum(["higher", "lower"]);
+const inputOrder = z.enum(["HWC", "CHW"]).optional();
 
-/** The schema of a super-resolution run. */
-export const srRun = z.strictObject({
+/** BasicSR's own metrics, and the learned ones by the names of `deplsr iqa`. */
+const metric = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.enum(["calculate_psnr", "calculate_ssim"]),
+    /** Pixels at each side that do not count. */
+    crop_border: countOrZero.default(0),
+    /** Whether only luma counts. */
+    test_y_channel: z.boolean().default(false),
+    input_order: inputOrder,
+    better: better.default("higher"),
+  }),
+  z.strictObject({
+    type: z.literal("calculate_niqe"),
+    crop_border: countOrZero.default(0),
+    input_order: inputOrder,
+    convert_to: z.enum(["y", "gray"]).default("y"),
+    better: better.default("lower"),
+  }),
+  z.strictObject({
+    type: z.enum(["lpips", "lpips-vgg", "lpips-squeeze", "dists"]),
+    better: better.default("lower"),
+  }),
+  z.strictObject({
+    type: z.enum(["clipiqa", "cnniqa", "musiq", "maniqa"]),
+    better: better.default("higher"),
+  }),
+]);
+
+/** As many weights as there are of another list. */
+const weights = z.array(z.number().positive()).optional();
+
+const scheduler = z.discriminatedUnion("type", [
+  z
+    .strictObject({
+      type: z.enum(["MultiStepLR", "MultiStepRestartLR"]),
+      /** Steps after which the rate is multiplied by gamma. */
+      milestones: z.array(count),
+      gamma: z.number().positive().default(0.1),
+      /** Steps after which it is the first rate again, times its weight. */
+      restarts: z.array(countOrZero).optional(),
+      restart_weights: weights,
+    })
+    .refine(({ restarts = [0], restart_weights = [1] }) => restarts.length === restart_weights.length, {
+      message: 'as many as "restarts" has entries',
+      path: ["restart_weights"],
+    }),
+  z
+    .strictObject({
+      type: z.literal("CosineAnnealingRestartLR"),
+      /** Steps of each half cosine. */
+      periods: z.array(count).min(1),
+      /** One for each period, of 1 where they are left out. */
+      restart_weights: weights,
+      eta_min: z.number().nonnegative().default(0),
+    })
+    .refine(({ periods, restart_weights = periods }) => periods.length === restart_weights.length, {
+      message: 'as many as "periods" has entries',
+      path: ["restart_weights"],
+    }),
+  z.strictObject({
+    type: z.literal("CosineAnnealingLR"),
+    /** Steps down to `eta_min`; from there the rate rises again. */
+    T_max: count,
+    eta_min: z.number().nonnegative().default(0),
+  }),
+]);
+
+/** A key that would change what is learned, and that this version cannot obey: only `~`. */
+const notHere = (reason: string): z.ZodOptional<z.ZodNullable<z.ZodUndefined>> =>
+  z.undefined({ error: reason }).nullable().optional();
+
+const head = {
   name: z.string().min(1),
-  model_type: z.enum(["RealDATModel", "DATModel", "RealESRGANModel"]).default("RealDATModel"),
+  /** The network is what `network_g` says; `DATModle` is the original's spelling. */
+  model_type: z.enum(["RealDATModel", "DATModel", "DATModle", "SRModel", "RealESRGANModel"]).optional(),
   scale: count,
   num_gpu: z.union([z.literal("auto"), countOrZero]).default("auto"),
-  manual_seed: countOrZero.default(0),
-  datasets: z.strictObject({ train: trainingSet, val: dataset.optional() }),
+  manual_seed: seed,
+};
+
+const body = {
   network_g: network,
   network_clip: z
     .strictObject({
@@ -97,36 +191,58 @@ export const srRun = z.strictObject({
   path: z
     .strictObject({
       pretrain_network_g: optionalPath,
-      param_key_g: z.string().default("params"),
+      /** Which weights of the file; `~` for those at its root. */
+      param_key_g: z.string().nullable().default("params"),
       strict_load_g: z.boolean().default(true),
       srclip_pretrain_network: optionalPath,
+      /** What to go on from: a run's folder, a checkpoint or its state. */
       resume_state: optionalPath,
-      experiments_root: optionalPath,
-      results_root: optionalPath,
+      ignore_resume_networks: z.union([z.string(), z.array(z.string())]).optional(),
+      root: z.string().optional(),
+      experiments_root: z.string().optional(),
+      results_root: z.string().optional(),
+      models: z.string().optional(),
+      training_states: z.string().optional(),
+      log: z.string().optional(),
+      visualization: z.string().optional(),
     })
     .prefault({}),
+  find_unused_parameters: z.boolean().optional(),
+  dist: z.boolean().optional(),
+  dist_params: z.looseObject({}).optional(),
+};
+
+const validation = z.strictObject({
+  val_freq: count.default(5000),
+  /** Whether enlarged images are written. */
+  save_img: z.boolean().default(false),
+  /** Ends the names of written images instead of the run's name. */
+  suffix: z.string().nullable().default(null),
+  use_chop: z.boolean().default(false),
+  pbar: z.boolean().default(false),
+  metrics: z.record(z.string(), metric).optional(),
+});
+
+/** The schema of a super-resolution run. */
+export const srRun = z.strictObject({
+  ...head,
+  datasets: trainingSets,
+  ...body,
+  network_d: notHere("~: no discriminator is trained here"),
   train: z.strictObject({
+    /** Keeps a moving average of the weights with this decay beside them; 0 keeps none. */
     ema_decay: z.number().min(0).lt(1).default(0),
     optim_g: z.strictObject({
       type: z.enum(["Adam", "AdamW"]).default("Adam"),
       lr: z.number().positive(),
       weight_decay: z.number().nonnegative().default(0),
       betas: z.tuple([probability, probability]).default([0.9, 0.99]),
+      eps: z.number().positive().default(1e-8),
+      amsgrad: z.literal(false).optional(),
     }),
-    scheduler: z.discriminatedUnion("type", [
-      z.strictObject({
-        type: z.enum(["MultiStepLR", "MultiStepRestartLR"]),
-        milestones: z.array(count),
-        gamma: z.number().positive().default(0.1),
-      }),
-      z.strictObject({
-        type: z.literal("CosineAnnealingRestartLR"),
-        periods: z.array(count).min(1),
-        restart_weights: z.array(z.number().positive()).optional(),
-        eta_min: z.number().nonnegative().default(0),
-      }),
-    ]),
+    scheduler,
     total_iter: count,
+    /** The rate rises in a line over this many steps; -1 for none. */
     warmup_iter: z.number().int().min(-1).default(-1),
     pixel_opt: z
       .strictObject({
@@ -135,30 +251,54 @@ export const srRun = z.strictObject({
         reduction: z.literal("mean").default("mean"),
       })
       .prefault({}),
-    perceptual_opt: z.null().optional(),
+    perceptual_opt: notHere("~: only pixel losses are known here"),
+    gan_opt: notHere("~: only pixel losses are known here"),
+    ldl_opt: notHere("~: only pixel losses are known here"),
+    optim_d: notHere("~: no discriminator is trained here"),
+    /** Largest norm of all gradients together: longer ones are shortened to it. */
+    grad_clip: z.number().positive().optional(),
+    /** What a loss or gradient that is no number does: ends the run, or is left out, up to the next step. */
+    on_nan: z.enum(["skip", "stop"]).default("stop"),
+    /** `blocks` computes the network's blocks again in the backward pass instead of keeping what they made: less memory, more time. */
+    checkpoint: z.enum(["none", "blocks"]).default("none"),
+    /** Batches that make one step, one in memory at a time. */
+    accum_iter: count.default(1),
   }),
-  val: z
-    .strictObject({
-      val_freq: count.default(5000),
-      save_img: z.boolean().default(false),
-      suffix: z.string().nullable().default(null),
-      use_chop: z.boolean().default(false),
-      pbar: z.boolean().default(true),
-      metrics: z.record(z.string(), metric).optional(),
-    })
-    .optional(),
+  val: validation.optional(),
   logger: z
     .strictObject({
       print_freq: count.default(100),
       save_checkpoint_freq: count.default(5000),
+      /** Checkpoints that are kept, the latest; all where it is left out. */
+      keep_last: count.optional(),
+      /** Checkpoints of every so many steps are kept besides. */
+      keep_every: count.optional(),
+      /** Whether TensorBoard's files are written. */
       use_tb_logger: z.boolean().default(false),
-      wandb: z
-        .strictObject({ project: z.string().nullable().default(null), resume_id: z.string().nullable().default(null) })
-        .optional(),
+      wandb: z.looseObject({}).optional(),
     })
     .prefault({}),
-  dist_params: z.strictObject({ backend: z.string(), port: count }).optional(),
 });
 
 /** A super-resolution run with every default filled in. */
 export type SrRunConfig = z.output<typeof srRun>;
+/** A data set that is measured on. */
+export type MeasuredSet = z.output<typeof measuredSet>;
+
+/** The data sets that a run is measured on, by their keys. */
+export function validationSets({ datasets: { train: _, ...others } }: SrRunConfig): [key: string, set: MeasuredSet][] {
+  return Object.entries(others).filter((entry): entry is [string, MeasuredSet] => entry[1] !== undefined);
+}
+
+/** The schema of the original's files of tests: a trained network and what it is measured on, `test_1`, `test_2` ... */
+export const srTest = z.strictObject({
+  ...head,
+  datasets: z
+    .record(z.string().regex(/^test(_\w+)?$/), z.unknown())
+    .pipe(z.object({ test: measuredSet.optional(), test_1: measuredSet.optional() }).catchall(measuredSet)),
+  ...body,
+  val: validation.omit({ val_freq: true }),
+});
+
+/** A test with every default filled in. */
+export type SrTestConfig = z.output<typeof srTest>;

@@ -3,7 +3,7 @@
  * recommended values as defaults.
  */
 import { z } from "zod";
-import { count, countOrZero, optionalPath, probability } from "./fields.ts";
+import { count, countOrZero, optionalPath, path, probability, seed } from "./fields.ts";
 
 /** The sizes of a CLIP that is none of the presets, in open_clip's form. */
 const clipSizes = z.strictObject({
@@ -37,10 +37,18 @@ export const srclipRun = z
     pretrained: optionalPath,
     /** `clean` copies the vision tower by name, `reference` repeats the original's misaligned copy. */
     init: z.enum(["clean", "reference"]).default("clean"),
-    train_data: z.string().min(1),
+    train_data: path,
     val_data: optionalPath,
+    /** What `train_data` is; `auto` and `SRClipPairDatasetV2`: a TSV of images and texts. */
+    dataset_type: z
+      .enum(["auto", "SRClipPairDatasetV2", "SRClipPairDataset", "SRClipDataset", "csv", "webdataset", "synthetic"])
+      .default("auto"),
     /** How an image becomes the model's square: `squash` as the original, or a `crop` at native resolution, which keeps the damage visible. */
     image_fit: z.enum(["squash", "crop"]).default("squash"),
+    /** Side of the model's square instead of the preset's. */
+    force_image_size: count.optional(),
+    /** GELU as x · sigmoid(1.702 x), as the first CLIPs had it. */
+    force_quick_gelu: z.boolean().default(false),
     batch_size: count.default(64),
     /** Batches whose images and texts are compared with each other in one step, one batch in memory at a time. */
     accum_freq: count.default(1),
@@ -48,7 +56,11 @@ export const srclipRun = z
     epochs: count.optional(),
     steps: count.optional(),
     lr: z.number().positive().default(2e-5),
-    lr_scheduler: z.enum(["cosine", "const"]).default("cosine"),
+    lr_scheduler: z.enum(["cosine", "const", "const-cooldown"]).default("cosine"),
+    /** Of `const-cooldown`: the epochs in which the rate falls, along which power, to which rate. */
+    epochs_cooldown: count.optional(),
+    lr_cooldown_power: z.number().positive().default(1),
+    lr_cooldown_end: z.number().nonnegative().default(0),
     warmup: countOrZero.default(100),
     wd: z.number().nonnegative().default(0.05),
     beta1: probability.default(0.9),
@@ -60,16 +72,42 @@ export const srclipRun = z
     loss_weight: z.tuple([z.number(), z.number(), z.number()]).default([0.2, 0.3, 0.5]),
     /** Treats equal texts of a batch as positives of each other; the original treats them as negatives. */
     multi_positive: z.boolean().default(false),
-    seed: countOrZero.default(0),
+    seed,
     /** A checkpoint is written after this many steps, and at the end. */
     save_frequency: count.default(500),
     log_every_n_steps: count.default(50),
+    /** Validated after this many steps. */
+    val_frequency: count.optional(),
+    /** Checkpoints that are kept, the latest; all where it is left out. */
+    keep_last: count.optional(),
+    /** Checkpoints of every so many steps are kept besides. */
+    keep_every: count.optional(),
+    save_most_recent: z.boolean().default(false),
+    delete_previous_checkpoint: z.boolean().default(false),
+    /** Whether TensorBoard's files are written. */
+    use_tb_logger: z.boolean().default(false),
+    /** What a loss or gradient that is no number does: ends the run, or is left out, up to the next step. */
+    on_nan: z.enum(["skip", "stop"]).default("stop"),
+    /** Computes the blocks again in the backward pass instead of keeping what they made: less memory, more time. */
+    grad_checkpointing: z.boolean().default(false),
+    precision: z.enum(["fp32", "amp", "amp_bf16", "amp_bfloat16", "bf16", "fp16", "pure_bf16", "pure_fp16"]).optional(),
+    /** Images decoded at a time; as many as there are cores where it is left out. */
+    workers: countOrZero.optional(),
+    /** The folder of runs, in which the run's is NAME. */
+    logs: optionalPath,
+    /** The original's CSV whose title holds caption and degradation. */
+    da: z.boolean().default(false),
+    crop: z.boolean().default(false),
     /** Decoded images are kept in memory until they take this much. */
     cache_megabytes: countOrZero.default(1024),
   })
   .refine((config) => (config.epochs === undefined) !== (config.steps === undefined), {
     message: "either epochs or steps, one of the two",
     path: ["epochs"],
+  })
+  .refine(({ lr_scheduler, epochs_cooldown }) => lr_scheduler !== "const-cooldown" || epochs_cooldown !== undefined, {
+    message: "the epochs in which the rate of const-cooldown falls",
+    path: ["epochs_cooldown"],
   });
 
 /** An SRCLIP run with every default filled in. */

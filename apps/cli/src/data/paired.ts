@@ -1,9 +1,10 @@
 /** The data sets that super-resolution learns from: an original and its low-quality version, `scale` times smaller. */
 import { existsSync } from "node:fs";
-import { basename, dirname, extname, join, sep } from "node:path";
+import { basename, dirname, extname, isAbsolute, join, sep } from "node:path";
 import type { Rng } from "@deplsr/tensor";
 import { UserError } from "../errors.ts";
 import { sortedNames } from "../files.ts";
+import { counted } from "../output.ts";
 import { resolveBeside } from "./captioned.ts";
 import { crop } from "./crop.ts";
 import { listImages, stem } from "./folder.ts";
@@ -27,8 +28,9 @@ export interface Pair {
 /** Where pairs come from: the fields of `datasets.train` that say so. */
 export interface PairedSource {
   readonly type: "PairedImageDataset" | "PairedImageDataset_LSDIR";
-  readonly dataroot_gt: string | null;
-  readonly dataroot_lq: string | null;
+  /** Folders of originals, and of their low-quality versions: as many, in the same order. */
+  readonly dataroot_gt: string | readonly string[] | null;
+  readonly dataroot_lq: string | readonly string[] | null;
   readonly meta_info: string | null;
   /** Names the originals, one a line, where not all of `dataroot_gt` are wanted. */
   readonly meta_info_file: string | null;
@@ -59,26 +61,42 @@ export async function listPairs(source: PairedSource, scale: number, key: string
   return list;
 }
 
-/** Two folders whose names follow the template. */
+/** Folders whose names follow the template, two by two. */
 async function folderPairs(source: PairedSource, key: string): Promise<PairList> {
-  const { dataroot_gt: gtRoot, dataroot_lq: lqRoot, meta_info_file: list, filename_tmpl: template } = source;
-  if (gtRoot === null || lqRoot === null) {
+  const gtRoots = [source.dataroot_gt ?? []].flat();
+  const lqRoots = [source.dataroot_lq ?? []].flat();
+  if (gtRoots.length === 0 || lqRoots.length === 0) {
     throw new UserError(
       `config: ${key}.dataroot_gt and ${key}.dataroot_lq are both needed: two folders with images of the same names`,
     );
   }
-  const originals =
-    list === null ? await listImages(gtRoot) : (await readMetaInfo(list)).map((name) => join(gtRoot, name));
+  if (gtRoots.length !== lqRoots.length) {
+    throw new UserError(
+      `config: ${key}.dataroot_gt names ${counted(gtRoots.length, "folder")} and ${key}.dataroot_lq ${lqRoots.length}: they belong together two by two`,
+    );
+  }
+  const names = source.meta_info_file === null ? null : await readMetaInfo(source.meta_info_file);
+  if (names !== null && gtRoots.length > 1) {
+    throw new UserError(`config: ${key}.meta_info_file names images of one folder: give one dataroot_gt`);
+  }
+  const pairs: PairPaths[] = [];
+  for (const [i, gtRoot] of gtRoots.entries()) {
+    const originals = names?.map((name) => (isAbsolute(name) ? name : join(gtRoot, name)));
+    pairs.push(...(await pairsOf(originals ?? (await listImages(gtRoot)), lqRoots[i]!, source.filename_tmpl)));
+  }
+  return { pairs, skipped: [] };
+}
+
+async function pairsOf(originals: readonly string[], lqRoot: string, template: string): Promise<PairPaths[]> {
   const names = new Set(await sortedNames(lqRoot));
   const byStem = new Map([...names].map((name) => [stem(name), name]));
-  const pairs = originals.map((gt) => {
+  return originals.map((gt) => {
     const wanted = template.replace("{}", stem(gt));
     const sameEnding = wanted + extname(gt);
     // A JPEG's low-quality version may well be a PNG.
     const name = names.has(sameEnding) ? sameEnding : (byStem.get(wanted) ?? sameEnding);
     return { gt, lq: join(lqRoot, name) };
   });
-  return { pairs, skipped: [] };
 }
 
 /** A TSV of originals, whose low-quality versions stand in a folder beside theirs. */

@@ -15,7 +15,7 @@ import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.t
  * @throws UserError naming what does not fit
  */
 export async function makeSrclip(device: Device, run: SrclipRunConfig): Promise<SrCLIPV2> {
-  const config = srclipConfig(clipOf(run.model), { loss: run.siglip ? "siglip" : "clip" });
+  const config = srclipConfig(clipOf(run), { loss: run.siglip ? "siglip" : "clip" });
   const model = new SrCLIPV2(config, { device, rng: new Rng(run.seed).fork("weights of the network") });
   if (run.pretrained !== null) {
     await loadPretrained(model, run.pretrained);
@@ -87,7 +87,20 @@ export function describeSrclip(config: SrCLIPV2Config): ModelDescription {
   return { kind: "srclip", config: { ...config } };
 }
 
-function clipOf(model: SrclipRunConfig["model"]): CLIPConfig {
+function clipOf({ model, force_image_size, force_quick_gelu }: SrclipRunConfig): CLIPConfig {
+  const { vision, ...rest } = namedClip(model);
+  try {
+    return clipConfig({
+      ...rest,
+      quickGelu: rest.quickGelu || force_quick_gelu,
+      vision: { ...vision, imageSize: force_image_size ?? vision.imageSize },
+    });
+  } catch (error) {
+    throw new UserError(`config: force_image_size: ${oneLine(error)}`);
+  }
+}
+
+function namedClip(model: SrclipRunConfig["model"]): CLIPConfig {
   try {
     if (typeof model !== "string") return parseOpenClipConfig(model);
   } catch (error) {

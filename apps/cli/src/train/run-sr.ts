@@ -3,19 +3,21 @@ import type { Context } from "../commands/command.ts";
 import type { TrainFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { srRun } from "../config/sr.ts";
+import { unusedWarnings } from "../config/unused.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
 import { latestIn, planRun } from "./plan.ts";
 import { runSession } from "./session.ts";
+import { settingsOf, unusedFlags } from "./settings.ts";
 import { prepareSr } from "./sr.ts";
 
 /** Does what `deplsr train sr` asks for. */
 export async function runTrainSr(flags: TrainFlags, context: Context): Promise<void> {
   const { output } = context;
   const plan = await planRun(flags);
-  const { config, warnings } = await readConfig(plan.config, srRun, flags.set);
-  for (const warning of warnings) output.warn(warning);
+  const { config, warnings } = await readConfig(plan.config, srRun, settingsOf(flags));
+  for (const warning of [...warnings, ...unusedWarnings({ ...config, ...unusedFlags(flags) })]) output.warn(warning);
   const folder = plan.folder ?? join("runs", config.name);
   const from = plan.from === undefined ? await latestIn(folder) : plan.from;
   await withDevice(flags, context, async (device) => {

@@ -3,20 +3,22 @@ import type { Context } from "../commands/command.ts";
 import type { TrainFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { srclipRun } from "../config/srclip.ts";
+import { unusedWarnings } from "../config/unused.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
 import { latestIn, planRun } from "./plan.ts";
 import { runSession } from "./session.ts";
+import { srclipSettingsOf, unusedFlags } from "./settings.ts";
 import { prepareSrclip } from "./srclip.ts";
 
 /** Does what `deplsr train srclip` asks for. */
 export async function runTrainSrclip(flags: TrainFlags, context: Context): Promise<void> {
   const { output } = context;
   const plan = await planRun(flags);
-  const { config, warnings } = await readConfig(plan.config, srclipRun, flags.set);
-  for (const warning of warnings) output.warn(warning);
-  const folder = plan.folder ?? join("runs", config.name);
+  const { config, warnings } = await readConfig(plan.config, srclipRun, srclipSettingsOf(flags));
+  for (const warning of [...warnings, ...unusedWarnings({ ...config, ...unusedFlags(flags) })]) output.warn(warning);
+  const folder = plan.folder ?? join(config.logs ?? "runs", config.name);
   const from = plan.from === undefined ? await latestIn(folder) : plan.from;
   await withDevice(flags, context, async (device) => {
     const { training, skipped, model } = await prepareSrclip(device, config, output);

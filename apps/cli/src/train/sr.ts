@@ -1,17 +1,6 @@
 /** Training super-resolution on pairs of images (spec/training.md, 1 and 2). */
 import { relative } from "node:path";
-import {
-  Adam,
-  AdamW,
-  charbonnierLoss,
-  cosineRestartSchedule,
-  Ema,
-  l1Loss,
-  linearWarmup,
-  mseLoss,
-  multiStepRestartSchedule,
-  type Schedule,
-} from "@deplsr/nn";
+import { Adam, AdamW, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import type { SrCLIPV2 } from "@deplsr/srclip";
 import { backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
@@ -27,6 +16,7 @@ import { loadSrclip } from "../networks/srclip.ts";
 import { leftOut } from "../networks/weights-file.ts";
 import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
+import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
 
 /** A training and what it trains. */
@@ -46,7 +36,6 @@ export interface SrTraining {
  */
 export async function prepareSr(device: Device, run: SrRunConfig, folder: string, output: Output): Promise<SrTraining> {
   checkScales(run);
-  warnUnused(run, output);
   const srclip = await srclipOf(device, run);
   const clipDim = srclip?.config.clip.embedDim ?? null;
   const prompt: PromptOptions = {
@@ -74,9 +63,9 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
   });
   const rate = scheduleOf(run);
-  const { type, lr, betas, weight_decay } = run.train.optim_g;
+  const { type, lr, betas, eps, weight_decay } = run.train.optim_g;
   const Optimizer = type === "AdamW" ? AdamW : Adam;
-  const optimizer = new Optimizer([{ params: network.module.parameters(), lr, betas, weightDecay: weight_decay }]);
+  const optimizer = new Optimizer([{ params: network.module.parameters(), lr, betas, eps, weightDecay: weight_decay }]);
   const decay = run.train.ema_decay;
   const ema = decay > 0 ? new Ema(network.module, decay) : null;
   const patches = new Rng(run.manual_seed).fork("patches");
@@ -142,25 +131,6 @@ const LOSSES: Readonly<Record<SrRunConfig["train"]["pixel_opt"]["type"], (output
     CharbonnierLoss: (output, target) => charbonnierLoss(output, target),
   };
 
-function scheduleOf({ train: { optim_g, scheduler, warmup_iter } }: SrRunConfig): Schedule {
-  const schedule =
-    scheduler.type === "CosineAnnealingRestartLR"
-      ? cosineRestartSchedule({
-          baseLr: optim_g.lr,
-          periods: scheduler.periods,
-          etaMin: scheduler.eta_min,
-          ...(scheduler.restart_weights ? { restartWeights: scheduler.restart_weights } : {}),
-        })
-      : multiStepRestartSchedule({ baseLr: optim_g.lr, milestones: scheduler.milestones, gamma: scheduler.gamma });
-  return warmup_iter > 0 ? linearWarmup(schedule, warmup_iter) : schedule;
-}
-
-/** Fields of the original's files that this version reads and does not act on: said once, rather than passed over. */
-function warnUnused(run: SrRunConfig, output: Output): void {
-  const unused = [...(run.datasets.val ? ["datasets.val (no validation while training: use deplsr upscale)"] : [])];
-  for (const field of unused) output.warn(`config: this version does not use ${field}`);
-}
-
 function checkScales(run: SrRunConfig): void {
   const { gt_size, batch_size_per_gpu } = run.datasets.train;
   if (run.network_g.upscale !== run.scale) {
@@ -195,6 +165,6 @@ async function srclipOf(device: Device, run: SrRunConfig): Promise<SrCLIPV2 | nu
 async function startFrom(network: SrNetwork, run: SrRunConfig, output: Output): Promise<void> {
   const { pretrain_network_g: path, param_key_g: key, strict_load_g: strict } = run.path;
   if (path === null) return;
-  const report = await loadSrWeights(network, path, { key, strict });
+  const report = await loadSrWeights(network, path, key === null ? { strict } : { key, strict });
   for (const line of leftOut(report)) output.warn(`${path}: ${line}`);
 }

@@ -1,6 +1,6 @@
 /** Training SRCLIP on degraded images and the texts that describe them (spec/srclip.md, 5 to 7). */
 import { clampLogitScale, resizeToFit, Tokenizer } from "@deplsr/clip";
-import { AdamW, clipGradNorm, constantSchedule, cosineSchedule } from "@deplsr/nn";
+import { AdamW, clipGradNorm } from "@deplsr/nn";
 import {
   accumulateGradients,
   type BatchGradients,
@@ -25,6 +25,7 @@ import { normalized } from "../networks/prompt.ts";
 import { describeSrclip, makeSrclip } from "../networks/srclip.ts";
 import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
+import { srclipSchedule } from "./schedule.ts";
 import type { Training } from "./session.ts";
 
 /** Names of the losses, the total first. */
@@ -40,12 +41,12 @@ export interface SrclipTraining {
 
 /** Gets everything ready. @throws UserError when configuration, data or weights do not fit */
 export async function prepareSrclip(device: Device, run: SrclipRunConfig, output: Output): Promise<SrclipTraining> {
-  if (run.val_data) {
-    output.warn("config: this version does not use val_data (no validation while training: use deplsr evaluate)");
-  }
   const { items, bad } = await readCaptioned(run.train_data);
   for (const { line, reason } of bad) output.warn(`tsv: ${run.train_data} line ${line} is left out: ${reason}`);
-  const decoder = new Decoder({ cacheBytes: run.cache_megabytes * 2 ** 20 });
+  const decoder = new Decoder({
+    cacheBytes: run.cache_megabytes * 2 ** 20,
+    ...(run.workers === undefined ? {} : { workers: run.workers }),
+  });
   const model = await makeSrclip(device, run);
   const { imageSize } = model.config.clip.vision;
   const loader = new Loader<Image>({
@@ -55,9 +56,9 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
     load: (index) => decoder.read(items[index]!.path),
     onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
   });
-  const total = run.steps ?? run.epochs! * Math.max(1, Math.floor(loader.batchesPerEpoch / run.accum_freq));
-  const schedule = { baseLr: run.lr, warmup: run.warmup, total };
-  const rate = run.lr_scheduler === "cosine" ? cosineSchedule(schedule) : constantSchedule(schedule);
+  const stepsPerEpoch = Math.max(1, Math.floor(loader.batchesPerEpoch / run.accum_freq));
+  const total = run.steps ?? run.epochs! * stepsPerEpoch;
+  const rate = srclipSchedule(run, total, stepsPerEpoch);
   const settings = { lr: run.lr, betas: [run.beta1, run.beta2] as const, eps: run.eps, weightDecay: run.wd };
   const optimizer = new AdamW(parameterGroups(model, settings));
   const tokenizer = new Tokenizer();

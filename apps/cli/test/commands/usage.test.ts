@@ -35,7 +35,7 @@ describe("deplsr", () => {
       [[], /say what to do/],
       [["paint"], /Unknown argument: paint \(see deplsr --help\)/],
       [["train"], /say what to train: srclip or sr \(see deplsr train --help\)/],
-      [["train", "sr"], /Missing required argument: config \(see deplsr train sr --help\)/],
+      [["train", "sr"], /--config is missing: the YAML file of the run, see options\/train/],
       [["iqa"], /\(see deplsr iqa --help\)/],
       [["iqa", "fit-niqe", "photos"], /\(see deplsr iqa fit-niqe --help\)/],
       [["doctor", "--colour", "red"], /Unknown argument: colour \(see deplsr doctor --help\)/],

@@ -14,7 +14,7 @@ function checkSettings(op: string, settings: object, known: readonly string[]): 
   checkOptions(op, settings, known);
   for (const [name, value] of Object.entries(settings)) {
     if (value === undefined) continue;
-    if (name === "warmup" || name === "total" || name === "cooldownSteps") checkWhole(op, name, value, 0);
+    if (["warmup", "total", "cooldownSteps", "tMax"].includes(name)) checkWhole(op, name, value, 0);
     else if (name === "milestones" || name === "restarts" || name === "periods") checkWholes(op, name, value, 0);
     else if (name === "restartWeights") {
       if (!Array.isArray(value)) throw wrongArgument(op, name, "an array of numbers", value);
@@ -134,6 +134,28 @@ export function cosineRestartSchedule(settings: CosineRestartSettings): Schedule
     }
     return etaMin;
   };
+}
+
+/** Settings of `cosineAnnealingSchedule`. */
+export interface CosineAnnealingSettings {
+  readonly baseLr: number;
+  /** Steps of half a cosine. */
+  readonly tMax: number;
+  /** The lowest rate, 0 by default. */
+  readonly etaMin?: number;
+}
+
+/**
+ * A cosine between `baseLr` and `etaMin`: down over `tMax` steps, up over the next, and so on.
+ *
+ * @see https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CosineAnnealingLR.html
+ */
+export function cosineAnnealingSchedule(settings: CosineAnnealingSettings): Schedule {
+  checkSettings("cosineAnnealingSchedule", settings, ["baseLr", "tMax", "etaMin"]);
+  checkNumber("cosineAnnealingSchedule", "baseLr", settings.baseLr, 0);
+  checkWhole("cosineAnnealingSchedule", "tMax", settings.tMax, 1);
+  const { baseLr, tMax, etaMin = 0 } = settings;
+  return (step) => etaMin + 0.5 * (baseLr - etaMin) * (1 + Math.cos((Math.PI * step) / tMax));
 }
 
 /** Linear warm-up of another schedule: iteration n (= step + 1) < `warmup` has n/warmup of its rate at step 0. */

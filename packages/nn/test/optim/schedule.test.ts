@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   constantCooldownSchedule,
   constantSchedule,
+  cosineAnnealingSchedule,
   cosineRestartSchedule,
   cosineSchedule,
   linearWarmup,
@@ -78,6 +79,29 @@ describe("cosineRestartSchedule", () => {
     expect(lr(12)).toBeCloseTo(0.1 + 0.5 * 0.45, 12);
     expect(lr(14)).toBeCloseTo(0.1, 12);
     expect(lr(99)).toBeCloseTo(0.1, 12);
+  });
+});
+
+describe("cosineAnnealingSchedule", () => {
+  it("follows PyTorch's recursion, past its lowest point too", () => {
+    const [baseLr, tMax, etaMin] = [2e-4, 7, 1e-6];
+    const lr = cosineAnnealingSchedule({ baseLr, tMax, etaMin });
+    // get_lr of torch.optim.lr_scheduler.CosineAnnealingLR: each rate from the one before.
+    let expected = baseLr;
+    for (let t = 0; t <= 30; t++) {
+      if (t > 0 && (t - 1 - tMax) % (2 * tMax) === 0) {
+        expected += ((baseLr - etaMin) * (1 - Math.cos(Math.PI / tMax))) / 2;
+      } else if (t > 0) {
+        const ratio = (1 + Math.cos((Math.PI * t) / tMax)) / (1 + Math.cos((Math.PI * (t - 1)) / tMax));
+        expected = ratio * (expected - etaMin) + etaMin;
+      }
+      expect(lr(t)).toBeCloseTo(expected, 12);
+    }
+    expect(lr(tMax)).toBe(etaMin);
+  });
+
+  it("refuses a length of nothing", () => {
+    expect(() => cosineAnnealingSchedule({ baseLr: 1, tMax: 0 })).toThrow("cosineAnnealingSchedule");
   });
 });
 
