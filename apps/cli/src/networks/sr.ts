@@ -28,7 +28,14 @@ export interface SrNetwork {
   /** Width of the SRCLIP's features that can steer it; null where none can. */
   readonly promptDim: number | null;
   /** Images (b, 3, h, w) in [0, 1] → (b, 3, s·h, s·w), not clamped. */
-  readonly forward: (images: Tensor, prompt: ImagePrompt | null, mode?: Mode) => Tensor;
+  readonly forward: (images: Tensor, prompt: ImagePrompt | null, how?: SrForward) => Tensor;
+}
+
+/** How it runs: in inference mode, keeping its activations, unless told otherwise. */
+export interface SrForward {
+  readonly mode?: Mode;
+  /** Recomputes blocks in the backward pass. */
+  readonly checkpoint?: boolean;
 }
 
 /** What `model.json` says of a super-resolution network. */
@@ -78,7 +85,7 @@ function datNetwork(config: DATConfig, init: Init): SrNetwork {
     scale: config.upscale,
     load: (...args) => module.loadStateDict(...args),
     promptDim: null,
-    forward: (images, _prompt, mode) => module.forward(images, mode ? { mode } : {}),
+    forward: (images, _prompt, how = {}) => module.forward(images, how),
   };
 }
 
@@ -89,7 +96,7 @@ function realDatNetwork(config: RealDATConfig, init: Init): SrNetwork {
     scale: config.upscale,
     load: (...args) => module.loadStateDict(...args),
     promptDim: config.clipDim,
-    forward: (images, prompt, mode) => module.forward(images, { prompt, ...(mode ? { mode } : {}) }),
+    forward: (images, prompt, how = {}) => module.forward(images, { ...how, prompt }),
   };
 }
 

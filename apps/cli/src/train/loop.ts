@@ -31,6 +31,8 @@ export interface LoopOptions {
   readonly save: (step: number) => Promise<void>;
   /** Whether to stop after the step that is running. */
   readonly stopRequested: () => boolean;
+  /** Reports steps whose values are no numbers, which were left out, instead of ending; so many in a row end it all the same. */
+  readonly skipped?: number;
 }
 
 /** How a training ended. */
@@ -50,17 +52,21 @@ export async function runLoop(options: LoopOptions): Promise<LoopResult> {
   const { done, total, readEvery, saveEvery } = options;
   let waiting: { step: number; values: Tensor }[] = [];
   let saved: number | undefined = done > 0 ? done : undefined;
+  let skippedInRow = 0;
   const readNumbers = async (): Promise<void> => {
     const read = waiting;
     waiting = [];
     const metrics = await readMetrics(read, options.names);
-    const bad = metrics.findIndex(({ values }) => Object.values(values).some((value) => !Number.isFinite(value)));
+    const bad = metrics.findIndex((one) => {
+      skippedInRow = isNumber(one) ? 0 : skippedInRow + 1;
+      return skippedInRow > (options.skipped ?? 0);
+    });
     if (bad < 0) {
       if (metrics.length > 0) options.report(metrics);
       return;
     }
     if (bad > 0) options.report(metrics.slice(0, bad));
-    throw notFinite(metrics[bad]!, saved);
+    throw notFinite(metrics[bad]!, saved, options.skipped ?? 0);
   };
   const save = async (step: number): Promise<void> => {
     await readNumbers();
@@ -114,12 +120,18 @@ async function readMetrics(
   }
 }
 
-function notFinite({ step, values }: StepMetrics, saved: number | undefined): UserError {
+/** Whether all that a step measured are numbers. */
+export function isNumber({ values }: StepMetrics): boolean {
+  return Object.values(values).every((value) => Number.isFinite(value));
+}
+
+function notFinite({ step, values }: StepMetrics, saved: number | undefined, skipped: number): UserError {
   const [name, value] = Object.entries(values).find(([, number]) => !Number.isFinite(number))!;
   const last =
     saved === undefined ? "no checkpoint was written yet" : `the checkpoint of step ${saved} is the last good one`;
+  const row = skipped > 0 ? `, after ${skipped} steps in a row that were left out` : "";
   return new UserError(
-    `train: ${name} is ${value} at step ${step}: training stopped, ${last}; lower the learning rate or clip the gradients`,
+    `train: ${name} is ${value} at step ${step}${row}: training stopped, ${last}; lower the learning rate or clip the gradients`,
   );
 }
 

@@ -15,16 +15,20 @@ import { prepareSr } from "./sr.ts";
 /** Does what `deplsr train sr` asks for. */
 export async function runTrainSr(flags: TrainFlags, context: Context): Promise<void> {
   const { output } = context;
-  const plan = await planRun(flags);
-  const { config, warnings } = await readConfig(plan.config, srRun, settingsOf(flags));
+  const asked = await planRun(flags);
+  const { config, warnings } = await readConfig(asked.config, srRun, settingsOf(flags));
+  const resume = flags.resume ?? config.path.resume_state ?? undefined;
+  const plan = resume === flags.resume ? asked : await planRun({ ...flags, config: asked.config, resume });
   for (const warning of [...warnings, ...unusedWarnings({ ...config, ...unusedFlags(flags) })]) output.warn(warning);
   const folder = plan.folder ?? join("runs", config.name);
   const from = plan.from === undefined ? await latestIn(folder) : plan.from;
   await withDevice(flags, context, async (device) => {
     const { training, skipped, network } = await prepareSr(device, config, folder, output);
     output.line(`${config.network_g.type} with ${network.module.parameterCount()} parameters; run folder ${folder}`);
-    const { resume, overwrite } = flags;
-    const going = { folder, from, resume: resume !== undefined, overwrite };
+    const { overwrite } = flags;
+    const { keep_last, keep_every } = config.logger;
+    const keep = { last: keep_last ?? null, every: keep_every ?? null };
+    const going = { folder, from, resume: resume !== undefined, overwrite, keep };
     const { exitCode, ...result } = await runSession({ training, config, output, ...going });
     listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`);
     output.result({ ...result, skipped: skipped().length });

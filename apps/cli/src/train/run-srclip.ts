@@ -24,7 +24,9 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
     const { training, skipped, model } = await prepareSrclip(device, config, output);
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
     const { resume, overwrite } = flags;
-    const going = { folder, from, resume: resume !== undefined, overwrite };
+    const { keep_last, keep_every } = config;
+    const keep = { last: keep_last ?? null, every: keep_every ?? null };
+    const going = { folder, from, resume: resume !== undefined, overwrite, keep };
     const { exitCode, ...result } = await runSession({ training, config, output, ...going });
     listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`);
     output.result({ ...result, skipped: skipped().length });

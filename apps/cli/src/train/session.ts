@@ -6,7 +6,7 @@ import { counted, type Output } from "../output.ts";
 import { duration } from "../progress.ts";
 import { type Keeping, RunFolder } from "../run-folder.ts";
 import { checkpointFiles, type Restorable, restoreTraining, type TrainingState } from "./checkpoint.ts";
-import { runLoop, type StepMetrics } from "./loop.ts";
+import { isNumber, runLoop, type StepMetrics } from "./loop.ts";
 
 /** A training that is ready to run. */
 export interface Training {
@@ -26,6 +26,8 @@ export interface Training {
   readonly state: () => Omit<TrainingState, "step" | "seed">;
   /** Puts a checkpoint's weights into the network. */
   readonly load: Restorable["load"];
+  /** Leaves steps out whose loss is no number; default false. */
+  readonly skips?: boolean;
 }
 
 /** What is needed around a training. */
@@ -62,6 +64,8 @@ export interface SessionResult {
 
 /** The numbers are read after this many steps at the latest. */
 const READ_EVERY = 8;
+/** A training of which so many steps in a row come to nothing will not recover. */
+const MOST_SKIPPED = 100;
 
 /**
  * Runs a training to its end, or until Ctrl-C.
@@ -102,7 +106,11 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
   using interrupt = new Interrupt((line) => output.warn(line)).listen();
   const report = (metrics: readonly StepMetrics[]): void => {
     history.add(metrics);
+    // JSON has no NaN: what is left out is null there.
     run.metrics(metrics.map(({ step, values }) => ({ step, lr: training.learningRate(step), ...values })));
+    for (const { step } of metrics.filter((one) => !isNumber(one))) {
+      log(`step ${step} is left out: its loss or its gradient is no number`);
+    }
     onMetrics?.(metrics);
     const latest = metrics[metrics.length - 1]!;
     bar.update(latest.step, `${training.names[0]} ${latest.values[training.names[0]!]!.toFixed(4)}`);
@@ -128,6 +136,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
         await run.prune(keep);
       },
       stopRequested: () => interrupt.requested,
+      ...(training.skips ? { skipped: MOST_SKIPPED } : {}),
     });
     bar.finish();
     const seconds = (performance.now() - started) / 1000;

@@ -2,7 +2,7 @@
 import { relative } from "node:path";
 import { Adam, AdamW, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import type { SrCLIPV2 } from "@deplsr/srclip";
-import { backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { add, backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
@@ -18,6 +18,7 @@ import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
+import { addGradients, Statistics, update } from "./update.ts";
 
 /** A training and what it trains. */
 export interface SrTraining {
@@ -85,42 +86,84 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
       ema,
     }),
     load: (entries, options) => network.module.loadStateDict(entries, options),
+    skips: run.train.on_nan === "skip",
     step: async (step) => {
-      const batch = await loader.batch(step);
-      const augmentation = { flip: source.use_hflip, rotate: source.use_rot };
-      const cuts = batch.map(({ item }, i) =>
-        randomPatch(item, source.gt_size / run.scale, augmentation, patches.fork(step).fork(i)),
-      );
+      const parts: Part[] = [];
+      for (let i = 0; i < run.train.accum_iter; i++) {
+        const number = (step - 1) * run.train.accum_iter + i + 1;
+        const batch = await loader.batch(number);
+        const augmentation = { flip: source.use_hflip, rotate: source.use_rot };
+        const cuts = batch.map(({ item }, i) =>
+          randomPatch(item, source.gt_size / run.scale, augmentation, patches.fork(number).fork(i)),
+        );
+        parts.push({ cuts, rng: drops.fork(number) });
+      }
       optimizer.setLearningRate(rate(step - 1));
-      const loss = trainStep(device, run, { network, srclip, prompt, optimizer }, cuts, drops.fork(step));
-      ema?.update();
+      const { updated, loss } = await trainStep(device, run, { network, srclip, prompt, optimizer }, parts);
+      if (updated) ema?.update();
       return loss;
     },
   };
   return { training, network, srclip, skipped: () => [...skipped, ...loader.skipped] };
 }
 
-interface Parts {
+interface Trained {
   readonly network: SrNetwork;
   readonly srclip: SrCLIPV2 | null;
   readonly prompt: PromptOptions;
   readonly optimizer: Adam;
 }
 
-/** One step: forward, loss, backward, update. → the loss, (1,) */
-function trainStep(device: Device, run: SrRunConfig, parts: Parts, cuts: readonly Pair[], rng: Rng): Tensor {
-  const { network, srclip, prompt, optimizer } = parts;
-  return scope(() => {
-    const images = (side: "lq" | "gt"): Tensor => {
-      const list = cuts.map((cut) => cut[side]);
-      return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
-    };
-    const lq = images("lq");
-    const output = network.forward(lq, srclip && imagePrompt(srclip, lq, prompt), { training: true, rng });
-    const loss = mul(LOSSES[run.train.pixel_opt.type](output, images("gt")), run.train.pixel_opt.loss_weight);
-    optimizer.step(backward(loss));
-    return stackValues([loss]);
-  });
+/** A batch, and the generator of its dropout. */
+interface Part {
+  readonly cuts: readonly Pair[];
+  readonly rng: Rng;
+}
+
+/** One step: forward, loss and backward of each part, update. → the mean loss, (1,), and whether the weights were updated */
+async function trainStep(
+  device: Device,
+  run: SrRunConfig,
+  trained: Trained,
+  parts: readonly Part[],
+): Promise<{ readonly updated: boolean; readonly loss: Tensor }> {
+  const { network, optimizer } = trained;
+  const skip = run.train.on_nan === "skip";
+  using before = skip ? new Statistics(network.module) : null;
+  let gradients = new Map<Tensor, Tensor>();
+  let loss: Tensor | undefined;
+  for (const part of parts) {
+    [gradients, loss] = scope(() => {
+      const [more, share] = partGradients(device, run, trained, part, 1 / parts.length);
+      const total = loss ? add(loss, share) : share;
+      loss?.dispose();
+      return [addGradients(gradients, more), total] as const;
+    }) as [Map<Tensor, Tensor>, Tensor];
+  }
+  const updated = await update(optimizer, gradients, loss!, { clip: run.train.grad_clip ?? null, skip });
+  if (!updated) before?.restore();
+  return { updated, loss: loss! };
+}
+
+/** The gradients of a part's share of the loss, and that share, (1,). */
+function partGradients(
+  device: Device,
+  run: SrRunConfig,
+  { network, srclip, prompt }: Trained,
+  { cuts, rng }: Part,
+  share: number,
+): readonly [Map<Tensor, Tensor>, Tensor] {
+  const images = (side: "lq" | "gt"): Tensor => {
+    const list = cuts.map((cut) => cut[side]);
+    return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
+  };
+  const lq = images("lq");
+  const how = { mode: { training: true, rng }, checkpoint: run.train.checkpoint === "blocks" };
+  const output = network.forward(lq, srclip && imagePrompt(srclip, lq, prompt), how);
+  const { type, loss_weight } = run.train.pixel_opt;
+  const loss = mul(LOSSES[type](output, images("gt")), loss_weight * share);
+  const seen = stackValues([loss]);
+  return [backward(loss), seen];
 }
 
 /** The reference's Charbonnier loss is √(d² + 1e-12). */

@@ -39,6 +39,10 @@ const SR = {
   network_g: { ...TINY_DAT, drop_path_rate: 0.2, attn_drop_rate: 0.1, depth: [2] },
   train: {
     ema_decay: 0.9,
+    accum_iter: 2,
+    grad_clip: 0.5,
+    on_nan: "skip",
+    checkpoint: "blocks",
     optim_g: { lr: 1e-3 },
     scheduler: { type: "CosineAnnealingRestartLR", periods: [20, 40], restart_weights: [1, 0.5] },
     total_iter: STEPS,
