@@ -7,11 +7,13 @@ export interface Series {
   readonly name: string;
   readonly x: readonly number[];
   readonly y: readonly number[];
+  /** False for what has steps, not noise: it is drawn as it is. Default true. */
+  readonly smooth?: boolean;
 }
 
 const WIDTH = 440;
 const HEIGHT = 240;
-const MARGIN = { left: 52, right: 12, top: 28, bottom: 34 };
+const MARGIN = { left: 52, right: 12, top: 28, bottom: 40 };
 /** Curves of so few points show where they are. */
 const MARKED = 40;
 /** Okabe and Ito's palette, told apart by colour-blind readers too. */
@@ -36,7 +38,7 @@ export function lineChart(title: string, axis: string, series: readonly Series[]
   const bottom = HEIGHT - MARGIN.bottom;
   const px = (x: number): number => MARGIN.left + ((x - x0) / (x1 - x0)) * (right - MARGIN.left);
   const py = (y: number): number => bottom - ((y - y0) / (y1 - y0)) * (bottom - MARGIN.top);
-  const parts = [`<text x="${MARGIN.left}" y="16" font-weight="600">${escapeHtml(title)}</text>`];
+  const parts = [`<text x="${MARGIN.left}" y="16" class="title">${escapeHtml(title)}</text>`];
   if (unit !== "") parts.push(`<text x="${MARGIN.left - 6}" y="16" text-anchor="end">${escapeHtml(unit)}</text>`);
   for (const tick of yTicks) {
     const y = py(tick).toFixed(1);
@@ -53,8 +55,14 @@ export function lineChart(title: string, axis: string, series: readonly Series[]
     const colour = COLOURS[i % COLOURS.length]!;
     const path = (y: readonly number[]): string =>
       s.x.flatMap((x, k) => (Number.isFinite(y[k]!) ? [`${px(x).toFixed(1)},${py(y[k]!).toFixed(1)}`] : [])).join(" ");
-    parts.push(`<polyline points="${path(s.y)}" fill="none" stroke="${colour}" stroke-opacity=".3" stroke-width="1"/>`);
-    parts.push(`<polyline points="${path(runningMean(s.y))}" fill="none" stroke="${colour}" stroke-width="2"/>`);
+    const smooth = s.smooth ?? true;
+    if (smooth) {
+      parts.push(
+        `<polyline points="${path(s.y)}" fill="none" stroke="${colour}" stroke-opacity=".3" stroke-width="1"/>`,
+      );
+    }
+    const strong = smooth ? runningMean(s.y) : s.y;
+    parts.push(`<polyline points="${path(strong)}" fill="none" stroke="${colour}" stroke-width="2"/>`);
     if (s.x.length <= MARKED) {
       for (const [k, y] of s.y.entries()) {
         if (!Number.isFinite(y)) continue;
@@ -87,8 +95,9 @@ export function ticks(low: number, high: number, count: number): number[] {
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
-  const first = Math.floor(low / step);
-  const last = Math.ceil(high / step);
+  // An end that is a tick may have come out a hair beyond it.
+  const first = Math.floor(low / step + 1e-9);
+  const last = Math.ceil(high / step - 1e-9);
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
 

@@ -128,7 +128,12 @@ img { max-width: 100%; height: auto; image-rendering: pixelated; }
 svg { max-width: 100%; height: auto; }
 svg text { fill: var(--faint); font: 12px system-ui, sans-serif; }
 svg .axis { stroke: var(--line); stroke-width: 1; }
-progress { display: block; width: 100%; height: .8rem; accent-color: #0072b2; }
+svg .title { fill: var(--ink); font-weight: 600; }
+@media (prefers-color-scheme: dark) { svg polyline, svg circle, svg rect { filter: brightness(1.4); } }
+progress { display: block; width: 100%; height: .6rem; appearance: none; border: 0; background: var(--line); }
+progress::-webkit-progress-bar { background: var(--line); }
+progress::-webkit-progress-value { background: #0072b2; }
+progress::-moz-progress-bar { background: #0072b2; }
 pre { overflow-x: auto; font: 13px/1.45 ui-monospace, monospace; background: var(--shade); padding: .8rem 1rem; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(18rem, 100%), 1fr)); gap: 1.5rem; }
 .gallery figure { margin: 0; }

@@ -65,7 +65,7 @@ export type MetricsRecord = Readonly<Record<string, number | string>>;
 const EVERY_MS = 30_000;
 /** Pictures of a data set that are shown, and their longest side. */
 const MOST_PICTURES = 8;
-const PICTURE_SIDE = 640;
+const PICTURE_SIDE = 480;
 /** Warnings that are shown; log.txt has all. */
 const MOST_WARNINGS = 50;
 const VALIDATION = /^metrics\/(.+)\/([^/]+)$/;
@@ -162,7 +162,7 @@ export class RunReport {
     for (const [key, curve] of this.#curves) {
       const [, dataSet, metric] = VALIDATION.exec(key) ?? [];
       const title = metric ?? key;
-      charts.set(title, [...(charts.get(title) ?? []), curve.series(dataSet ?? "")]);
+      charts.set(title, [...(charts.get(title) ?? []), { ...curve.series(dataSet ?? ""), smooth: key !== "lr" }]);
     }
     if (charts.size === 0) return section("Curves", paragraph(state === RUNNING ? "No numbers yet." : "No numbers."));
     return section(

@@ -81,7 +81,7 @@ describe("the report of a run", () => {
     const html = report.html(STATUS);
     expect(html.length).toBeLessThan(200_000);
     expect(html).toContain("The first 8 of 10 pictures.");
-    expect(html).toContain('width="640"');
+    expect(html).toContain('width="480"');
     expect(html).not.toContain("val at step 1<");
     expect(html).toContain("And 950 more: see log.txt.");
   });
