@@ -63,9 +63,10 @@ export interface ReportPicture {
 export type MetricsRecord = Readonly<Record<string, number | string>>;
 
 const EVERY_MS = 30_000;
-/** Pictures of a data set that are shown, and their longest side. */
-const MOST_PICTURES = 8;
-const PICTURE_SIDE = 480;
+/** Pictures of a data set that are shown, here and by TensorBoard. */
+export const MOST_PICTURES = 8;
+/** Their longest side. */
+export const PICTURE_SIDE = 480;
 /** Warnings that are shown; log.txt has all. */
 const MOST_WARNINGS = 50;
 const VALIDATION = /^metrics\/(.+)\/([^/]+)$/;
