@@ -113,13 +113,13 @@ function joined(content: readonly Html[]): string {
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c1e21; --paper: #fdfdfb; --faint: #6b7076; --line: #d9dbd6; --shade: #f1f1ec; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e6e1; --paper: #17181a; --faint: #9a9fa5; --line: #35383c; --shade: #202225; } }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+body { margin: 0; overflow-wrap: anywhere; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); font-weight: normal; }
+th, td { overflow-wrap: normal; padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); font-weight: normal; }
 th:first-child { text-align: left; }
 thead th { color: var(--faint); }
 figure { margin: 1rem 0; }
