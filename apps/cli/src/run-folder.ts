@@ -141,10 +141,24 @@ export class RunFolder {
   /** Writes a checkpoint whole or not at all. @throws UserError when the disk is full */
   async saveCheckpoint(step: number, files: CheckpointFiles): Promise<string> {
     const path = this.checkpointPath(step);
+    await this.#write(path, files);
+    return path;
+  }
+
+  /** The same under another name, `best-psnr`, in place of an earlier one. */
+  async saveNamed(name: string, files: CheckpointFiles): Promise<void> {
+    await this.#write(join(this.path, "checkpoints", name), files);
+  }
+
+  async #write(path: string, files: CheckpointFiles): Promise<void> {
     await writeFolderAtomic(path, async (folder) => {
       for (const [name, content] of files) await writeFileAtomic(join(folder, name), content);
     });
-    return path;
+  }
+
+  /** The text of `metrics.jsonl` so far. */
+  async readMetrics(): Promise<string> {
+    return readFile(join(this.path, "metrics.jsonl"), "utf8").catch(() => "");
   }
 
   /** Removes the checkpoints that are not to be kept; the latest always is. */

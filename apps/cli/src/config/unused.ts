@@ -50,15 +50,8 @@ const UNUSED: readonly Unused[] = [
   { key: "crop", why: "image_fit says how an image becomes a square", fine: [false] },
 
   // These are not obeyed yet: whoever makes them do something takes their line out.
-  { key: "dry-run", why: "it trains as without it yet", fine: [false] },
-  { key: "datasets.val*", why: "nothing is validated while training yet: use deplsr upscale and deplsr iqa" },
-  { key: "val", why: "nothing is validated while training yet" },
-  { key: "logger.use_tb_logger", why: "no files of TensorBoard are written yet", fine: [false] },
-  { key: "val_data", why: "nothing is validated while training yet: use deplsr evaluate" },
-  { key: "val_frequency", why: "nothing is validated while training yet" },
   { key: "save_most_recent", why: "all checkpoints are kept yet", fine: [false] },
   { key: "delete_previous_checkpoint", why: "all checkpoints are kept yet", fine: [false] },
-  { key: "use_tb_logger", why: "no files of TensorBoard are written yet", fine: [false] },
   {
     key: "dataset_type",
     why: "train_data is read as a TSV of images and texts",

@@ -22,6 +22,7 @@ import { oneLine, systemCode, UserError } from "../errors.ts";
 import { exists } from "../files.ts";
 import { DESCRIPTION, EMA_WEIGHTS, loadInto, WEIGHTS, withTensorFile } from "../networks/weights-file.ts";
 import type { CheckpointFiles } from "../run-folder.ts";
+import type { BestValues } from "./bests.ts";
 
 /** Which kind of network a checkpoint holds. */
 export type ModelKind = "srclip" | "sr";
@@ -42,6 +43,8 @@ export interface TrainingState {
   readonly ema?: Ema | null;
   readonly step: number;
   readonly seed: number;
+  /** The best values that were measured so far, see `BestValues`. */
+  readonly best?: BestValues;
 }
 
 const FORMAT = 1;
@@ -58,7 +61,7 @@ const METADATA = "model";
 export async function checkpointFiles(state: TrainingState): Promise<CheckpointFiles> {
   const model = await readAll(state.model, state.step);
   const { tensors, scalars } = state.optimizer.stateDict();
-  const resume = { format: FORMAT, step: state.step, seed: state.seed, optimizer: scalars };
+  const resume = { format: FORMAT, step: state.step, seed: state.seed, optimizer: scalars, best: state.best ?? {} };
   const metadata = { step: String(state.step), [METADATA]: JSON.stringify(state.description) };
   const averages = state.ema && (await readAll(state.ema.stateDict(), state.step));
   return new Map<string, Uint8Array | string>([
@@ -82,10 +85,13 @@ export interface Restorable {
 /**
  * Brings a training to the state of a checkpoint folder.
  *
- * @returns the step that it was written after
+ * @returns the step that it was written after, and the best values up to it
  * @throws UserError naming the file that is missing, damaged, or does not fit
  */
-export async function restoreTraining(folder: string, { load, optimizer, ema, seed }: Restorable): Promise<number> {
+export async function restoreTraining(
+  folder: string,
+  { load, optimizer, ema, seed }: Restorable,
+): Promise<Pick<SavedState, "step" | "best">> {
   const path = join(folder, STATE);
   const state = parseState((await readBytes(path)).toString("utf8"), path);
   if (state.seed !== seed) {
@@ -105,13 +111,14 @@ export async function restoreTraining(folder: string, { load, optimizer, ema, se
     if (await exists(averages)) await fill(averages, (entries, options) => ema.loadStateDict(entries, options));
     else ema.restart();
   }
-  return state.step;
+  return { step: state.step, best: state.best };
 }
 
 interface SavedState {
   readonly step: number;
   readonly seed: number;
   readonly optimizer: OptimizerState["scalars"];
+  readonly best: BestValues;
 }
 
 function parseState(text: string, path: string): SavedState {
@@ -121,14 +128,14 @@ function parseState(text: string, path: string): SavedState {
   } catch (error) {
     throw new UserError(`checkpoint: ${path} is not JSON (${oneLine(error)}): the checkpoint is damaged`);
   }
-  const { format, step, seed, optimizer } = value;
+  const { format, step, seed, optimizer, best = {} } = value;
   if (format !== FORMAT) {
     throw new UserError(`checkpoint: ${path} is of format ${JSON.stringify(format)}, this version reads ${FORMAT}`);
   }
   if (!Number.isSafeInteger(step) || typeof seed !== "number" || typeof optimizer !== "object") {
     throw new UserError(`checkpoint: ${path} does not say where the training stood: the checkpoint is damaged`);
   }
-  return { step: step!, seed, optimizer };
+  return { step: step!, seed, optimizer, best };
 }
 
 /** Reads `model.json` of a checkpoint folder. @throws UserError when it is missing, no JSON, or of another kind than `kind` */

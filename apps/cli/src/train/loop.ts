@@ -27,6 +27,10 @@ export interface LoopOptions {
   readonly step: (step: number) => Tensor | Promise<Tensor>;
   /** Gets the numbers of the steps since the last time, in order. */
   readonly report: (metrics: readonly StepMetrics[]) => void;
+  /** Whether to read the numbers after this step although there are few yet; asked once a step. */
+  readonly readNow?: () => boolean;
+  /** Measures the network after every so many steps and after the last, before the checkpoint of the same step. */
+  readonly validation?: { readonly every: number; readonly run: (step: number) => Promise<void> };
   /** Writes a checkpoint of the state after `step` steps; called only while every loss so far is a number. */
   readonly save: (step: number) => Promise<void>;
   /** Whether to stop after the step that is running. */
@@ -49,7 +53,7 @@ export interface LoopResult {
  * @throws UserError naming the step and the value, when a value is NaN or infinite; nothing is saved after that, so the last checkpoint is a good one
  */
 export async function runLoop(options: LoopOptions): Promise<LoopResult> {
-  const { done, total, readEvery, saveEvery } = options;
+  const { done, total, readEvery, saveEvery, validation, readNow = () => false } = options;
   let waiting: { step: number; values: Tensor }[] = [];
   let saved: number | undefined = done > 0 ? done : undefined;
   let skippedInRow = 0;
@@ -73,15 +77,24 @@ export async function runLoop(options: LoopOptions): Promise<LoopResult> {
     await options.save(step);
     saved = step;
   };
+  let measured = done;
+  const measure = async (step: number): Promise<void> => {
+    await readNumbers();
+    await validation?.run(step);
+    measured = step;
+  };
   let step = done;
   try {
     while (step < total && !options.stopRequested()) {
       step += 1;
       waiting.push({ step, values: await options.step(step) });
+      const due = readNow() || waiting.length >= readEvery;
+      if (validation && step % validation.every === 0) await measure(step);
       if (step % saveEvery === 0 && step < total) await save(step);
-      else if (waiting.length >= readEvery) await readNumbers();
+      else if (due) await readNumbers();
       else await nextTurn();
     }
+    if (validation && step === total && measured !== step) await measure(step);
     if (saved !== step) await save(step);
     return { step, interrupted: step < total };
   } finally {

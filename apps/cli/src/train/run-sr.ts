@@ -7,6 +7,7 @@ import { unusedWarnings } from "../config/unused.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
+import { dryRunLines, tryTraining } from "./dry-run.ts";
 import { latestIn, planRun } from "./plan.ts";
 import { runSession } from "./session.ts";
 import { settingsOf, unusedFlags } from "./settings.ts";
@@ -25,10 +26,16 @@ export async function runTrainSr(flags: TrainFlags, context: Context): Promise<v
   await withDevice(flags, context, async (device) => {
     const { training, skipped, network } = await prepareSr(device, config, folder, output);
     output.line(`${config.network_g.type} with ${network.module.parameterCount()} parameters; run folder ${folder}`);
+    if (flags["dry-run"]) {
+      const tried = await tryTraining(device, training, network.module.parameters());
+      for (const line of dryRunLines(config, training.total, tried)) output.line(line);
+      output.result({ config, ...tried });
+      return;
+    }
     const { overwrite } = flags;
-    const { keep_last, keep_every } = config.logger;
+    const { keep_last, keep_every, use_tb_logger: events } = config.logger;
     const keep = { last: keep_last ?? null, every: keep_every ?? null };
-    const going = { folder, from, resume: resume !== undefined, overwrite, keep };
+    const going = { folder, from, resume: resume !== undefined, overwrite, keep, events };
     const { exitCode, ...result } = await runSession({ training, config, output, ...going });
     listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`);
     output.result({ ...result, skipped: skipped().length });

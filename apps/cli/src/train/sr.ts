@@ -18,7 +18,8 @@ import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
-import { addGradients, Statistics, update } from "./update.ts";
+import { addGradients, Snapshot, update } from "./update.ts";
+import { prepareValidation } from "./validate.ts";
 
 /** A training and what it trains. */
 export interface SrTraining {
@@ -71,8 +72,17 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const ema = decay > 0 ? new Ema(network.module, decay) : null;
   const patches = new Rng(run.manual_seed).fork("patches");
   const drops = new Rng(run.manual_seed).fork("dropout");
+  const upscaler = { network, srclip, prompt: srclip && prompt };
+  const warn = (line: string): void => output.warn(line);
+  const validation = await prepareValidation({ device, run, folder, upscaler, ema, warn });
   const training: Training = {
     title: "train sr",
+    network: run.network_g.type,
+    module: network.module,
+    device,
+    dataSets: { "datasets.train": items.length },
+    epoch: (step) => Math.floor(((step - 1) * run.train.accum_iter) / loader.batchesPerEpoch),
+    validation,
     names: ["l_pix"],
     total: run.train.total_iter,
     seed: run.manual_seed,
@@ -87,7 +97,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     }),
     load: (entries, options) => network.module.loadStateDict(entries, options),
     skips: run.train.on_nan === "skip",
-    step: async (step) => {
+    step: async (step, clock) => {
       const parts: Part[] = [];
       for (let i = 0; i < run.train.accum_iter; i++) {
         const number = (step - 1) * run.train.accum_iter + i + 1;
@@ -98,6 +108,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
         );
         parts.push({ cuts, rng: drops.fork(number) });
       }
+      clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
       const { updated, loss } = await trainStep(device, run, { network, srclip, prompt, optimizer }, parts);
       if (updated) ema?.update();
@@ -129,7 +140,8 @@ async function trainStep(
 ): Promise<{ readonly updated: boolean; readonly loss: Tensor }> {
   const { network, optimizer } = trained;
   const skip = run.train.on_nan === "skip";
-  using before = skip ? new Statistics(network.module) : null;
+  // Running statistics, which a step that is left out must not leave behind.
+  using before = skip ? new Snapshot(network.module.buffers().values()) : null;
   let gradients = new Map<Tensor, Tensor>();
   let loss: Tensor | undefined;
   for (const part of parts) {

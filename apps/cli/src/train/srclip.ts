@@ -1,5 +1,5 @@
 /** Training SRCLIP on degraded images and the texts that describe them (spec/srclip.md, 5 to 7). */
-import { clampLogitScale, resizeToFit, Tokenizer } from "@deplsr/clip";
+import { clampLogitScale, Tokenizer } from "@deplsr/clip";
 import { AdamW } from "@deplsr/nn";
 import {
   accumulateGradients,
@@ -16,8 +16,9 @@ import {
 import { backward, type Device, detach, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
-import { crop, toPlanes } from "../data/crop.ts";
+import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
+import { fitImage } from "../data/fit.ts";
 import type { Image } from "../data/image.ts";
 import { type Loaded, Loader } from "../data/loader.ts";
 import type { SkippedItem } from "../data/skipped.ts";
@@ -29,6 +30,7 @@ import { stackValues } from "./loop.ts";
 import { srclipSchedule } from "./schedule.ts";
 import type { Training } from "./session.ts";
 import { update } from "./update.ts";
+import { srclipValidation } from "./validate-srclip.ts";
 
 /** Names of the losses, the total first. */
 export const SRCLIP_LOSSES = ["loss", "contrastive_loss", "degra_loss", "fine_degra_loss"] as const;
@@ -67,6 +69,12 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
   const order = new Rng(run.seed).fork("crops");
   const training: Training = {
     title: "train srclip",
+    network: "SRCLIP",
+    module: model,
+    device,
+    dataSets: { train_data: items.length },
+    epoch: (step) => Math.floor(((step - 1) * run.accum_freq) / loader.batchesPerEpoch),
+    validation: srclipValidation(model, run, output),
     names: SRCLIP_LOSSES,
     total,
     seed: run.seed,
@@ -76,7 +84,7 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
     state: () => ({ description: describeSrclip(model.config), model: model.stateDict(), optimizer, ema: null }),
     load: (entries, options) => model.loadStateDict(entries, options),
     skips: run.on_nan === "skip",
-    step: async (step) => {
+    step: async (step, clock) => {
       const parts: Part[] = [];
       for (let i = 1; i <= run.accum_freq; i++) {
         const number = (step - 1) * run.accum_freq + i;
@@ -90,6 +98,7 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
           ),
         });
       }
+      clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
       return trainStep(model, optimizer, run, parts);
     },
@@ -143,21 +152,6 @@ function wholeBatch(
 ): BatchGradients {
   const loss = srclipLoss(model.forward(input, how), options);
   return { loss: detachedLoss(loss), gradients: backward(loss.total) };
-}
-
-/**
- * An image as the square that SRCLIP sees.
- *
- * @param fit `squash` resizes all of it; `crop` takes a square at native resolution: a random one with `rng`, the middle without
- */
-export function fitImage(image: Image, size: number, fit: "squash" | "crop", rng?: Rng): Image {
-  if (image.width === size && image.height === size) return image;
-  if (fit === "squash" || image.width < size || image.height < size) {
-    const { width, height, data } = resizeToFit({ ...image, channels: 3 }, size, "squash");
-    return { width, height, data: Uint8Array.from(data) };
-  }
-  const place = (room: number): number => (rng ? rng.integer(room + 1) : Math.floor(room / 2));
-  return crop(image, { left: place(image.width - size), top: place(image.height - size), width: size, height: size });
 }
 
 function textsOf(items: readonly CaptionedItem[], { index }: Loaded<Image>): readonly string[] {

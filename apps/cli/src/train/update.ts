@@ -1,5 +1,5 @@
 /** From gradients to a step of the optimizer: clipped, or left out where they are no numbers. */
-import { type Adam, clipGradNorm, type Module } from "@deplsr/nn";
+import { type Adam, clipGradNorm } from "@deplsr/nn";
 import { add, assign, clone, l2Norm, mul, noGrad, reshape, scope, stack, type Tensor } from "@deplsr/tensor";
 
 /** What a training does with its gradients. */
@@ -39,20 +39,20 @@ async function areNumbers(gradients: ReadonlyMap<Tensor, Tensor>, loss: Tensor):
   return Number.isFinite(await norm.item());
 }
 
-/** What a forward pass changes besides: running statistics, which a step that is left out must not leave behind. */
-export class Statistics {
-  readonly #buffers: readonly Tensor[];
+/** Tensors as they were. */
+export class Snapshot {
+  readonly #tensors: readonly Tensor[];
   readonly #before: readonly Tensor[];
 
   /** Remembers them as they are. */
-  constructor(module: Module) {
-    this.#buffers = [...module.buffers().values()];
-    this.#before = noGrad(() => this.#buffers.map((buffer) => clone(buffer)));
+  constructor(tensors: Iterable<Tensor>) {
+    this.#tensors = [...tensors];
+    this.#before = noGrad(() => this.#tensors.map((tensor) => clone(tensor)));
   }
 
   restore(): void {
     scope(() => {
-      for (const [i, buffer] of this.#buffers.entries()) assign(buffer, this.#before[i]!);
+      for (const [i, tensor] of this.#tensors.entries()) assign(tensor, this.#before[i]!);
     });
   }
 

@@ -116,7 +116,7 @@ describe("the commands one after the other", () => {
       },
     });
     const run = join(folder, "runs", "srclip");
-    expect(readdirSync(run).sort()).toEqual(["checkpoints", "config.yml", "log.txt", "metrics.jsonl"]);
+    expect(readdirSync(run).sort()).toEqual(["checkpoints", "config.yml", "log.txt", "metrics.jsonl", "report.html"]);
     expect(readdirSync(join(run, "checkpoints")).sort()).toEqual(["step-2", "step-3"]);
     expect(readdirSync(join(run, "checkpoints", "step-3")).sort()).toEqual([
       "model.json",

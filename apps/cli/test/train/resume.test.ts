@@ -1,6 +1,6 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Rng } from "@deplsr/tensor";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
@@ -34,6 +34,7 @@ const SR = {
   scale: 2,
   manual_seed: 7,
   datasets: {
+    val: { name: "set", dataroot_gt: "gt", dataroot_lq: "lq" },
     train: { dataroot_gt: "gt", dataroot_lq: "lq", gt_size: 16, batch_size_per_gpu: 2, num_worker_per_gpu: 1 },
   },
   network_g: { ...TINY_DAT, drop_path_rate: 0.2, attn_drop_rate: 0.1, depth: [2] },
@@ -47,6 +48,13 @@ const SR = {
     scheduler: { type: "CosineAnnealingRestartLR", periods: [20, 40], restart_weights: [1, 0.5] },
     total_iter: STEPS,
     warmup_iter: 5,
+  },
+  val: {
+    val_freq: 7,
+    metrics: {
+      psnr: { type: "calculate_psnr", crop_border: 2, test_y_channel: true },
+      ssim: { type: "calculate_ssim", crop_border: 2 },
+    },
   },
   logger: { save_checkpoint_freq: 3, print_freq: 2 },
 };
@@ -72,7 +80,13 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 /** The bytes of a run's last checkpoint by file, and its metrics. */
 function outcome(run: string): Record<string, string> {
   const last = join(folder, run, "checkpoints", `step-${STEPS}`);
-  const files = readdirSync(last).map((name) => [name, readFileSync(join(last, name)).toString("base64")] as const);
+  const best = readdirSync(join(folder, run, "checkpoints")).filter((name) => name.startsWith("best-"));
+  const files = [last, ...best.map((name) => join(folder, run, "checkpoints", name))].flatMap((from) =>
+    readdirSync(from).map((name) => [
+      from === last ? name : `${basename(from)}/${name}`,
+      readFileSync(join(from, name)).toString("base64"),
+    ]),
+  );
   return { ...Object.fromEntries(files), metrics: readFileSync(join(folder, run, "metrics.jsonl"), "utf8") };
 }
 
@@ -119,6 +133,7 @@ describe.each(["srclip", "sr"])("train %s", (kind) => {
       expect.arrayContaining(["model.safetensors", "optimizer.safetensors", "state.json"]),
     );
     expect(Object.keys(right).includes("model_ema.safetensors")).toBe(kind === "sr");
+    expect(Object.keys(right).includes("best-psnr/model_ema.safetensors")).toBe(kind === "sr");
     for (const [name, bytes] of Object.entries(right)) expect(found[name] === bytes, name).toBe(true);
   });
 
