@@ -15,7 +15,7 @@ import { type ImagePrompt, RealDAT, type RealDATConfig, realDATConfigFromReferen
 import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { describedIn, loadWeights, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
 import { type Assumptions, type DetectedNetwork, describeNetwork, detectNetwork, refuseAssumptions } from "./detect.ts";
 import type { PromptOptions } from "./prompt.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
@@ -132,7 +132,11 @@ export async function loadSr(device: Device, folder: string, options: WeightsOpt
   const description = srDescription(await readDescription(folder, "sr"), folder);
   refuseAssumptions(folder, options.assume);
   const network = makeSr(device, description.network, null);
-  return { network, report: await loadWeights(folder, network.load, options), description };
+  const file = await weightsOf({ folder });
+  const report = await withTensorFile(file, (opened) =>
+    loadInto(file, selectWeights(opened).tensors, network.load, options),
+  );
+  return { network, report, description };
 }
 
 /**
@@ -163,7 +167,7 @@ export async function loadSrWeights(
   path: string,
   { key, ...options }: WeightsOptions = {},
 ): Promise<LoadReport> {
-  const place = weightsOf(await findModel(path));
+  const place = await weightsOf(await findModel(path), key);
   return withTensorFile(place, (file) => {
     const there = [...file.tensors.keys()].some((name) => name.startsWith(`${key}/`));
     return loadInto(place, selectWeights(file, there ? key : undefined).tensors, network.load, options);

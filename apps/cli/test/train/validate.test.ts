@@ -1,13 +1,16 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { psnr } from "@deplsr/metrics";
-import { assign } from "@deplsr/tensor";
+import { openTensorFile } from "@deplsr/nn";
+import { assign, bytesSource, type FileTensor, readTensor, type Tensor } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { checkConfig } from "../../src/config/parse.ts";
 import { srRun } from "../../src/config/sr.ts";
+import { runConvert } from "../../src/convert/run.ts";
 import { readImage, writeImage } from "../../src/data/image.ts";
 import { writeFileAtomic } from "../../src/files.ts";
+import { loadSr } from "../../src/networks/sr.ts";
 import { runSession } from "../../src/train/session.ts";
 import { prepareSr } from "../../src/train/sr.ts";
 import { upscaleImage } from "../../src/upscale/upscale.ts";
@@ -16,6 +19,8 @@ import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { TINY_DAT } from "../tiny-network.ts";
+
+type FileTensors = ReadonlyMap<string, FileTensor>;
 
 async function runOf(folder: string, changes: object = {}) {
   for (let i = 0; i < 3; i++) {
@@ -91,6 +96,25 @@ describe("validation while training", () => {
       }),
     );
     expect(differs.some((one) => one)).toBe(true);
+    // They are what a run is loaded and converted with.
+    const loaded = await loadSr(device(), join(out, "checkpoints", "step-5"));
+    await runConvert({ in: out, out: join(folder, "both.pth"), key: undefined, fp16: false, force: false }, { output });
+    await runConvert({ in: out, out: join(folder, "raw.pth"), key: "params", fp16: false, force: false }, { output });
+    const [both, raw] = await Promise.all(
+      ["both.pth", "raw.pth"].map(async (name) => openTensorFile(bytesSource(readFileSync(join(folder, name))))),
+    );
+    const values = async (from: FileTensors, name: string): Promise<string> =>
+      Buffer.from((await readTensor(from.get(name)!)).bytes).toString("base64");
+    const bytes = async (tensor: Tensor): Promise<string> =>
+      Buffer.from((await tensor.data()).buffer).toString("base64");
+    for (const name of ["conv_first.weight", "layers.0.blocks.0.attn.qkv.weight"]) {
+      const average = await bytes(averages.get(name)!);
+      expect(await bytes(loaded.network.module.stateDict().get(name)!)).toEqual(average);
+      expect(await values(both!.tensors, `params_ema/${name}`)).toEqual(average);
+      expect(await values(both!.tensors, `params/${name}`)).toEqual(await bytes(own.get(name)!));
+      expect(await values(raw!.tensors, name)).toEqual(await bytes(own.get(name)!));
+    }
+    loaded.network.module.dispose();
     network.module.loadStateDict(averages);
     let sum = 0;
     for (let i = 0; i < 3; i++) {
@@ -112,7 +136,7 @@ describe("validation while training", () => {
     const log = readFileSync(join(out, "log.txt"), "utf8");
     expect(log).toContain("Validation pairs");
     expect(log).toContain(`Best: ${value.toFixed(4)} @ ${step} iter`);
-    expect(readFileSync(join(out, "report.html"), "utf8")).toMatch(/pairs[^]*<img/);
+    expect(readFileSync(join(out, "report.html"), "utf8")).toMatch(/pairs[\s\S]*<img/);
     expect(readdirSync(out).some((name) => name.startsWith("events.out.tfevents"))).toBe(true);
     network.module.dispose();
   });
