@@ -90,7 +90,7 @@ export class RunFolder {
       const run = new RunFolder(path, lock, say);
       await removeLeftovers(path);
       await removeLeftovers(join(path, "checkpoints"));
-      if (goesOn) await run.#cut(from === null ? 0 : stepOf(from), now);
+      if (goesOn) await run.#cut(from === null ? 0 : await stepOf(from), now);
       await writeFileAtomic(join(path, "config.yml"), config);
       return run;
     } catch (error) {
@@ -235,18 +235,17 @@ async function checkpointSteps(path: string): Promise<number[]> {
     .sort((a, b) => a - b);
 }
 
-/** The step of a checkpoint folder. */
-export function stepOf(checkpoint: string): number {
-  const [, step] =
-    STEP.exec(
-      checkpoint
-        .replace(/[/\\]+$/, "")
-        .split(/[/\\]/)
-        .at(-1)!,
-    ) ?? [];
-  if (step === undefined)
-    throw new UserError(`checkpoint: ${checkpoint} is not named step-N: that tells where to go on`);
-  return Number(step);
+/** The step that a checkpoint was written after. @throws UserError where its state does not say it */
+async function stepOf(checkpoint: string): Promise<number> {
+  const path = join(checkpoint, "state.json");
+  let state: { readonly step?: unknown };
+  try {
+    state = JSON.parse(await readFile(path, "utf8")) as typeof state;
+  } catch (error) {
+    throw new UserError(`checkpoint: ${path} cannot be read (${oneLine(error)}): a training cannot go on from there`);
+  }
+  if (Number.isSafeInteger(state.step)) return state.step as number;
+  throw new UserError(`checkpoint: ${path} does not say its step: a training cannot go on from there`);
 }
 
 /**

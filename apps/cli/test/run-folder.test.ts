@@ -112,7 +112,15 @@ describe("a run that goes on", () => {
     const path = join(temporaryFolder(), "a");
     const opening = { config: "", now: NOW };
     const first = await RunFolder.open(path, opening);
-    for (const step of [2, 4, 6]) await first.saveCheckpoint(step, new Map([["model.safetensors", `${step}`]]));
+    for (const step of [2, 4, 6]) {
+      await first.saveCheckpoint(
+        step,
+        new Map([
+          ["model.safetensors", `${step}`],
+          ["state.json", JSON.stringify({ step })],
+        ]),
+      );
+    }
     first.metrics([1, 2, 3, 4, 5].map((step) => ({ step, loss: 1 / step })));
     for (const line of [
       "deplsr 0.1.0",

@@ -96,7 +96,7 @@ export async function restoreTraining(
   const state = parseState((await readBytes(path)).toString("utf8"), path);
   if (state.seed !== seed) {
     throw new UserError(
-      `train: ${folder} was trained with seed ${state.seed}, the configuration says ${seed}: take that one`,
+      `train: ${folder} was trained with seed ${state.seed}, the configuration says ${seed}: take that one, or leave --config out, since a run has its own`,
     );
   }
   await loadWeights(folder, load);

@@ -53,6 +53,8 @@ export interface Measured {
   readonly dataSet: string;
   readonly metrics: MeasuredValues;
   readonly pictures: SeenValidation["pictures"];
+  /** Of which metrics the best checkpoint is kept; default all. */
+  readonly keep?: readonly string[];
 }
 
 /** A validation that runs after every so many steps. */
@@ -184,7 +186,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
   const filesOf = (step: number): Promise<CheckpointFiles> =>
     checkpointFiles({ ...training.state(), step, seed: training.seed, best: bests.all });
   const validate = async (step: number, { run: measure }: Validating): Promise<void> => {
-    for (const [i, { dataSet, metrics, pictures }] of (await measure(step)).entries()) {
+    for (const [i, { dataSet, metrics, pictures, keep = Object.keys(metrics) }] of (await measure(step)).entries()) {
       const better = bests.take(step, dataSet, metrics);
       const records = Object.entries(metrics).map(
         ([metric, { value }]) => [`metrics/${dataSet}/${metric}`, value] as const,
@@ -192,7 +194,8 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
       if (records.length > 0) run.metrics([{ step, ...Object.fromEntries(records) }]);
       await view.validation(step, { dataSet, metrics: bests.beside(dataSet, metrics), pictures });
       // The first set is the one that decides.
-      for (const metric of i === 0 ? better : []) await run.saveNamed(`best-${metric}`, await filesOf(step));
+      for (const metric of i === 0 ? better.filter((one) => keep.includes(one)) : [])
+        await run.saveNamed(`best-${metric}`, await filesOf(step));
     }
   };
   let ended = "failed";

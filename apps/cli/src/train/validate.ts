@@ -66,7 +66,11 @@ export async function prepareValidation(options: ValidationOptions): Promise<Val
     said.add(line);
   };
   const found = validationSets(run);
-  if (found.length === 0 || !run.val) return null;
+  if (found.length === 0 || !run.val) {
+    if (found.length > 0) options.warn("config: there are data sets to validate on, but no val: nothing is validated");
+    if (run.val) options.warn("config: there is val, but no datasets.val to validate on: nothing is validated");
+    return null;
+  }
   const metrics = Object.entries(run.val.metrics ?? {}).flatMap(([name, config]) => {
     const metric = metricOf(name, config);
     if (!metric) warn(`config: val.metrics.${name} (${config.type}) needs weights: left out, deplsr iqa computes it`);
