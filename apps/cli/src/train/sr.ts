@@ -18,6 +18,7 @@ import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
+import { markSampled } from "./step-clock.ts";
 import { addGradients, Snapshot, update } from "./update.ts";
 import { prepareValidation } from "./validate.ts";
 
@@ -110,7 +111,8 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
       }
       clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
-      const { updated, loss } = await trainStep(device, run, { network, srclip, prompt, optimizer }, parts);
+      const mark = (part: string): Promise<void> => markSampled(clock, step, part, () => device.sync());
+      const { updated, loss } = await trainStep(device, run, { network, srclip, prompt, optimizer }, parts, mark);
       if (updated) ema?.update();
       return loss;
     },
@@ -137,6 +139,7 @@ async function trainStep(
   run: SrRunConfig,
   trained: Trained,
   parts: readonly Part[],
+  mark: (part: string) => Promise<void>,
 ): Promise<{ readonly updated: boolean; readonly loss: Tensor }> {
   const { network, optimizer } = trained;
   const skip = run.train.on_nan === "skip";
@@ -152,8 +155,10 @@ async function trainStep(
       return [addGradients(gradients, more), total] as const;
     }) as [Map<Tensor, Tensor>, Tensor];
   }
+  await mark("forward and backward");
   const updated = await update(optimizer, gradients, loss!, { clip: run.train.grad_clip ?? null, skip });
   if (!updated) before?.restore();
+  await mark("update");
   return { updated, loss: loss! };
 }
 

@@ -29,6 +29,7 @@ import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { srclipSchedule } from "./schedule.ts";
 import type { Training } from "./session.ts";
+import { markSampled } from "./step-clock.ts";
 import { update } from "./update.ts";
 import { srclipValidation } from "./validate-srclip.ts";
 
@@ -100,7 +101,8 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
       }
       clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
-      return trainStep(model, optimizer, run, parts);
+      const mark = (part: string): Promise<void> => markSampled(clock, step, part, () => device.sync());
+      return trainStep(model, optimizer, run, parts, mark);
     },
   };
   return { training, model, skipped: () => [...badRows(run.train_data, bad), ...loader.skipped] };
@@ -118,6 +120,7 @@ async function trainStep(
   optimizer: AdamW,
   run: SrclipRunConfig,
   parts: readonly Part[],
+  mark: (part: string) => Promise<void>,
 ): Promise<Tensor> {
   const { device } = model.logitScale;
   const { vision, text } = model.config.clip;
@@ -137,10 +140,12 @@ async function trainStep(
     const { total, contrastive, degradation, fine } = loss;
     return { gradients, losses: { all: stackValues([total, contrastive, degradation, fine!]), total: detach(total) } };
   });
+  await mark("forward and backward");
   const options = { clip: run.grad_clip_norm, skip: run.on_nan === "skip" };
   await update(optimizer, gradients, losses.total, options);
   losses.total.dispose();
   clampLogitScale(model.logitScale);
+  await mark("update");
   return losses.all;
 }
 

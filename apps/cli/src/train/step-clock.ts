@@ -13,6 +13,21 @@ export interface StepTimes {
   readonly parts: Readonly<Record<string, number>>;
 }
 
+/** Every so many steps the device is waited for between the parts of one, to tell how long they take. */
+const SAMPLED_EVERY = 50;
+
+/** Marks a part of a step, in those few steps that are sampled. @param wait for the device */
+export async function markSampled(
+  clock: Pick<StepClock, "mark"> | undefined,
+  step: number,
+  part: string,
+  wait: () => Promise<void>,
+): Promise<void> {
+  if (!clock || step % SAMPLED_EVERY !== 2) return;
+  await wait();
+  clock.mark(part);
+}
+
 /**
  * Measures steps and their parts.
  *
