@@ -4,7 +4,7 @@ import type { TrainFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { srclipRun } from "../config/srclip.ts";
 import { unusedWarnings } from "../config/unused.ts";
-import { listSkipped } from "../data/skipped.ts";
+import { listSkipped, MOST_NAMED } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
 import { runSession } from "./session.ts";
@@ -21,7 +21,7 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
     const { training, skipped, model } = await prepareSrclip(device, config, output);
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
     const result = await runSession({ training, folder, config, output });
-    listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`);
+    listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`, MOST_NAMED);
     output.result({ ...result, skipped: skipped().length });
   });
 }

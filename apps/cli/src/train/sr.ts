@@ -8,13 +8,14 @@ import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
 import { Loader } from "../data/loader.ts";
 import { listPairs, type Pair, type PairPaths, randomPatch, readPair } from "../data/paired.ts";
-import type { SkippedItem } from "../data/skipped.ts";
+import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
 import { UserError } from "../errors.ts";
 import { imagePrompt, type PromptOptions } from "../networks/prompt.ts";
 import { loadSrWeights, makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { leftOut } from "../networks/weights-file.ts";
 import type { Output } from "../output.ts";
+import { asSeen, checkChannels } from "./channels.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
@@ -50,7 +51,8 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   await startFrom(network, run, output);
   const source = run.datasets.train;
   const { pairs, skipped } = await listPairs(source, run.scale, "datasets.train");
-  for (const { name, reason } of skipped) output.warn(`data: ${name} is left out: ${reason}`);
+  const warnOf = warnOfSkipped(output);
+  for (const item of skipped) warnOf(item);
   const items = pairs.flatMap((pair) => Array<PairPaths>(source.dataset_enlarge_ratio).fill(pair));
   const workers = source.num_worker_per_gpu;
   const decoder = new Decoder(workers === undefined ? {} : { workers });
@@ -60,7 +62,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     seed: run.manual_seed,
     shuffle: source.use_shuffle,
     load: (index) => readPair(items[index]!, run.scale, source.gt_size / run.scale, decoder.read),
-    onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
+    onSkip: warnOf,
   });
   const rate = scheduleOf(run);
   const { type, lr, betas, eps, weight_decay } = run.train.optim_g;
@@ -110,8 +112,10 @@ function trainStep(device: Device, run: SrRunConfig, parts: Parts, cuts: readonl
       return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
     };
     const lq = images("lq");
-    const output = network.forward(lq, srclip && imagePrompt(srclip, lq, prompt), { training: true, rng });
-    const loss = mul(LOSSES[run.train.pixel_opt.type](output, images("gt")), run.train.pixel_opt.loss_weight);
+    const input = asSeen(lq, run.datasets.train);
+    const output = network.forward(input, srclip && imagePrompt(srclip, lq, prompt), { training: true, rng });
+    const target = asSeen(images("gt"), run.datasets.train);
+    const loss = mul(LOSSES[run.train.pixel_opt.type](output, target), run.train.pixel_opt.loss_weight);
     optimizer.step(backward(loss));
     return stackValues([loss]);
   });
@@ -127,6 +131,7 @@ const LOSSES: Readonly<Record<SrRunConfig["train"]["pixel_opt"]["type"], (output
 
 function checkScales(run: SrRunConfig): void {
   const { gt_size, batch_size_per_gpu } = run.datasets.train;
+  checkChannels(run.datasets.train, run.network_g.in_chans);
   if (run.network_g.upscale !== run.scale) {
     throw new UserError(
       `config: key "network_g.upscale" is ${run.network_g.upscale}: expected ${run.scale}, the value of "scale"`,
