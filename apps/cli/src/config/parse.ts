@@ -112,7 +112,7 @@ function unknownKey(path: readonly PropertyKey[], schema: z.ZodType, value: unkn
 function expectation(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): string {
   switch (issue.code) {
     case "invalid_type":
-      return article(issue.expected);
+      return issue.expected === "undefined" ? issue.message : article(issue.expected);
     case "invalid_value":
       return oneOf(issue.values);
     case "too_small":

@@ -53,12 +53,18 @@ export function schemasAt(schema: unknown, path: readonly PropertyKey[], value: 
   return fieldSchemas(schema, value, head).flatMap((field) => schemasAt(field, rest, inner));
 }
 
-/** The keys that a group at a path may have. */
+/** The keys that a group at a path may have, without those that may only be nothing. */
 export function keysAt(schema: unknown, path: readonly PropertyKey[], value: unknown): string[] {
-  const found = schemasAt(schema, path, value).flatMap((one) =>
-    one instanceof z.ZodObject ? Object.keys(one.shape) : [],
-  );
+  const found = schemasAt(schema, path, value).flatMap((one) => {
+    if (!(one instanceof z.ZodObject)) return [];
+    const fields = Object.entries(one.shape);
+    return fields.filter(([, field]) => !unwrapped(field, null).every(isNothing)).map(([key]) => key);
+  });
   return [...new Set(found)];
+}
+
+function isNothing(schema: unknown): boolean {
+  return schema instanceof z.ZodUndefined;
 }
 
 /**

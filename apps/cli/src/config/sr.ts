@@ -17,10 +17,10 @@ const dataset = z.strictObject({
   meta_info_file: optionalPath,
   filename_tmpl: z.string().default("{}"),
   io_backend: ioBackend,
-  /** Subtracted from the three channels of both images, in [0, 1]. */
-  mean: z.array(z.number()).length(3).optional(),
-  /** What the three channels of both images are divided by, after that. */
-  std: z.array(z.number().positive()).length(3).optional(),
+  /** Subtracted from both images, in [0, 1]: a number for each channel. */
+  mean: z.array(z.number()).min(1).optional(),
+  /** What both images are divided by after that: a number for each channel. */
+  std: z.array(z.number().positive()).min(1).optional(),
   /** `y`: both images become their luma, of one channel. */
   color: z.literal("y").optional(),
   num_worker_per_gpu: countOrZero.optional(),
@@ -165,8 +165,7 @@ const scheduler = z.discriminatedUnion("type", [
 ]);
 
 /** A key that would change what is learned, and that this version cannot obey: only `~`. */
-const notHere = (reason: string): z.ZodOptional<z.ZodNullable<z.ZodUndefined>> =>
-  z.undefined({ error: reason }).nullable().optional();
+const notHere = (reason: string): z.ZodOptional<z.ZodUndefined> => z.undefined({ error: reason }).optional();
 
 const head = {
   name: z.string().min(1),

@@ -44,6 +44,7 @@ const UNUSED: readonly Unused[] = [
   { key: "path.visualization", why: OWN_FOLDERS },
   { key: "val.pbar", why: "the run's own bar says what is done", fine: [false] },
   { key: "val.use_chop", why: "large images are always enlarged in tiles", fine: [false] },
+  { key: "val.metrics.*.convert_to", why: "NIQE is that of the luma", fine: ["y"] },
   { key: "val.metrics.*.input_order", why: "images are of one layout here" },
   { key: "logger.wandb", why: "nothing is sent anywhere" },
   { key: "precision", why: "all is computed in 32 bits", fine: ["fp32"] },

@@ -7,6 +7,19 @@ export interface SkippedItem {
   readonly reason: string;
 }
 
+/** So many of a run's items are named, the others counted. */
+export const MOST_NAMED = 10;
+
+/** Warns of items as they are left out: of the first ones by name, of the others once that they are counted. */
+export function warnOfSkipped(output: Output, most: number = MOST_NAMED): (skipped: SkippedItem) => void {
+  let count = 0;
+  return ({ name, reason }) => {
+    count++;
+    if (count <= most) output.warn(`data: ${name} is left out: ${reason}`);
+    if (count === most + 1) output.warn("data: more items are left out; they are counted at the end");
+  };
+}
+
 /**
  * Lists what was left out.
  *

@@ -28,7 +28,7 @@ export interface RunPlan {
 export async function planRun({ config, out, resume, overwrite }: RunRequest): Promise<RunPlan> {
   if (resume === undefined || resume === "") {
     if (config === undefined)
-      throw new UsageError("train: --config is missing: it names the YAML file, see options/train");
+      throw new UsageError("--config is missing: the YAML file of the run, see options/train");
     return { config, folder: out, from: null };
   }
   if (overwrite)

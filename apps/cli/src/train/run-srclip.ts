@@ -4,7 +4,7 @@ import type { TrainFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { srclipRun } from "../config/srclip.ts";
 import { unusedWarnings } from "../config/unused.ts";
-import { listSkipped } from "../data/skipped.ts";
+import { listSkipped, MOST_NAMED } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
 import { dryRunLines, tryTraining } from "./dry-run.ts";
@@ -35,7 +35,7 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
     const keep = { last: keep_last ?? null, every: keep_every ?? null };
     const going = { folder, from, resume: resume !== undefined, overwrite, keep, events };
     const { exitCode, ...result } = await runSession({ training, config, output, ...going });
-    listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`);
+    listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`, MOST_NAMED);
     output.result({ ...result, skipped: skipped().length });
     if (exitCode > 0) process.exitCode = exitCode;
   });

@@ -8,13 +8,14 @@ import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
 import { Loader } from "../data/loader.ts";
 import { listPairs, type Pair, type PairPaths, randomPatch, readPair } from "../data/paired.ts";
-import type { SkippedItem } from "../data/skipped.ts";
+import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
 import { UserError } from "../errors.ts";
 import { imagePrompt, type PromptOptions } from "../networks/prompt.ts";
 import { loadSrWeights, makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { leftOut } from "../networks/weights-file.ts";
 import type { Output } from "../output.ts";
+import { asSeen, checkChannels } from "./channels.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
@@ -53,7 +54,8 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   await startFrom(network, run, output);
   const source = run.datasets.train;
   const { pairs, skipped } = await listPairs(source, run.scale, "datasets.train");
-  for (const { name, reason } of skipped) output.warn(`data: ${name} is left out: ${reason}`);
+  const warnOf = warnOfSkipped(output);
+  for (const item of skipped) warnOf(item);
   const items = pairs.flatMap((pair) => Array<PairPaths>(source.dataset_enlarge_ratio).fill(pair));
   const workers = source.num_worker_per_gpu;
   const decoder = new Decoder(workers === undefined ? {} : { workers });
@@ -63,7 +65,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     seed: run.manual_seed,
     shuffle: source.use_shuffle,
     load: (index) => readPair(items[index]!, run.scale, source.gt_size / run.scale, decoder.read),
-    onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
+    onSkip: warnOf,
   });
   const rate = scheduleOf(run);
   const { type, lr, betas, eps, weight_decay } = run.train.optim_g;
@@ -176,9 +178,10 @@ function partGradients(
   };
   const lq = images("lq");
   const how = { mode: { training: true, rng }, checkpoint: run.train.checkpoint === "blocks" };
-  const output = network.forward(lq, srclip && imagePrompt(srclip, lq, prompt), how);
+  const source = run.datasets.train;
+  const output = network.forward(asSeen(lq, source), srclip && imagePrompt(srclip, lq, prompt), how);
   const { type, loss_weight } = run.train.pixel_opt;
-  const loss = mul(LOSSES[type](output, images("gt")), loss_weight * share);
+  const loss = mul(LOSSES[type](output, asSeen(images("gt"), source)), loss_weight * share);
   const seen = stackValues([loss]);
   return [backward(loss), seen];
 }
@@ -193,6 +196,7 @@ const LOSSES: Readonly<Record<SrRunConfig["train"]["pixel_opt"]["type"], (output
 
 function checkScales(run: SrRunConfig): void {
   const { gt_size, batch_size_per_gpu } = run.datasets.train;
+  checkChannels(run.datasets.train, run.network_g.in_chans);
   if (run.network_g.upscale !== run.scale) {
     throw new UserError(
       `config: key "network_g.upscale" is ${run.network_g.upscale}: expected ${run.scale}, the value of "scale"`,

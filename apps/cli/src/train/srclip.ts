@@ -21,7 +21,7 @@ import { Decoder } from "../data/decoder.ts";
 import { fitImage } from "../data/fit.ts";
 import type { Image } from "../data/image.ts";
 import { type Loaded, Loader } from "../data/loader.ts";
-import type { SkippedItem } from "../data/skipped.ts";
+import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
 import { badRows } from "../data/tsv.ts";
 import { normalized } from "../networks/prompt.ts";
 import { describeSrclip, makeSrclip } from "../networks/srclip.ts";
@@ -59,7 +59,7 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
     batchSize: run.batch_size,
     seed: run.seed,
     load: (index) => decoder.read(items[index]!.path),
-    onSkip: ({ name, reason }) => output.warn(`data: ${name} is left out: ${reason}`),
+    onSkip: warnOfSkipped(output),
   });
   const stepsPerEpoch = Math.max(1, Math.floor(loader.batchesPerEpoch / run.accum_freq));
   const total = run.steps ?? run.epochs! * stepsPerEpoch;

@@ -46,6 +46,38 @@ describe("listPairs", () => {
     );
   });
 
+  test("several folders, two by two", async () => {
+    const folder = temporaryFolder();
+    for (const name of ["gt1/a.png", "lq1/ax2.png", "gt2/a.png", "gt2/b.png", "lq2/ax2.png", "lq2/bx2.png"]) {
+      await writeImage(join(folder, name), picture(4, 4));
+    }
+    const [gt, lq] = [
+      [join(folder, "gt1"), join(folder, "gt2")],
+      [join(folder, "lq1"), join(folder, "lq2")],
+    ];
+    const { pairs } = await listPairs({ ...FOLDERS, dataroot_gt: gt, dataroot_lq: lq }, 2, "datasets.train");
+    expect(pairs.map((pair) => pair.lq)).toEqual([
+      join(folder, "lq1", "ax2.png"),
+      join(folder, "lq2", "ax2.png"),
+      join(folder, "lq2", "bx2.png"),
+    ]);
+    await expect(listPairs({ ...FOLDERS, dataroot_gt: gt, dataroot_lq: lq[0]! }, 2, "datasets.train")).rejects.toThrow(
+      "config: datasets.train.dataroot_gt names 2 folders and datasets.train.dataroot_lq 1: they belong together two by two",
+    );
+    const source = { ...FOLDERS, dataroot_gt: gt, dataroot_lq: lq, meta_info_file: "meta.txt" };
+    await expect(listPairs(source, 2, "datasets.train")).rejects.toThrow(/meta.txt|one dataroot_gt/);
+  });
+
+  test("absolute paths of a meta-info file stay as they are", async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, "lq"));
+    const list = join(folder, "meta.txt");
+    writeFileSync(list, `${join(folder, "gt", "baby.png")} (512,512,3)\n${join(folder, "gt", "head.png")}\n`);
+    const source = { ...FOLDERS, dataroot_gt: "elsewhere", dataroot_lq: join(folder, "lq"), meta_info_file: list };
+    const { pairs } = await listPairs(source, 2, "datasets.train");
+    expect(pairs.map(({ gt }) => gt)).toEqual([join(folder, "gt", "baby.png"), join(folder, "gt", "head.png")]);
+  });
+
   test("a meta-info file names the originals that are wanted, with or without their sizes", async () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, "lq"));

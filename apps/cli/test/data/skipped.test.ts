@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { listSkipped } from "../../src/data/skipped.ts";
+import { listSkipped, warnOfSkipped } from "../../src/data/skipped.ts";
 import { Output } from "../../src/output.ts";
+import { recordedOutput } from "../recorded-output.ts";
 
 test("what was left out is counted and listed, each with its name once", () => {
   const lines: string[] = [];
@@ -25,4 +26,14 @@ test("what was left out is counted and listed, each with its name once", () => {
     "warning: image: a.png is empty\n",
     "warning: and 3 more\n",
   ]);
+});
+
+test("of many items that are left out a run names ten, and says once that there are more", () => {
+  const { output, stderr } = recordedOutput();
+  const warn = warnOfSkipped(output);
+  for (let i = 0; i < 40; i++) warn({ name: `${i}.png`, reason: "it does not exist" });
+  const lines = stderr().trimEnd().split("\n");
+  expect(lines).toHaveLength(11);
+  expect(lines[0]).toBe("warning: data: 0.png is left out: it does not exist");
+  expect(lines[10]).toBe("warning: data: more items are left out; they are counted at the end");
 });
