@@ -27,8 +27,7 @@ export interface RunPlan {
 /** @throws UsageError when what was asked for does not go together; UserError when there is nothing to go on from */
 export async function planRun({ config, out, resume, overwrite }: RunRequest): Promise<RunPlan> {
   if (resume === undefined || resume === "") {
-    if (config === undefined)
-      throw new UsageError("--config is missing: the YAML file of the run, see options/train");
+    if (config === undefined) throw new UsageError("--config is missing: the YAML file of the run, see options/train");
     return { config, folder: out, from: null };
   }
   if (overwrite)
