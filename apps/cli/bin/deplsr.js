@@ -14,7 +14,8 @@ if (!checkout) {
   const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
   const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
   const command = ["--conditions", "@deplsr/source", "--import", loader, main, ...process.argv.slice(2)];
-  const child = spawn(process.execPath, command, { stdio: "inherit" });
+  // By the channel the child learns when this process is gone, killed perhaps, and ends as well.
+  const child = spawn(process.execPath, command, { stdio: ["inherit", "inherit", "inherit", "ipc"] });
   // A terminal sends Ctrl-C to both; without one, whoever signals may mean only this process. The child saves and ends by itself.
   const terminal = process.stdin.isTTY || process.stdout.isTTY;
   process.on("SIGINT", () => terminal || child.kill("SIGINT"));

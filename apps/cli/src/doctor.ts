@@ -5,6 +5,7 @@ import { openDevice } from "./device.ts";
 import { type Benchmark, benchmark } from "./doctor-benchmark.ts";
 import { oneLine, UserError } from "./errors.ts";
 import { counted, type Output } from "./output.ts";
+import { byteSize } from "./progress.ts";
 
 /** The CPU backend takes no more. */
 const MOST_THREADS = 256;
@@ -19,7 +20,7 @@ export async function runDoctor(flags: DeviceFlags, { output }: Context): Promis
   const cores = cpus().length;
   const machine = { node: process.versions.node, platform: `${platform()} ${arch()}`, cores, memoryBytes: totalmem() };
   output.line(
-    `deplsr on Node ${machine.node}, ${machine.platform}, ${counted(cores, "processor core")}, ${binary(totalmem())} memory`,
+    `deplsr on Node ${machine.node}, ${machine.platform}, ${counted(cores, "processor core")}, ${byteSize(totalmem())} memory`,
   );
   const adapters = await listAdapters();
   output.line("adapters of WebGPU:");
@@ -84,11 +85,11 @@ function describe(examined: Examined): string[] {
 
 /** The limits that models run into. */
 function limitsOf({ backend, limits, features, maxTensorBytes }: BackendInfo): string {
-  if (backend === "cpu") return `${binary(limits.memoryBytes ?? 0)} for all tensors together`;
+  if (backend === "cpu") return `${byteSize(limits.memoryBytes ?? 0)} for all tensors together`;
   const { maxComputeWorkgroupStorageSize = 0, maxComputeInvocationsPerWorkgroup = 0, subgroupSize = 0 } = limits;
   return [
-    `tensors of up to ${binary(maxTensorBytes)}`,
-    `workgroups of ${maxComputeInvocationsPerWorkgroup} with ${binary(maxComputeWorkgroupStorageSize)}`,
+    `tensors of up to ${byteSize(maxTensorBytes)}`,
+    `workgroups of ${maxComputeInvocationsPerWorkgroup} with ${byteSize(maxComputeWorkgroupStorageSize)}`,
     subgroupSize > 0 ? `subgroups of ${subgroupSize}` : "no subgroups of one size",
     features.includes("shader-f16") ? "f16" : "no f16",
   ].join(", ");
@@ -139,9 +140,4 @@ function adviceFor(
     }
   }
   return advice;
-}
-
-function binary(bytes: number): string {
-  const [unit, size] = bytes >= 2 ** 29 ? ["GiB", 2 ** 30] : bytes >= 2 ** 19 ? ["MiB", 2 ** 20] : ["KiB", 2 ** 10];
-  return `${Number((bytes / Number(size)).toFixed(1))} ${unit}`;
 }

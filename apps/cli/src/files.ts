@@ -229,7 +229,8 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function explain(error: unknown, path: string, bytes: number | undefined): Error {
+/** What a system error at writing `path` means for the user, as one line; other errors as they are. @param bytes how many there were to write */
+export function explain(error: unknown, path: string, bytes?: number): Error {
   if (error instanceof UserError) return error;
   const size = bytes === undefined ? "" : ` (${counted(bytes, "byte")})`;
   switch (systemCode(error)) {

@@ -2,19 +2,20 @@
  * Ctrl-C. The first one asks: the loop that is running finishes its step, saves and returns. The second one leaves at once; temporary
  * files are removed on the way out (see `files.ts`), so that nothing half-written stays.
  */
-
+import { constants } from "node:os";
 import { leaveAtOnce } from "./files.ts";
 
 /** A Ctrl-C may arrive twice, from the terminal and from a launcher that passes it on; only a later one is a second one. */
 const SAME_PRESS_MS = 500;
 
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** Listens for Ctrl-C (and SIGTERM) from `listen()` until `release()`. */
+/** Listens for Ctrl-C (and SIGTERM and SIGHUP) from `listen()` until `release()`. */
 export class Interrupt {
   #requestedAt: number | undefined;
+  #signal: (typeof SIGNALS)[number] | undefined;
   readonly #announce: (line: string) => void;
-  readonly #handler = (): void => this.#signalled();
+  readonly #handler = (signal: (typeof SIGNALS)[number]): void => this.#signalled(signal);
 
   /** @param announce prints one line for the person at the terminal */
   constructor(announce: (line: string) => void) {
@@ -24,6 +25,11 @@ export class Interrupt {
   /** Whether a Ctrl-C has arrived. Loops look at it once per step. */
   get requested(): boolean {
     return this.#requestedAt !== undefined;
+  }
+
+  /** The code that a process which was asked to stop ends with: 128 and the number of the signal; 0 where none has come. */
+  get exitCode(): number {
+    return this.#signal === undefined ? 0 : 128 + constants.signals[this.#signal];
   }
 
   /** Starts listening; returns itself so that it can be a one-liner. */
@@ -41,15 +47,16 @@ export class Interrupt {
     this.release();
   }
 
-  #signalled(): void {
+  #signalled(signal: (typeof SIGNALS)[number]): void {
     const now = performance.now();
     if (this.#requestedAt !== undefined && now - this.#requestedAt < SAME_PRESS_MS) return;
     if (this.#requestedAt !== undefined) {
       this.#announce("interrupted again: leaving at once");
-      void leaveAtOnce("SIGINT");
+      void leaveAtOnce(signal);
       return;
     }
     this.#requestedAt = now;
+    this.#signal = signal;
     this.#announce("interrupted: finishing this step and saving (Ctrl-C again leaves at once)");
   }
 }

@@ -44,7 +44,8 @@ async function main(argv: readonly string[]): Promise<number> {
       .exitProcess(false)
       .showHelpOnFail(false)
       .parseAsync();
-    return 0;
+    // A training that was asked to stop ends well, and says so.
+    return Number(process.exitCode ?? 0);
   } catch (error) {
     if (process.env.DEPLSR_DEBUG !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`);
     output.failure(oneLine(error));
@@ -78,6 +79,10 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     if (process.listenerCount(signal) === 1) void leaveAtOnce(signal);
   });
 }
+
+// Started by a launcher (bin/deplsr.js), which was killed: what is done without it would go on unseen.
+process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+process.channel?.unref();
 
 const code = await main(hideBin(process.argv));
 // What was printed must reach its reader before the process ends; a driver's threads would otherwise keep it alive.

@@ -15,6 +15,9 @@ export class Output {
   readonly json: boolean;
   readonly #streams: Streams;
   #bar: Progress | undefined;
+  #hear: ((warning: string) => void) | undefined;
+  /** Warnings that nobody has heard yet. */
+  #unheard: string[] = [];
 
   constructor(json: boolean, streams: Streams = process) {
     this.json = json;
@@ -29,6 +32,15 @@ export class Output {
   /** One line about something that went wrong without ending the run. */
   warn(text: string): void {
     this.#print(this.#streams.stderr, `warning: ${text}`);
+    if (this.#hear) this.#hear(text);
+    else this.#unheard.push(text);
+  }
+
+  /** Gives `hear` the warnings so far, and from now on each one that is printed: for the log of a run, whose file is not there from the start. */
+  hearWarnings(hear: (warning: string) => void): void {
+    for (const warning of this.#unheard) hear(warning);
+    this.#unheard = [];
+    this.#hear = hear;
   }
 
   /** The command's result: one JSON object on stdout with `--json`, nothing otherwise. Call it once, last. */

@@ -112,3 +112,9 @@ export function duration(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
   return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
 }
+
+/** Bytes for people: `1.2 GiB`, `34.3 MiB`, `12 KiB`. */
+export function byteSize(bytes: number): string {
+  const [unit, size] = bytes >= 2 ** 29 ? ["GiB", 2 ** 30] : bytes >= 2 ** 19 ? ["MiB", 2 ** 20] : ["KiB", 2 ** 10];
+  return `${Number((bytes / Number(size)).toFixed(1))} ${unit}`;
+}

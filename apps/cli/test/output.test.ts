@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { counted, Output, table } from "../src/output.ts";
-import { duration, Progress } from "../src/progress.ts";
+import { byteSize, duration, Progress } from "../src/progress.ts";
 
 /** A stream that keeps what is written. */
 function recorder(isTTY: boolean): {
@@ -22,6 +22,18 @@ function recorder(isTTY: boolean): {
 }
 
 describe("Output", () => {
+  test("whoever hears the warnings gets the earlier ones first, and each once", () => {
+    const stderr = recorder(false);
+    const output = new Output(false, { stdout: recorder(false), stderr });
+    const heard: string[] = [];
+    output.warn("one");
+    output.warn("two");
+    output.hearWarnings((warning) => heard.push(warning));
+    output.warn("three");
+    expect(heard).toEqual(["one", "two", "three"]);
+    expect(stderr.text()).toBe("warning: one\nwarning: two\nwarning: three\n");
+  });
+
   test("people read stdout", () => {
     const [stdout, stderr] = [recorder(false), recorder(false)];
     const output = new Output(false, { stdout, stderr });
@@ -129,4 +141,14 @@ test("a number has its noun", () => {
     "2 sharp blocks",
   ]);
   expect([1, 3].map((n) => counted(n, "entry", "entries"))).toEqual(["1 entry", "3 entries"]);
+});
+
+test("byte sizes read well", () => {
+  expect([100, 12_000, 36_000_000, 4 * 2 ** 30, 1.3e9].map(byteSize)).toEqual([
+    "0.1 KiB",
+    "11.7 KiB",
+    "34.3 MiB",
+    "4 GiB",
+    "1.2 GiB",
+  ]);
 });

@@ -16,7 +16,7 @@ export * from "./embedding.ts";
 export { asHalf } from "./files/half.ts";
 export { writeSafetensorsFile } from "./files/safetensors-writer.ts";
 export * from "./files/tensor-file.ts";
-export { writeTorchFile } from "./files/torch-writer.ts";
+export { writeTorchFile, writeTorchGroups } from "./files/torch-writer.ts";
 export * from "./files/weights.ts";
 export { ZipArchive, type ZipEntry } from "./files/zip.ts";
 export type { Sink } from "./files/zip-writer.ts";

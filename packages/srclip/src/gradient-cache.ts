@@ -21,7 +21,7 @@ export interface BatchGradients {
  * without a graph; the loss of them all gives the gradient of each feature; then every part runs a second time, to bring the
  * gradients of its features to the parameters.
  *
- * @param options as for `srclipLoss`; `matches` are those of the whole batch
+ * @param options as for `srclipLoss`; `matches` are those of the whole batch; `checkpoint` as for `forward`
  * @throws Error when there is no part, or one lacks images or texts
  * @see https://arxiv.org/abs/2101.06983 (gradient caching). open_clip's `accum_freq` does the same, but sums the gradient of
  * the logit scale once for each part.
@@ -29,7 +29,7 @@ export interface BatchGradients {
 export function accumulateGradients(
   model: SrCLIPModel,
   parts: readonly SrCLIPInput[],
-  options: SrCLIPLossOptions,
+  { checkpoint = false, ...options }: SrCLIPLossOptions & SrCLIPOptions,
 ): BatchGradients {
   return scope(() => {
     const cached = parts.map((part) => noGrad(() => scope(() => listed(model.forward(part)))));
@@ -45,7 +45,9 @@ export function accumulateGradients(
     for (const { image, ids } of parts) {
       const rows = image?.shape[0] ?? 0;
       gradients = scope(() => {
-        const again = listed(model.forward({ ...(image && { image }), ...(textTrains && ids && { ids }) }));
+        const again = listed(
+          model.forward({ ...(image && { image }), ...(textTrains && ids && { ids }) }, { checkpoint }),
+        );
         const products = again.flatMap((features, kind) => {
           const gradient = wanted[kind];
           return features?.requiresGrad && gradient ? [sum(mul(features, narrow(gradient, 0, row, rows)))] : [];

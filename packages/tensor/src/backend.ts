@@ -228,6 +228,21 @@ export interface AttentionCall {
   readonly out: View;
   /** Each (·, ·, ·, n, m): the batch in three axes, the same ones for all; along m the elements lie side by side. */
   readonly biases: readonly View[];
+  /** Receives, dense (batch, n, 2), the largest score of each row and what its exponentials are multiplied with: the gradient's start. */
+  readonly stats?: View;
+}
+
+/**
+ * The gradients of attention, from the operands of the forward call, its stats and `dy` (batch, n, e), dense like all that is written:
+ * the map is computed again. `dbias` is the gradient of the scores, summed along those of the biases' three axes where its stride is 0.
+ */
+export interface AttentionGradCall extends Pick<AttentionCall, "scale" | "q" | "k" | "v" | "biases"> {
+  readonly stats: View;
+  readonly dy: View;
+  readonly dq: View;
+  readonly dk: View;
+  readonly dv: View;
+  readonly dbias?: View;
 }
 
 /** What the tensors of one op hold. */
@@ -297,4 +312,5 @@ export interface Backend {
   countDistinct(call: CountDistinctCall): void;
   adam(call: AdamCall): void;
   attention?(call: AttentionCall): void;
+  attentionGrad?(call: AttentionGradCall): void;
 }

@@ -23,7 +23,8 @@ const TAKES: Readonly<Record<string, readonly Readonly<Record<string, DType>>[]>
   scatterAdd: indexed(floats("x", "out")),
   resample: f32("x", "weights", "out").map((types) => ({ ...types, start: "i32" })),
   countDistinct: f32("x", "out"),
-  attention: f32("q", "k", "v", "out"),
+  attention: f32("q", "k", "v", "out", "stats"),
+  attentionGrad: f32("q", "k", "v", "stats", "dy", "dq", "dk", "dv", "dbias"),
 };
 
 const REDUCES: Readonly<Record<Calls.Reduction, (input: DType, out: DType) => boolean>> = {
@@ -74,8 +75,7 @@ const CHECKS: Readonly<Record<string, (call: never) => boolean>> = {
     out.dtype === (kind === "bits" ? "u32" : "f32") && (rate === undefined || rate.dtype === "f32"),
   adam: ({ grad, param, expAvg, expAvgSq }: Calls.AdamCall) =>
     grad.dtype === "f32" && [param, expAvg, expAvgSq].every((u) => u.before.dtype === "f32" && u.after.dtype === "f32"),
-  attention: (call: Calls.AttentionCall) =>
-    call.biases.every(({ dtype }) => dtype === "f32") && byTable(TAKES.attention!)(call as unknown as Operands),
+  ...Object.fromEntries(["attention", "attentionGrad"].map((family) => [family, withBiases(TAKES[family]!)])),
 };
 
 function byTable(ways: readonly Readonly<Record<string, DType>>[]): (call: Operands) => boolean {
@@ -87,6 +87,13 @@ function byTable(ways: readonly Readonly<Record<string, DType>>[]): (call: Opera
         return view === undefined || view.dtype === types[name];
       }),
     );
+}
+
+function withBiases(
+  ways: readonly Readonly<Record<string, DType>>[],
+): (call: Operands & { readonly biases: readonly Calls.View[] }) => boolean {
+  const others = byTable(ways);
+  return (call) => call.biases.every(({ dtype }) => dtype === "f32") && others(call);
 }
 
 const checked = new WeakSet<Calls.Backend>();

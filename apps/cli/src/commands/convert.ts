@@ -33,6 +33,9 @@ export const convert: Command<ConvertFlags> = {
         "$0 convert runs/train_RealDAT_x4 realdat.pth --fp16",
         "A run's newest weights for PyTorch, half as large",
       )
-      .epilogue("A .pth holds the tensors themselves: BasicSR loads it with `param_key_g: ~`, not under `params`."),
+      .epilogue(
+        "A .pth holds the tensors themselves: BasicSR loads it with `param_key_g: ~`, not under `params`. That of a run with averages " +
+          "(train.ema_decay) holds both, under `params` and `params_ema`; otherwise the averages are what is written.",
+      ),
   run: async (flags, context) => (await import("../convert/run.ts")).runConvert(flags, context),
 };

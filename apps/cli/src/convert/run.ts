@@ -1,5 +1,13 @@
 import { extname } from "node:path";
-import { asHalf, type Sink, selectWeights, writeSafetensorsFile, writeTorchFile } from "@deplsr/nn";
+import {
+  asHalf,
+  type Sink,
+  selectWeights,
+  type TensorFile,
+  writeSafetensorsFile,
+  writeTorchFile,
+  writeTorchGroups,
+} from "@deplsr/nn";
 import { type FileTensor, numel, storedBytes } from "@deplsr/tensor";
 import type { Context } from "../commands/command.ts";
 import type { ConvertFlags } from "../commands/convert.ts";
@@ -19,17 +27,23 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
   if (!flags.force && (await exists(flags.out))) {
     throw new UserError(`convert: ${flags.out} is there already: give another name, or --force to replace it`);
   }
-  const path = weightsOf(await findModel(flags.in));
+  const place = await findModel(flags.in);
+  const path = await weightsOf(place, flags.key);
+  const raw = await weightsOf(place, "params");
   const started = performance.now();
-  await withTensorFile(path, async (file) => {
-    const { key, tensors } = selectWeights(file, flags.key);
+  const convert = async (file: TensorFile, weights: TensorFile | null): Promise<void> => {
+    const { key, tensors } = selectWeights(file, "folder" in place ? undefined : flags.key);
     const others = otherWeights(file, key);
     if (key !== "") output.line(`weights: ${key}${others.length > 0 ? ` (${others.join(", ")} left out)` : ""}`);
     // PyTorch's files have no header to say what the network is.
     const description = format === "PyTorch" ? describedSr(path, file) : null;
-    const whole = description ? withDerived(tensors, description) : tensors;
-    const chosen = flags.fp16 ? inHalf(whole, output) : whole;
-    const bar = output.progress("convert", Math.ceil(bytesOf(chosen) / MIB), "MiB");
+    const complete = (tensors: Tensors): Tensors => {
+      const whole = description ? withDerived(tensors, description) : tensors;
+      return flags.fp16 ? inHalf(whole, output) : whole;
+    };
+    const chosen = complete(tensors);
+    const beside = weights && complete(weights.tensors);
+    const bar = output.progress("convert", Math.ceil((bytesOf(chosen) + (beside ? bytesOf(beside) : 0)) / MIB), "MiB");
     let bytes = 0;
     await writeFileAtomic(flags.out, (writePart) => {
       const sink: Sink = {
@@ -39,6 +53,8 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
           bar.update(Math.floor(bytes / MIB));
         },
       };
+      if (beside)
+        return writeTorchGroups(new Map([["params", beside] as const, ["params_ema", chosen] as const]), sink);
       return format === "PyTorch"
         ? writeTorchFile(chosen, sink)
         : // `format` is what other programs look for to know whose layout the tensors have.
@@ -48,7 +64,13 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
     const ms = Math.round(performance.now() - started);
     output.line(`${path} -> ${flags.out} (${counted(chosen.size, "tensor")}, ${bytes} bytes, ${duration(ms / 1000)})`);
     output.result({ in: path, out: flags.out, weights: key, tensors: chosen.size, bytes, ms });
-  });
+  };
+  await withTensorFile(path, (file) =>
+    // Of a run with averages, PyTorch's file has both, as the original's.
+    format === "PyTorch" && flags.key === undefined && raw !== path
+      ? withTensorFile(raw, (weights) => convert(file, weights))
+      : convert(file, null),
+  );
 }
 
 type Tensors = ReadonlyMap<string, FileTensor>;

@@ -133,6 +133,15 @@ export async function encodeImage(image: Image, name: string): Promise<Buffer> {
   }
 }
 
+/** An image that is no longer than `side` on either side: itself where it fits, else a smaller one. */
+export async function fitInto(image: Image, side: number): Promise<Image> {
+  if (Math.max(image.width, image.height) <= side) return image;
+  const { width, height, data } = image;
+  const picture = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
+  const small = await picture.resize(side, side, { fit: "inside" }).raw().toBuffer({ resolveWithObject: true });
+  return { width: small.info.width, height: small.info.height, data: small.data };
+}
+
 /**
  * Pixels of one to four channels, the last of two or four being the opacity, as RGB of 8 bits on white. The decoder would do it as well, but
  * cuts the lower bits of 16 off, which darkens by half a level.

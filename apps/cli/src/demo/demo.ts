@@ -119,6 +119,7 @@ async function trainPrior(
     folder: join(folder, PLACES.srclip),
     config,
     output,
+    overwrite: true,
     onMetrics: (more) => void metrics.push(...more),
   });
   stopIfInterrupted(session);
@@ -136,6 +137,7 @@ async function trainNetwork(device: Device, { folder, srSteps, seed, output }: D
     folder: run,
     config,
     output,
+    overwrite: true,
     onMetrics: (more) => void metrics.push(...more),
   });
   stopIfInterrupted(session);

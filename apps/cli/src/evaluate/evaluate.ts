@@ -4,13 +4,13 @@ import { degradationProbabilities, encodePrompts, type SrCLIPV2, scoreDegradatio
 import { noGrad, scope } from "@deplsr/tensor";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { toPlanes } from "../data/crop.ts";
+import { fitImage } from "../data/fit.ts";
 import { type Image, readImage } from "../data/image.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { badRows } from "../data/tsv.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { normalized } from "../networks/prompt.ts";
 import { counted, type Output } from "../output.ts";
-import { fitImage } from "../train/srclip.ts";
 import { bestConstant, type PromptStyle, styledKinds, templateOf } from "./protocol.ts";
 
 /** Shares by the names of the degradations. */

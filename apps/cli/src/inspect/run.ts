@@ -18,7 +18,7 @@ const OF_EVERY_MODULE = /(^|\.)(training|_is_full_backward_hook)$/;
 
 /** Does what `deplsr inspect` asks for. */
 export async function runInspect(flags: InspectFlags, { output }: Context): Promise<void> {
-  const path = weightsOf(await findModel(flags.file));
+  const path = await weightsOf(await findModel(flags.file));
   await withTensorFile(path, async (file) => {
     const weights = weightsIn(file, flags.key, output);
     const told = described(path, file);

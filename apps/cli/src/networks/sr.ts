@@ -15,7 +15,8 @@ import { type ImagePrompt, RealDAT, type RealDATConfig, realDATConfigFromReferen
 import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { describedIn, loadWeights, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { type Channels, throughChannels } from "./channels.ts";
 import { type Assumptions, type DetectedNetwork, describeNetwork, detectNetwork, refuseAssumptions } from "./detect.ts";
 import type { PromptOptions } from "./prompt.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
@@ -28,7 +29,14 @@ export interface SrNetwork {
   /** Width of the SRCLIP's features that can steer it; null where none can. */
   readonly promptDim: number | null;
   /** Images (b, 3, h, w) in [0, 1] → (b, 3, s·h, s·w), not clamped. */
-  readonly forward: (images: Tensor, prompt: ImagePrompt | null, mode?: Mode) => Tensor;
+  readonly forward: (images: Tensor, prompt: ImagePrompt | null, how?: SrForward) => Tensor;
+}
+
+/** How it runs: in inference mode, keeping its activations, unless told otherwise. */
+export interface SrForward {
+  readonly mode?: Mode;
+  /** Recomputes blocks in the backward pass. */
+  readonly checkpoint?: boolean;
 }
 
 /** What `model.json` says of a super-resolution network. */
@@ -37,6 +45,8 @@ export interface SrDescription {
   readonly network: Readonly<Record<string, unknown>>;
   /** The SRCLIP it was trained with, as a path from the run folder, and how that sees images; null for a network without. */
   readonly prompt: ({ readonly srclip: string } & PromptOptions) | null;
+  /** What it was shown of its images; left out where that is RGB as it is. */
+  readonly channels?: Channels;
 }
 
 /**
@@ -78,7 +88,7 @@ function datNetwork(config: DATConfig, init: Init): SrNetwork {
     scale: config.upscale,
     load: (...args) => module.loadStateDict(...args),
     promptDim: null,
-    forward: (images, _prompt, mode) => module.forward(images, mode ? { mode } : {}),
+    forward: (images, _prompt, how = {}) => module.forward(images, how),
   };
 }
 
@@ -89,7 +99,7 @@ function realDatNetwork(config: RealDATConfig, init: Init): SrNetwork {
     scale: config.upscale,
     load: (...args) => module.loadStateDict(...args),
     promptDim: config.clipDim,
-    forward: (images, prompt, mode) => module.forward(images, { prompt, ...(mode ? { mode } : {}) }),
+    forward: (images, prompt, how = {}) => module.forward(images, { ...how, prompt }),
   };
 }
 
@@ -125,7 +135,11 @@ export async function loadSr(device: Device, folder: string, options: WeightsOpt
   const description = srDescription(await readDescription(folder, "sr"), folder);
   refuseAssumptions(folder, options.assume);
   const network = makeSr(device, description.network, null);
-  return { network, report: await loadWeights(folder, network.load, options), description };
+  const file = await weightsOf({ folder });
+  const report = await withTensorFile(file, (opened) =>
+    loadInto(file, selectWeights(opened).tensors, network.load, options),
+  );
+  return { network: throughChannels(network, description.channels ?? {}), report, description };
 }
 
 /**
@@ -141,7 +155,8 @@ export function loadSrFile(device: Device, path: string, options: WeightsOptions
     const network = description
       ? makeSr(device, description.network, null)
       : detectSr(device, path, tensors, options.assume);
-    return { network, report: await loadInto(path, tensors, network.load, options), description };
+    const report = await loadInto(path, tensors, network.load, options);
+    return { network: throughChannels(network, description?.channels ?? {}), report, description };
   });
 }
 
@@ -156,7 +171,7 @@ export async function loadSrWeights(
   path: string,
   { key, ...options }: WeightsOptions = {},
 ): Promise<LoadReport> {
-  const place = weightsOf(await findModel(path));
+  const place = await weightsOf(await findModel(path), key);
   return withTensorFile(place, (file) => {
     const there = [...file.tensors.keys()].some((name) => name.startsWith(`${key}/`));
     return loadInto(place, selectWeights(file, there ? key : undefined).tensors, network.load, options);
@@ -177,9 +192,9 @@ function detectSr(device: Device, path: string, tensors: Weights["tensors"], ass
 }
 
 function srDescription({ config }: ModelDescription, where: string): SrDescription {
-  const { network, prompt } = config as Partial<SrDescription>;
+  const { network, prompt, channels } = config as Partial<SrDescription>;
   if (typeof network !== "object" || network === null || prompt === undefined) {
     throw new UserError(`checkpoint: ${where} does not describe a super-resolution network: the checkpoint is damaged`);
   }
-  return { network, prompt };
+  return { network, prompt, ...(channels === undefined ? {} : { channels }) };
 }

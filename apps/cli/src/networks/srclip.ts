@@ -45,7 +45,7 @@ export async function loadSrclip(
 ): Promise<SrCLIPV2> {
   const place = await findModel(path);
   const folder = "folder" in place ? place.folder : null;
-  const file = weightsOf(place);
+  const file = await weightsOf(place);
   return withTensorFile(file, async (opened) => {
     const { tensors } = selectWeights(opened);
     const described =

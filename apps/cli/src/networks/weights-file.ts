@@ -18,6 +18,8 @@ import { latestCheckpoint } from "../run-folder.ts";
 
 /** The weights of a checkpoint folder. */
 export const WEIGHTS = "model.safetensors";
+/** Their averages over the training, where it keeps them. */
+export const EMA_WEIGHTS = "model_ema.safetensors";
 /** What they are. */
 export const DESCRIPTION = "model.json";
 
@@ -39,9 +41,15 @@ export async function findModel(path: string): Promise<ModelPlace> {
   return described ? { folder: dirname(path) } : { file: path };
 }
 
-/** The file in which a network's weights are. */
-export function weightsOf(place: ModelPlace): string {
-  return "file" in place ? place.file : join(place.folder, WEIGHTS);
+/**
+ * The file in which a network's weights are.
+ *
+ * @param key of a checkpoint folder, `params` for the weights themselves; otherwise their averages, where there are some
+ */
+export async function weightsOf(place: ModelPlace, key?: string): Promise<string> {
+  if ("file" in place) return place.file;
+  const averages = join(place.folder, EMA_WEIGHTS);
+  return key !== "params" && (await exists(averages)) ? averages : join(place.folder, WEIGHTS);
 }
 
 /**

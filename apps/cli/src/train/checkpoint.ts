@@ -1,14 +1,17 @@
 /**
- * What a checkpoint folder holds: `model.safetensors` (the reference's names), `model.json` (what it is and its sizes),
- * `optimizer.safetensors` (both moments) and `state.json` (step, seed, learning rates, update counts), which together are all that resuming needs.
+ * What a checkpoint folder holds: `model.safetensors` (the reference's names), `model_ema.safetensors` where averages are kept, `model.json` (what
+ * it is and its sizes), `optimizer.safetensors` (both moments) and `state.json` (step, seed, learning rates, update counts): all that resuming
+ * needs, since the data and the random numbers of a step follow from the seed and its number.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type Adam,
+  type Ema,
   encodeTensors,
   type LoadOptions,
   type LoadReport,
+  type OptimizerState,
   type StateDict,
   selectWeights,
   storedValues,
@@ -16,8 +19,10 @@ import {
 } from "@deplsr/nn";
 import { type StoredEntry, type Tensor, writeSafetensors } from "@deplsr/tensor";
 import { oneLine, systemCode, UserError } from "../errors.ts";
-import { DESCRIPTION, loadInto, WEIGHTS, withTensorFile } from "../networks/weights-file.ts";
+import { exists } from "../files.ts";
+import { DESCRIPTION, EMA_WEIGHTS, loadInto, WEIGHTS, withTensorFile } from "../networks/weights-file.ts";
 import type { CheckpointFiles } from "../run-folder.ts";
+import type { BestValues } from "./bests.ts";
 
 /** Which kind of network a checkpoint holds. */
 export type ModelKind = "srclip" | "sr";
@@ -34,11 +39,17 @@ export interface TrainingState {
   /** The network's state dict. */
   readonly model: ReadonlyMap<string, Tensor>;
   readonly optimizer: Adam;
+  /** Averages of the weights, where they are kept. */
+  readonly ema?: Ema | null;
   readonly step: number;
   readonly seed: number;
+  /** The best values that were measured so far, see `BestValues`. */
+  readonly best?: BestValues;
 }
 
 const FORMAT = 1;
+const OPTIMIZER = "optimizer.safetensors";
+const STATE = "state.json";
 /** Where the header of the weights repeats `model.json`, for when they are taken out of their folder. */
 const METADATA = "model";
 
@@ -50,13 +61,81 @@ const METADATA = "model";
 export async function checkpointFiles(state: TrainingState): Promise<CheckpointFiles> {
   const model = await readAll(state.model, state.step);
   const { tensors, scalars } = state.optimizer.stateDict();
-  const resume = { format: FORMAT, step: state.step, seed: state.seed, optimizer: scalars };
+  const resume = { format: FORMAT, step: state.step, seed: state.seed, optimizer: scalars, best: state.best ?? {} };
+  const metadata = { step: String(state.step), [METADATA]: JSON.stringify(state.description) };
+  const averages = state.ema && (await readAll(state.ema.stateDict(), state.step));
   return new Map<string, Uint8Array | string>([
-    [WEIGHTS, writeSafetensors(model, { step: String(state.step), [METADATA]: JSON.stringify(state.description) })],
+    [WEIGHTS, writeSafetensors(model, metadata)],
+    ...(averages ? [[EMA_WEIGHTS, writeSafetensors(averages, metadata)] as const] : []),
     [DESCRIPTION, `${JSON.stringify(state.description, null, 2)}\n`],
-    ["optimizer.safetensors", await encodeTensors(tensors)],
-    ["state.json", `${JSON.stringify(resume)}\n`],
+    [OPTIMIZER, await encodeTensors(tensors)],
+    [STATE, `${JSON.stringify(resume)}\n`],
   ]);
+}
+
+/** What a training goes on with. */
+export interface Restorable {
+  /** Puts a checkpoint's weights into the network. */
+  readonly load: (entries: StateDict, options: LoadOptions) => LoadReport;
+  readonly optimizer: Adam;
+  readonly ema?: Ema | null;
+  readonly seed: number;
+}
+
+/**
+ * Brings a training to the state of a checkpoint folder.
+ *
+ * @returns the step that it was written after, and the best values up to it
+ * @throws UserError naming the file that is missing, damaged, or does not fit
+ */
+export async function restoreTraining(
+  folder: string,
+  { load, optimizer, ema, seed }: Restorable,
+): Promise<Pick<SavedState, "step" | "best">> {
+  const path = join(folder, STATE);
+  const state = parseState((await readBytes(path)).toString("utf8"), path);
+  if (state.seed !== seed) {
+    throw new UserError(
+      `train: ${folder} was trained with seed ${state.seed}, the configuration says ${seed}: take that one, or leave --config out, since a run has its own`,
+    );
+  }
+  await loadWeights(folder, load);
+  const fill = (file: string, use: Restorable["load"]): Promise<LoadReport> =>
+    withTensorFile(file, ({ tensors }) => loadInto(file, tensors, use));
+  await fill(join(folder, OPTIMIZER), (tensors, options) =>
+    optimizer.loadStateDict({ tensors, scalars: state.optimizer }, options),
+  );
+  if (ema) {
+    const averages = join(folder, EMA_WEIGHTS);
+    // A run that began without averages begins them with the weights as they are.
+    if (await exists(averages)) await fill(averages, (entries, options) => ema.loadStateDict(entries, options));
+    else ema.restart();
+  }
+  return { step: state.step, best: state.best };
+}
+
+interface SavedState {
+  readonly step: number;
+  readonly seed: number;
+  readonly optimizer: OptimizerState["scalars"];
+  readonly best: BestValues;
+}
+
+function parseState(text: string, path: string): SavedState {
+  let value: Partial<SavedState> & { readonly format?: number };
+  try {
+    value = JSON.parse(text) as typeof value;
+  } catch (error) {
+    throw new UserError(`checkpoint: ${path} is not JSON (${oneLine(error)}): the checkpoint is damaged`);
+  }
+  const { format, step, seed, optimizer, best = {} } = value;
+  if (format !== FORMAT) {
+    throw new UserError(`checkpoint: ${path} is of format ${JSON.stringify(format)}, this version reads ${FORMAT}`);
+  }
+  if (!Number.isSafeInteger(step) || typeof seed !== "number" || typeof optimizer !== "object") {
+    throw new UserError(`checkpoint: ${path} does not say where the training stood: the checkpoint is damaged`);
+  }
+  return { step: step!, seed, optimizer, best };
 }
 
 /** Reads `model.json` of a checkpoint folder. @throws UserError when it is missing, no JSON, or of another kind than `kind` */

@@ -27,10 +27,16 @@ export interface LoopOptions {
   readonly step: (step: number) => Tensor | Promise<Tensor>;
   /** Gets the numbers of the steps since the last time, in order. */
   readonly report: (metrics: readonly StepMetrics[]) => void;
+  /** Whether to read the numbers after this step although there are few yet; asked once a step. */
+  readonly readNow?: () => boolean;
+  /** Measures the network after every so many steps and after the last, before the checkpoint of the same step. */
+  readonly validation?: { readonly every: number; readonly run: (step: number) => Promise<void> };
   /** Writes a checkpoint of the state after `step` steps; called only while every loss so far is a number. */
   readonly save: (step: number) => Promise<void>;
   /** Whether to stop after the step that is running. */
   readonly stopRequested: () => boolean;
+  /** Reports steps whose values are no numbers, which were left out, instead of ending; so many in a row end it all the same. */
+  readonly skipped?: number;
 }
 
 /** How a training ended. */
@@ -47,35 +53,48 @@ export interface LoopResult {
  * @throws UserError naming the step and the value, when a value is NaN or infinite; nothing is saved after that, so the last checkpoint is a good one
  */
 export async function runLoop(options: LoopOptions): Promise<LoopResult> {
-  const { done, total, readEvery, saveEvery } = options;
+  const { done, total, readEvery, saveEvery, validation, readNow = () => false } = options;
   let waiting: { step: number; values: Tensor }[] = [];
   let saved: number | undefined = done > 0 ? done : undefined;
+  let skippedInRow = 0;
   const readNumbers = async (): Promise<void> => {
     const read = waiting;
     waiting = [];
     const metrics = await readMetrics(read, options.names);
-    const bad = metrics.findIndex(({ values }) => Object.values(values).some((value) => !Number.isFinite(value)));
+    const bad = metrics.findIndex((one) => {
+      skippedInRow = isNumber(one) ? 0 : skippedInRow + 1;
+      return skippedInRow > (options.skipped ?? 0);
+    });
     if (bad < 0) {
       if (metrics.length > 0) options.report(metrics);
       return;
     }
     if (bad > 0) options.report(metrics.slice(0, bad));
-    throw notFinite(metrics[bad]!, saved);
+    throw notFinite(metrics[bad]!, saved, options.skipped ?? 0);
   };
   const save = async (step: number): Promise<void> => {
     await readNumbers();
     await options.save(step);
     saved = step;
   };
+  let measured = done;
+  const measure = async (step: number): Promise<void> => {
+    await readNumbers();
+    await validation?.run(step);
+    measured = step;
+  };
   let step = done;
   try {
     while (step < total && !options.stopRequested()) {
       step += 1;
       waiting.push({ step, values: await options.step(step) });
+      const due = readNow() || waiting.length >= readEvery;
+      if (validation && step % validation.every === 0) await measure(step);
       if (step % saveEvery === 0 && step < total) await save(step);
-      else if (waiting.length >= readEvery) await readNumbers();
+      else if (due) await readNumbers();
       else await nextTurn();
     }
+    if (validation && step === total && measured !== step) await measure(step);
     if (saved !== step) await save(step);
     return { step, interrupted: step < total };
   } finally {
@@ -114,12 +133,18 @@ async function readMetrics(
   }
 }
 
-function notFinite({ step, values }: StepMetrics, saved: number | undefined): UserError {
+/** Whether all that a step measured are numbers. */
+export function isNumber({ values }: StepMetrics): boolean {
+  return Object.values(values).every((value) => Number.isFinite(value));
+}
+
+function notFinite({ step, values }: StepMetrics, saved: number | undefined, skipped: number): UserError {
   const [name, value] = Object.entries(values).find(([, number]) => !Number.isFinite(number))!;
   const last =
     saved === undefined ? "no checkpoint was written yet" : `the checkpoint of step ${saved} is the last good one`;
+  const row = skipped > 0 ? `, after ${skipped} steps in a row that were left out` : "";
   return new UserError(
-    `train: ${name} is ${value} at step ${step}: training stopped, ${last}; lower the learning rate or clip the gradients`,
+    `train: ${name} is ${value} at step ${step}${row}: training stopped, ${last}; lower the learning rate or clip the gradients`,
   );
 }
 

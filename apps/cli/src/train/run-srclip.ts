@@ -7,6 +7,8 @@ import { unusedWarnings } from "../config/unused.ts";
 import { listSkipped, MOST_NAMED } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
+import { dryRunLines, tryTraining } from "./dry-run.ts";
+import { latestIn, planRun } from "./plan.ts";
 import { runSession } from "./session.ts";
 import { srclipSettingsOf, unusedFlags } from "./settings.ts";
 import { prepareSrclip } from "./srclip.ts";
@@ -14,14 +16,28 @@ import { prepareSrclip } from "./srclip.ts";
 /** Does what `deplsr train srclip` asks for. */
 export async function runTrainSrclip(flags: TrainFlags, context: Context): Promise<void> {
   const { output } = context;
-  const { config, warnings } = await readConfig(flags.config, srclipRun, srclipSettingsOf(flags));
+  const plan = await planRun(flags);
+  const { config, warnings } = await readConfig(plan.config, srclipRun, srclipSettingsOf(flags));
   for (const warning of [...warnings, ...unusedWarnings({ ...config, ...unusedFlags(flags) })]) output.warn(warning);
-  const folder = flags.out ?? join(config.logs ?? "runs", config.name);
+  const folder = plan.folder ?? join(config.logs ?? "runs", config.name);
+  const from = plan.from === undefined ? await latestIn(folder) : plan.from;
   await withDevice(flags, context, async (device) => {
     const { training, skipped, model } = await prepareSrclip(device, config, output);
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
-    const result = await runSession({ training, folder, config, output });
+    if (flags["dry-run"]) {
+      const tried = await tryTraining(device, training, model.parameters());
+      for (const line of dryRunLines(config, training.total, tried)) output.line(line);
+      output.result({ config, ...tried });
+      return;
+    }
+    const { resume, overwrite } = flags;
+    const { keep_last, keep_every, use_tb_logger: events } = config;
+    const last = keep_last ?? (config.delete_previous_checkpoint ? 1 : null);
+    const keep = { last, every: keep_every ?? null };
+    const going = { folder, from, resume: resume !== undefined, overwrite, keep, events };
+    const { exitCode, ...result } = await runSession({ training, config, output, ...going });
     listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`, MOST_NAMED);
     output.result({ ...result, skipped: skipped().length });
+    if (exitCode > 0) process.exitCode = exitCode;
   });
 }

@@ -1,12 +1,20 @@
 /** What both trainings have around their steps: the run folder, the log, the progress bar, checkpoints and Ctrl-C. */
-import type { Tensor } from "@deplsr/tensor";
+import type { Module } from "@deplsr/nn";
+import type { Device, Tensor } from "@deplsr/tensor";
 import { stringify } from "yaml";
+import { oneLine } from "../errors.ts";
 import { Interrupt } from "../interrupt.ts";
 import { counted, type Output } from "../output.ts";
 import { duration } from "../progress.ts";
-import { RunFolder } from "../run-folder.ts";
-import { checkpointFiles, type TrainingState } from "./checkpoint.ts";
-import { runLoop, type StepMetrics } from "./loop.ts";
+import { type CheckpointFiles, type Keeping, RunFolder } from "../run-folder.ts";
+import { versions } from "../versions.ts";
+import { Bests, type BestValues, type MeasuredValues } from "./bests.ts";
+import { checkpointFiles, type Restorable, restoreTraining, type TrainingState } from "./checkpoint.ts";
+import { countParameters } from "./dry-run.ts";
+import { isNumber, runLoop, type StepMetrics } from "./loop.ts";
+import { recordsOf } from "./report-page.ts";
+import { RunView, type SeenValidation } from "./run-view.ts";
+import type { StepClock } from "./step-clock.ts";
 
 /** A training that is ready to run. */
 export interface Training {
@@ -18,19 +26,58 @@ export interface Training {
   readonly seed: number;
   readonly saveEvery: number;
   readonly logEvery: number;
+  /** What is trained, `RealDAT`. */
+  readonly network: string;
+  readonly module: Module;
+  readonly device: Device;
+  /** Items by data set. */
+  readonly dataSets: Readonly<Record<string, number>>;
+  /** The epoch of a step, from 0. */
+  readonly epoch: (step: number) => number;
+  /** What is measured while training; null where nothing is. */
+  readonly validation: Validating | null;
   /** Learning rate of a step (from 1), for the log. */
   readonly learningRate: (step: number) => number;
-  /** See `LoopOptions.step`. */
-  readonly step: (step: number) => Tensor | Promise<Tensor>;
+  /** See `LoopOptions.step`; tells the clock when its data is there. */
+  readonly step: (step: number, clock?: Pick<StepClock, "mark">) => Tensor | Promise<Tensor>;
   /** What a checkpoint holds, without the step. */
-  readonly state: () => Omit<TrainingState, "step" | "seed">;
+  readonly state: () => Omit<TrainingState, "step" | "seed" | "best">;
+  /** Puts a checkpoint's weights into the network. */
+  readonly load: Restorable["load"];
+  /** Leaves steps out whose loss is no number; default false. */
+  readonly skips?: boolean;
+}
+
+/** What a validation found on one data set. */
+export interface Measured {
+  readonly dataSet: string;
+  readonly metrics: MeasuredValues;
+  readonly pictures: SeenValidation["pictures"];
+  /** Of which metrics the best checkpoint is kept; default all. */
+  readonly keep?: readonly string[];
+}
+
+/** A validation that runs after every so many steps. */
+export interface Validating {
+  readonly every: number;
+  /** Items by data set. */
+  readonly counts: Readonly<Record<string, number>>;
+  readonly run: (step: number) => Promise<readonly Measured[]>;
 }
 
 /** What is needed around a training. */
 export interface SessionOptions {
   readonly training: Training;
-  /** Where the run folder shall stand. */
+  /** Where the run folder stands, or shall stand. */
   readonly folder: string;
+  /** The checkpoint to go on from; null for a run from the beginning. */
+  readonly from?: string | null;
+  /** See `RunOpening`. */
+  readonly resume?: boolean;
+  readonly overwrite?: boolean;
+  readonly keep?: Keeping;
+  /** Whether TensorBoard's files are written. */
+  readonly events?: boolean;
   /** The configuration with every default filled in: becomes `config.yml`. */
   readonly config: unknown;
   readonly output: Output;
@@ -44,85 +91,169 @@ export interface SessionResult {
   readonly checkpoint: string;
   readonly steps: number;
   readonly interrupted: boolean;
+  /** What the command ends with: 0, or 128 and the number of the signal that stopped it. */
+  readonly exitCode: number;
   readonly seconds: number;
   /** Means over the first and the last tenth of this run's steps. */
   readonly first: Readonly<Record<string, number>>;
   readonly last: Readonly<Record<string, number>>;
+  /** Where it was validated. */
+  readonly best?: BestValues;
 }
 
 /** The numbers are read after this many steps at the latest. */
 const READ_EVERY = 8;
+/** A training of which so many steps in a row come to nothing will not recover. */
+const MOST_SKIPPED = 100;
 
-/** Runs a training to its end, or until Ctrl-C. @throws UserError as `runLoop`, and when the disk is full */
-export async function runSession({
-  training,
-  folder,
-  config,
-  output,
-  onMetrics,
-}: SessionOptions): Promise<SessionResult> {
-  const run = await RunFolder.create(folder, stringify(config), new Date());
-  const log = (line: string): void => {
-    run.log(line, new Date());
+/**
+ * Runs a training to its end, or until Ctrl-C.
+ *
+ * @throws UserError as `runLoop` and `RunFolder.open`, and when the disk is full at a checkpoint
+ */
+export async function runSession(options: SessionOptions): Promise<SessionResult> {
+  const { folder, config, output, from = null, resume = false, overwrite = false } = options;
+  const say = (line: string): void => output.warn(line);
+  const run = await RunFolder.open(folder, {
+    config: stringify(config),
+    now: new Date(),
+    from,
+    resume,
+    overwrite,
+    say,
+  });
+  try {
+    return await runIn(run, options);
+  } finally {
+    run.close();
+  }
+}
+
+async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionResult> {
+  const { training, folder, config, output, from = null, keep = { last: null, every: null }, onMetrics } = options;
+  const { title, names, total, device, validation } = training;
+  const log = (line: string): void => run.log(line, new Date());
+  const restored =
+    from === null
+      ? null
+      : await restoreTraining(from, { ...training.state(), load: training.load, seed: training.seed });
+  const done = restored?.step ?? 0;
+  const bests = new Bests(restored?.best);
+  const name = (config as { readonly name?: unknown }).name;
+  const view = new RunView({
+    title,
+    name: typeof name === "string" ? name : title,
+    folder,
+    config: stringify(config),
+    head: {
+      command: process.argv.slice(2),
+      versions: versions(),
+      dataSets: { ...training.dataSets, ...validation?.counts },
+      network: training.network,
+      parameters: countParameters(training.module.parameters()),
+      done,
+      total,
+    },
+    device,
+    output,
+    log,
+    printEvery: training.logEvery,
+    names,
+    learningRate: training.learningRate,
+    epoch: training.epoch,
+    events: options.events ?? false,
+    earlier: recordsOf(await run.readMetrics()),
+  });
+  const say = (line: string): void => {
+    log(line);
     output.line(line);
   };
-  const history = new History(training.total);
+  if (from !== null) say(`${title}: goes on after step ${done} of ${from}`);
+  if (done >= total) say(`${title}: all of its ${counted(total, "step")} are done already`);
+  const history = new History(total - done);
   const started = performance.now();
-  const bar = output.progress(training.title, training.total, "step");
   using interrupt = new Interrupt((line) => output.warn(line)).listen();
   const report = (metrics: readonly StepMetrics[]): void => {
     history.add(metrics);
+    // JSON has no NaN: what is left out is null there.
     run.metrics(metrics.map(({ step, values }) => ({ step, lr: training.learningRate(step), ...values })));
+    for (const { step } of metrics.filter((one) => !isNumber(one))) {
+      say(`step ${step} is left out: its loss or its gradient is no number`);
+    }
     onMetrics?.(metrics);
-    const latest = metrics[metrics.length - 1]!;
-    bar.update(latest.step, `${training.names[0]} ${latest.values[training.names[0]!]!.toFixed(4)}`);
-    for (const { step, values } of metrics) {
-      if (step % training.logEvery === 0) run.log(metricsLine(step, training, values), new Date());
+    view.steps(metrics);
+  };
+  const filesOf = (step: number): Promise<CheckpointFiles> =>
+    checkpointFiles({ ...training.state(), step, seed: training.seed, best: bests.all });
+  const validate = async (step: number, { run: measure }: Validating): Promise<void> => {
+    for (const [i, { dataSet, metrics, pictures, keep = Object.keys(metrics) }] of (await measure(step)).entries()) {
+      const better = bests.take(step, dataSet, metrics);
+      const records = Object.entries(metrics).map(
+        ([metric, { value }]) => [`metrics/${dataSet}/${metric}`, value] as const,
+      );
+      if (records.length > 0) run.metrics([{ step, ...Object.fromEntries(records) }]);
+      await view.validation(step, { dataSet, metrics: bests.beside(dataSet, metrics), pictures });
+      // The first set is the one that decides.
+      for (const metric of i === 0 ? better.filter((one) => keep.includes(one)) : [])
+        await run.saveNamed(`best-${metric}`, await filesOf(step));
     }
   };
+  let ended = "failed";
   try {
     const { step, interrupted } = await runLoop({
-      names: training.names,
-      done: 0,
-      total: training.total,
+      names,
+      done,
+      total,
       readEvery: READ_EVERY,
+      readNow: () => view.gauge.due(),
       saveEvery: training.saveEvery,
-      step: training.step,
-      report,
-      save: async (step) => {
-        const path = await run.saveCheckpoint(
-          step,
-          await checkpointFiles({ ...training.state(), step, seed: training.seed }),
-        );
-        run.log(`saved ${path}`, new Date());
+      step: async (step) => {
+        view.clock.begin();
+        const values = await training.step(step, view.clock);
+        view.clock.end();
+        return values;
       },
+      report,
+      ...(validation
+        ? {
+            validation: {
+              every: validation.every,
+              run: (step) => view.clock.apart(() => validate(step, validation)),
+            },
+          }
+        : {}),
+      save: (step) =>
+        view.clock.apart(async () => {
+          view.saved(await run.saveCheckpoint(step, await filesOf(step)));
+          await run.prune(keep);
+        }),
       stopRequested: () => interrupt.requested,
+      ...(training.skips ? { skipped: MOST_SKIPPED } : {}),
     });
-    bar.finish();
+    ended = interrupted ? "stopped" : "done";
     const seconds = (performance.now() - started) / 1000;
     const result: SessionResult = {
       run: folder,
       checkpoint: run.checkpointPath(step),
       steps: step,
       interrupted,
+      exitCode: interrupted ? interrupt.exitCode : 0,
       seconds,
       first: history.first(),
       last: history.last(),
+      ...(validation ? { best: bests.all } : {}),
     };
-    log(
-      `${training.title}: ${interrupted ? "stopped after" : "done,"} ${counted(step, "step")} in ${duration(seconds)}; ${result.checkpoint}`,
+    say(
+      `${title}: ${interrupted ? "stopped after" : "done,"} ${counted(step, "step")} in ${duration(seconds)}; ${result.checkpoint}`,
     );
     return result;
   } catch (error) {
-    bar.finish();
-    run.log(`failed: ${error instanceof Error ? error.message : String(error)}`, new Date());
+    ended = `failed: ${oneLine(error)}`;
+    log(ended);
     throw error;
+  } finally {
+    await view.end(ended);
   }
-}
-
-function metricsLine(step: number, training: Training, values: Readonly<Record<string, number>>): string {
-  const losses = training.names.map((name) => `${name} ${values[name]!.toExponential(4)}`);
-  return `step ${step}/${training.total} lr ${training.learningRate(step).toExponential(3)} ${losses.join(" ")}`;
 }
 
 /** Means of the first and of the last tenth of a run, whatever its length. */

@@ -23,8 +23,8 @@ export function srclipSettingsOf(flags: TrainFlags): Setting[] {
 }
 
 /** Flags that have no effect, in the form of a configuration, for `unusedKeys`. */
-export function unusedFlags({ launcher, "dry-run": dryRun }: TrainFlags): Readonly<Record<string, unknown>> {
-  return { launcher, "dry-run": dryRun };
+export function unusedFlags({ launcher }: TrainFlags): Readonly<Record<string, unknown>> {
+  return { launcher };
 }
 
 function valueOf(name: string, kind: Kind, words: unknown): unknown {

@@ -1,8 +1,8 @@
 /** Training super-resolution on pairs of images (spec/training.md, 1 and 2). */
 import { relative } from "node:path";
-import { Adam, AdamW, charbonnierLoss, l1Loss, mseLoss } from "@deplsr/nn";
+import { Adam, AdamW, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import type { SrCLIPV2 } from "@deplsr/srclip";
-import { backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { add, backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
@@ -10,15 +10,17 @@ import { Loader } from "../data/loader.ts";
 import { listPairs, type Pair, type PairPaths, randomPatch, readPair } from "../data/paired.ts";
 import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
 import { UserError } from "../errors.ts";
+import { asSeen, checkChannels, throughChannels } from "../networks/channels.ts";
 import { imagePrompt, type PromptOptions } from "../networks/prompt.ts";
 import { loadSrWeights, makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { leftOut } from "../networks/weights-file.ts";
 import type { Output } from "../output.ts";
-import { asSeen, checkChannels } from "./channels.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
+import { addGradients, Snapshot, update } from "./update.ts";
+import { prepareValidation } from "./validate.ts";
 
 /** A training and what it trains. */
 export interface SrTraining {
@@ -43,9 +45,12 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     clipInput: run.network_clip?.clip_input ?? "normalized",
     clipFit: run.network_clip?.clip_fit ?? "squash",
   };
+  const { color, mean, std } = run.datasets.train;
+  const plain = (color ?? mean ?? std) === undefined;
   const description: SrDescription = {
     network: { type: run.network_g.type, ...networkArguments(run.network_g, clipDim) },
     prompt: srclip === null ? null : { ...prompt, srclip: relative(folder, run.path.srclip_pretrain_network!) },
+    ...(plain ? {} : { channels: { color, mean, std } }),
   };
   const network = makeSr(device, description.network, run.manual_seed);
   await startFrom(network, run, output);
@@ -68,10 +73,21 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const { type, lr, betas, eps, weight_decay } = run.train.optim_g;
   const Optimizer = type === "AdamW" ? AdamW : Adam;
   const optimizer = new Optimizer([{ params: network.module.parameters(), lr, betas, eps, weightDecay: weight_decay }]);
+  const decay = run.train.ema_decay;
+  const ema = decay > 0 ? new Ema(network.module, decay) : null;
   const patches = new Rng(run.manual_seed).fork("patches");
   const drops = new Rng(run.manual_seed).fork("dropout");
+  const upscaler = { network: throughChannels(network, source), srclip, prompt: srclip && prompt };
+  const warn = (line: string): void => output.warn(line);
+  const validation = await prepareValidation({ device, run, folder, upscaler, ema, warn });
   const training: Training = {
     title: "train sr",
+    network: run.network_g.type,
+    module: network.module,
+    device,
+    dataSets: { "datasets.train": items.length },
+    epoch: (step) => Math.floor(((step - 1) * run.train.accum_iter) / loader.batchesPerEpoch),
+    validation,
     names: ["l_pix"],
     total: run.train.total_iter,
     seed: run.manual_seed,
@@ -82,43 +98,90 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
       description: { kind: "sr", config: { ...description } },
       model: network.module.stateDict(),
       optimizer,
+      ema,
     }),
-    step: async (step) => {
-      const batch = await loader.batch(step);
-      const augmentation = { flip: source.use_hflip, rotate: source.use_rot };
-      const cuts = batch.map(({ item }, i) =>
-        randomPatch(item, source.gt_size / run.scale, augmentation, patches.fork(step).fork(i)),
-      );
+    load: (entries, options) => network.module.loadStateDict(entries, options),
+    skips: run.train.on_nan === "skip",
+    step: async (step, clock) => {
+      const parts: Part[] = [];
+      for (let i = 0; i < run.train.accum_iter; i++) {
+        const number = (step - 1) * run.train.accum_iter + i + 1;
+        const batch = await loader.batch(number);
+        const augmentation = { flip: source.use_hflip, rotate: source.use_rot };
+        const cuts = batch.map(({ item }, i) =>
+          randomPatch(item, source.gt_size / run.scale, augmentation, patches.fork(number).fork(i)),
+        );
+        parts.push({ cuts, rng: drops.fork(number) });
+      }
+      clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
-      return trainStep(device, run, { network, srclip, prompt, optimizer }, cuts, drops.fork(step));
+      const { updated, loss } = await trainStep(device, run, { network, srclip, prompt, optimizer }, parts);
+      if (updated) ema?.update();
+      return loss;
     },
   };
   return { training, network, srclip, skipped: () => [...skipped, ...loader.skipped] };
 }
 
-interface Parts {
+interface Trained {
   readonly network: SrNetwork;
   readonly srclip: SrCLIPV2 | null;
   readonly prompt: PromptOptions;
   readonly optimizer: Adam;
 }
 
-/** One step: forward, loss, backward, update. → the loss, (1,) */
-function trainStep(device: Device, run: SrRunConfig, parts: Parts, cuts: readonly Pair[], rng: Rng): Tensor {
-  const { network, srclip, prompt, optimizer } = parts;
-  return scope(() => {
-    const images = (side: "lq" | "gt"): Tensor => {
-      const list = cuts.map((cut) => cut[side]);
-      return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
-    };
-    const lq = images("lq");
-    const input = asSeen(lq, run.datasets.train);
-    const output = network.forward(input, srclip && imagePrompt(srclip, lq, prompt), { training: true, rng });
-    const target = asSeen(images("gt"), run.datasets.train);
-    const loss = mul(LOSSES[run.train.pixel_opt.type](output, target), run.train.pixel_opt.loss_weight);
-    optimizer.step(backward(loss));
-    return stackValues([loss]);
-  });
+/** A batch, and the generator of its dropout. */
+interface Part {
+  readonly cuts: readonly Pair[];
+  readonly rng: Rng;
+}
+
+/** One step: forward, loss and backward of each part, update. → the mean loss, (1,), and whether the weights were updated */
+async function trainStep(
+  device: Device,
+  run: SrRunConfig,
+  trained: Trained,
+  parts: readonly Part[],
+): Promise<{ readonly updated: boolean; readonly loss: Tensor }> {
+  const { network, optimizer } = trained;
+  const skip = run.train.on_nan === "skip";
+  // Running statistics, which a step that is left out must not leave behind.
+  using before = skip ? new Snapshot(network.module.buffers().values()) : null;
+  let gradients = new Map<Tensor, Tensor>();
+  let loss: Tensor | undefined;
+  for (const part of parts) {
+    [gradients, loss] = scope(() => {
+      const [more, share] = partGradients(device, run, trained, part, 1 / parts.length);
+      const total = loss ? add(loss, share) : share;
+      loss?.dispose();
+      return [addGradients(gradients, more), total] as const;
+    }) as [Map<Tensor, Tensor>, Tensor];
+  }
+  const updated = await update(optimizer, gradients, loss!, { clip: run.train.grad_clip ?? null, skip });
+  if (!updated) before?.restore();
+  return { updated, loss: loss! };
+}
+
+/** The gradients of a part's share of the loss, and that share, (1,). */
+function partGradients(
+  device: Device,
+  run: SrRunConfig,
+  { network, srclip, prompt }: Trained,
+  { cuts, rng }: Part,
+  share: number,
+): readonly [Map<Tensor, Tensor>, Tensor] {
+  const images = (side: "lq" | "gt"): Tensor => {
+    const list = cuts.map((cut) => cut[side]);
+    return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
+  };
+  const source = run.datasets.train;
+  const lq = images("lq");
+  const how = { mode: { training: true, rng }, checkpoint: run.train.checkpoint === "blocks" };
+  const output = network.forward(asSeen(lq, source), srclip && imagePrompt(srclip, lq, prompt), how);
+  const { type, loss_weight } = run.train.pixel_opt;
+  const loss = mul(LOSSES[type](output, asSeen(images("gt"), source)), loss_weight * share);
+  const seen = stackValues([loss]);
+  return [backward(loss), seen];
 }
 
 /** The reference's Charbonnier loss is √(d² + 1e-12). */

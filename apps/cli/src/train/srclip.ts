@@ -1,6 +1,6 @@
 /** Training SRCLIP on degraded images and the texts that describe them (spec/srclip.md, 5 to 7). */
-import { clampLogitScale, resizeToFit, Tokenizer } from "@deplsr/clip";
-import { AdamW, clipGradNorm } from "@deplsr/nn";
+import { clampLogitScale, Tokenizer } from "@deplsr/clip";
+import { AdamW } from "@deplsr/nn";
 import {
   accumulateGradients,
   type BatchGradients,
@@ -8,15 +8,17 @@ import {
   parameterGroups,
   type SrCLIPInput,
   type SrCLIPLossOptions,
+  type SrCLIPOptions,
   type SrCLIPV2,
   srclipLoss,
   textMatches,
 } from "@deplsr/srclip";
-import { backward, type Device, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { backward, type Device, detach, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
-import { crop, toPlanes } from "../data/crop.ts";
+import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
+import { fitImage } from "../data/fit.ts";
 import type { Image } from "../data/image.ts";
 import { type Loaded, Loader } from "../data/loader.ts";
 import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
@@ -27,6 +29,8 @@ import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { srclipSchedule } from "./schedule.ts";
 import type { Training } from "./session.ts";
+import { update } from "./update.ts";
+import { srclipValidation } from "./validate-srclip.ts";
 
 /** Names of the losses, the total first. */
 export const SRCLIP_LOSSES = ["loss", "contrastive_loss", "degra_loss", "fine_degra_loss"] as const;
@@ -65,14 +69,22 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
   const order = new Rng(run.seed).fork("crops");
   const training: Training = {
     title: "train srclip",
+    network: "SRCLIP",
+    module: model,
+    device,
+    dataSets: { train_data: items.length },
+    epoch: (step) => Math.floor(((step - 1) * run.accum_freq) / loader.batchesPerEpoch),
+    validation: srclipValidation(model, run, output),
     names: SRCLIP_LOSSES,
     total,
     seed: run.seed,
     saveEvery: run.save_frequency,
     logEvery: run.log_every_n_steps,
     learningRate: (step) => rate(step - 1),
-    state: () => ({ description: describeSrclip(model.config), model: model.stateDict(), optimizer }),
-    step: async (step) => {
+    state: () => ({ description: describeSrclip(model.config), model: model.stateDict(), optimizer, ema: null }),
+    load: (entries, options) => model.loadStateDict(entries, options),
+    skips: run.on_nan === "skip",
+    step: async (step, clock) => {
       const parts: Part[] = [];
       for (let i = 1; i <= run.accum_freq; i++) {
         const number = (step - 1) * run.accum_freq + i;
@@ -86,6 +98,7 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
           ),
         });
       }
+      clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
       return trainStep(model, optimizer, run, parts);
     },
@@ -100,10 +113,16 @@ interface Part {
 }
 
 /** One step: forward, losses, backward, update. → the four losses, (4,) */
-function trainStep(model: SrCLIPV2, optimizer: AdamW, run: SrclipRunConfig, parts: readonly Part[]): Tensor {
+async function trainStep(
+  model: SrCLIPV2,
+  optimizer: AdamW,
+  run: SrclipRunConfig,
+  parts: readonly Part[],
+): Promise<Tensor> {
   const { device } = model.logitScale;
   const { vision, text } = model.config.clip;
-  return scope(() => {
+  const how = { checkpoint: run.grad_checkpointing };
+  const { gradients, losses } = scope(() => {
     const inputs = parts.map(({ images, ids }) => {
       const planes = device.tensor(toPlanes(images), [images.length, 3, vision.imageSize, vision.imageSize]);
       return { image: normalized(planes), ids };
@@ -112,32 +131,27 @@ function trainStep(model: SrCLIPV2, optimizer: AdamW, run: SrclipRunConfig, part
     const matches = run.multi_positive ? { matches: textMatches(device, all, model.textRows, text.contextLength) } : {};
     const options = { kind: model.config.loss, weights: run.loss_weight, ...matches };
     const { loss, gradients } =
-      inputs.length === 1 ? wholeBatch(model, inputs[0]!, options) : accumulateGradients(model, inputs, options);
-    const clipped = run.grad_clip_norm === null ? gradients : clipGradNorm(gradients, run.grad_clip_norm).grads;
-    optimizer.step(clipped);
-    clampLogitScale(model.logitScale);
-    return stackValues([loss.total, loss.contrastive, loss.degradation, loss.fine!]);
+      inputs.length === 1
+        ? wholeBatch(model, inputs[0]!, options, how)
+        : accumulateGradients(model, inputs, { ...options, ...how });
+    const { total, contrastive, degradation, fine } = loss;
+    return { gradients, losses: { all: stackValues([total, contrastive, degradation, fine!]), total: detach(total) } };
   });
+  const options = { clip: run.grad_clip_norm, skip: run.on_nan === "skip" };
+  await update(optimizer, gradients, losses.total, options);
+  losses.total.dispose();
+  clampLogitScale(model.logitScale);
+  return losses.all;
 }
 
-function wholeBatch(model: SrCLIPV2, input: SrCLIPInput, options: SrCLIPLossOptions): BatchGradients {
-  const loss = srclipLoss(model.forward(input), options);
+function wholeBatch(
+  model: SrCLIPV2,
+  input: SrCLIPInput,
+  options: SrCLIPLossOptions,
+  how: SrCLIPOptions,
+): BatchGradients {
+  const loss = srclipLoss(model.forward(input, how), options);
   return { loss: detachedLoss(loss), gradients: backward(loss.total) };
-}
-
-/**
- * An image as the square that SRCLIP sees.
- *
- * @param fit `squash` resizes all of it; `crop` takes a square at native resolution: a random one with `rng`, the middle without
- */
-export function fitImage(image: Image, size: number, fit: "squash" | "crop", rng?: Rng): Image {
-  if (image.width === size && image.height === size) return image;
-  if (fit === "squash" || image.width < size || image.height < size) {
-    const { width, height, data } = resizeToFit({ ...image, channels: 3 }, size, "squash");
-    return { width, height, data: Uint8Array.from(data) };
-  }
-  const place = (room: number): number => (rng ? rng.integer(room + 1) : Math.floor(room / 2));
-  return crop(image, { left: place(image.width - size), top: place(image.height - size), width: size, height: size });
 }
 
 function textsOf(items: readonly CaptionedItem[], { index }: Loaded<Image>): readonly string[] {

@@ -116,7 +116,7 @@ describe("the commands one after the other", () => {
       },
     });
     const run = join(folder, "runs", "srclip");
-    expect(readdirSync(run).sort()).toEqual(["checkpoints", "config.yml", "log.txt", "metrics.jsonl"]);
+    expect(readdirSync(run).sort()).toEqual(["checkpoints", "config.yml", "log.txt", "metrics.jsonl", "report.html"]);
     expect(readdirSync(join(run, "checkpoints")).sort()).toEqual(["step-2", "step-3"]);
     expect(readdirSync(join(run, "checkpoints", "step-3")).sort()).toEqual([
       "model.json",
@@ -277,11 +277,11 @@ describe("the commands one after the other", () => {
     const running = start(args, folder);
     await running.says("SRCLIP with");
     const metrics = join(folder, "runs/stopped/metrics.jsonl");
-    while (!existsSync(metrics)) await new Promise((resolve) => setTimeout(resolve, 50));
+    await running.writes(metrics);
     running.interrupt();
     const { code, stdout, stderr } = await running.finished;
     expect(stderr).toContain("interrupted: finishing this step and saving (Ctrl-C again leaves at once)");
-    expect(code).toBe(0);
+    expect(code).toBe(130);
     const { interrupted, steps, checkpoint } = JSON.parse(stdout);
     expect(interrupted).toBe(true);
     expect(checkpoint).toBe(`runs/stopped/checkpoints/step-${steps}`);

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/deplsr.js", import.meta.url));
@@ -15,15 +16,20 @@ export interface Running {
   readonly finished: Promise<Finished>;
   /** Resolves once the text has appeared on stderr. */
   readonly says: (text: string) => Promise<void>;
+  /** Resolves once a file is there. */
+  readonly writes: (path: string) => Promise<void>;
   /** Presses Ctrl-C: every process of the group gets the signal. */
   readonly interrupt: () => void;
+  /** Sends a signal to every process of the group, or to the launcher alone. */
+  readonly signal: (name: NodeJS.Signals, to?: "all" | "launcher") => void;
 }
 
 /** Starts the command. */
-export function start(args: readonly string[], cwd: string): Running {
+export function start(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Running {
   const child: ChildProcess = spawn(process.execPath, [LAUNCHER, ...args], {
     cwd,
     detached: true,
+    env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let [stdout, stderr] = ["", ""];
@@ -39,8 +45,18 @@ export function start(args: readonly string[], cwd: string): Running {
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, stdout, stderr }));
   });
+  let over = false;
+  void finished.finally(() => {
+    over = true;
+  });
   return {
     finished,
+    writes: async (path) => {
+      while (!existsSync(path)) {
+        if (over) throw new Error(`the command ended before it wrote ${path}:\n${stderr}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    },
     says: (text) =>
       Promise.race([
         new Promise<void>((resolve) => {
@@ -52,6 +68,7 @@ export function start(args: readonly string[], cwd: string): Running {
         }),
       ]),
     interrupt: () => void process.kill(-child.pid!, "SIGINT"),
+    signal: (name, to = "all") => void process.kill(to === "all" ? -child.pid! : child.pid!, name),
   };
 }
 

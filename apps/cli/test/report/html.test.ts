@@ -36,3 +36,20 @@ test("the running mean keeps the length and a constant", () => {
   expect(runningMean(Array.from({ length: 100 }, () => 3))).toEqual(Array.from({ length: 100 }, () => 3));
   expect(runningMean([1, 5])).toEqual([1, 5]);
 });
+
+test("ticks of small and large numbers are short, and a constant has an axis of its own size", () => {
+  const labels = (x: readonly number[], y: readonly number[]): string[] =>
+    [...lineChart("", "", [{ name: "", x, y, smooth: false }]).html.matchAll(/<text[^>]*>([^<]+)<\/text>/g)].map(
+      ([, label]) => label!,
+    );
+  const rate = labels([0, 500_000], [2e-4, 2e-4]);
+  expect(rate).toEqual(["1e-4", "1.5e-4", "2e-4", "2.5e-4", "3e-4", "0", "100k", "200k", "300k", "400k", "500k"]);
+  expect(labels([0, 5_000_000], [0.5, 0.75]).slice(-3)).toEqual(["3M", "4M", "5M"]);
+});
+
+test("a chart says its unit and its legend only where there is one", () => {
+  const { html } = lineChart("psnr", "step", [{ name: "", x: [1, 2], y: [3, 4] }], "dB");
+  expect(html).toContain(">dB</text>");
+  expect(html).toContain('aria-label="psnr"');
+  expect(html).not.toContain("<rect");
+});

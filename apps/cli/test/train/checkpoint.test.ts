@@ -33,7 +33,7 @@ describe("checkpoints", () => {
       step,
       seed: 7,
     };
-    const run = await RunFolder.create(join(temporaryFolder(), "run"), "", new Date());
+    const run = await RunFolder.open(join(temporaryFolder(), "run"), { config: "", now: new Date() });
     return run.saveCheckpoint(step, await checkpointFiles(state));
   }
 

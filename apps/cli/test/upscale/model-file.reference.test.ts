@@ -130,7 +130,7 @@ describe("upscaling with a file of weights", () => {
     const optimizer = new Adam([{ params: network.module.parameters(), lr: 0.1 }]);
     const description = { kind: "sr", config: { network: ARGUMENTS, prompt: null } } as const;
     const state = { description, model: network.module.stateDict(), optimizer, step: 1, seed: 1 };
-    const run = await RunFolder.create(join(temporaryFolder(), "run"), "", new Date());
+    const run = await RunFolder.open(join(temporaryFolder(), "run"), { config: "", now: new Date() });
     const folder = await run.saveCheckpoint(1, await checkpointFiles(state));
     const alone = join(temporaryFolder(), "alone.safetensors");
     copyFileSync(join(folder, "model.safetensors"), alone);
@@ -184,7 +184,7 @@ describe("upscaling with a file of weights", () => {
     const optimizer = new Adam([{ params: loaded.network.module.parameters(), lr: 0.1 }]);
     const description = { kind: "sr", config: { network: REAL_DAT, prompt: null } } as const;
     const state = { description, model: loaded.network.module.stateDict(), optimizer, step: 1, seed: 1 };
-    const run = await RunFolder.create(join(temporaryFolder(), "run"), "", new Date());
+    const run = await RunFolder.open(join(temporaryFolder(), "run"), { config: "", now: new Date() });
     const folder = await run.saveCheckpoint(1, await checkpointFiles(state));
     const alone = join(temporaryFolder(), "alone.safetensors");
     copyFileSync(join(folder, "model.safetensors"), alone);

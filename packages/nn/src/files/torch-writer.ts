@@ -9,11 +9,28 @@ import { joined, type Sink, ZipWriter } from "./zip-writer.ts";
  * @throws Error when PyTorch has no such element type
  */
 export async function writeTorchFile(tensors: ReadonlyMap<string, FileTensor>, sink: Sink): Promise<void> {
+  await write([...tensors.values()], joined([op(PROTOCOL), ...ordered([...tensors], 0), op(".")]), sink);
+}
+
+/** The same for several state dicts in a dict, `params` and `params_ema` as BasicSR has them. */
+export async function writeTorchGroups(
+  groups: ReadonlyMap<string, ReadonlyMap<string, FileTensor>>,
+  sink: Sink,
+): Promise<void> {
+  const parts = [op(PROTOCOL), op("}(")];
+  const all: FileTensor[] = [];
+  for (const [name, tensors] of groups) {
+    parts.push(text(name), ...ordered([...tensors], all.length));
+    all.push(...tensors.values());
+  }
+  await write(all, joined([...parts, op("u.")]), sink);
+}
+
+async function write(tensors: readonly FileTensor[], pickle: Uint8Array, sink: Sink): Promise<void> {
   const archive = new ZipWriter(sink);
-  const pickle = pickled([...tensors]);
   await archive.add("archive/data.pkl", pickle.length, [pickle]);
   let index = 0;
-  for (const tensor of tensors.values()) {
+  for (const tensor of tensors) {
     const { name, dtype, shape } = tensor;
     await archive.add(`archive/data/${index++}`, storedSize(name, dtype, shape) * storedBytes(dtype), partsOf(tensor));
   }
@@ -26,18 +43,21 @@ async function* partsOf(tensor: FileTensor): AsyncGenerator<Uint8Array> {
   for await (const [, { bytes }] of readParts(tensor)) yield bytes;
 }
 
-/** The instructions that make the OrderedDict; `pickle.ts` has their names. Protocol 2, without a memo. */
-function pickled(tensors: readonly (readonly [string, FileTensor])[]): Uint8Array {
-  const parts = [op("\x80\x02"), op("ccollections\nOrderedDict\n)R"), op("(")];
+/** Protocol 2, without a memo; `pickle.ts` has the names of the instructions. */
+const PROTOCOL = "\x80\x02";
+
+/** The instructions that make an OrderedDict, whose first tensor is in storage `first`. */
+function ordered(tensors: readonly (readonly [string, FileTensor])[], first: number): Uint8Array[] {
+  const parts = [op("ccollections\nOrderedDict\n)R"), op("(")];
   for (const [index, [name, { dtype, shape }]] of tensors.entries()) {
     const size = storedSize(name, dtype, shape);
     const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, length) => product * length, 1));
     parts.push(text(name), op("ctorch._utils\n_rebuild_tensor_v2\n(("));
-    parts.push(text("storage"), op(`ctorch\n${storageOf(name, dtype)}\n`), text(String(index)), text("cpu"));
+    parts.push(text("storage"), op(`ctorch\n${storageOf(name, dtype)}\n`), text(String(first + index)), text("cpu"));
     parts.push(whole(size), op("tQ"), whole(0), tuple(shape), tuple(strides));
     parts.push(op("\x89ccollections\nOrderedDict\n)RtR"));
   }
-  return joined([...parts, op("u.")]);
+  return [...parts, op("u")];
 }
 
 function storageOf(name: string, dtype: StoredDType): string {

@@ -9,7 +9,7 @@ import {
   type Tensor,
   wrongArgument,
 } from "@deplsr/tensor";
-import { loadTensors, type StateDict } from "../state-dict.ts";
+import { type LoadOptions, type LoadReport, loadTensors, type StateDict } from "../state-dict.ts";
 
 /** Tensors that are trained with the same settings. */
 export interface ParameterGroup {
@@ -141,7 +141,10 @@ export class Adam {
   }
 
   /** Continues from a saved state. @throws StateDictError naming every tensor that is missing, unexpected or mis-shaped. */
-  loadStateDict(state: { readonly tensors: StateDict; readonly scalars: OptimizerState["scalars"] }): void {
+  loadStateDict(
+    state: { readonly tensors: StateDict; readonly scalars: OptimizerState["scalars"] },
+    options: LoadOptions = {},
+  ): LoadReport {
     const slots = this.groups.flatMap((group) => group.slots);
     const lost = slots.filter(({ name }) => !Object.hasOwn(state.scalars.steps, name));
     if (lost.length > 0) {
@@ -157,9 +160,10 @@ export class Adam {
       const steps = state.scalars.steps[name]!;
       if (!Number.isInteger(steps) || steps < 0) throw new RangeError(`Adam.loadStateDict: ${name} has ${steps} steps`);
     }
-    loadTensors("Adam.loadStateDict", this.stateDict().tensors, state.tensors);
+    const report = loadTensors("Adam.loadStateDict", this.stateDict().tensors, state.tensors, options);
     for (const slot of slots) slot.steps = state.scalars.steps[slot.name]!;
     for (const [index, lr] of state.scalars.lr.entries()) this.setLearningRate(lr, index);
+    return report;
   }
 
   /** Gives back the memory of the moments. */

@@ -1,6 +1,6 @@
 import { add, assign, checkNumber, keep, mul, noGrad, scope, type Tensor, wrongArgument } from "@deplsr/tensor";
 import { Module } from "../module.ts";
-import { loadTensors, type StateDict } from "../state-dict.ts";
+import { type LoadOptions, type LoadReport, loadTensors, type StateDict } from "../state-dict.ts";
 
 /**
  * Exponential moving average of a module's parameters: `average ← decay·average + (1 − decay)·parameter` at each `update`.
@@ -42,14 +42,23 @@ export class Ema {
     );
   }
 
+  /** Begins anew with the module's present values. */
+  restart(): void {
+    noGrad(() =>
+      scope(() => {
+        for (const [name, value] of [...this.parameters, ...this.buffers]) assign(this.averages.get(name)!, value);
+      }),
+    );
+  }
+
   /** The averages, under the names of the module's state dict. */
   stateDict(): Map<string, Tensor> {
     return new Map(this.averages);
   }
 
   /** @throws StateDictError naming every tensor that is missing, unexpected or mis-shaped. */
-  loadStateDict(entries: StateDict): void {
-    loadTensors("Ema.loadStateDict", this.averages, entries);
+  loadStateDict(entries: StateDict, options: LoadOptions = {}): LoadReport {
+    return loadTensors("Ema.loadStateDict", this.averages, entries, options);
   }
 
   /** Gives back the memory of the averages. */

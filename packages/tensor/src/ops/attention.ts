@@ -1,13 +1,15 @@
 import { checkNumber, checkOptions, checkTensor, wrongArgument } from "../arguments.ts";
-import { composed, gradEnabled } from "../autograd.ts";
+import { composed, gradEnabled, noGrad, recordTogether } from "../autograd.ts";
 import type { View } from "../backend.ts";
+import { checkpoint } from "../checkpoint.ts";
 import { describe, ShapeError } from "../errors.ts";
-import { collapse, expandLayout, type Layout } from "../layout.ts";
-import { broadcastShapes, numel, sameShape } from "../shape.ts";
-import { filled, type Tensor } from "../tensor.ts";
+import { collapse, denseLayout, expandLayout, type Layout } from "../layout.ts";
+import { broadcastShapes, numel, type Shape, sameShape } from "../shape.ts";
+import { empty, filled, type Tensor } from "../tensor.ts";
 import { checkFloats, throughF32, widened } from "./floats.ts";
 import { matmul } from "./matmul.ts";
 import { add, mul, where } from "./pointwise.ts";
+import { sumTo } from "./reduction.ts";
 import { softmax } from "./softmax.ts";
 import { transpose } from "./view.ts";
 
@@ -58,8 +60,9 @@ export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions
 }
 
 /**
- * Scaled dot-product attention. `q (…, n, d)`, `k (…, m, d)`, `v (…, m, e)` → `(…, n, e)`. Where no gradient will be asked for and the
- * backend has a kernel for it, the attention map is never stored. @see https://arxiv.org/abs/1706.03762 eq. 1
+ * Scaled dot-product attention. `q (…, n, d)`, `k (…, m, d)`, `v (…, m, e)` → `(…, n, e)`. The attention map is not kept for the gradient, but
+ * computed again; where the backend has a kernel for it, it is never stored at all.
+ * @see https://arxiv.org/abs/1706.03762 eq. 1, https://arxiv.org/abs/2205.14135
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   checkAttention("attention", q, k, options);
@@ -71,7 +74,27 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   if (q.dtype === "f16") {
     return throughF32("attention", [q, k, v], (q, k, v) => attention(q, k, v, widenedAddends(options)));
   }
-  return composed("attention", () => fused(q, k, v, options) ?? matmul(attentionWeights(q, k, options), v));
+  return composed("attention", () => fused(q, k, v, options) ?? plain(q, k, v, options));
+}
+
+/** The definition. */
+function plain(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const optionsOf = reading(options);
+  const work = (...[q, k, v, ...added]: Tensor[]): Tensor => matmul(attentionWeights(q!, k!, optionsOf(added)), v!);
+  const operands = [q, k, v, ...addedOf(options)];
+  return gradEnabled() && operands.some((x) => x.requiresGrad) ? checkpoint(work, ...operands) : work(...operands);
+}
+
+/** The tensors among the options. */
+function addedOf({ bias, mask }: AttentionOptions): Tensor[] {
+  return [bias, mask].filter((x) => typeof x === "object");
+}
+
+/** Makes the options again from such tensors, those of another time; keeps none itself. */
+function reading({ bias, mask, ...rest }: AttentionOptions): (added: readonly Tensor[]) => AttentionOptions {
+  const causal = mask === "causal" && { mask };
+  const names = [bias && "bias", typeof mask === "object" && "mask"].filter((name) => typeof name === "string");
+  return (added) => ({ ...rest, ...causal, ...Object.fromEntries(names.map((name, i) => [name, added[i]!])) });
 }
 
 /** @throws DTypeError unless all are f32 or all f16; a mask may be of truth values */
@@ -102,24 +125,107 @@ function causalMask(q: Tensor, k: Tensor): Tensor {
   return q.device.tensor(values, [n, m], { label: "causal mask" });
 }
 
-/** Attention in one kernel, or undefined where the plain form has to do: for gradients, other dtypes, odd shapes, other backends. */
+/** Attention in one kernel, or undefined where the plain form has to do: for odd shapes, and on other backends. */
 function fused(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor | undefined {
-  const { backend } = q.device;
+  const { device } = q;
+  const { backend } = device;
   const batch = q.shape.slice(0, -2);
-  const [n, d, m, e] = [q.shape.at(-2), q.shape.at(-1), k.shape.at(-2), v.shape.at(-1)] as number[];
-  const { bias, mask } = options;
-  const all = [q, k, v, bias, mask].filter((x) => typeof x === "object");
-  if (!backend.attention || (gradEnabled() && all.some((x) => x.requiresGrad))) return undefined;
-  if (all.some((x) => x.device !== q.device || x.size === 0)) return undefined;
-  if (!sameShape(k.shape, [...batch, m!, d!]) || !sameShape(v.shape, [...batch, m!, e!])) return undefined;
-  const biases = biasViews(addends(q, k, options), [...batch, n!, m!]);
-  if (!biases) return undefined;
-  const scale = options.scale ?? 1 / Math.sqrt(d!);
-  const operands = { q: matrices(q), k: matrices(k), v: matrices(v), biases, scale };
-  const layout: Layout = { shape: [numel(batch), n!, e!], strides: [n! * e!, e!, 1], offset: 0 };
-  return filled(q.device, [...batch, n!, e!], "f32", "attention", (out) =>
-    backend.attention!({ ...operands, out: { ...out, layout } }),
+  const [n, d] = q.shape.slice(-2) as [number, number];
+  const [m, e] = v.shape.slice(-2) as [number, number];
+  const added = addedOf(options);
+  const all = [q, k, v, ...added];
+  const wanted = gradEnabled() && all.some((x) => x.requiresGrad);
+  if (!backend.attention || (wanted && !backend.attentionGrad)) return undefined;
+  if (all.some((x) => x.device !== device || x.size === 0)) return undefined;
+  if (!sameShape(k.shape, [...batch, m, d]) || !sameShape(v.shape, [...batch, m, e])) return undefined;
+  const scores = [...batch, n, m];
+  const scale = options.scale ?? 1 / Math.sqrt(d);
+  const sums = wanted ? sumsOf(added, scores) : undefined;
+  return withBiases(q, k, options, (biases) => {
+    const folded = biasViews(biases, scores, sums);
+    if (!folded) return undefined;
+    const operands = { q: matrices(q), k: matrices(k), v: matrices(v), biases: folded.biases, scale };
+    const stats = wanted ? empty(device, [numel(batch), n, 2], "f32", "attention.stats") : undefined;
+    const y = filled(device, [...batch, n, e], "f32", "attention", (out) =>
+      backend.attention!({ ...operands, out: rows(out), ...(stats && { stats: stats.view() }) }),
+    );
+    recordGradient(y, all, stats, { scale, scores, sums, optionsOf: reading(options) });
+    stats?.dispose();
+    return y;
+  });
+}
+
+/** What the gradient of attention has to know besides its operands. */
+interface Recorded {
+  readonly scale: number;
+  /** The shape of the scores, and that of the sum of their gradient which the biases want. */
+  readonly scores: Shape;
+  readonly sums: Shape | undefined;
+  readonly optionsOf: (added: readonly Tensor[]) => AttentionOptions;
+}
+
+function recordGradient(
+  y: Tensor,
+  inputs: readonly Tensor[],
+  stats: Tensor | undefined,
+  { scale, scores, sums, optionsOf }: Recorded,
+): void {
+  const wanting = inputs.map((x) => x.requiresGrad);
+  recordTogether([y], "attention", inputs, stats ? [...inputs, stats] : inputs, ([dy], give, saved) => {
+    const [q, k, v, ...added] = saved.slice(0, inputs.length) as [Tensor, Tensor, Tensor, ...Tensor[]];
+    const { device } = q;
+    const gradient = (shape: Shape): Tensor => empty(device, shape, "f32", "attention.grad");
+    const [dq, dk, dv] = [gradient(q.shape), gradient(k.shape), gradient(v.shape)];
+    const dbias = sums && gradient(sums);
+    withBiases(q, k, optionsOf(added), (biases) => {
+      const folded = biasViews(biases, scores, sums)!;
+      device.backend.attentionGrad!({
+        ...{ q: matrices(q), k: matrices(k), v: matrices(v), biases: folded.biases, scale },
+        stats: saved.at(-1)!.dense("attention"),
+        dy: rows(dy!.dense("attention")),
+        dq: rows(dq.view()),
+        dk: rows(dk.view()),
+        dv: rows(dv.view()),
+        ...(dbias && { dbias: { ...dbias.view(), layout: folded.sums! } }),
+      });
+    });
+    [dq, dk, dv].forEach((dx, i) => {
+      if (wanting[i]) give(i, dx);
+      else dx.dispose();
+    });
+    if (!dbias) return;
+    const own = added.map((x, i) => (wanting[3 + i] ? sumTo(dbias, x.shape) : undefined));
+    own.forEach((dx, i) => {
+      if (dx) give(3 + i, dx);
+    });
+    if (!own.includes(dbias)) dbias.dispose();
+  });
+}
+
+/** Runs `work` with what is added to the scores, and gives back what was made for that. */
+function withBiases<T>(q: Tensor, k: Tensor, options: AttentionOptions, work: (biases: readonly Tensor[]) => T): T {
+  const biases = noGrad(() => addends(q, k, options));
+  try {
+    return work(biases);
+  } finally {
+    const given = addedOf(options);
+    for (const bias of biases) if (!given.includes(bias)) bias.dispose();
+  }
+}
+
+/** The shape of what the scores' gradient is summed to for those biases that want one; undefined where none does. */
+function sumsOf(biases: readonly Tensor[], scores: Shape): Shape | undefined {
+  const wanting = biases.filter((bias) => bias.requiresGrad).map(({ shape }) => [...scores.map(() => 1), ...shape]);
+  if (wanting.length === 0) return undefined;
+  return scores.map((size, axis) =>
+    axis >= scores.length - 2 || wanting.some((shape) => shape.at(axis - scores.length) !== 1) ? size : 1,
   );
+}
+
+/** A dense batch of matrices, under one index. */
+function rows(view: View): View {
+  const [n, d] = view.layout.shape.slice(-2) as [number, number];
+  return { ...view, layout: denseLayout([numel(view.layout.shape.slice(0, -2)), n, d]) };
 }
 
 /** A batch of matrices with its batch folded into two axes; copied where that takes more. */
@@ -128,36 +234,52 @@ function matrices(x: Tensor): View {
     const axes = x.rank - 2;
     const { shape, strides } = collapse(x.shape.slice(0, axes), [view.layout.strides.slice(0, axes)]);
     if (shape.length > 2 || view.layout.strides.some((stride) => stride < 0)) return undefined;
-    return withBatch(view, [1, ...shape].slice(-2), [0, ...strides[0]!].slice(-2));
+    return { ...view, layout: withBatch(view.layout, [1, ...shape].slice(-2), [0, ...strides[0]!].slice(-2)) };
   };
   return fold(x.view("attention")) ?? fold(x.dense("attention"))!;
 }
 
-/** What is added to the scores `(…, n, m)`, the batch of all folded into the same three axes; undefined where that is not possible. */
-function biasViews(biases: readonly Tensor[], shape: readonly number[]): View[] | undefined {
-  const axes = shape.length - 2;
+/**
+ * What is added to the scores `(…, n, m)`, the batch of all folded into the same three axes; undefined where that is not possible. With `sums`
+ * a dense tensor of that shape is folded with them.
+ */
+function biasViews(
+  biases: readonly Tensor[],
+  scores: Shape,
+  sums: Shape | undefined,
+): { readonly biases: View[]; readonly sums: Layout | undefined } | undefined {
+  const axes = scores.length - 2;
   const views = biases.map((bias) => {
     const view = bias.view("attention");
-    return { ...view, layout: expandLayout(view.layout, shape) };
+    return { ...view, layout: expandLayout(view.layout, scores) };
   });
   if (views.some(({ layout }) => layout.strides.some((stride) => stride < 0) || layout.strides.at(-1) !== 1))
     return undefined;
+  // For the gradient a bias must fold in dense form too: it may lie like that by then.
+  const dense = sums ? [...biases.map(({ shape }) => shape), sums] : [];
+  const layouts = [
+    ...views.map(({ layout }) => layout),
+    ...dense.map((shape) => expandLayout(denseLayout(shape), scores)),
+  ];
   const folded = collapse(
-    shape.slice(0, axes),
-    views.map(({ layout }) => layout.strides.slice(0, axes)),
+    scores.slice(0, axes),
+    layouts.map(({ strides }) => strides.slice(0, axes)),
   );
   if (folded.shape.length > 3) return undefined;
-  return views.map((view, i) =>
-    withBatch(view, [1, 1, ...folded.shape].slice(-3), [0, 0, ...folded.strides[i]!].slice(-3)),
+  const withThree = layouts.map((layout, i) =>
+    withBatch(layout, [1, 1, ...folded.shape].slice(-3), [0, 0, ...folded.strides[i]!].slice(-3)),
   );
+  return {
+    biases: views.map((view, i) => ({ ...view, layout: withThree[i]! })),
+    sums: sums && withThree.at(-1)!,
+  };
 }
 
-/** A view with other axes in front of its last two. */
-function withBatch(view: View, shape: readonly number[], strides: readonly number[]): View {
-  const layout: Layout = {
-    shape: [...shape, ...view.layout.shape.slice(-2)],
-    strides: [...strides, ...view.layout.strides.slice(-2)],
-    offset: view.layout.offset,
+/** A layout with other axes in front of its last two. */
+function withBatch(layout: Layout, shape: Shape, strides: readonly number[]): Layout {
+  return {
+    shape: [...shape, ...layout.shape.slice(-2)],
+    strides: [...strides, ...layout.strides.slice(-2)],
+    offset: layout.offset,
   };
-  return { ...view, layout };
 }

@@ -13,6 +13,13 @@ export async function everything(device: T.Device): Promise<Record<string, T.Hos
   const loss = T.add(T.mean(T.square(product)), T.mean(T.tanh(filtered)));
   const gradients = T.backward(loss, { wrt: [a, b, image, weight, depth], retainGraph: true });
   const long = draw(300_000);
+  const [tokens, bias] = [T.requireGrad(draw(9, 3, 50, 12)), T.requireGrad(draw(3, 50, 50))];
+  const [queries, keys] = [T.requireGrad(draw(700, 10)), T.requireGrad(draw(300, 10))];
+  const attended = [T.attention(tokens, tokens, tokens, { bias }), T.attention(queries, keys, keys)].map((x) =>
+    T.sum(T.square(x)),
+  );
+  const wrt = [tokens, bias, queries, keys];
+  const ofAttention = T.backward(T.add(attended[0]!, attended[1]!), { wrt });
   const results: Record<string, T.Tensor> = {
     loss,
     product,
@@ -30,6 +37,9 @@ export async function everything(device: T.Device): Promise<Record<string, T.Hos
   };
   [a, b, image, weight, depth].forEach((x, i) => {
     results[`gradient ${i}`] = gradients.get(x)!;
+  });
+  wrt.forEach((x, i) => {
+    results[`gradient ${i} of attention`] = ofAttention.get(x)!;
   });
   const entries = Object.entries(results).map(async ([name, x]) => [name, await x.data()] as const);
   return Object.fromEntries(await Promise.all(entries));

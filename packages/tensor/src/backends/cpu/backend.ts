@@ -5,6 +5,7 @@ import { DeviceError } from "../../errors.ts";
 import { printMemory } from "../timeline.ts";
 import { CpuEngine, type EngineOptions } from "./engine.ts";
 import { attention } from "./kernels/attention.ts";
+import { attentionGrad } from "./kernels/attention-grad.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
 import * as indexing from "./kernels/indexing.ts";
@@ -191,4 +192,5 @@ export class CpuBackend implements Calls.Backend {
   countDistinct = (call: Calls.CountDistinctCall): void => indexing.countDistinct(this.engine, call);
   adam = (call: Calls.AdamCall): void => adam(this.engine, call);
   attention = (call: Calls.AttentionCall): void => attention(this.engine, call);
+  attentionGrad = (call: Calls.AttentionGradCall): void => attentionGrad(this.engine, call);
 }

@@ -21,6 +21,7 @@ const OUTPUT: Readonly<Record<string, string>> = {
   layerNorm: "y",
   layerNormGrad: "dx",
   adam: "param",
+  attentionGrad: "dq",
 };
 
 /**
@@ -89,6 +90,11 @@ function flopsOf(family: string, call: object): number {
       const { k, v, q, out } = call as Calls.AttentionCall;
       const [d, m, e] = [q.layout.shape.at(-1)!, k.layout.shape.at(-2)!, v.layout.shape.at(-1)!];
       return (2 * numel(out.layout.shape) * m * (d + e)) / e;
+    }
+    case "attentionGrad": {
+      const { q, k, v, dy } = call as Calls.AttentionGradCall;
+      const [m, d, e] = [k.layout.shape.at(-2)!, q.layout.shape.at(-1)!, v.layout.shape.at(-1)!];
+      return (2 * numel(dy.layout.shape) * m * (3 * d + 2 * e)) / e;
     }
     case "conv2d":
     case "conv2dInputGrad":

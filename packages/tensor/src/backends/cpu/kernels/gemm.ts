@@ -58,18 +58,21 @@ interface Product {
   /** Where the first value of each row of A lies: at an offset from an address, which rows beside each other may share. */
   readonly values: readonly { readonly at: I32; readonly offset: number }[];
   /** Bytes from one value of a row to the next. */
-  readonly step: number;
+  readonly step: number | I32;
   readonly b: I32;
+  /** Bytes from one step of the inner axis to the next in B, where that is no panel but some columns of a matrix. */
+  readonly stride?: I32;
   /** The width of B's panel. */
   readonly cols: number;
   readonly depth: I32;
 }
 
 /** Adds a product to sums: the vectors of each row. */
-function accumulate(f: KernelBuilder, { values, step, b, cols, depth }: Product, sums: readonly F32x4[]): void {
+function accumulate(f: KernelBuilder, { values, step, b, stride, cols, depth }: Product, sums: readonly F32x4[]): void {
   const width = cols / 4;
   const bt = f.let(b);
-  const end = f.let(bt.add(depth.mul(4 * cols)));
+  const bytes = stride ?? 4 * cols;
+  const end = f.let(bt.add(depth.mul(bytes)));
   // One step a turn: written out twice, V8 no longer keeps the sums in registers (50 GFLOP/s become 23).
   f.while(
     () => bt.ltU(end),
@@ -83,31 +86,34 @@ function accumulate(f: KernelBuilder, { values, step, b, cols, depth }: Product,
         });
         if (values[r + 1]?.at !== at) f.advance(at, step);
       });
-      f.advance(bt, 4 * cols);
+      f.advance(bt, bytes);
     },
   );
 }
 
-/** Adds the product of a panel of A with one of B to the sums of a tile. */
+/**
+ * Adds the product of a panel of A with one of B to the sums of a tile.
+ * @param step bytes from one step of the inner axis to the next in A, where that is no panel: some columns of a matrix are such lines too
+ */
 export function accumulateTile(
   f: KernelBuilder,
-  { a, b, depth }: Pick<Tile, "a" | "b" | "depth">,
+  { a, b, depth, step, stride }: Pick<Tile, "a" | "b" | "depth"> & { readonly step?: I32; readonly stride?: I32 },
   sums: readonly F32x4[],
 ): void {
   const { rows, cols } = blockingOf(f.target);
   const at = f.let(a);
   const values = Array.from({ length: rows }, (_, r) => ({ at, offset: 4 * r }));
-  accumulate(f, { values, step: 4 * rows, b, cols, depth }, sums);
+  accumulate(f, { values, step: step ?? 4 * rows, b, cols, depth, ...(stride && { stride }) }, sums);
 }
 
 /** The same with rows of A that lie anywhere, at the addresses `lines`, and a panel of B of any width. */
 export function accumulateLines(
   f: KernelBuilder,
-  { lines, b, cols, depth }: Pick<Product, "b" | "cols" | "depth"> & { readonly lines: readonly I32[] },
+  { lines, ...product }: Pick<Product, "b" | "stride" | "cols" | "depth"> & { readonly lines: readonly I32[] },
   sums: readonly F32x4[],
 ): void {
   const values = lines.map((line) => ({ at: f.let(line), offset: 0 }));
-  accumulate(f, { values, step: 4, b, cols, depth }, sums);
+  accumulate(f, { values, step: 4, ...product }, sums);
 }
 
 /** So many vectors of sums, 0. */
@@ -122,16 +128,26 @@ export function linesOf(f: KernelBuilder, { c, rowStride }: Pick<Tile, "c" | "ro
   return Array.from({ length: rows }, (_, r) => (r === 0 ? origin : f.let(origin.add(rowStride.mul(r)))));
 }
 
-/**
- * Multiplies one panel of A with one of B into a tile. What is there already is added last, not the terms one by one to it: fewer
- * additions in a row lose less.
- */
+/** Multiplies one panel of A with one of B into a tile. */
 export function multiplyTile(f: KernelBuilder, tile: Tile): void {
-  const size = blockingOf(f.target);
-  const width = size.cols / 4;
-  const sums = emptySums(f, size.rows * width);
+  const { rows, cols } = blockingOf(f.target);
+  const sums = emptySums(f, (rows * cols) / 4);
   const lines = linesOf(f, tile);
   accumulateTile(f, tile, sums);
+  addTile(f, lines, sums, tile);
+}
+
+/**
+ * Stores the sums of a tile or adds them to what is there. That is added last, not the terms one by one to it: fewer additions in a row
+ * lose less.
+ */
+export function addTile(
+  f: KernelBuilder,
+  lines: readonly I32[],
+  sums: readonly F32x4[],
+  tile: Pick<Tile, "rows" | "cols" | "fresh">,
+): void {
+  const width = blockingOf(f.target).cols / 4;
   f.if(tile.fresh.eqz(), () => {
     lines.forEach((line, r) => {
       f.if(tile.rows.gtU(r), () => {

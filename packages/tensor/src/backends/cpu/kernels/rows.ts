@@ -159,33 +159,43 @@ const softmaxKernel = variants(({ form, long }: SoftmaxForm) =>
   }),
 );
 
-/** A unit is a row: `dx = y (dy − Σ y dy)`, for log-softmax `dx = dy − exp(y) Σ dy`. */
-const softmaxGradKernel = variants(({ form, long }: SoftmaxForm) =>
+/** A unit is a row. */
+const softmaxGradKernel = variants((form: SoftmaxForm) =>
   kernel("softmax-grad", { y: "i32", dy: "i32", dx: "i32", cols: "i32" }, (f, { y, dy, dx, cols }) => {
     f.units((row) => {
       const offset = f.let(row.mul(cols).shl(2));
-      const rows = [y, dy, dx].map((start) => f.let(start.add(offset)));
-      const sums = running(f, 0);
-      inStretches(f, long, rows, cols, [sums], (rows, cols) =>
-        overRow(f, rows, cols, ([yAt, dyAt], part) => {
-          const slope = dyAt!.f32x4(part.offset);
-          accumulate(f, sums, part, form === "log" ? slope : slope.mul(yAt!.f32x4(part.offset)));
-        }),
-      );
-      const all = total(f, sums);
-      overRow(
-        f,
-        rows,
-        cols,
-        ([yAt, dyAt], { offset }) => {
-          const [value, slope] = [f.let(yAt!.f32x4(offset)), f.let(dyAt!.f32x4(offset))];
-          return f.let(form === "log" ? slope.sub(exp(f, value).mul(all)) : value.mul(slope.sub(all)));
-        },
-        (value, [, , at], part) => put(f, at!, value, part),
-      );
+      const [from, slopes, to] = [y, dy, dx].map((start) => f.let(start.add(offset))) as [I32, I32, I32];
+      softmaxGradRow(f, form, { y: from, dy: slopes, dx: to }, cols);
     });
   }),
 );
+
+/** `dx = y (dy − Σ y dy)` of a row, for log-softmax `dx = dy − exp(y) Σ dy`; `dx` may lie where `dy` does. */
+export function softmaxGradRow(
+  f: KernelBuilder,
+  { form, long }: SoftmaxForm,
+  { y, dy, dx }: Readonly<Record<"y" | "dy" | "dx", I32>>,
+  cols: I32,
+): void {
+  const sums = running(f, 0);
+  inStretches(f, long, [y, dy], cols, [sums], (rows, cols) =>
+    overRow(f, rows, cols, ([yAt, dyAt], part) => {
+      const slope = dyAt!.f32x4(part.offset);
+      accumulate(f, sums, part, form === "log" ? slope : slope.mul(yAt!.f32x4(part.offset)));
+    }),
+  );
+  const all = total(f, sums);
+  overRow(
+    f,
+    [y, dy, dx],
+    cols,
+    ([yAt, dyAt], { offset }) => {
+      const [value, slope] = [f.let(yAt!.f32x4(offset)), f.let(dyAt!.f32x4(offset))];
+      return f.let(form === "log" ? slope.sub(exp(f, value).mul(all)) : value.mul(slope.sub(all)));
+    },
+    (value, [, , at], part) => put(f, at!, value, part),
+  );
+}
 
 /**
  * A unit is a row: mean, then the mean of the squared distances from it (E[x²] − E[x]² would cancel), then the result. The mean is

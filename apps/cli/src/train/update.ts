@@ -1,0 +1,76 @@
+/** From gradients to a step of the optimizer: clipped, or left out where they are no numbers. */
+import { type Adam, clipGradNorm } from "@deplsr/nn";
+import { add, assign, clone, l2Norm, mul, noGrad, reshape, scope, stack, type Tensor } from "@deplsr/tensor";
+
+/** What a training does with its gradients. */
+export interface UpdateOptions {
+  /** Largest norm of all gradients together; null for any. */
+  readonly clip: number | null;
+  /** Leaves a step out whose loss or gradient is no number, instead of ending the run. */
+  readonly skip: boolean;
+}
+
+/**
+ * Updates the weights, and gives the gradients back.
+ *
+ * @param loss a scalar, which has to be a number as well
+ * @returns false where the step was left out
+ */
+export async function update(
+  optimizer: Adam,
+  gradients: ReadonlyMap<Tensor, Tensor>,
+  loss: Tensor,
+  { clip, skip }: UpdateOptions,
+): Promise<boolean> {
+  try {
+    if (skip && !(await areNumbers(gradients, loss))) return false;
+    scope(() => optimizer.step(clip === null ? gradients : clipGradNorm(gradients, clip).grads));
+    return true;
+  } finally {
+    for (const gradient of gradients.values()) gradient.dispose();
+  }
+}
+
+async function areNumbers(gradients: ReadonlyMap<Tensor, Tensor>, loss: Tensor): Promise<boolean> {
+  using norm = scope(() => {
+    const norms = [...gradients.values()].map((gradient) => reshape(l2Norm(gradient), []));
+    return add(l2Norm(stack(norms)), mul(reshape(loss, []), 0));
+  });
+  return Number.isFinite(await norm.item());
+}
+
+/** Tensors as they were. */
+export class Snapshot {
+  readonly #tensors: readonly Tensor[];
+  readonly #before: readonly Tensor[];
+
+  /** Remembers them as they are. */
+  constructor(tensors: Iterable<Tensor>) {
+    this.#tensors = [...tensors];
+    this.#before = noGrad(() => this.#tensors.map((tensor) => clone(tensor)));
+  }
+
+  restore(): void {
+    scope(() => {
+      for (const [i, tensor] of this.#tensors.entries()) assign(tensor, this.#before[i]!);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    for (const tensor of this.#before) tensor.dispose();
+  }
+}
+
+/** Adds gradients to those of parts before, which are given back. */
+export function addGradients(
+  known: ReadonlyMap<Tensor, Tensor>,
+  more: ReadonlyMap<Tensor, Tensor>,
+): Map<Tensor, Tensor> {
+  const sums = new Map(known);
+  for (const [tensor, gradient] of more) {
+    const before = sums.get(tensor);
+    sums.set(tensor, before ? add(before, gradient) : gradient);
+    before?.dispose();
+  }
+  return sums;
+}
