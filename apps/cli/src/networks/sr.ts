@@ -16,6 +16,7 @@ import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { type Channels, throughChannels } from "./channels.ts";
 import { type Assumptions, type DetectedNetwork, describeNetwork, detectNetwork, refuseAssumptions } from "./detect.ts";
 import type { PromptOptions } from "./prompt.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
@@ -44,6 +45,8 @@ export interface SrDescription {
   readonly network: Readonly<Record<string, unknown>>;
   /** The SRCLIP it was trained with, as a path from the run folder, and how that sees images; null for a network without. */
   readonly prompt: ({ readonly srclip: string } & PromptOptions) | null;
+  /** What it was shown of its images; left out where that is RGB as it is. */
+  readonly channels?: Channels;
 }
 
 /**
@@ -136,7 +139,7 @@ export async function loadSr(device: Device, folder: string, options: WeightsOpt
   const report = await withTensorFile(file, (opened) =>
     loadInto(file, selectWeights(opened).tensors, network.load, options),
   );
-  return { network, report, description };
+  return { network: throughChannels(network, description.channels ?? {}), report, description };
 }
 
 /**
@@ -152,7 +155,8 @@ export function loadSrFile(device: Device, path: string, options: WeightsOptions
     const network = description
       ? makeSr(device, description.network, null)
       : detectSr(device, path, tensors, options.assume);
-    return { network, report: await loadInto(path, tensors, network.load, options), description };
+    const report = await loadInto(path, tensors, network.load, options);
+    return { network: throughChannels(network, description?.channels ?? {}), report, description };
   });
 }
 
@@ -188,9 +192,9 @@ function detectSr(device: Device, path: string, tensors: Weights["tensors"], ass
 }
 
 function srDescription({ config }: ModelDescription, where: string): SrDescription {
-  const { network, prompt } = config as Partial<SrDescription>;
+  const { network, prompt, channels } = config as Partial<SrDescription>;
   if (typeof network !== "object" || network === null || prompt === undefined) {
     throw new UserError(`checkpoint: ${where} does not describe a super-resolution network: the checkpoint is damaged`);
   }
-  return { network, prompt };
+  return { network, prompt, ...(channels === undefined ? {} : { channels }) };
 }

@@ -32,7 +32,8 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
     }
     const { resume, overwrite } = flags;
     const { keep_last, keep_every, use_tb_logger: events } = config;
-    const keep = { last: keep_last ?? null, every: keep_every ?? null };
+    const last = keep_last ?? (config.delete_previous_checkpoint ? 1 : null);
+    const keep = { last, every: keep_every ?? null };
     const going = { folder, from, resume: resume !== undefined, overwrite, keep, events };
     const { exitCode, ...result } = await runSession({ training, config, output, ...going });
     listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`, MOST_NAMED);

@@ -10,12 +10,12 @@ import { Loader } from "../data/loader.ts";
 import { listPairs, type Pair, type PairPaths, randomPatch, readPair } from "../data/paired.ts";
 import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
 import { UserError } from "../errors.ts";
+import { asSeen, checkChannels, throughChannels } from "../networks/channels.ts";
 import { imagePrompt, type PromptOptions } from "../networks/prompt.ts";
 import { loadSrWeights, makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { leftOut } from "../networks/weights-file.ts";
 import type { Output } from "../output.ts";
-import { asSeen, checkChannels } from "./channels.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
@@ -46,9 +46,12 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     clipInput: run.network_clip?.clip_input ?? "normalized",
     clipFit: run.network_clip?.clip_fit ?? "squash",
   };
+  const { color, mean, std } = run.datasets.train;
+  const plain = (color ?? mean ?? std) === undefined;
   const description: SrDescription = {
     network: { type: run.network_g.type, ...networkArguments(run.network_g, clipDim) },
     prompt: srclip === null ? null : { ...prompt, srclip: relative(folder, run.path.srclip_pretrain_network!) },
+    ...(plain ? {} : { channels: { color, mean, std } }),
   };
   const network = makeSr(device, description.network, run.manual_seed);
   await startFrom(network, run, output);
@@ -75,7 +78,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const ema = decay > 0 ? new Ema(network.module, decay) : null;
   const patches = new Rng(run.manual_seed).fork("patches");
   const drops = new Rng(run.manual_seed).fork("dropout");
-  const upscaler = { network, srclip, prompt: srclip && prompt };
+  const upscaler = { network: throughChannels(network, source), srclip, prompt: srclip && prompt };
   const warn = (line: string): void => output.warn(line);
   const validation = await prepareValidation({ device, run, folder, upscaler, ema, warn });
   const training: Training = {
@@ -176,9 +179,9 @@ function partGradients(
     const list = cuts.map((cut) => cut[side]);
     return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
   };
+  const source = run.datasets.train;
   const lq = images("lq");
   const how = { mode: { training: true, rng }, checkpoint: run.train.checkpoint === "blocks" };
-  const source = run.datasets.train;
   const output = network.forward(asSeen(lq, source), srclip && imagePrompt(srclip, lq, prompt), how);
   const { type, loss_weight } = run.train.pixel_opt;
   const loss = mul(LOSSES[type](output, asSeen(images("gt"), source)), loss_weight * share);

@@ -1,5 +1,6 @@
+import { Module } from "@deplsr/nn";
 import { expect, test } from "vitest";
-import { asSeen, checkChannels } from "../../src/train/channels.ts";
+import { asSeen, checkChannels, throughChannels } from "../../src/networks/channels.ts";
 import { useDevice } from "../device.ts";
 
 const device = useDevice();
@@ -27,4 +28,29 @@ test("channels that do not fit are named", () => {
   );
   expect(() => checkChannels({}, 1)).toThrow('"network_g.in_chans" is 1: expected 3 for images in colour');
   expect(() => checkChannels({ std: [1] }, 3)).toThrow('"datasets.train.std" has 1 numbers: expected 3');
+});
+
+test("a network that gives back what it sees gives back the image, whatever it was trained on", async () => {
+  const images = device().tensor([1, 0.2, 1, 0.4, 1, 0.6], [1, 3, 1, 2]);
+  const shapes: number[][] = [];
+  const same = {
+    module: new (class extends Module {})(),
+    scale: 1,
+    load: () => expect.fail("not called"),
+    promptDim: null,
+    forward: (seen: typeof images) => {
+      shapes.push([...seen.shape]);
+      return seen;
+    },
+  };
+  expect(throughChannels(same, {})).toBe(same);
+  for (const channels of [
+    { mean: [0.5, 0.4, 0.3], std: [0.5, 2, 0.1] },
+    { color: "y" },
+    { color: "y", mean: [0.2] },
+  ] as const) {
+    const values = await throughChannels(same, channels).forward(images, null).data();
+    for (const [i, value] of [1, 0.2, 1, 0.4, 1, 0.6].entries()) expect(values[i]).toBeCloseTo(value, 5);
+  }
+  expect(shapes.map((shape) => shape[1])).toEqual([3, 1, 1]);
 });
