@@ -146,12 +146,9 @@ export class Device implements DeviceOfTensors {
     await reclaim(this.backend);
   }
 
-  /**
-   * Bytes of this moment, and the most there have been.
-   * @param options `profile`: also which ops hold them, the ten largest, at the highest moment since the last call that asked for it;
-   * of this moment at the first one
-   */
+  /** Bytes of this moment, and the most there have been. */
   memory(): MemoryReport;
+  /** Also which ops hold them, the ten largest, at the highest moment since the last call that asked for it; of this moment at the first one. */
   memory(options: { readonly profile: true }): MemoryReport & { readonly profile: readonly OpMemory[] };
   memory(options: { readonly profile?: boolean } = {}): MemoryReport & { readonly profile?: readonly OpMemory[] } {
     checkOptions("memory", options, ["profile"]);

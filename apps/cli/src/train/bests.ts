@@ -16,7 +16,13 @@ export class Bests {
   readonly #best = new Map<string, Map<string, Best>>();
 
   constructor(known: BestValues = {}) {
-    for (const [dataSet, metrics] of Object.entries(known)) this.#best.set(dataSet, new Map(Object.entries(metrics)));
+    for (const [dataSet, metrics] of Object.entries(known)) {
+      // JSON has no infinity, which PSNR gives for equal images.
+      const best = Object.entries(metrics).map(
+        ([name, { value, step }]) => [name, { value: value ?? Number.POSITIVE_INFINITY, step }] as const,
+      );
+      this.#best.set(dataSet, new Map(best));
+    }
   }
 
   get all(): BestValues {

@@ -186,16 +186,19 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
   const filesOf = (step: number): Promise<CheckpointFiles> =>
     checkpointFiles({ ...training.state(), step, seed: training.seed, best: bests.all });
   const validate = async (step: number, { run: measure }: Validating): Promise<void> => {
-    for (const [i, { dataSet, metrics, pictures, keep = Object.keys(metrics) }] of (await measure(step)).entries()) {
-      const better = bests.take(step, dataSet, metrics);
+    const measured = await measure(step);
+    const better = measured.map(({ dataSet, metrics }) => bests.take(step, dataSet, metrics));
+    for (const { dataSet, metrics, pictures } of measured) {
       const records = Object.entries(metrics).map(
         ([metric, { value }]) => [`metrics/${dataSet}/${metric}`, value] as const,
       );
       if (records.length > 0) run.metrics([{ step, ...Object.fromEntries(records) }]);
       await view.validation(step, { dataSet, metrics: bests.beside(dataSet, metrics), pictures });
-      // The first set is the one that decides.
-      for (const metric of i === 0 ? better.filter((one) => keep.includes(one)) : [])
-        await run.saveNamed(`best-${metric}`, await filesOf(step));
+    }
+    // The first set is the one that decides.
+    const { keep } = measured[0] ?? {};
+    for (const metric of better[0] ?? []) {
+      if (!keep || keep.includes(metric)) await run.saveNamed(`best-${metric}`, await filesOf(step));
     }
   };
   let ended = "failed";
