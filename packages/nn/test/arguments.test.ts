@@ -238,6 +238,11 @@ const CASES: Readonly<Record<string, Case>> = {
       ...{ "options.periods": [0, [undefined, 3, [1.5], null]], "options.etaMin": [0, "positive"] },
     },
   ),
+  cosineAnnealingSchedule: schedule(
+    N.cosineAnnealingSchedule,
+    { baseLr: 1, tMax: 2 },
+    { "options.tMax": [0, "size"], "options.etaMin": [0, "positive"] },
+  ),
   linearWarmup: {
     call: N.linearWarmup,
     args: [() => 1, 2],
@@ -352,6 +357,7 @@ describe("a wrong argument is refused in one line, before anything runs", () => 
         "storedValues",
         "writeSafetensorsFile",
         "writeTorchFile",
+        "writeTorchGroups",
       ]
     `);
   });

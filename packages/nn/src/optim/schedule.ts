@@ -155,6 +155,7 @@ export function cosineAnnealingSchedule(settings: CosineAnnealingSettings): Sche
   checkNumber("cosineAnnealingSchedule", "baseLr", settings.baseLr, 0);
   checkWhole("cosineAnnealingSchedule", "tMax", settings.tMax, 1);
   const { baseLr, tMax, etaMin = 0 } = settings;
+  checkNumber("cosineAnnealingSchedule", "etaMin", etaMin, 0);
   return (step) => etaMin + 0.5 * (baseLr - etaMin) * (1 + Math.cos((Math.PI * step) / tMax));
 }
 
