@@ -3,6 +3,8 @@ import { spawnThread } from "#platform";
 import { CpuBackend } from "../../src/backends/cpu/backend.ts";
 import { CpuEngine, type EngineOptions } from "../../src/backends/cpu/engine.ts";
 import { kernel } from "../../src/backends/cpu/kernel.ts";
+import { CODE_END, MAP } from "../../src/backends/cpu/memory.ts";
+import { createRunner } from "../../src/backends/cpu/runner.ts";
 import type { Block } from "../../src/backends/cpu/storage.ts";
 import { i32 } from "../../src/backends/cpu/wasm/values.ts";
 import { env } from "../../src/env.ts";
@@ -55,6 +57,8 @@ function mixed(threads: number): Int32Array {
   return words;
 }
 
+const LAUNCH = { kernel: 0, args: 0, units: 1 };
+
 describe("thousands of small batches", () => {
   it.each([2, 4, 7])("give the same bits on %i threads as on one", (threads) => {
     expect(mixed(threads)).toEqual(mixed(1));
@@ -100,9 +104,44 @@ async function untilItFails(device: T.Device): Promise<unknown> {
   return undefined;
 }
 
+describe("a memory that grows", () => {
+  it("is looked at anew by every thread before the next piece of work, which may lie in the new part", () => {
+    const memory = new WebAssembly.Memory({ initial: CODE_END / 65536, maximum: 65536, shared: true });
+    const looks: number[] = [];
+    // A thread that was not told of growing sees it when it grows by nothing.
+    const seen = new Proxy(memory, {
+      get: (target, name) => {
+        if (name === "grow") return (delta: number) => looks.push(delta);
+        return Reflect.get(target, name, target) as unknown;
+      },
+    });
+    const runner = createRunner(seen, MAP, 0, true);
+    // No kernel of that number is there: a piece of work that fails is enough.
+    const work = (): boolean => runner.run([{ first: 0, entries: 1, units: 1, grain: 1, chunks: 1 }], [LAUNCH], 1000);
+    expect([work(), work(), looks]).toEqual([true, true, [0]]);
+    memory.grow(16);
+    expect([work(), work(), looks]).toEqual([true, true, [0, 0]]);
+  });
+
+  it("while its workers start leaves none of them behind", { timeout: 120_000 }, async () => {
+    for (let round = 0; round < 15; round++) {
+      const device = new T.Device(CpuBackend.create({ threads: 5 }));
+      T.scope(() => {
+        // New memory is filled by a bulk instruction, which looks at the bounds that a thread knows.
+        for (let i = 0; i < 16; i++) {
+          T.keep(device.zeros([1_500_000 + 100_000 * i])).view();
+          void device.backend.flush();
+        }
+      });
+      await device.sync();
+      device.destroy();
+    }
+  });
+});
+
 describe("a worker that dies", () => {
   const once = (message: string): RegExp =>
-    new RegExp(`^DeviceError: ${message} one of: [a-z, -]+; this device cannot be used any more$`);
+    new RegExp(`^DeviceError: ${message} one of: [a-z, -]+(: Error: a trap)?; this device cannot be used any more$`);
 
   const fails = async (device: T.Device, message: RegExp): Promise<void> => {
     const error = await untilItFails(device);
@@ -126,8 +165,10 @@ describe("a worker that dies", () => {
   });
 
   it("of a kernel that throws, is not waited for", async () => {
-    const device = deviceWhere(inChunk("throw new Error('a trap');"));
-    await fails(device, once("a kernel failed on the CPU,"));
+    const trap = inChunk("throw new Error('a trap');");
+    await fails(deviceWhere(trap), once("a kernel failed on the CPU,"));
+    // The reason comes along.
+    expect(String(await untilItFails(deviceWhere(trap)))).toContain(": Error: a trap;");
   });
 
   it("while it has nothing to do is not missed", async () => {

@@ -260,11 +260,17 @@ export class CpuEngine {
     const failed = Atomics.load(this.#words, MAP.failed / 4);
     if (done && failed === 0) return;
     const names = `one of: ${[...new Set(launches.map((launch) => launch.name))].join(", ")}`;
-    if (done) this.#fail(`a kernel failed on the CPU, ${names}`);
+    if (done) this.#fail(`a kernel failed on the CPU, ${names}: ${this.#reason()}`);
     if (failed & 2) this.#fail(`a worker thread of the CPU backend ended while it ran ${names}`);
     this.#fail(
       `the CPU backend's worker threads did nothing for ${Number((patience / 1000).toPrecision(2))} s while they ran ${names}`,
     );
+  }
+
+  /** What the first kernel that failed in a batch threw. */
+  #reason(): string {
+    const start = MAP.reason / 4;
+    return String.fromCharCode(...this.#words.subarray(start + 1, start + 1 + this.#words[start]!));
   }
 
   /** Ends the engine: what it was to compute is not whole. */

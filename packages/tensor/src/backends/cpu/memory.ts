@@ -24,6 +24,8 @@ export const MAP: MemoryMap = {
   epoch: 1024,
   stop: 1088,
   failed: 1092,
+  pages: 1096,
+  reason: 2048,
   groups: 4096,
   entries: 16384,
   kernels: KERNELS,

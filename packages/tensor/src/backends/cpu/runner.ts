@@ -6,6 +6,10 @@ export interface MemoryMap {
   readonly stop: number;
   /** Bits: 1 when a kernel threw, 2 when a thread ended with a chunk that it had claimed. */
   readonly failed: number;
+  /** Pages of the memory, as the thread sees it that grows it. */
+  readonly pages: number;
+  /** What the first kernel threw: a number of characters, at most 500, and these, a word each. */
+  readonly reason: number;
   /** Groups of 8 words: chunks not claimed, chunks not done, chunks, first entry, entries, units, grain. */
   readonly groups: number;
   /** Entries of 4 words: kernel, arguments, units. */
@@ -75,6 +79,18 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
   const functions: ((args: number, begin: number, end: number, thread: number) => void)[] = [];
   const serials: number[] = [];
   let busy = false;
+  let pages = 0;
+
+  /**
+   * A memory that is shared grows in one thread, and others are told; one that starts at this moment may miss it, and would find places that are
+   * there to be out of bounds: in bulk instructions, and where it reads code. To grow by nothing makes it look.
+   */
+  const lookAtMemory = (): void => {
+    const now = words[map.pages / 4]!;
+    if (now === pages) return;
+    memory.grow(0);
+    pages = now;
+  };
 
   const compile = (kernel: number): ((args: number, begin: number, end: number, thread: number) => void) => {
     let run = functions[kernel];
@@ -101,6 +117,7 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
     const first = map.entries / 4 + 4 * words[group + 3]!;
     const entries = words[group + 4]!;
     try {
+      lookAtMemory();
       if (entries === 1) {
         const units = words[group + 5]!;
         const grain = words[group + 6]!;
@@ -111,8 +128,11 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
       for (let i = 0; i < entries; i++) {
         call(words[first + 4 * i]!, words[first + 4 * i + 1]!, 0, words[first + 4 * i + 2]!);
       }
-    } catch {
-      Atomics.or(words, map.failed / 4, 1);
+    } catch (error) {
+      if ((Atomics.or(words, map.failed / 4, 1) & 1) !== 0) return;
+      const text = String(error).slice(0, 500);
+      words[map.reason / 4] = text.length;
+      for (let i = 0; i < text.length; i++) words[map.reason / 4 + 1 + i] = text.charCodeAt(i);
     }
   };
 
@@ -162,6 +182,8 @@ export function createRunner(memory: WebAssembly.Memory, map: MemoryMap, thread:
   const run = (groups: readonly Group[], entries: readonly Entry[], patience: number): boolean => {
     const epoch = Atomics.load(words, map.epoch / 4) + 1;
     const mark = markOf(epoch);
+    // Part of what is described: read after a claim.
+    words[map.pages / 4] = memory.buffer.byteLength / 65536;
     entries.forEach(({ kernel, args, units }, i) => {
       const entry = map.entries / 4 + 4 * i;
       words[entry] = kernel;
