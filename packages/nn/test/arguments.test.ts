@@ -205,6 +205,11 @@ const CASES: Readonly<Record<string, Case>> = {
     args: [new N.Linear(4, 4, init), 0.9],
     wrong: { module: [0, [undefined, null, {}, grads]], decay: [1, [...WRONG.unit, 1, undefined]] },
   },
+  addGradients: {
+    call: N.addGradients,
+    args: [new Map(), new Map()],
+    wrong: { known: [0, [undefined, null, [x], {}]], more: [1, [undefined, null, [x], {}]] },
+  },
   clipGradNorm: {
     call: N.clipGradNorm,
     args: [grads, 1],

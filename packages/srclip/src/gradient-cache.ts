@@ -1,4 +1,5 @@
 import type { CLIP } from "@deplsr/clip";
+import { addGradients } from "@deplsr/nn";
 import { add, backward, cat, mul, narrow, noGrad, requireGrad, scope, sum, type Tensor } from "@deplsr/tensor";
 import type { SrCLIPInput, SrCLIPOptions, SrCLIPOutput } from "./features.ts";
 import { detachedLoss, type SrCLIPLoss, type SrCLIPLossOptions, srclipLoss } from "./srclip-loss.ts";
@@ -52,7 +53,9 @@ export function accumulateGradients(
           const gradient = wanted[kind];
           return features?.requiresGrad && gradient ? [sum(mul(features, narrow(gradient, 0, row, rows)))] : [];
         });
-        return products.length === 0 ? gradients : merged(gradients, backward(products.reduce((a, b) => add(a, b))));
+        return products.length === 0
+          ? gradients
+          : addGradients(gradients, backward(products.reduce((a, b) => add(a, b))));
       });
       row += rows;
     }
@@ -84,15 +87,4 @@ function joined(parts: readonly Features[]): Features {
     const all = parts.flatMap((features) => features[kind] ?? []);
     return first && requireGrad(cat(all, 0));
   });
-}
-
-/** Sums of gradients; those of `known` are given back. */
-function merged(known: ReadonlyMap<Tensor, Tensor>, more: ReadonlyMap<Tensor, Tensor>): Map<Tensor, Tensor> {
-  const sums = new Map(known);
-  for (const [tensor, gradient] of more) {
-    const before = sums.get(tensor);
-    sums.set(tensor, before ? add(before, gradient) : gradient);
-    before?.dispose();
-  }
-  return sums;
 }

@@ -1,6 +1,6 @@
 /** Training super-resolution on pairs of images (spec/training.md, 1 and 2). */
 import { relative } from "node:path";
-import { Adam, AdamW, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
+import { Adam, AdamW, addGradients, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import type { SrCLIPV2 } from "@deplsr/srclip";
 import { add, backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
@@ -20,7 +20,7 @@ import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
 import { markSampled } from "./step-clock.ts";
-import { addGradients, Snapshot, update } from "./update.ts";
+import { Snapshot, update } from "./update.ts";
 import { prepareValidation } from "./validate.ts";
 
 /** A training and what it trains. */

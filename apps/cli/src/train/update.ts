@@ -60,17 +60,3 @@ export class Snapshot {
     for (const tensor of this.#before) tensor.dispose();
   }
 }
-
-/** Adds gradients to those of parts before, which are given back. */
-export function addGradients(
-  known: ReadonlyMap<Tensor, Tensor>,
-  more: ReadonlyMap<Tensor, Tensor>,
-): Map<Tensor, Tensor> {
-  const sums = new Map(known);
-  for (const [tensor, gradient] of more) {
-    const before = sums.get(tensor);
-    sums.set(tensor, before ? add(before, gradient) : gradient);
-    before?.dispose();
-  }
-  return sums;
-}
