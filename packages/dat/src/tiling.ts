@@ -33,21 +33,31 @@ export interface TilePlan {
   readonly rows: readonly (readonly Tile[])[];
 }
 
-/** The extents of the tiles along one axis: [from, to, first used, last used + 1] in input pixels. */
-function cut(
+/** A tile along one axis, in pixels of the input. */
+export interface TileSpan {
+  /** What `forward` gets. */
+  readonly from: number;
+  readonly to: number;
+  /** The part of it that is used. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** The tiles along an axis of `length`, which is mirrored to `padded` so that they are equal. @see the reference's `use_chop` */
+export function referenceSpans(
   length: number,
   tile: number,
   overlap: number,
-): { padded: number; spans: [number, number, number, number][] } {
+): { readonly padded: number; readonly spans: readonly TileSpan[] } {
   const count = Math.floor(length / tile) + 1;
   const side = Math.ceil(length / count);
   const padded = side * count;
-  const spans = Array.from({ length: count }, (_, i): [number, number, number, number] => [
-    Math.max(0, i * side - overlap),
-    Math.min(padded, (i + 1) * side + overlap),
-    i * side,
-    (i + 1) * side,
-  ]);
+  const spans = Array.from({ length: count }, (_, i) => ({
+    from: Math.max(0, i * side - overlap),
+    to: Math.min(padded, (i + 1) * side + overlap),
+    begin: i * side,
+    end: (i + 1) * side,
+  }));
   return { padded, spans };
 }
 
@@ -61,16 +71,16 @@ export function planTiles([height, width]: Size, { scale, tile = 200, overlap = 
   if (!(Number.isInteger(overlap) && overlap >= 0)) {
     throw new RangeError(`planTiles: overlap ${overlap} must be a whole number, 0 or above`);
   }
-  const down = cut(height, tile, overlap);
-  const across = cut(width, tile, overlap);
-  const rows = down.spans.map(([top, bottom, firstRow, endRow]) =>
-    across.spans.map(([left, right, firstColumn, endColumn]) => ({
-      input: { top, bottom, left, right },
+  const down = referenceSpans(height, tile, overlap);
+  const across = referenceSpans(width, tile, overlap);
+  const rows = down.spans.map((y) =>
+    across.spans.map((x) => ({
+      input: { top: y.from, bottom: y.to, left: x.from, right: x.to },
       used: scaled(
-        { top: firstRow - top, bottom: endRow - top, left: firstColumn - left, right: endColumn - left },
+        { top: y.begin - y.from, bottom: y.end - y.from, left: x.begin - x.from, right: x.end - x.from },
         scale,
       ),
-      output: scaled({ top: firstRow, bottom: endRow, left: firstColumn, right: endColumn }, scale),
+      output: scaled({ top: y.begin, bottom: y.end, left: x.begin, right: x.end }, scale),
     })),
   );
   return { padded: [down.padded, across.padded], rows };

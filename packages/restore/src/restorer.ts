@@ -1,0 +1,266 @@
+/** From an image to a better one. */
+import { selfEnsemble } from "@deplsr/dat";
+import type { ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
+import { type Device, noGrad, scope, type Tensor } from "@deplsr/tensor";
+import { keptColours } from "./colour.ts";
+import { checkImage, type Depth, depthOf, type RasterImage, valuesOf } from "./image.ts";
+import type { EnlargingNetwork } from "./network.ts";
+import { type PromptOptions, promptOf } from "./prompt.ts";
+import { colourStrips, type Extent, opacityStrips, resampled } from "./resample.ts";
+import { resultSize, type SizeOptions } from "./size.ts";
+import { blendedCut, referenceCut } from "./spans.ts";
+import { RowReader, type Strips } from "./strip.ts";
+import { enlargedByTiles } from "./tiles.ts";
+import { withoutFringes } from "./transparency.ts";
+
+/** What a restorer is made of. */
+export interface RestorerParts {
+  readonly network: EnlargingNetwork;
+  /** What steers the network. Default none. */
+  readonly srclip?: SrCLIPV2 | null;
+  /** How SRCLIP sees images. Default: as the reference does, raw and squashed. */
+  readonly prompt?: PromptOptions;
+}
+
+/** How an image is restored. */
+export interface RestoreOptions extends SizeOptions {
+  /** Largest side of what is enlarged at once, in pixels of the input; "auto", the default: what `tileBytes` have room for. */
+  readonly tile?: number | "auto";
+  /** Bytes that a tile may take on the device with "auto". Default 256 MiB. */
+  readonly tileBytes?: number;
+  /** Pixels to either side of a border between tiles that both see; in the inner half they are mixed. Default 16. */
+  readonly overlap?: number;
+  /** Mixed by a raised cosine, the default, or cut where the next tile begins, as the reference does. */
+  readonly blend?: "cosine" | "reference";
+  /** The mean over the eight flips and turns of each tile: eight times the work. Default false. */
+  readonly ensemble?: boolean;
+  /** 1, the default, is the network's result, 0 plain enlargement, between them a mixture. */
+  readonly strength?: number;
+  /** Whether colours are held: over areas of about 8 pixels their means stay those of the input. Default "keep". */
+  readonly colour?: "keep" | "free";
+  /** Bits a channel of the result. Default: the image's. */
+  readonly depth?: Depth;
+  /** Ends the work before the next tile. */
+  readonly signal?: AbortSignal;
+  /** Told after each tile. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Some rows of a result. */
+export interface RestoredStrip {
+  /** The first row. */
+  readonly top: number;
+  readonly rows: number;
+  /** `rows * width * 3` values. */
+  readonly data: Uint8Array | Uint16Array;
+  /** `rows * width` opacities; null where the image has none. */
+  readonly alpha: Uint8Array | Uint16Array | null;
+}
+
+/** A result that is made while it is read. */
+export interface RestoredStrips extends Extent {
+  readonly depth: Depth;
+  /** Rows from above. Can be read once. */
+  readonly strips: AsyncIterable<RestoredStrip>;
+}
+
+const REFERENCE_PROMPT: PromptOptions = { clipInput: "raw", clipFit: "squash" };
+const OPTIONS: readonly (keyof RestoreOptions)[] = [
+  "scale",
+  "width",
+  "height",
+  "tile",
+  "tileBytes",
+  "overlap",
+  "blend",
+  "ensemble",
+  "strength",
+  "colour",
+  "depth",
+  "signal",
+  "onProgress",
+];
+
+/** Makes images better with a network, whatever their size: only a tile is on the device at a time. */
+export class Restorer {
+  readonly device: Device;
+  readonly network: EnlargingNetwork;
+  readonly srclip: SrCLIPV2 | null;
+  readonly prompt: PromptOptions;
+  /** Bytes that the network takes for a pixel of a tile, once that was measured. */
+  #bytesPerPixel: number | undefined;
+
+  /** @throws RangeError when the network cannot be steered by this SRCLIP, or has no whole scale */
+  constructor(device: Device, { network, srclip = null, prompt = REFERENCE_PROMPT }: RestorerParts) {
+    if (!(Number.isInteger(network.scale) && network.scale > 0))
+      throw new RangeError(`restore: the network's scale ${network.scale} must be a whole number above 0`);
+    if (srclip && srclip.config.clip.embedDim !== network.promptDim) {
+      throw new RangeError(
+        `restore: the SRCLIP has ${srclip.config.clip.embedDim} features, the network takes ${network.promptDim ?? "none"}`,
+      );
+    }
+    this.device = device;
+    this.network = network;
+    this.srclip = srclip;
+    this.prompt = prompt;
+  }
+
+  /**
+   * A better image. For those whose result is large there is `stream`.
+   *
+   * @throws RangeError as `stream`; the signal's reason once it is aborted
+   */
+  async restore(image: RasterImage, options: RestoreOptions = {}): Promise<RasterImage> {
+    const { width, height, depth, strips } = this.stream(image, options);
+    const data = valuesOf(depth, width * height * 3);
+    const alpha = image.alpha ? valuesOf(depth, width * height) : null;
+    for await (const strip of strips) {
+      data.set(strip.data, strip.top * width * 3);
+      if (strip.alpha) alpha?.set(strip.alpha, strip.top * width);
+    }
+    return { width, height, data, ...(alpha ? { alpha } : {}), ...(image.grey ? { grey: true } : {}) };
+  }
+
+  /**
+   * A better image, made strip by strip while it is read, so that it may be larger than memory.
+   *
+   * @throws RangeError naming an option or a part of the image that does not fit; while it is read, when the network makes values that
+   *   are no numbers; the signal's reason once it is aborted
+   */
+  stream(image: RasterImage, options: RestoreOptions = {}): RestoredStrips {
+    checkImage(image);
+    checkOptions(options);
+    const size = resultSize(image, options, this.network.scale);
+    const depth = options.depth ?? depthOf(image);
+    return { ...size, depth, strips: this.#strips(image, size, depth, options) };
+  }
+
+  /** The largest side of tiles that take no more than `bytes` on the device, 64 to 512; at the first call it is measured. */
+  async tileWithin(bytes: number): Promise<number> {
+    this.#bytesPerPixel ??= await this.#measure();
+    const side = Math.floor(Math.sqrt(bytes / this.#bytesPerPixel));
+    return Math.min(512, Math.max(64, side - 32));
+  }
+
+  async #measure(): Promise<number> {
+    const side = 64;
+    const { device, network } = this;
+    await device.sync();
+    device.memory({ profile: true });
+    const { liveBytes } = device.memory();
+    const blank = { width: side, height: side, data: new Uint8Array(side * side * 3) };
+    const features = this.#promptOf(blank);
+    try {
+      using made = scope(() => noGrad(() => network.forward(device.zeros([1, 3, side, side]), features)));
+      await made.data();
+    } finally {
+      dispose(features);
+    }
+    const held = device.memory({ profile: true }).profile.reduce((sum, { bytes }) => sum + bytes, 0);
+    // What the ten largest holders do not tell.
+    return (1.25 * Math.max(held - liveBytes, side * side * 64)) / (side * side);
+  }
+
+  #promptOf(image: RasterImage): ImagePrompt | null {
+    return this.srclip && promptOf(this.srclip, image, this.prompt);
+  }
+
+  async *#strips(
+    image: RasterImage,
+    size: Extent,
+    depth: Depth,
+    options: RestoreOptions,
+  ): AsyncGenerator<RestoredStrip> {
+    const { strength = 1 } = options;
+    const seen = withoutFringes(image);
+    const plain = (): Strips => resampled(colourStrips(seen), seen, size, 3);
+    const colours = strength === 0 ? plain() : this.#enlarged(seen, size, options);
+    const mixture = strength > 0 && strength < 1 ? new RowReader(plain(), size.width * 3) : null;
+    const opacity = image.alpha
+      ? new RowReader(resampled(opacityStrips(image.alpha, image), image, size, 1), size.width)
+      : null;
+    for await (const { top, rows, data } of colours) {
+      if (rows === 0) continue;
+      const under = await mixture?.read(rows);
+      if (under) for (let i = 0; i < data.length; i++) data[i] = under[i]! + (data[i]! - under[i]!) * strength;
+      if (image.grey) withoutColour(data);
+      const alpha = await opacity?.read(rows);
+      yield { top, rows, data: quantized(data, depth), alpha: alpha ? quantized(alpha, depth) : null };
+    }
+  }
+
+  /** What the network makes of an image, in the size that was asked for. */
+  async *#enlarged(image: RasterImage, size: Extent, options: RestoreOptions): Strips {
+    const { device, network } = this;
+    const { overlap = 16, blend = "cosine", ensemble = false, colour = "keep", tileBytes = 2 ** 28 } = options;
+    const { scale, window = 1 } = network;
+    const tile = typeof options.tile === "number" ? options.tile : await this.tileWithin(tileBytes);
+    const cut = (length: number) =>
+      blend === "cosine" ? blendedCut(length, tile, overlap, window) : referenceCut(length, tile, overlap);
+    const features = this.#promptOf(image);
+    const once = (x: Tensor): Tensor => network.forward(x, features);
+    try {
+      const enlarged = enlargedByTiles(device, image, {
+        scale,
+        down: cut(image.height),
+        across: cut(image.width),
+        forward: ensemble ? (x) => selfEnsemble(x, once) : once,
+        signal: options.signal ?? null,
+        onTile: options.onProgress ?? (() => {}),
+      });
+      const large = { width: image.width * scale, height: image.height * scale };
+      yield* resampled(colour === "keep" ? keptColours(enlarged, image, scale) : enlarged, large, size, 3);
+    } finally {
+      dispose(features);
+    }
+  }
+}
+
+function dispose(features: ImagePrompt | null): void {
+  features?.content.dispose();
+  features?.degradation.dispose();
+}
+
+/** Luma of BT.601 in all three channels, in place. */
+function withoutColour(data: Float32Array): void {
+  for (let i = 0; i < data.length; i += 3) {
+    const luma = 0.299 * data[i]! + 0.587 * data[i + 1]! + 0.114 * data[i + 2]!;
+    data.fill(luma, i, i + 3);
+  }
+}
+
+/** Values in [0, 1] as whole numbers of a depth: clamped, rounded. */
+function quantized(values: Float32Array, depth: Depth): Uint8Array | Uint16Array {
+  const result = valuesOf(depth, values.length);
+  const white = depth === 8 ? 255 : 65535;
+  for (let i = 0; i < values.length; i++) result[i] = Math.round(Math.min(1, Math.max(0, values[i]!)) * white);
+  return result;
+}
+
+function checkOptions(options: RestoreOptions): void {
+  for (const name of Object.keys(options)) {
+    if (!(OPTIONS as readonly string[]).includes(name))
+      throw new RangeError(`restore: unknown option ${name}: expected one of ${OPTIONS.join(", ")}`);
+  }
+  const {
+    tile = "auto",
+    tileBytes = 1,
+    overlap = 0,
+    strength = 1,
+    blend = "cosine",
+    colour = "keep",
+    depth = 8,
+  } = options;
+  const whole = (value: number, least: number): boolean => Number.isInteger(value) && value >= least;
+  if (tile !== "auto" && !whole(tile, 1))
+    throw new RangeError(`restore: tile ${tile} must be a whole number above 0, or "auto"`);
+  if (!(Number.isFinite(tileBytes) && tileBytes > 0))
+    throw new RangeError(`restore: tileBytes ${tileBytes} must be a number above 0`);
+  if (!whole(overlap, 0)) throw new RangeError(`restore: overlap ${overlap} must be a whole number, 0 or above`);
+  if (!(strength >= 0 && strength <= 1)) throw new RangeError(`restore: strength ${strength} must lie in 0 … 1`);
+  if (blend !== "cosine" && blend !== "reference")
+    throw new RangeError(`restore: blend ${blend} must be "cosine" or "reference"`);
+  if (colour !== "keep" && colour !== "free")
+    throw new RangeError(`restore: colour ${colour} must be "keep" or "free"`);
+  if (depth !== 8 && depth !== 16) throw new RangeError(`restore: depth ${depth} must be 8 or 16`);
+}
