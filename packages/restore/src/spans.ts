@@ -27,17 +27,18 @@ export interface Cut {
  * @param window side of the network's windows
  */
 export function blendedCut(length: number, tile: number, overlap: number, window: number): Cut {
-  const most = Math.max(window, Math.floor(tile / window) * window, 2 * overlap);
+  const most = Math.max(window, Math.floor(tile / window) * window);
   const side = Math.ceil(length / Math.ceil(length / most) / window) * window;
-  const step = Math.max(side, Math.ceil((2 * overlap) / window) * window);
-  const margin = Math.ceil(overlap / window) * window;
-  const spans = Array.from({ length: Math.ceil(length / step) }, (_, i) => ({
-    begin: i * step,
-    end: Math.min(length, (i + 1) * step),
-    from: Math.max(0, i * step - margin),
-    to: Math.min(length, (i + 1) * step + overlap),
+  // Where tiles are small, no more than two may meet.
+  const seen = Math.min(overlap, side);
+  const margin = Math.ceil(seen / window) * window;
+  const spans = Array.from({ length: Math.ceil(length / side) }, (_, i) => ({
+    begin: i * side,
+    end: Math.min(length, (i + 1) * side),
+    from: Math.max(0, i * side - margin),
+    to: Math.min(length, (i + 1) * side + seen),
   }));
-  return { spans, mixing: spans.length > 1 ? Math.ceil(overlap / 2) : 0 };
+  return { spans, mixing: spans.length > 1 ? Math.floor(seen / 2) : 0 };
 }
 
 /** The cuts of the reference's `use_chop`: equal tiles of an image that is mirrored to a multiple of them, each cut where the next begins. */

@@ -37,7 +37,7 @@ describe("cutting an axis", () => {
       for (const [i, { begin, end, from, to }] of cut.spans.entries()) {
         expect([from % window, begin % window]).toEqual([0, 0]);
         expect(to).toBeLessThanOrEqual(length);
-        expect(end - begin).toBeLessThanOrEqual(Math.max(tile, window, Math.ceil((2 * overlap) / window) * window));
+        expect(end - begin).toBeLessThanOrEqual(Math.max(tile, window));
         const { first, shares } = sharesOf(cut, i, 1, length);
         expect(first).toBeGreaterThanOrEqual(from);
         expect(first + shares.length).toBeLessThanOrEqual(to);

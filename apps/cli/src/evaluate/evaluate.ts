@@ -1,5 +1,7 @@
 /** How well an SRCLIP recognises each of the five degradations on a captioned data set (spec/srclip.md, 9). */
+
 import { Tokenizer } from "@deplsr/clip";
+import { normalized } from "@deplsr/restore";
 import { degradationProbabilities, encodePrompts, type SrCLIPV2, scoreDegradation } from "@deplsr/srclip";
 import { noGrad, scope } from "@deplsr/tensor";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
@@ -9,7 +11,6 @@ import { type Image, readImage } from "../data/image.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { badRows } from "../data/tsv.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { normalized } from "../networks/prompt.ts";
 import { counted, type Output } from "../output.ts";
 import { bestConstant, type PromptStyle, styledKinds, templateOf } from "./protocol.ts";
 

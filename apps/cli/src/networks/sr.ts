@@ -11,14 +11,14 @@ import {
   type TensorFile,
   type Weights,
 } from "@deplsr/nn";
+import type { Channels, PromptOptions } from "@deplsr/restore";
 import { type ImagePrompt, RealDAT, type RealDATConfig, realDATConfigFromReference } from "@deplsr/srclip";
 import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
-import { type Channels, throughChannels } from "./channels.ts";
+import { throughChannels } from "./channels.ts";
 import { type Assumptions, type DetectedNetwork, describeNetwork, detectNetwork, refuseAssumptions } from "./detect.ts";
-import type { PromptOptions } from "./prompt.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
 
 /** A network that enlarges images. */
@@ -26,6 +26,8 @@ export interface SrNetwork {
   readonly module: Module;
   readonly scale: number;
   readonly load: (entries: StateDict, options: LoadOptions) => LoadReport;
+  /** Side of its windows. */
+  readonly window: number;
   /** Width of the SRCLIP's features that can steer it; null where none can. */
   readonly promptDim: number | null;
   /** Images (b, 3, h, w) in [0, 1] → (b, 3, s·h, s·w), not clamped. */
@@ -86,6 +88,7 @@ function datNetwork(config: DATConfig, init: Init): SrNetwork {
   return {
     module,
     scale: config.upscale,
+    window: Math.max(...config.splitSize),
     load: (...args) => module.loadStateDict(...args),
     promptDim: null,
     forward: (images, _prompt, how = {}) => module.forward(images, how),
@@ -97,6 +100,7 @@ function realDatNetwork(config: RealDATConfig, init: Init): SrNetwork {
   return {
     module,
     scale: config.upscale,
+    window: Math.max(...config.splitSize),
     load: (...args) => module.loadStateDict(...args),
     promptDim: config.clipDim,
     forward: (images, prompt, how = {}) => module.forward(images, { ...how, prompt }),

@@ -1,6 +1,7 @@
 /** Training SRCLIP on degraded images and the texts that describe them (spec/srclip.md, 5 to 7). */
 import { clampLogitScale, Tokenizer } from "@deplsr/clip";
 import { AdamW } from "@deplsr/nn";
+import { normalized } from "@deplsr/restore";
 import {
   accumulateGradients,
   type BatchGradients,
@@ -23,7 +24,6 @@ import type { Image } from "../data/image.ts";
 import { type Loaded, Loader } from "../data/loader.ts";
 import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
 import { badRows } from "../data/tsv.ts";
-import { normalized } from "../networks/prompt.ts";
 import { describeSrclip, makeSrclip } from "../networks/srclip.ts";
 import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";

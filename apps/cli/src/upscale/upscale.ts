@@ -1,13 +1,12 @@
 /** Enlarging images of any size with a trained network, tile by tile. */
 import { join } from "node:path";
-import { planTiles, type Region } from "@deplsr/dat";
-import type { ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
-import { type Device, interpolate, noGrad, scope } from "@deplsr/tensor";
+import { type PromptOptions, Restorer } from "@deplsr/restore";
+import type { SrCLIPV2 } from "@deplsr/srclip";
+import { type Device, interpolate, scope } from "@deplsr/tensor";
 import { fromPlanes, toPlanes } from "../data/crop.ts";
 import type { Image } from "../data/image.ts";
 import { UserError } from "../errors.ts";
 import { partAssumptions } from "../networks/detect.ts";
-import { imagePrompt, type PromptOptions, squareForPrompt } from "../networks/prompt.ts";
 import { loadSr, loadSrFile, type SrNetwork, type WeightsOptions } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { findModel, leftOut } from "../networks/weights-file.ts";
@@ -78,40 +77,16 @@ export async function loadUpscaler(device: Device, path: string, options: Upscal
   return { network, srclip, prompt: { clipInput, clipFit } };
 }
 
-/**
- * Enlarges an image by the network's scale. Only a tile at a time is on the device, so the image may be of any size; SRCLIP's
- * features are those of the whole image.
- */
+/** An image enlarged by the network's scale, its colours as the network makes them. */
 export async function upscaleImage(
   device: Device,
   { network, srclip, prompt }: Upscaler,
   image: Image,
   { tile = 200, onTile = () => {} }: UpscaleOptions = {},
 ): Promise<Image> {
-  const { scale } = network;
-  const { rows } = planTiles([image.height, image.width], { scale, tile });
-  const tiles = rows.flat();
-  const result: Image = {
-    width: image.width * scale,
-    height: image.height * scale,
-    data: new Uint8Array(image.width * scale * image.height * scale * 3),
-  };
-  const features = srclip && prompt ? promptOf(device, srclip, prompt, image) : null;
-  try {
-    for (const [i, { input, used, output }] of tiles.entries()) {
-      const part = mirrored(image, input);
-      using enlarged = scope(() =>
-        noGrad(() => network.forward(device.tensor(toPlanes([part]), [1, 3, part.height, part.width]), features)),
-      );
-      const [piece] = fromPlanes(await enlarged.data(), part.width * scale, part.height * scale);
-      paste(result, piece!, used, output);
-      onTile(i + 1, tiles.length);
-    }
-  } finally {
-    features?.content.dispose();
-    features?.degradation.dispose();
-  }
-  return result;
+  const restorer = new Restorer(device, { network, srclip, ...(prompt ? { prompt } : {}) });
+  const { width, height, data } = await restorer.restore(image, { tile, onProgress: onTile, colour: "free" });
+  return { width, height, data: data as Uint8Array };
 }
 
 /** An image enlarged by bicubic interpolation (a = -0.5, as in MATLAB and in the papers' tables). */
@@ -125,38 +100,4 @@ export async function bicubic(device: Device, image: Image, scale: number): Prom
     }),
   );
   return fromPlanes(await enlarged.data(), size[1], size[0])[0]!;
-}
-
-function promptOf(device: Device, srclip: SrCLIPV2, options: PromptOptions, image: Image): ImagePrompt {
-  const { imageSize } = srclip.config.clip.vision;
-  return scope(() => {
-    const square = device.tensor(squareForPrompt(image, imageSize, options.clipFit), [1, 3, imageSize, imageSize]);
-    return imagePrompt(srclip, square, options);
-  });
-}
-
-/** A region of an image that may reach beyond its right and lower edge, where it is mirrored, the edge pixel included. */
-function mirrored(image: Image, { top, bottom, left, right }: Region): Image {
-  const [width, height] = [right - left, bottom - top];
-  const data = new Uint8Array(width * height * 3);
-  const inside = (at: number, size: number): number => (at < size ? at : Math.max(0, 2 * size - 1 - at));
-  for (let y = 0; y < height; y++) {
-    const row = inside(top + y, image.height) * image.width;
-    for (let x = 0; x < width; x++) {
-      const from = (row + inside(left + x, image.width)) * 3;
-      const to = (y * width + x) * 3;
-      for (let c = 0; c < 3; c++) data[to + c] = image.data[from + c]!;
-    }
-  }
-  return { width, height, data };
-}
-
-/** Copies the used part of a piece to its place, cut where the result ends. */
-function paste(result: Image, piece: Image, used: Region, output: Region): void {
-  const width = Math.min(output.right, result.width) - output.left;
-  const height = Math.min(output.bottom, result.height) - output.top;
-  for (let y = 0; y < height; y++) {
-    const from = ((used.top + y) * piece.width + used.left) * 3;
-    result.data.set(piece.data.subarray(from, from + width * 3), ((output.top + y) * result.width + output.left) * 3);
-  }
 }

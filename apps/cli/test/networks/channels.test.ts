@@ -1,6 +1,7 @@
 import { Module } from "@deplsr/nn";
+import { asSeen } from "@deplsr/restore";
 import { expect, test } from "vitest";
-import { asSeen, checkChannels, throughChannels } from "../../src/networks/channels.ts";
+import { checkChannels, throughChannels } from "../../src/networks/channels.ts";
 import { useDevice } from "../device.ts";
 
 const device = useDevice();
@@ -36,6 +37,7 @@ test("a network that gives back what it sees gives back the image, whatever it w
   const same = {
     module: new (class extends Module {})(),
     scale: 1,
+    window: 1,
     load: () => expect.fail("not called"),
     promptDim: null,
     forward: (seen: typeof images) => {
