@@ -1,7 +1,6 @@
 /** `color`, `mean` and `std` of a data set: what a network is shown of its images, and how what it makes becomes images again. */
 import { add, div, interpolate, mul, sub, sum, type Tensor } from "@deplsr/tensor";
 import { UserError } from "../errors.ts";
-import type { SrNetwork } from "./sr.ts";
 
 /** The fields of a data set that say so. */
 export interface Channels {
@@ -21,14 +20,19 @@ export function asSeen(images: Tensor, { color, mean, std }: Channels): Tensor {
   return std === undefined ? seen : div(seen, perChannel(images, std));
 }
 
+/** What makes larger images out of images, and may be told more. */
+interface Enlarging {
+  readonly forward: (images: Tensor, ...told: never[]) => Tensor;
+}
+
 /** A network that was trained on such images, as one that takes and gives RGB: colours are those of bicubic interpolation where it makes luma. */
-export function throughChannels(network: SrNetwork, channels: Channels): SrNetwork {
+export function throughChannels<Network extends Enlarging>(network: Network, channels: Channels): Network {
   const { color, mean, std } = channels;
   if (color === undefined && mean === undefined && std === undefined) return network;
   return {
     ...network,
-    forward: (images, prompt, how) => {
-      let made = network.forward(asSeen(images, channels), prompt, how);
+    forward: (images: Tensor, ...told: never[]) => {
+      let made = network.forward(asSeen(images, channels), ...told);
       if (std !== undefined) made = mul(made, perChannel(images, std));
       if (mean !== undefined) made = add(made, perChannel(images, mean));
       if (color === undefined) return made;

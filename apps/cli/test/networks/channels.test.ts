@@ -49,7 +49,7 @@ test("a network that gives back what it sees gives back the image, whatever it w
     { color: "y" },
     { color: "y", mean: [0.2] },
   ] as const) {
-    const values = await throughChannels(same, channels).forward(images, null).data();
+    const values = await throughChannels(same, channels).forward(images).data();
     for (const [i, value] of [1, 0.2, 1, 0.4, 1, 0.6].entries()) expect(values[i]).toBeCloseTo(value, 5);
   }
   expect(shapes.map((shape) => shape[1])).toEqual([3, 1, 1]);
