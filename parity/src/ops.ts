@@ -1,7 +1,7 @@
 /** The group `ops`: single operations of the engine, forward and backward. */
 import { add, backward, type Device, mul, requireGrad, sum, type Tensor } from "@deplsr/tensor";
-import { counted } from "../output.ts";
 import { Attributes } from "./attributes.ts";
+import { counted } from "./counted.ts";
 import { type Case, type Driver, type Fixture, type Outputs, stored, upload, zerosLike } from "./fixture.ts";
 import { type Arguments, OPERATIONS } from "./operations.ts";
 

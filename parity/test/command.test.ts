@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type StoredEntry, storedEntry, writeSafetensors } from "@deplsr/tensor";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { parity } from "../../src/parity/command.ts";
-import { diskFolder } from "../../src/parity/disk.ts";
-import { loadFixtures } from "../../src/parity/folder.ts";
+import { parity } from "../src/command.ts";
+import { diskFolder } from "../src/disk.ts";
+import { loadFixtures } from "../src/folder.ts";
 
 let folder: string;
 beforeEach(() => {

@@ -1,7 +1,7 @@
 /** The comparison in a page of headless Chromium: the same code, the fixtures by HTTP. */
 import { fileURLToPath } from "node:url";
-import { ISOLATED, withPage } from "../../../../scripts/chromium.ts";
-import { oneLine, UserError } from "../errors.ts";
+import { ISOLATED, withPage } from "../../scripts/chromium.ts";
+import { oneLine, UserError } from "./errors.ts";
 import type { Folder } from "./folder.ts";
 import type { PageAnswer, PageTask } from "./page.ts";
 import type { Selection } from "./session.ts";

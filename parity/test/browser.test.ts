@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { storedEntry, writeSafetensors } from "@deplsr/tensor";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { parity } from "../../src/parity/command.ts";
+import { parity } from "../src/command.ts";
 
 let folder: string;
 beforeAll(() => {

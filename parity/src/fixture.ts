@@ -18,8 +18,9 @@
  * - Drivers run in Node and in a page of a browser: they import nothing of Node's.
  * - Nothing depends on a fixture's name or size: read `config` with `Attributes`, whose `finish` refuses what was not read.
  */
+
+import type { PixelImage } from "@deplsr/clip";
 import type { Device, DType, StoredTensor, Tensor } from "@deplsr/tensor";
-import type { Image } from "../data/image.ts";
 import type { HostValues } from "./compare.ts";
 import type { Role, Tolerance } from "./tolerance.ts";
 
@@ -43,7 +44,7 @@ export interface Fixture {
   /** Reads another file of the same folder. */
   readonly sibling: (name: string) => Promise<Uint8Array>;
   /** Decodes the file, which is an image's. */
-  readonly decode: () => Promise<Image>;
+  readonly decode: () => Promise<PixelImage>;
 }
 
 /** What a case gives: computed values by the name of the stored tensor. */

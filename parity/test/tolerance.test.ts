@@ -1,13 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  formatNumber,
-  formatRule,
-  matchesGlob,
-  parseRoles,
-  parseTolerance,
-  roleOf,
-  ruleOf,
-} from "../../src/parity/tolerance.ts";
+import { formatNumber, formatRule, matchesGlob, parseRoles, parseTolerance, roleOf, ruleOf } from "../src/tolerance.ts";
 
 describe("matchesGlob", () => {
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Attributes } from "../../src/parity/attributes.ts";
+import { Attributes } from "../src/attributes.ts";
 
 describe("Attributes", () => {
   const read = (value: unknown): Attributes => new Attributes(value, "config");

@@ -1,8 +1,8 @@
 /** Runs the cases of fixtures on a device and reports them. */
 import { type Device, detach, type StoredTensor, scope, type Tensor } from "@deplsr/tensor";
-import { oneLine } from "../errors.ts";
-import { counted } from "../output.ts";
 import { type Comparison, compareValues, type HostValues, largestMagnitude } from "./compare.ts";
+import { counted } from "./counted.ts";
+import { oneLine } from "./errors.ts";
 import {
   type BrokenFixture,
   type Case,

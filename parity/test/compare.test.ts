@@ -1,7 +1,7 @@
 import { readSafetensors, type StoredTensor, storedEntry, writeSafetensors } from "@deplsr/tensor";
 import { describe, expect, it } from "vitest";
-import { compareValues, largestMagnitude } from "../../src/parity/compare.ts";
-import type { Rule } from "../../src/parity/tolerance.ts";
+import { compareValues, largestMagnitude } from "../src/compare.ts";
+import type { Rule } from "../src/tolerance.ts";
 
 function stored(data: Float32Array | Int32Array, shape: readonly number[] = [data.length]): StoredTensor {
   return readSafetensors(writeSafetensors([["x", storedEntry(data, shape)]])).tensors.get("x")!;

@@ -1,7 +1,8 @@
 /** Reading fixtures out of a folder, wherever it is. */
+
+import type { PixelImage } from "@deplsr/clip";
 import { readSafetensors, type StoredTensor } from "@deplsr/tensor";
-import type { Image } from "../data/image.ts";
-import { oneLine, UserError } from "../errors.ts";
+import { oneLine, UserError } from "./errors.ts";
 import type { BrokenFixture, Fixture } from "./fixture.ts";
 import { parseRoles, parseTolerance, type Role, roleOf } from "./tolerance.ts";
 
@@ -11,8 +12,8 @@ export interface Folder {
   /** Paths of all files inside it, sorted, with forward slashes. */
   readonly files: readonly string[];
   readonly read: (path: string) => Promise<Uint8Array>;
-  /** Decodes a file's bytes to 8-bit RGB. @param name for messages */
-  readonly decode: (bytes: Uint8Array, name: string) => Promise<Image>;
+  /** Decodes a file's bytes to 8 bits, grey or RGB. @param name for messages */
+  readonly decode: (bytes: Uint8Array, name: string) => Promise<PixelImage>;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What runs in the page. */
-import type { Image } from "../data/image.ts";
-import { oneLine } from "../errors.ts";
+import type { PixelImage } from "@deplsr/clip";
+import { oneLine } from "./errors.ts";
 import type { Folder } from "./folder.ts";
 import { compareFolder, type Selection } from "./session.ts";
 
@@ -33,7 +33,7 @@ async function compare({ name, files, base, selection }: PageTask): Promise<Page
 }
 
 /** Decodes with the browser's own means: the stored values, whatever profile the file names. */
-async function decode(bytes: Uint8Array, name: string): Promise<Image> {
+async function decode(bytes: Uint8Array, name: string): Promise<PixelImage> {
   const bitmap = await createImageBitmap(new Blob([bytes.slice()]), { colorSpaceConversion: "none" }).catch(() => {
     throw new Error(`${name} is no image that this browser decodes`);
   });
@@ -48,6 +48,7 @@ async function decode(bytes: Uint8Array, name: string): Promise<Image> {
   return {
     width,
     height,
+    channels: 3,
     data: Uint8Array.from({ length: width * height * 3 }, (_, i) => data[4 * Math.floor(i / 3) + (i % 3)]!),
   };
 }

@@ -9,9 +9,9 @@ import {
   type StoredDType,
   type StoredTensor,
 } from "@deplsr/tensor";
-import { counted } from "../output.ts";
 import { Attributes } from "./attributes.ts";
 import type { HostValues } from "./compare.ts";
+import { counted } from "./counted.ts";
 import type { Case, Driver, Fixture, Outputs } from "./fixture.ts";
 
 /** One case a file: what a checkpoint holds, what it should hold, or why it is refused. */

@@ -1,7 +1,7 @@
 /** The command of `npm run parity`: compares what this repository computes with every fixture of a folder. */
 import { parseArgs } from "node:util";
-import { oneLine, UsageError } from "../errors.ts";
 import { diskFolder } from "./disk.ts";
+import { oneLine, UsageError } from "./errors.ts";
 import { compareFolder } from "./session.ts";
 
 const USAGE = `Usage: npm run parity -- DIR [options]
