@@ -33,6 +33,16 @@ export class Attributes {
     return this.#fields.get(name) ?? null;
   }
 
+  /** Fields that only inform: left out or whatever they hold. */
+  inform(...names: readonly string[]): void {
+    for (const name of names) this.#unread.delete(name);
+  }
+
+  /** A field that names the only way there is: it may be left out, but not name another. */
+  assume(name: string, ...known: readonly (string | number | boolean)[]): void {
+    if (this.has(name) && !known.some((value) => value === this.raw(name))) this.#wrong(name, known.join(" or "));
+  }
+
   number(name: string): number {
     const value = this.raw(name);
     return typeof value === "number" ? value : this.#wrong(name, "a number");

@@ -53,7 +53,7 @@ function modelCase(fixture: Fixture, device: Device, config: Attributes): Case {
   config.oneOf("model", ["CLIP"]);
   const sizes = parseOpenClipConfig(config.raw("args"));
   const parameters = config.optionalNumber("params");
-  config.optionalNumber("batch"); // in.image shows it
+  config.inform("batch"); // in.image shows it
   config.finish();
   const start = fixture.tensors.has("state.logit_bias") ? { ...sizes, logitBiasStart: 0 } : sizes;
   const run = (): Outputs => {
@@ -118,8 +118,8 @@ function preprocessCase(fixture: Fixture, config: Attributes): Case {
   const std = config.numbers("std");
   const mode = config.oneOf("resize_mode", ["shortest", "longest", "squash"]);
   const fill = config.optionalNumber("fill_color") ?? 0;
-  config.oneOf("interpolation", ["bicubic, antialias, 8-bit PIL resampling"]);
-  if (config.has("source")) config.pair("source"); // in.image shows it
+  config.assume("interpolation", "bicubic, antialias, 8-bit PIL resampling");
+  config.inform("source"); // in.image shows it
   config.finish();
   const input = stored(fixture, "in.image");
   const [height = 0, width = 0, channels = 1] = input.shape;
@@ -143,7 +143,7 @@ function preprocessCase(fixture: Fixture, config: Attributes): Case {
 
 function positionCase(fixture: Fixture, device: Device, config: Attributes): Case {
   const grid = config.number("new_grid");
-  for (const name of ["old_grid", "width"]) config.number(name); // in.positional_embedding shows them
+  config.inform("old_grid", "width"); // in.positional_embedding shows them
   config.finish();
   const run = (): Outputs => ({
     "out.positional_embedding": resizeImagePositions(upload(fixture, device, "in.positional_embedding"), grid),
@@ -151,20 +151,22 @@ function positionCase(fixture: Fixture, device: Device, config: Attributes): Cas
   return { name: "", run };
 }
 
+/** How the rows are compared, at the beginning of what a file says of it. */
+const EXACT = "exact integers; rows with needs_ftfy=false: the result must equal ids";
+
 /** Every row must equal `ids`, also those of which the file would accept the ids without the repair of the text. */
 function tokenizerCase(fixture: Fixture): Case {
   const file = new Attributes(fixture.config, "the file");
-  for (const name of ["group", "description", "tolerance"]) file.raw(name);
-  const compare = file.string("compare");
-  if (!compare.startsWith("exact integers; rows with needs_ftfy=false: the result must equal ids")) {
+  file.inform("group", "description", "tolerance");
+  const compare = file.has("compare") ? file.string("compare") : EXACT;
+  if (!compare.startsWith(EXACT)) {
     throw new Error(`compare: "${compare}" is not understood`);
   }
   const contextLength = file.number("context_length");
   const rows = file.objects("cases").map((row) => {
     const text = row.string("text");
     const ids = row.numbers("ids");
-    row.boolean("needs_ftfy");
-    row.numbers("ids_without_ftfy");
+    row.inform("needs_ftfy", "ids_without_ftfy");
     row.finish();
     return { text, ids };
   });

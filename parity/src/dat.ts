@@ -54,7 +54,7 @@ export function networkCases(fixture: Fixture, device: Device, model: string, bu
   config.oneOf("model", [model]);
   const args = config.raw("args") as Readonly<Record<string, unknown>>; // read by the model's own parser
   const parameters = config.optionalNumber("params");
-  for (const name of ["batch", "height", "width"]) config.optionalNumber(name); // in.x shows them
+  config.inform("batch", "height", "width"); // in.x shows them
   config.finish();
   const names = expectedNames(fixture);
   const unknown = names.find((name) => !/^(eval|train)\./.test(name));

@@ -90,7 +90,7 @@ function filterCases(fixture: Fixture, device: Device, config: Attributes): Case
 }
 
 function noiseCases(fixture: Fixture, device: Device, config: Attributes): Case[] {
-  config.raw("min_tie_distance"); // a property of the data
+  config.inform("min_tie_distance"); // a property of the data
   const entries = config.object("cases");
   config.finish();
   const runs = entries.names().map(
@@ -119,7 +119,7 @@ function noiseCases(fixture: Fixture, device: Device, config: Attributes): Case[
 function jpegCases(fixture: Fixture, device: Device, config: Attributes): Case[] {
   const qualities = config.numbers("qualities");
   const batch = config.has("batch_quality") ? config.string("batch_quality") : null;
-  config.raw("min_tie_distance");
+  config.inform("min_tie_distance");
   config.finish();
   const outputs = expectedNames(fixture).filter((name) => name.startsWith("out."));
   return outputs.map((name) => ({
@@ -140,9 +140,10 @@ function jpegCases(fixture: Fixture, device: Device, config: Attributes): Case[]
 }
 
 function pipelineCases(fixture: Fixture, device: Device, config: Attributes): Case[] {
-  checkCaption(config);
+  if (config.has("caption")) checkCaption(config);
   // What the stages repeat, and facts of how the file was made.
-  for (const name of ["kernel_size", "theta", "lq_size", "min_tie_distance"]) config.raw(name);
+  config.inform("blur_sigma", "kernel_size", "theta", "noise", "noise_sigma", "noise_scale", "quality", "final_sinc");
+  config.inform("lq_size", "min_tie_distance");
   const stages = config.raw("stages");
   config.finish();
   return stageCases(fixture, device, stages);

@@ -17,7 +17,7 @@ function usmCases(fixture: Fixture, device: Device, config: Attributes): Case[] 
   const radius = config.number("radius");
   const outputs = config.object("outputs");
   // The kernel follows from the radius, and the last one is a property of the data.
-  for (const name of ["sigma", "kernel", "min_tie_distance"]) config.raw(name);
+  config.inform("sigma", "kernel", "min_tie_distance");
   config.finish();
   return each(outputs, (name, attributes) => {
     const image = tensor(fixture, device, "in.image");
@@ -40,9 +40,8 @@ function imresizeCases(fixture: Fixture, device: Device, config: Attributes): Ca
 function pipelineCases(fixture: Fixture, device: Device, config: Attributes): Case[] {
   const stages = config.raw("stages");
   // What the stages repeat, and a property of the data.
-  for (const name of ["scale", "resize1_scale", "resize1_mode", "noise1", "resize2_scale", "resize2_mode", "noise2"])
-    config.raw(name);
-  for (const name of ["final_order", "final_mode", "min_tie_distance"]) config.raw(name);
+  config.inform("scale", "resize1_scale", "resize1_mode", "noise1", "resize2_scale", "resize2_mode", "noise2");
+  config.inform("final_order", "final_mode", "min_tie_distance");
   config.finish();
   return stageCases(fixture, device, stages);
 }

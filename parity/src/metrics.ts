@@ -20,7 +20,7 @@ export const cases: Driver = async (fixture) => {
   const op = config.oneOf("op", ["psnr_ssim", "niqe", "niqe_parameters"]);
   if (op === "psnr_ssim") return pairCases(fixture, config);
   if (op === "niqe") return niqeCases(fixture, config);
-  config.raw("source");
+  config.inform("source");
   config.finish();
   await readNiqeModel(fixture.bytes, fixture.path);
   return [{ name: "", run: () => ({}) }];
@@ -28,7 +28,7 @@ export const cases: Driver = async (fixture) => {
 
 /** A case for each image or pair of images: the names up to the first dot. */
 function pairCases(fixture: Fixture, config: Attributes): Case[] {
-  config.oneOf("psnr_identical", ["infinite"]);
+  config.assume("psnr_identical", "infinite");
   config.finish();
   const names = expectedNames(fixture);
   return [...new Set(names.map((name) => name.split(".", 1)[0]!))].map((pair) => ({
@@ -73,7 +73,7 @@ function perPixel(
 async function niqeCases(fixture: Fixture, config: Attributes): Promise<Case[]> {
   const parameters = config.string("parameters");
   // Properties of the data.
-  for (const name of ["min_tie_distance", "deviation_float32_params_and_float64_image"]) config.raw(name);
+  config.inform("min_tie_distance", "deviation_float32_params_and_float64_image");
   config.finish();
   const model = await readNiqeModel(await fixture.sibling(parameters), parameters);
   return expectedNames(fixture).map((name) => ({

@@ -84,9 +84,8 @@ const matmul: Operation = (inputs, attributes) => {
 const conv2d: Operation = (inputs, attributes) => {
   const weight = inputs.get("weight");
   const bias = inputs.optional("bias");
-  const kernel = attributes.pair("kernel");
-  if (kernel[0] !== weight.shape[2] || kernel[1] !== weight.shape[3]) {
-    throw new Error(`${attributes.where}: kernel [${kernel.join(", ")}] is not that of ${t.describe(weight)}`);
+  if (attributes.has("kernel") && attributes.pair("kernel").join() !== weight.shape.slice(2).join()) {
+    throw new Error(`${attributes.where}: kernel [${attributes.raw("kernel")}] is not that of ${t.describe(weight)}`);
   }
   return t.conv2d(inputs.get("x"), weight, {
     ...(bias && { bias }),
@@ -110,8 +109,11 @@ const batchNorm: Operation = (inputs, attributes) => {
   const options = { ...affine(inputs), eps: attributes.number("eps") };
   const mean = inputs.get("running_mean");
   const variance = inputs.get("running_var");
+  if (!attributes.boolean("training")) {
+    attributes.inform("momentum");
+    return [t.batchNorm(x, { ...options, mean, variance }).y, mean, variance];
+  }
   const momentum = attributes.number("momentum");
-  if (!attributes.boolean("training")) return [t.batchNorm(x, { ...options, mean, variance }).y, mean, variance];
   const batch = t.batchNorm(x, options);
   const count = x.size / mean.size;
   const unbiased = t.mul(batch.variance, count / (count - 1));
@@ -165,7 +167,7 @@ const argmax: Operation = (inputs, attributes) => {
 
 /** Options of the operation `interpolate`, shared with the pipelines of the group `degradation`. */
 export function interpolateOptions(attributes: Attributes): t.InterpolateOptions {
-  if (attributes.boolean("align_corners")) throw new Error(`${attributes.where}: align_corners is not understood`);
+  attributes.assume("align_corners", false);
   const mode = attributes.oneOf("mode", ["area", "bilinear", "bicubic", "nearest"]);
   const cubicA = attributes.optionalNumber("cubic_a");
   const options = { mode, antialias: attributes.boolean("antialias"), ...(cubicA !== undefined && { cubicA }) };

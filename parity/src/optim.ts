@@ -181,7 +181,7 @@ function groups(parameters: ReadonlyMap<string, Tensor>, { settings, sparesBiase
 }
 
 function clippingCases(fixture: Fixture, device: Device, config: Attributes): Case[] {
-  config.oneOf("formula", ["coef = max_norm/(total_norm+1e-6), clamped to 1"]);
+  config.assume("formula", "coef = max_norm/(total_norm+1e-6), clamped to 1");
   const all = config.object("cases");
   config.finish();
   return all.names().map((name) => {
@@ -213,7 +213,7 @@ function scheduleCases(fixture: Fixture): Case[] {
 const SCHEDULES = {
   cosine_lr: (a) => cosineSchedule({ ...warmup(a), total: a.number("total") }),
   const_lr: (a) => {
-    a.optionalNumber("total");
+    a.inform("total");
     return constantSchedule(warmup(a));
   },
   const_lr_cooldown: (a) =>
@@ -242,7 +242,7 @@ const SCHEDULES = {
 } as const satisfies Record<string, (attributes: Attributes) => Schedule>;
 
 function schedule(attributes: Attributes): Schedule {
-  attributes.raw("value"); // words: which step each value belongs to
+  attributes.inform("value"); // words: which step each value belongs to
   const types = Object.keys(SCHEDULES) as (keyof typeof SCHEDULES)[]; // the keys of a literal object
   return SCHEDULES[attributes.oneOf("type", types)](attributes);
 }

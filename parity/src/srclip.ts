@@ -47,7 +47,7 @@ function modelCase(fixture: Fixture, device: Device, config: Attributes): Case {
   const make = modelMaker(config, device, fixture.tensors.has("state.logit_bias"));
   const { kind, weights } = parseLoss(config.string("loss"));
   const counts = { all: config.optionalNumber("params"), trained: config.optionalNumber("trainable_params") };
-  config.optionalNumber("batch"); // in.image shows it
+  config.inform("batch"); // in.image shows it
   config.finish();
   const run = (): Outputs => {
     const model = make();
@@ -136,7 +136,7 @@ function lossNames(loss: SrCLIPLoss): Record<string, Tensor | null> {
 /** The state after the adaptor was started from the tower as the reference does it. */
 function startCase(fixture: Fixture, device: Device, config: Attributes): Case {
   const make = modelMaker(config, device, fixture.tensors.has("before.logit_bias"));
-  for (const name of ["changed_zero_modules", "not_copied"]) if (config.has(name)) config.strings(name); // the results show them
+  config.inform("changed_zero_modules", "not_copied"); // the results show them
   config.finish();
   const run = (): Outputs => {
     const model = make();
@@ -155,7 +155,7 @@ function startCase(fixture: Fixture, device: Device, config: Attributes): Case {
 
 function lossCases(fixture: Fixture, device: Device, config: Attributes): Case[] {
   const weights = config.numbers("weights");
-  for (const name of ["batch", "degradations", "dim"]) config.optionalNumber(name); // the inputs show them
+  config.inform("batch", "degradations", "dim"); // the inputs show them
   config.finish();
   const kinds = new Set(expectedNames(fixture).map((name) => name.split(".", 1)[0]));
   return [...kinds].map((kind) => {

@@ -28,6 +28,15 @@ describe("Attributes", () => {
     expect(() => config.finish()).not.toThrow();
   });
 
+  it("asks for no field that only informs, and takes no other way than the one there is", () => {
+    const config = read({ params: "many", version: "0.1" });
+    config.inform("params", "batch");
+    config.assume("version", "0.1");
+    config.assume("input", "bytes");
+    expect(() => config.finish()).not.toThrow();
+    expect(() => config.assume("version", "0.2", 3)).toThrow('config.version is "0.1", not 0.2 or 3');
+  });
+
   it("refuses other types by name", () => {
     const config = read({ n: "1", list: [1, "2"] });
     expect(() => config.number("n")).toThrow('config.n is "1", not a number');

@@ -16,7 +16,7 @@ import { joined, networkCase, numbered, withNetwork } from "./network.ts";
 import { generatedWeights } from "./weights.ts";
 
 export function inceptionCase(fixture: Fixture, device: Device, config: Attributes): Case {
-  config.oneOf("input", ["(u8-128)/128 without any resize"]);
+  config.assume("input", "(u8-128)/128 without any resize");
   const names = numbered(config, "cases", "small");
   return networkCase(
     config,
@@ -41,7 +41,7 @@ export async function fidCase(fixture: Fixture, device: Device, config: Attribut
   const weights = generatedWeights(config);
   const resizes = numbered(config, "resize_cases", "resize");
   const counts = setSizes(config.raw("sets"));
-  config.number("scipy_sqrtm_fid"); // for information
+  config.inform("scipy_sqrtm_fid"); // the distance by another way
   config.finish();
   const images = (set: number): Tensor[] =>
     Array.from({ length: counts[set]! }, (_, i) => pixels(fixture, device, `set${set}.image${i}.rgb`, 1));

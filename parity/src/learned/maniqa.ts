@@ -40,10 +40,10 @@ function readConfig(config: Attributes): MANIQAConfig {
   const arch = config.object("arch");
   const vit = config.object("vit");
   for (const name of ["embed_dim", "patch_size", "img_size"]) {
-    if (arch.number(name) !== vit.number(name)) throw new Error(`config.arch.${name} is not that of config.vit`);
+    arch.assume(name, vit.number(name));
   }
-  if (arch.number("num_outputs") !== 1) throw new Error("config.arch.num_outputs is not 1");
-  vit.number("depth"); // what follows the last tap is not used
+  arch.assume("num_outputs", 1);
+  vit.inform("depth"); // what follows the last tap is not used
   const sizes = {
     vit: {
       imageSize: vit.number("img_size"),

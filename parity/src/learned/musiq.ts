@@ -31,11 +31,8 @@ export function musiqCase(fixture: Fixture, device: Device, config: Attributes):
     layers: arch.number("num_layers"),
     classes: arch.number("num_class"),
   };
-  if (arch.number("num_scales") !== sizes.longerSides.length + 1)
-    throw new Error("config.arch.num_scales is not understood");
-  if (arch.number("max_seq_len_from_original_res") !== -1) {
-    throw new Error("config.arch.max_seq_len_from_original_res is not understood");
-  }
+  arch.assume("num_scales", sizes.longerSides.length + 1);
+  arch.assume("max_seq_len_from_original_res", -1);
   arch.finish();
   const names = numbered(config, "cases", "case");
   return networkCase(

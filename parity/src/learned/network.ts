@@ -9,7 +9,7 @@ import { generatedWeights } from "./weights.ts";
 /** The names of the numbered parts of a fixture, `case0` and so on. What is said about them besides, the tensors show. */
 export function numbered(config: Attributes, field: string, prefix: string): string[] {
   return config.objects(field).map((one, index) => {
-    for (const name of one.names()) one.raw(name);
+    one.inform(...one.names());
     return `${prefix}${index}`;
   });
 }

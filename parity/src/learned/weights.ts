@@ -14,6 +14,7 @@ export function generatedWeights(config: Attributes): ReadonlyMap<string, Stored
   const entries = rows.map((row: unknown, n) => weightRow(row, first + n, `${weights.where}.tensors[${n}]`));
   weights.finish();
   const state = new Map(entries);
+  if (!config.has("weights_check")) return state;
   const checks = config.object("weights_check");
   for (const name of checks.names()) checkValues(name, state.get(name), checks.numbers(name));
   return state;
