@@ -19,16 +19,28 @@ export function asSeen(images: Tensor, { color, mean, std }: Channels): Tensor {
   return std === undefined ? seen : div(seen, perChannel(images, std));
 }
 
-/** What a network made of images that were shown so, as RGB: colours are those of bicubic interpolation where it makes luma. */
-export function asImages(made: Tensor, images: Tensor, { color, mean, std }: Channels): Tensor {
-  let result = made;
-  if (std !== undefined) result = mul(result, perChannel(images, std));
-  if (mean !== undefined) result = add(result, perChannel(images, mean));
-  if (color === undefined) return result;
-  const [height, width] = result.shape.slice(2) as [number, number];
-  const large = interpolate(images, { mode: "bicubic", size: [height, width], cubicA: -0.5 });
-  // Luma moves red, green and blue alike where the colour differences stay.
-  return add(large, mul(sub(result, luma(large)), 255 / 219));
+/** What makes larger images out of images, and may be told more. */
+interface Enlarging {
+  readonly forward: (images: Tensor, ...told: never[]) => Tensor;
+}
+
+/** A network that was trained on such images, as one that takes and gives RGB: colours are those of bicubic interpolation where it makes luma. */
+export function throughChannels<Network extends Enlarging>(network: Network, channels: Channels): Network {
+  const { color, mean, std } = channels;
+  if (color === undefined && mean === undefined && std === undefined) return network;
+  return {
+    ...network,
+    forward: (images: Tensor, ...told: never[]) => {
+      let made = network.forward(asSeen(images, channels), ...told);
+      if (std !== undefined) made = mul(made, perChannel(images, std));
+      if (mean !== undefined) made = add(made, perChannel(images, mean));
+      if (color === undefined) return made;
+      const [height, width] = made.shape.slice(2) as [number, number];
+      const large = interpolate(images, { mode: "bicubic", size: [height, width], cubicA: -0.5 });
+      // Luma moves red, green and blue alike where the colour differences stay.
+      return add(large, mul(sub(made, luma(large)), 255 / 219));
+    },
+  };
 }
 
 function luma(images: Tensor): Tensor {

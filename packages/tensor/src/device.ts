@@ -1,4 +1,4 @@
-import { findAdapter } from "#platform";
+import { findAdapter, gpuPossible } from "#platform";
 import { checkChoice, checkDType, checkFlag, checkNumber, checkOptions, checkWhole, numbersOf } from "./arguments.ts";
 import type { Backend, BackendInfo, MemoryReport, OpMemory, View } from "./backend.ts";
 import { CpuBackend } from "./backends/cpu/backend.ts";
@@ -73,6 +73,11 @@ export class Device implements DeviceOfTensors {
     if (backend === "cpu") return new Device(await CpuBackend.request(cpu));
     if (backend === "webgpu" || adapter !== "auto") {
       return new Device(await WebGPUBackend.create(await findAdapter(adapter as AdapterChoice)));
+    }
+    if (!gpuPossible()) {
+      // Dawn would load every software driver to find the same, and complain of their limits on stderr.
+      const reason = "no hardware GPU: Linux has no device file of one";
+      return new Device(await CpuBackend.request({ ...cpu, reason }));
     }
     try {
       return new Device(await WebGPUBackend.create(await findAdapter("hardware")));

@@ -1,13 +1,5 @@
+import type { ConvertFlags } from "../convert/run.ts";
 import type { Command } from "./command.ts";
-
-/** The flags of `deplsr convert`. */
-export interface ConvertFlags {
-  readonly in: string;
-  readonly out: string;
-  readonly key: string | undefined;
-  readonly fp16: boolean;
-  readonly force: boolean;
-}
 
 /** `deplsr convert`: weights from one file format to another. */
 export const convert: Command<ConvertFlags> = {

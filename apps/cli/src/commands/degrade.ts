@@ -1,25 +1,5 @@
-import { type Command, type DeviceFlags, deviceFlags } from "./command.ts";
-
-/** The flags of `deplsr degrade`. */
-export interface DegradeFlags extends DeviceFlags {
-  readonly images: string[];
-  readonly out: string | undefined;
-  readonly pipeline: "semantic" | "second-order";
-  readonly config: string | undefined;
-  readonly root: string | undefined;
-  readonly captions: string | undefined;
-  readonly "caption-command": string | undefined;
-  readonly "caption-timeout": number;
-  readonly caption: string;
-  readonly count: number;
-  readonly fit: "squash" | "crop";
-  readonly chain: "reference" | "sequential";
-  readonly size: number | undefined;
-  readonly scale: number | undefined;
-  readonly seed: number | undefined;
-  readonly jobs: number;
-  readonly preview: boolean;
-}
+import type { DegradeFlags } from "../degrade/request.ts";
+import { type Command, deviceFlags } from "./command.ts";
 
 /** `deplsr degrade`: photographs to a data set of degraded images, with captions or as pairs. */
 export const degrade: Command<DegradeFlags> = {

@@ -1,13 +1,6 @@
 import { join } from "node:path";
-import { type Command, type DeviceFlags, deviceFlags } from "./command.ts";
-
-/** The flags of `deplsr demo`. */
-export interface DemoFlags extends DeviceFlags {
-  readonly photo: string | undefined;
-  readonly out: string;
-  readonly steps: number | undefined;
-  readonly seed: number;
-}
+import type { DemoFlags } from "../demo/run.ts";
+import { type Command, deviceFlags } from "./command.ts";
 
 /** `deplsr demo`: everything once, on photographs that come with the package. */
 export const demo: Command<DemoFlags> = {

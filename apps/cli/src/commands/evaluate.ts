@@ -1,14 +1,5 @@
-import { type Command, type DeviceFlags, deviceFlags } from "./command.ts";
-
-/** The flags of `deplsr evaluate`. */
-export interface EvaluateFlags extends DeviceFlags {
-  readonly checkpoint: string;
-  readonly data: string;
-  readonly template: string;
-  readonly levels: "original" | "training";
-  readonly fit: "squash" | "crop";
-  readonly batch: number;
-}
+import type { EvaluateFlags } from "../evaluate/run.ts";
+import { type Command, deviceFlags } from "./command.ts";
 
 /** `deplsr evaluate`: how well an SRCLIP recognises degradations. */
 export const evaluate: Command<EvaluateFlags> = {

@@ -1,15 +1,5 @@
+import type { ExtractFlags } from "../extract/run.ts";
 import type { Command } from "./command.ts";
-
-/** The flags of `deplsr extract`. */
-export interface ExtractFlags {
-  readonly images: string[];
-  readonly out: string;
-  readonly size: number;
-  readonly step: number | undefined;
-  readonly threshold: number;
-  readonly template: string;
-  readonly jobs: number;
-}
 
 /** `deplsr extract`: large images to overlapping squares, which trainings read faster. */
 export const extract: Command<ExtractFlags> = {

@@ -1,10 +1,5 @@
+import type { InspectFlags } from "../inspect/run.ts";
 import type { Command } from "./command.ts";
-
-/** The flags of `deplsr inspect`. */
-export interface InspectFlags {
-  readonly file: string;
-  readonly key: string | undefined;
-}
 
 /** `deplsr inspect`: what is in a file of weights. */
 export const inspect: Command<InspectFlags> = {

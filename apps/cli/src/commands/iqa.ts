@@ -1,25 +1,7 @@
 import type { CommandModule } from "yargs";
-import { bind, type Command, type Context, type DeviceFlags, deviceFlags } from "./command.ts";
-
-/** The flags of `deplsr iqa`. */
-export interface IqaFlags extends DeviceFlags {
-  readonly images: string;
-  readonly ref: string | undefined;
-  readonly metrics: string | undefined;
-  readonly crop: number;
-  readonly y: boolean;
-  readonly csv: string | undefined;
-  readonly "niqe-params": string | undefined;
-  readonly weights: string;
-}
-
-/** The flags of `deplsr iqa fit-niqe`. */
-export interface FitNiqeFlags {
-  readonly photographs: string;
-  readonly out: string;
-  readonly about: string | undefined;
-  readonly force: boolean;
-}
+import type { FitNiqeFlags } from "../iqa/fit-niqe.ts";
+import type { IqaFlags } from "../iqa/run.ts";
+import { bind, type Command, type Context, deviceFlags } from "./command.ts";
 
 const score: Command<IqaFlags> = {
   command: "$0 <images>",

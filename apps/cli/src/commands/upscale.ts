@@ -1,18 +1,5 @@
-import { type Command, type DeviceFlags, deviceFlags } from "./command.ts";
-
-/** The flags of `deplsr upscale`. */
-export interface UpscaleFlags extends DeviceFlags {
-  readonly images: string[];
-  readonly model: string | undefined;
-  readonly key: string | undefined;
-  readonly "allow-missing": boolean;
-  readonly assume: string[];
-  readonly srclip: string | undefined;
-  readonly "clip-input": "normalized" | "raw" | undefined;
-  readonly "clip-fit": "squash" | "crop" | undefined;
-  readonly out: string;
-  readonly tile: number;
-}
+import type { UpscaleFlags } from "../upscale/run.ts";
+import { type Command, deviceFlags } from "./command.ts";
 
 /** `deplsr upscale`: enlarges and restores photographs. */
 export const upscale: Command<UpscaleFlags> = {

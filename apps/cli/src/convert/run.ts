@@ -10,7 +10,6 @@ import {
 } from "@deplsr/nn";
 import { type FileTensor, numel, storedBytes } from "@deplsr/tensor";
 import type { Context } from "../commands/command.ts";
-import type { ConvertFlags } from "../commands/convert.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { exists, writeFileAtomic } from "../files.ts";
 import { describedSr } from "../networks/sr.ts";
@@ -18,6 +17,15 @@ import { findModel, otherWeights, weightsOf, withTensorFile } from "../networks/
 import { counted, type Output } from "../output.ts";
 import { duration } from "../progress.ts";
 import { withDerived } from "./derived.ts";
+
+/** The flags of `deplsr convert`. */
+export interface ConvertFlags {
+  readonly in: string;
+  readonly out: string;
+  readonly key: string | undefined;
+  readonly fp16: boolean;
+  readonly force: boolean;
+}
 
 const MIB = 2 ** 20;
 

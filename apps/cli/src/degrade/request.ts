@@ -2,7 +2,7 @@
 import { isAbsolute, join, relative, resolve } from "node:path";
 import type { SecondOrderOptions, SemanticOptions } from "@deplsr/degradation";
 import type { z } from "zod";
-import type { DegradeFlags } from "../commands/degrade.ts";
+import type { DeviceFlags } from "../commands/command.ts";
 import { secondOrderRun, semanticRun } from "../config/degrade.ts";
 import { parseConfig, readConfig } from "../config/parse.ts";
 import { resolveBeside } from "../data/captioned.ts";
@@ -17,6 +17,27 @@ import { placeImages } from "./placement.ts";
 import { type Plan, planImages, type Recipe, secondOrderRecipes, semanticRecipes } from "./plan.ts";
 import { readRecords } from "./records.ts";
 import type { SynthesisRequest } from "./synthesize.ts";
+
+/** The flags of `deplsr degrade`. */
+export interface DegradeFlags extends DeviceFlags {
+  readonly images: string[];
+  readonly out: string | undefined;
+  readonly pipeline: "semantic" | "second-order";
+  readonly config: string | undefined;
+  readonly root: string | undefined;
+  readonly captions: string | undefined;
+  readonly "caption-command": string | undefined;
+  readonly "caption-timeout": number;
+  readonly caption: string;
+  readonly count: number;
+  readonly fit: "squash" | "crop";
+  readonly chain: "reference" | "sequential";
+  readonly size: number | undefined;
+  readonly scale: number | undefined;
+  readonly seed: number | undefined;
+  readonly jobs: number;
+  readonly preview: boolean;
+}
 
 /** A data set that is asked for. */
 export interface Wanted {

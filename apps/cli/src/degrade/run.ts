@@ -1,13 +1,12 @@
 import { dirname, join } from "node:path";
 import type { Context } from "../commands/command.ts";
-import type { DegradeFlags } from "../commands/degrade.ts";
 import { resolveBeside } from "../data/captioned.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
 import { describeRecipe } from "./describe.ts";
 import { writePreview } from "./preview.ts";
-import { wantedSet } from "./request.ts";
+import { type DegradeFlags, wantedSet } from "./request.ts";
 import { synthesize } from "./synthesize.ts";
 
 /** Does what `deplsr degrade` asks for. */

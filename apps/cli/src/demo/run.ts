@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import type { Device } from "@deplsr/tensor";
-import type { Context } from "../commands/command.ts";
-import type { DemoFlags } from "../commands/demo.ts";
+import type { Context, DeviceFlags } from "../commands/command.ts";
 import { crop } from "../data/crop.ts";
 import { stem } from "../data/folder.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
@@ -15,6 +14,14 @@ import { type DemoResult, runDemo, writeReport } from "./demo.ts";
 import { demoPhotos } from "./photos.ts";
 import { PLACES } from "./recipe.ts";
 import { demoReport, type UserPhoto } from "./report.ts";
+
+/** The flags of `deplsr demo`. */
+export interface DemoFlags extends DeviceFlags {
+  readonly photo: string | undefined;
+  readonly out: string;
+  readonly steps: number | undefined;
+  readonly seed: number;
+}
 
 /** How much the two trainings see: squares of each photograph, and steps. */
 interface Amount {

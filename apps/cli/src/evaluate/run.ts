@@ -1,11 +1,20 @@
-import type { Context } from "../commands/command.ts";
-import type { EvaluateFlags } from "../commands/evaluate.ts";
+import type { Context, DeviceFlags } from "../commands/command.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { checkWhole } from "../flags.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { counted, type Output, table } from "../output.ts";
 import { type Evaluation, evaluateSrclip } from "./evaluate.ts";
+
+/** The flags of `deplsr evaluate`. */
+export interface EvaluateFlags extends DeviceFlags {
+  readonly checkpoint: string;
+  readonly data: string;
+  readonly template: string;
+  readonly levels: "original" | "training";
+  readonly fit: "squash" | "crop";
+  readonly batch: number;
+}
 
 /** So many of those left out are named. */
 const NAMED = 5;

@@ -1,6 +1,5 @@
 import { basename, dirname, join } from "node:path";
 import type { Context } from "../commands/command.ts";
-import type { ExtractFlags } from "../commands/extract.ts";
 import { crop } from "../data/crop.ts";
 import { gridOf } from "../data/grid.ts";
 import { LARGEST_SIDE, readImage, writeImage } from "../data/image.ts";
@@ -11,6 +10,17 @@ import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
 import { removeLeftovers } from "../files.ts";
 import { checkWhole, MOST_JOBS } from "../flags.ts";
 import { counted } from "../output.ts";
+
+/** The flags of `deplsr extract`. */
+export interface ExtractFlags {
+  readonly images: string[];
+  readonly out: string;
+  readonly size: number;
+  readonly step: number | undefined;
+  readonly threshold: number;
+  readonly template: string;
+  readonly jobs: number;
+}
 
 /** Does what `deplsr extract` asks for. */
 export async function runExtract(flags: ExtractFlags, { output }: Context): Promise<void> {

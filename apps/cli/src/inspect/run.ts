@@ -1,13 +1,18 @@
 import { selectWeights, type TensorFile, type Weights } from "@deplsr/nn";
 import { FileFormatError, isStoredFloat, numel } from "@deplsr/tensor";
 import type { Context } from "../commands/command.ts";
-import type { InspectFlags } from "../commands/inspect.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { type DetectedNetwork, describeNetwork, detectNetwork, parameterCount, untold } from "../networks/detect.ts";
 import { describedSr, srConfig } from "../networks/sr.ts";
 import { describedSrclip } from "../networks/srclip.ts";
 import { findModel, otherWeights, printable, weightsOf, withTensorFile } from "../networks/weights-file.ts";
 import { counted, type Output, table } from "../output.ts";
+
+/** The flags of `deplsr inspect`. */
+export interface InspectFlags {
+  readonly file: string;
+  readonly key: string | undefined;
+}
 
 /** The networks that `deplsr upscale` takes. */
 const OF_UPSCALE: ReadonlySet<string> = new Set<DetectedNetwork["model"]>(["DAT", "RealDAT", "SrCLIPV2"]);

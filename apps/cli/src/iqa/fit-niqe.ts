@@ -1,13 +1,20 @@
 import { basename } from "node:path";
 import { fitNiqe, formatNiqeModel, pristineFeatures } from "@deplsr/metrics";
 import type { Context } from "../commands/command.ts";
-import type { FitNiqeFlags } from "../commands/iqa.ts";
 import { listImages } from "../data/folder.ts";
 import { readImage } from "../data/image.ts";
 import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { checkPlace, exists, writeFileAtomic } from "../files.ts";
 import { counted } from "../output.ts";
+
+/** The flags of `deplsr iqa fit-niqe`. */
+export interface FitNiqeFlags {
+  readonly photographs: string;
+  readonly out: string;
+  readonly about: string | undefined;
+  readonly force: boolean;
+}
 
 /** Does what `deplsr iqa fit-niqe` asks for. */
 export async function runFitNiqe(

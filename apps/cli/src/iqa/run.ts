@@ -1,8 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { type LearnedMetric, type Metric, type NiqeModel, OWN_PRISTINE_MODEL, readNiqeModel } from "@deplsr/metrics";
-import type { Context } from "../commands/command.ts";
-import type { IqaFlags } from "../commands/iqa.ts";
+import type { Context, DeviceFlags } from "../commands/command.ts";
 import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, systemCode, UserError } from "../errors.ts";
@@ -14,6 +13,18 @@ import { listPairs } from "./pairs.ts";
 import { scoreCsv, scoreJson, scoreLines } from "./report.ts";
 import { type Scores, scoreAll } from "./score.ts";
 import { missingWeights, openMetric } from "./weights.ts";
+
+/** The flags of `deplsr iqa`. */
+export interface IqaFlags extends DeviceFlags {
+  readonly images: string;
+  readonly ref: string | undefined;
+  readonly metrics: string | undefined;
+  readonly crop: number;
+  readonly y: boolean;
+  readonly csv: string | undefined;
+  readonly "niqe-params": string | undefined;
+  readonly weights: string;
+}
 
 /** Does what `deplsr iqa` asks for. */
 export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {

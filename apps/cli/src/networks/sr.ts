@@ -11,13 +11,12 @@ import {
   type TensorFile,
   type Weights,
 } from "@deplsr/nn";
-import type { Channels, PromptOptions } from "@deplsr/restore";
+import { type Channels, type PromptOptions, throughChannels } from "@deplsr/restore";
 import { type ImagePrompt, RealDAT, type RealDATConfig, realDATConfigFromReference } from "@deplsr/srclip";
 import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
-import { throughChannels } from "./channels.ts";
 import { type Assumptions, type DetectedNetwork, describeNetwork, detectNetwork, refuseAssumptions } from "./detect.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
 

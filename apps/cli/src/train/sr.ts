@@ -1,7 +1,7 @@
 /** Training super-resolution on pairs of images (spec/training.md, 1 and 2). */
 import { relative } from "node:path";
 import { Adam, AdamW, addGradients, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
-import { asSeen, imagePrompt, type PromptOptions } from "@deplsr/restore";
+import { asSeen, imagePrompt, type PromptOptions, throughChannels } from "@deplsr/restore";
 import type { SrCLIPV2 } from "@deplsr/srclip";
 import { add, backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
@@ -11,7 +11,7 @@ import { Loader } from "../data/loader.ts";
 import { listPairs, type Pair, type PairPaths, randomPatch, readPair } from "../data/paired.ts";
 import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
 import { UserError } from "../errors.ts";
-import { checkChannels, throughChannels } from "../networks/channels.ts";
+import { checkChannels } from "../networks/channels.ts";
 import { loadSrWeights, makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { leftOut } from "../networks/weights-file.ts";

@@ -1,6 +1,5 @@
 import { basename, extname, join } from "node:path";
-import type { Context } from "../commands/command.ts";
-import type { UpscaleFlags } from "../commands/upscale.ts";
+import type { Context, DeviceFlags } from "../commands/command.ts";
 import { parseSetting } from "../config/set.ts";
 import { expandInputs, stem } from "../data/folder.ts";
 import { checkWritable, isImageName, LARGEST_SIDE, readImage, writeImage } from "../data/image.ts";
@@ -11,6 +10,20 @@ import { checkWhole } from "../flags.ts";
 import { counted } from "../output.ts";
 import { duration } from "../progress.ts";
 import { loadUpscaler, upscaleImage } from "./upscale.ts";
+
+/** The flags of `deplsr upscale`. */
+export interface UpscaleFlags extends DeviceFlags {
+  readonly images: string[];
+  readonly model: string | undefined;
+  readonly key: string | undefined;
+  readonly "allow-missing": boolean;
+  readonly assume: string[];
+  readonly srclip: string | undefined;
+  readonly "clip-input": "normalized" | "raw" | undefined;
+  readonly "clip-fit": "squash" | "crop" | undefined;
+  readonly out: string;
+  readonly tile: number;
+}
 
 /** Where `deplsr demo` leaves its network. */
 const DEMO_RUN = join("runs", "demo", "sr");

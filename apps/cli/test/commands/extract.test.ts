@@ -1,9 +1,8 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { ExtractFlags } from "../../src/commands/extract.ts";
 import { readImage, writeImage } from "../../src/data/image.ts";
-import { runExtract } from "../../src/extract/run.ts";
+import { type ExtractFlags, runExtract } from "../../src/extract/run.ts";
 import { Output } from "../../src/output.ts";
 import { picture } from "../pictures.ts";
 import { temporaryFolder } from "../temporary-folder.ts";

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { DegradeFlags } from "../../src/commands/degrade.ts";
 import { writeImage } from "../../src/data/image.ts";
+import type { DegradeFlags } from "../../src/degrade/request.ts";
 import { type Wanted, wantedSet } from "../../src/degrade/request.ts";
 import { Output } from "../../src/output.ts";
 import { picture } from "../pictures.ts";

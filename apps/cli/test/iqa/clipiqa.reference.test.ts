@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { ImageMetric } from "@deplsr/metrics";
+import { Attributes } from "@deplsr/parity/attributes.ts";
+import { generatedWeights } from "@deplsr/parity/learned/weights.ts";
 import { bytesSource, Device, readSafetensors, type StoredEntry, storedEntry, writeSafetensors } from "@deplsr/tensor";
 import { afterAll, describe, expect, it } from "vitest";
 import { CLIPIQA_METRIC } from "../../src/iqa/clipiqa.ts";
-import { Attributes } from "../../src/parity/attributes.ts";
-import { generatedWeights } from "../../src/parity/learned/weights.ts";
 
 const device = await Device.request();
 afterAll(() => device.destroy());

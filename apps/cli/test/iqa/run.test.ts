@@ -5,11 +5,10 @@ import { CNNIQA, CNNIQA_KONIQ, imageTensor, niqe, OWN_PRISTINE_MODEL, psnr, ssim
 import { encodeCheckpoint } from "@deplsr/nn";
 import { Device, Rng } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
-import type { IqaFlags } from "../../src/commands/iqa.ts";
 import { type Image, writeImage } from "../../src/data/image.ts";
 import { writeFileAtomic } from "../../src/files.ts";
 import { runFitNiqe } from "../../src/iqa/fit-niqe.ts";
-import { runIqa } from "../../src/iqa/run.ts";
+import { type IqaFlags, runIqa } from "../../src/iqa/run.ts";
 import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";

@@ -1,7 +1,7 @@
 import { Module } from "@deplsr/nn";
-import { asSeen } from "@deplsr/restore";
+import { asSeen, throughChannels } from "@deplsr/restore";
 import { expect, test } from "vitest";
-import { checkChannels, throughChannels } from "../../src/networks/channels.ts";
+import { checkChannels } from "../../src/networks/channels.ts";
 import { useDevice } from "../device.ts";
 
 const device = useDevice();
@@ -51,7 +51,7 @@ test("a network that gives back what it sees gives back the image, whatever it w
     { color: "y" },
     { color: "y", mean: [0.2] },
   ] as const) {
-    const values = await throughChannels(same, channels).forward(images, null).data();
+    const values = await throughChannels(same, channels).forward(images).data();
     for (const [i, value] of [1, 0.2, 1, 0.4, 1, 0.6].entries()) expect(values[i]).toBeCloseTo(value, 5);
   }
   expect(shapes.map((shape) => shape[1])).toEqual([3, 1, 1]);

@@ -56,6 +56,11 @@ export async function listAdapters(): Promise<readonly ListedAdapter[]> {
   }
 }
 
+/** Whether a GPU can be here: only the browser knows. */
+export function gpuPossible(): boolean {
+  return true;
+}
+
 /** Cores that the browser tells of. */
 export function logicalCores(): number {
   return globalThis.navigator?.hardwareConcurrency ?? 1;

@@ -10,6 +10,8 @@ import type { AdapterChoice, FoundAdapter, ListedAdapter } from "./adapter.ts";
 import { type SwiftShaderFiles, unpackSwiftShader } from "./swiftshader.ts";
 import type { Thread, ThreadStart } from "./thread.ts";
 
+export { gpuPossible } from "./gpu-files.ts";
+
 /** Where this code runs. */
 export const platform: "node" | "browser" = "node";
 

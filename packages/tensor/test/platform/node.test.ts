@@ -1,12 +1,12 @@
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir, totalmem } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, describe, expect, it } from "vitest";
-import { environment, findAdapter, listAdapters, platform, totalMemory } from "../../src/platform/node.ts";
+import { afterAll, describe, expect, it, vi } from "vitest";
+import { environment, findAdapter, gpuPossible, listAdapters, platform, totalMemory } from "../../src/platform/node.ts";
 import { doubled } from "./doubler.ts";
 
 const run = promisify(execFile);
@@ -71,6 +71,50 @@ describe("listAdapters", () => {
     for (const row of rows) {
       expect(row.name).not.toBe("");
       if (!row.available) expect(row.detail).toMatch(/^no .+: /);
+    }
+  });
+});
+
+describe("gpuPossible", () => {
+  const withFiles = (...files: readonly string[]): string => {
+    const devices = mkdtempSync(join(folder, "dev-"));
+    for (const file of files) {
+      mkdirSync(dirname(join(devices, file)), { recursive: true });
+      writeFileSync(join(devices, file), "");
+    }
+    return devices;
+  };
+
+  it.runIf(process.platform === "linux").each([
+    [["null", "tty", "kvm"], false],
+    [["dri/card0"], false],
+    [["dri/renderD128"], true],
+    [["nvidia0", "nvidiactl"], true],
+    [["dxg"], true],
+    [["mali0"], true],
+  ])("%j: %s", (files, possible) => {
+    expect(gpuPossible(withFiles(...files))).toBe(possible);
+  });
+
+  it("is true where nobody knows, and where drivers are named", () => {
+    expect(gpuPossible(join(folder, "nowhere"))).toBe(true);
+    const devices = withFiles("null");
+    vi.stubEnv("VK_DRIVER_FILES", "/drivers/one.json");
+    expect(gpuPossible(devices)).toBe(true);
+    vi.unstubAllEnvs();
+  });
+
+  it("keeps the search for a device silent: not a line on stderr where the CPU or SwiftShader computes", async () => {
+    const script = `import { Device } from ${JSON.stringify(join(sources, "../index.ts"))};
+      const device = await Device.request();
+      console.log(device.info.kind);
+      device.destroy();`;
+    for (const adapter of ["auto", "swiftshader"]) {
+      const args = ["--conditions", "@deplsr/source", "--import", tsx, "--input-type=module", "--eval", script];
+      const env = { ...process.env, DEPLSR_BACKEND: "auto", DEPLSR_ADAPTER: adapter };
+      const { stdout, stderr } = await run(process.execPath, args, { env });
+      // What Dawn says of a GPU's driver is the driver's affair.
+      if (stdout.trim() !== "hardware") expect(stderr).toBe("");
     }
   });
 });
