@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { systemCode, UserError } from "../errors.ts";
 import { exists } from "../files.ts";
-import { isPhotoName, kindOfFile } from "./format.ts";
+import { isPhotoName, kindOfFile, PHOTO_EXTENSIONS } from "./format.ts";
 
 /** A photo that was found. */
 export interface FoundPhoto {
@@ -83,7 +83,10 @@ async function findInput(input: string, options: FindOptions): Promise<Found> {
   if (input === "-") return single("-", "stdin");
   const path = input === "~" || /^~[\\/]/.test(input) ? join(homedir(), input.slice(1)) : input;
   if (await exists(path)) {
-    if ((await stat(path)).isDirectory()) return searchFolder(path, options.recursive ?? false);
+    if ((await stat(path)).isDirectory()) {
+      const { files, folders } = await listFolder(path, options.recursive ?? false);
+      return sortOut(files, folders);
+    }
     return single(path, basename(path));
   }
   if (!isDynamicPattern(path)) throw new UserError(`input: ${input} does not exist: check the path`);
@@ -101,24 +104,36 @@ function single(path: string, name: string): Found {
 }
 
 /** The photos among files, and what the others are. */
-async function sortOut(files: readonly { path: string; name: string }[], folders: readonly string[]): Promise<Found> {
+async function sortOut(files: readonly ListedFile[], folders: readonly string[]): Promise<Found> {
   const photos = files.filter(({ path }) => isPhotoName(path)).map((file) => ({ ...file, listed: true }));
   const leftOut: LeftOut[] = folders.map((path) => ({ path, kind: "folder" }));
   for (const { path } of files) if (!isPhotoName(path)) leftOut.push({ path, kind: await kindOfFile(path) });
   return { photos, leftOut };
 }
 
-/** A folder's files in the order of their names, those of real sub-folders before those behind links, so that each is found where it is. */
-async function searchFolder(root: string, recursive: boolean): Promise<Found> {
-  const files: { path: string; name: string }[] = [];
+/** A file in a folder: where it is, and its path below that folder. */
+export interface ListedFile {
+  readonly path: string;
+  readonly name: string;
+}
+
+/**
+ * A folder's files, sorted by name, without hidden ones. A link counts as what it leads to, but a folder that is there twice is entered once, and where it really is
+ * rather than through a link: links that lead round in a circle end.
+ *
+ * @param recursive enters its sub-folders, which are listed by themselves otherwise
+ * @throws UserError when the folder is missing, no folder, or may not be read
+ */
+export async function listFolder(
+  root: string,
+  recursive = false,
+): Promise<{ files: readonly ListedFile[]; folders: readonly string[] }> {
+  const files: ListedFile[] = [];
   const folders: string[] = [];
-  const seen = new Set([await realPath(root)]);
+  const seen = new Set<string>();
   const links: string[] = [];
   const enter = async (folder: string): Promise<void> => {
-    const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
-      if (systemCode(error) !== "EACCES") throw error;
-      throw new UserError(`folder: ${folder} may not be read: check its permissions`);
-    });
+    const entries = await readdir(folder, { withFileTypes: true });
     for (const entry of entries) {
       if (entry.name.startsWith(".")) continue;
       const path = join(folder, entry.name);
@@ -129,12 +144,16 @@ async function searchFolder(root: string, recursive: boolean): Promise<Found> {
     }
   };
   const enterOnce = async (folder: string): Promise<void> => {
-    const real = await realPath(folder);
-    if (seen.has(real)) return;
-    seen.add(real);
-    await enter(folder);
+    try {
+      const real = await realPath(folder);
+      if (seen.has(real)) return;
+      seen.add(real);
+      await enter(folder);
+    } catch (error) {
+      throw explainFolder(error, folder);
+    }
   };
-  await enter(root);
+  await enterOnce(root);
   for (let path = links.shift(); path !== undefined; path = links.shift()) {
     const target = await stat(path).catch(() => null);
     if (target?.isFile()) files.push({ path, name: relative(root, path) });
@@ -142,7 +161,20 @@ async function searchFolder(root: string, recursive: boolean): Promise<Found> {
     else if (target?.isDirectory()) folders.push(path);
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
-  return sortOut(files, folders.sort());
+  return { files, folders: folders.sort() };
+}
+
+function explainFolder(error: unknown, folder: string): unknown {
+  switch (systemCode(error)) {
+    case "ENOENT":
+      return new UserError(`folder: ${folder} does not exist: check the path`);
+    case "ENOTDIR":
+      return new UserError(`folder: ${folder} is a file, a folder was expected`);
+    case "EACCES":
+      return new UserError(`folder: ${folder} may not be read: check its permissions`);
+    default:
+      return error;
+  }
 }
 
 /** The operating system's own: links of folders on Windows too. */
@@ -161,7 +193,8 @@ function inside(folder: string, path: string): boolean {
 
 function nothingIn(input: string, leftOut: readonly LeftOut[]): UserError {
   const others = describeLeftOut(leftOut);
+  const endings = PHOTO_EXTENSIONS.join(", ");
   return new UserError(
-    `input: ${input} holds no photos that can be read${others === null ? "" : ` (${others})`}: check the path`,
+    `folder: ${input} holds no images (${endings})${others === null ? "" : `, ${others}`}: check the path`,
   );
 }
