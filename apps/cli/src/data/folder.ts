@@ -1,9 +1,9 @@
 /** Finding the images of a folder. */
 import { stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { systemCode, UserError } from "../errors.ts";
-import { sortedNames } from "../files.ts";
-import { IMAGE_EXTENSIONS, isImageName } from "./image.ts";
+import { findPhotos, listFolder } from "../photo/find.ts";
+import { isPhotoName, PHOTO_EXTENSIONS } from "../photo/format.ts";
 
 /**
  * The image files of a folder, sorted by name; hidden files are left out.
@@ -12,22 +12,17 @@ import { IMAGE_EXTENSIONS, isImageName } from "./image.ts";
  * @throws UserError when the folder is missing or holds no image
  */
 export async function listImages(folder: string, recursive = false): Promise<string[]> {
-  const hidden = /(^|[\\/])\./;
-  const names = (await sortedNames(folder, recursive)).filter((name) => isImageName(name) && !hidden.test(name));
-  if (names.length === 0) {
-    throw new UserError(`folder: ${folder} holds no images (${IMAGE_EXTENSIONS.join(", ")}): check the path`);
+  const { files } = await listFolder(folder, recursive);
+  const images = files.filter(({ path }) => isPhotoName(path));
+  if (images.length === 0) {
+    throw new UserError(`folder: ${folder} holds no images (${PHOTO_EXTENSIONS.join(", ")}): check the path`);
   }
-  return names.map((name) => join(folder, name));
+  return images.map(({ path }) => path);
 }
 
-/** The images that the arguments of a command name: files stay, a folder becomes its images. @throws UserError as `listImages` */
+/** The images that the arguments of a command name, see `findPhotos`. @throws UserError as that */
 export async function expandInputs(inputs: readonly string[]): Promise<string[]> {
-  const files: string[] = [];
-  for (const input of inputs) {
-    if (await isFolder(input)) files.push(...(await listImages(input)));
-    else files.push(input);
-  }
-  return files;
+  return (await findPhotos(inputs)).photos.map(({ path }) => path);
 }
 
 /** A file's name without folder and ending: `photos/sheep.v2.jpg` to `sheep.v2`. */

@@ -1,12 +1,17 @@
 /**
- * Image files to pixels and back. Every image enters as 8-bit sRGB with three channels: grey is repeated, 16 bits are rounded to the nearest
- * of 8, CMYK and embedded colour profiles are converted, the EXIF orientation is applied, and transparency is composited over white.
+ * Image files to pixels and back, as networks and metrics see them: a photo (`../photo`) as 8-bit sRGB with three channels, 16 bits rounded to
+ * the nearest of 8, transparency composited over white.
  */
-import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
 import sharp from "sharp";
-import { oneLine, systemCode, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files.ts";
+import { decodePhoto } from "../photo/decode.ts";
+import type { Pixels } from "../photo/photo.ts";
+import { readPhoto } from "../photo/read.ts";
+
+export { LARGEST_SIDE } from "../photo/decode.ts";
+export { isPhotoName as isImageName } from "../photo/format.ts";
 
 /** An RGB image, 8 bits a channel: `data` holds `height * width * 3` bytes, row by row, red first. */
 export interface Image {
@@ -14,20 +19,6 @@ export interface Image {
   readonly height: number;
   readonly data: Uint8Array;
 }
-
-/** The file name endings that are read, lower case. */
-export const IMAGE_EXTENSIONS: readonly string[] = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".gif"];
-
-/** Whether a file name ends like an image's. */
-export function isImageName(name: string): boolean {
-  return IMAGE_EXTENSIONS.includes(extname(name).toLowerCase());
-}
-
-/** The longest side of a square image that is read. */
-export const LARGEST_SIDE = 2 ** 14;
-
-/** More pixels than this are refused before they are decoded. */
-const MOST_PIXELS = LARGEST_SIDE ** 2;
 
 /**
  * Reads an image file.
@@ -37,45 +28,24 @@ const MOST_PIXELS = LARGEST_SIDE ** 2;
  * @throws UserError with one line when the file is missing, no image, truncated or damaged
  */
 export async function readImage(path: string): Promise<Image> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === "ENOENT") throw new UserError(`image: ${path} does not exist: check the path`);
-    if (code === "EISDIR") throw new UserError(`image: ${path} is a folder: give an image file`);
-    throw new UserError(`image: ${path} cannot be read: ${oneLine(error)}`);
-  }
-  return decodeImage(bytes, path);
+  return toImage(await readPhoto(path));
 }
 
 /** Decodes an image file's bytes. @param name the file's name, for messages. @throws UserError as `readImage` */
 export async function decodeImage(bytes: Uint8Array, name: string): Promise<Image> {
-  if (bytes.length === 0)
-    throw new UserError(`image: ${name} is empty (0 bytes): it was not written to the end, get it again`);
-  const picture = sharp(bytes, { failOn: "error", limitInputPixels: false });
-  const { depth, width, height } = await picture.metadata().catch((error) => {
-    throw explainHeader(error, name);
-  });
-  if (width * height > MOST_PIXELS) {
-    throw new UserError(
-      `image: ${name} has more than ${MOST_PIXELS} pixels (${width}x${height}): make it smaller first`,
-    );
+  return toImage(await decodePhoto(bytes, name));
+}
+
+/** A photo's pixels with 8 bits, on white where it is transparent. */
+export function toImage({ width, height, data, alpha }: Pixels): Image {
+  if (data instanceof Uint8Array && alpha === null) return { width, height, data };
+  const white = data instanceof Uint8Array ? 255 : 65535;
+  const result = new Uint8Array(data.length);
+  for (let i = 0; i < result.length; i++) {
+    const opacity = alpha === null ? 1 : alpha[Math.floor(i / 3)]! / white;
+    result[i] = Math.round((white + (data[i]! - white) * opacity) * (255 / white));
   }
-  const deep = depth === "ushort";
-  try {
-    const { data, info } = await picture
-      .rotate()
-      .toColourspace(deep ? "rgb16" : "srgb")
-      .raw({ depth: deep ? "ushort" : "uchar" })
-      .toBuffer({ resolveWithObject: true });
-    const values = deep
-      ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2)
-      : new Uint8Array(data.buffer, data.byteOffset, data.length);
-    return { width: info.width, height: info.height, data: toThreeChannels(values, info.channels) };
-  } catch (error) {
-    throw damaged(error, name);
-  }
+  return { width, height, data: result };
 }
 
 /**
@@ -140,40 +110,4 @@ export async function fitInto(image: Image, side: number): Promise<Image> {
   const picture = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
   const small = await picture.resize(side, side, { fit: "inside" }).raw().toBuffer({ resolveWithObject: true });
   return { width: small.info.width, height: small.info.height, data: small.data };
-}
-
-/**
- * Pixels of one to four channels, the last of two or four being the opacity, as RGB of 8 bits on white. The decoder would do it as well, but
- * cuts the lower bits of 16 off, which darkens by half a level.
- */
-function toThreeChannels(values: Uint8Array | Uint16Array, channels: number): Uint8Array {
-  const white = values instanceof Uint8Array ? 255 : 65535;
-  if (channels === 3 && values instanceof Uint8Array) return values;
-  const pixels = values.length / channels;
-  const result = new Uint8Array(pixels * 3);
-  for (let i = 0; i < pixels; i++) {
-    const opacity = channels % 2 === 0 ? values[(i + 1) * channels - 1]! / white : 1;
-    for (let c = 0; c < 3; c++) {
-      const value = values[i * channels + (channels > 2 ? c : 0)]!;
-      result[i * 3 + c] = Math.round((white + (value - white) * opacity) * (255 / white));
-    }
-  }
-  return result;
-}
-
-function explainHeader(error: unknown, name: string): UserError {
-  if (!/unsupported image format/i.test(firstSentence(error))) return damaged(error, name);
-  return new UserError(
-    `image: ${name} is not an image that can be read: give a JPEG, PNG, WebP, TIFF, AVIF or GIF file`,
-  );
-}
-
-function damaged(error: unknown, name: string): UserError {
-  return new UserError(`image: ${name} is truncated or damaged (${firstSentence(error)}): get the file again`);
-}
-
-/** A decoder may report the same failure many times over: the first line is enough. */
-function firstSentence(error: unknown): string {
-  const [first = ""] = (error instanceof Error ? error.message : String(error)).trim().split("\n");
-  return oneLine(first.replace(/:\s*$/, ""));
 }

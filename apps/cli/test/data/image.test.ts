@@ -146,7 +146,7 @@ describe("readImage", () => {
     writeFileSync(join(folder, "text.jpg"), "this is a letter, not a picture");
     writeFileSync(join(folder, "empty.png"), "");
     await expect(readImage(join(folder, "text.jpg"))).rejects.toThrow(
-      `image: ${join(folder, "text.jpg")} is not an image that can be read: give a JPEG, PNG, WebP, TIFF, AVIF or GIF file`,
+      `image: ${join(folder, "text.jpg")} is not an image but text: give a JPEG, PNG, WebP, TIFF, AVIF or GIF file`,
     );
     await expect(readImage(join(folder, "empty.png"))).rejects.toThrow("is empty (0 bytes)");
     await expect(readImage(join(folder, "none.png"))).rejects.toThrow("does not exist: check the path");
@@ -188,7 +188,7 @@ describe("listImages", () => {
 
   test("an empty folder is an error that names it", async () => {
     const folder = temporaryFolder();
-    await expect(listImages(folder)).rejects.toThrow(`folder: ${folder} holds no images (.jpg, .jpeg, .png`);
+    await expect(listImages(folder)).rejects.toThrow(`folder: ${folder} holds no images (.jpg, .jpeg, .jpe`);
   });
 
   test("stem cuts folder and ending", () => {
