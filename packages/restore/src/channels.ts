@@ -20,7 +20,7 @@ export function asSeen(images: Tensor, { color, mean, std }: Channels): Tensor {
 }
 
 /** What makes larger images out of images, and may be told more. */
-interface Enlarging {
+export interface Enlarging {
   readonly forward: (images: Tensor, ...told: never[]) => Tensor;
 }
 
