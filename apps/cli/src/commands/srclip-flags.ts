@@ -9,6 +9,7 @@ export const SRCLIP_FLAGS: Readonly<Record<string, [kind: Kind, describe: string
   name: ["text", "The run's name"],
   model: ["text", "A preset of open_clip"],
   pretrained: ["text", "CLIP weights to start from"],
+  "self-contained": ["switch", "Checkpoints hold the frozen CLIP too, in place of its file's name and hash"],
   "train-data": ["text", "TSV of images and texts"],
   "val-data": ["text", "The same, to validate with"],
   "dataset-type": ["text", "What train-data is; auto: a TSV"],

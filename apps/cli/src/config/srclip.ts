@@ -37,6 +37,8 @@ export const srclipRun = z
     pretrained: optionalPath,
     /** `clean` copies the vision tower by name, `reference` repeats the original's misaligned copy. */
     init: z.enum(["clean", "reference"]).default("clean"),
+    /** Checkpoints hold the frozen CLIP as well, in place of its file's name and hash. */
+    self_contained: z.boolean().default(false),
     train_data: path,
     val_data: optionalPath,
     /** What `train_data` is; `auto` and `SRClipPairDatasetV2`: a TSV of images and texts. */

@@ -22,7 +22,7 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
   const folder = plan.folder ?? join(config.logs ?? "runs", config.name);
   const from = plan.from === undefined ? await latestIn(folder) : plan.from;
   await withDevice(flags, context, async (device) => {
-    const { training, skipped, model } = await prepareSrclip(device, config, output);
+    const { training, skipped, model } = await prepareSrclip(device, config, { folder, from }, output);
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
     if (flags["dry-run"]) {
       const tried = await tryTraining(device, training, model.parameters());
