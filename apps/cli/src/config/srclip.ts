@@ -3,7 +3,7 @@
  * recommended values as defaults.
  */
 import { z } from "zod";
-import { count, countOrZero, optionalPath, path, probability, seed } from "./fields.ts";
+import { count, countOrZero, optionalPath, probability, seed } from "./fields.ts";
 
 /** The sizes of a CLIP that is none of the presets, in open_clip's form. */
 const clipSizes = z.strictObject({
@@ -39,7 +39,8 @@ export const srclipRun = z
     init: z.enum(["clean", "reference"]).default("clean"),
     /** Checkpoints hold the frozen CLIP as well, in place of its file's name and hash. */
     self_contained: z.boolean().default(false),
-    train_data: path,
+    /** Without it nothing is trained, and `val_data` is measured once. */
+    train_data: optionalPath,
     val_data: optionalPath,
     /** What `train_data` is; `auto` and `SRClipPairDatasetV2`: a TSV of images and texts. */
     dataset_type: z
@@ -103,7 +104,11 @@ export const srclipRun = z
     /** Decoded images are kept in memory until they take this much. */
     cache_megabytes: countOrZero.default(1024),
   })
-  .refine((config) => (config.epochs === undefined) !== (config.steps === undefined), {
+  .refine(({ train_data, val_data }) => train_data !== null || val_data !== null, {
+    message: "text (or val_data alone, to evaluate only)",
+    path: ["train_data"],
+  })
+  .refine(({ train_data, epochs, steps }) => train_data === null || (epochs === undefined) !== (steps === undefined), {
     message: "either epochs or steps, one of the two",
     path: ["epochs"],
   })
@@ -114,3 +119,6 @@ export const srclipRun = z
 
 /** An SRCLIP run with every default filled in. */
 export type SrclipRunConfig = z.output<typeof srclipRun>;
+
+/** One that trains, rather than evaluates only. */
+export type SrclipTrainingConfig = SrclipRunConfig & { readonly train_data: string };

@@ -55,6 +55,8 @@ export interface Measured {
   readonly pictures: SeenValidation["pictures"];
   /** Of which metrics the best checkpoint is kept; default all. */
   readonly keep?: readonly string[];
+  /** What the log says of it besides. */
+  readonly lines?: readonly string[];
 }
 
 /** A validation that runs after every so many steps. */
@@ -188,11 +190,12 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
   const validate = async (step: number, { run: measure }: Validating): Promise<void> => {
     const measured = await measure(step);
     const better = measured.map(({ dataSet, metrics }) => bests.take(step, dataSet, metrics));
-    for (const { dataSet, metrics, pictures } of measured) {
+    for (const { dataSet, metrics, pictures, lines = [] } of measured) {
       const records = Object.entries(metrics).map(
         ([metric, { value }]) => [`metrics/${dataSet}/${metric}`, value] as const,
       );
       if (records.length > 0) run.metrics([{ step, ...Object.fromEntries(records) }]);
+      for (const line of lines) view.log(line);
       await view.validation(step, { dataSet, metrics: bests.beside(dataSet, metrics), pictures });
     }
     // The first set is the one that decides.

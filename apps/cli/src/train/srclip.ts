@@ -14,7 +14,7 @@ import {
   textMatches,
 } from "@deplsr/srclip";
 import { backward, type Device, detach, Rng, scope, type Tensor } from "@deplsr/tensor";
-import type { SrclipRunConfig } from "../config/srclip.ts";
+import type { SrclipTrainingConfig } from "../config/srclip.ts";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
@@ -56,7 +56,7 @@ export interface RunPlace {
 /** Gets everything ready. @throws UserError when configuration, data or weights do not fit */
 export async function prepareSrclip(
   device: Device,
-  run: SrclipRunConfig,
+  run: SrclipTrainingConfig,
   { folder, from = null }: RunPlace,
   output: Output,
 ): Promise<SrclipTraining> {
@@ -87,14 +87,15 @@ export async function prepareSrclip(
   const optimizer = new AdamW(parameterGroups(model, settings));
   const tokenizer = new Tokenizer();
   const order = new Rng(run.seed).fork("crops");
+  const epoch = (step: number): number => Math.floor(((step - 1) * run.accum_freq) / loader.batchesPerEpoch);
   const training: Training = {
     title: "train srclip",
     network: "SRCLIP",
     module: model,
     device,
     dataSets: { train_data: items.length },
-    epoch: (step) => Math.floor(((step - 1) * run.accum_freq) / loader.batchesPerEpoch),
-    validation: srclipValidation(model, run, output),
+    epoch,
+    validation: srclipValidation(model, run, (step) => epoch(step + 1), output),
     names: SRCLIP_LOSSES,
     total,
     seed: run.seed,
@@ -143,7 +144,7 @@ interface Part {
 async function trainStep(
   model: SrCLIPV2,
   optimizer: AdamW,
-  run: SrclipRunConfig,
+  run: SrclipTrainingConfig,
   parts: readonly Part[],
   mark: (part: string) => Promise<void>,
 ): Promise<Tensor> {
