@@ -31,7 +31,7 @@ export const SRCLIP_FLAGS: Readonly<Record<string, [kind: Kind, describe: string
   "loss-weight": ["list", "Of content, degradation and fine degradations"],
   seed: ["value", "What random numbers follow from"],
   "save-frequency": ["value", "Steps between checkpoints (epochs in the original)"],
-  "save-most-recent": ["switch", "Keeps the latest checkpoint besides"],
+  "save-most-recent": ["switch", "A checkpoint after each epoch as well, until the next one"],
   "delete-previous-checkpoint": ["switch", "Keeps no other than the latest checkpoint"],
   "val-frequency": ["value", "Steps between validations (epochs in the original)"],
   "log-every-n-steps": ["value", "Steps between lines of the log"],

@@ -85,7 +85,9 @@ export const srclipRun = z
     keep_last: count.optional(),
     /** Checkpoints of every so many steps are kept besides. */
     keep_every: count.optional(),
+    /** A checkpoint is written after every epoch as well, and stays until the next one is there. */
     save_most_recent: z.boolean().default(false),
+    /** The latest checkpoint alone is kept, unless `keep_last` says otherwise. */
     delete_previous_checkpoint: z.boolean().default(false),
     /** Whether TensorBoard's files are written. */
     use_tb_logger: z.boolean().default(false),

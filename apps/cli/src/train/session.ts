@@ -25,6 +25,8 @@ export interface Training {
   readonly total: number;
   readonly seed: number;
   readonly saveEvery: number;
+  /** See `LoopOptions.saveAlso`: those checkpoints stay until the next one is there. */
+  readonly saveAlso?: (step: number) => boolean;
   readonly logEvery: number;
   /** What is trained, `RealDAT`. */
   readonly network: string;
@@ -213,6 +215,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
       readEvery: READ_EVERY,
       readNow: () => view.gauge.due(),
       saveEvery: training.saveEvery,
+      ...(training.saveAlso ? { saveAlso: training.saveAlso } : {}),
       step: async (step) => {
         view.clock.begin();
         const values = await training.step(step, view.clock);
@@ -231,7 +234,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
       save: (step) =>
         view.clock.apart(async () => {
           view.saved(await run.saveCheckpoint(step, await filesOf(step)));
-          await run.prune(keep);
+          await run.prune(training.saveAlso ? { ...keep, regular: training.saveEvery } : keep);
         }),
       stopRequested: () => interrupt.requested,
       ...(training.skips ? { skipped: MOST_SKIPPED } : {}),

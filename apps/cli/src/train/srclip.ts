@@ -100,6 +100,7 @@ export async function prepareSrclip(
     total,
     seed: run.seed,
     saveEvery: run.save_frequency,
+    ...(run.save_most_recent ? { saveAlso: (step: number) => step % stepsPerEpoch === 0 } : {}),
     logEvery: run.log_every_n_steps,
     learningRate: (step) => rate(step - 1),
     state: () => ({

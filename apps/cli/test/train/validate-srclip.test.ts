@@ -34,6 +34,7 @@ const RUN = {
   lr: 1e-2,
   warmup: 1,
   val_frequency: 2,
+  save_most_recent: true,
   use_tb_logger: true,
 };
 const NAMES = ["mean_rank", "median_rank", "R@1", "R@5", "R@10"];
@@ -149,6 +150,7 @@ describe("validation of SRCLIP", () => {
     expect(recall).toEqual([Math.fround(right["text_to_image_R@10"]!)]);
     expect(readFileSync(join(out, "report.html"), "utf8")).toContain("image_to_text_mean_rank");
     expect(readdirSync(join(out, "checkpoints")).sort()).toEqual(["best-accuracy", "step-4"]);
+    expect(log).toContain(`saved ${join(out, "checkpoints", "step-2")}`);
     model.dispose();
   });
 
