@@ -36,6 +36,8 @@ export interface Keeping {
   readonly last: number | null;
   /** Those after every so many steps, for ever; null for none. */
   readonly every: number | null;
+  /** Those of other steps than every so many stay only until the next one is there; left out for all. */
+  readonly regular?: number;
 }
 
 /** An open run folder, which this process alone writes to until `close`. */
@@ -162,11 +164,12 @@ export class RunFolder {
   }
 
   /** Removes the checkpoints that are not to be kept; the latest always is. */
-  async prune({ last, every }: Keeping): Promise<void> {
-    if (last === null) return;
+  async prune({ last, every, regular = 1 }: Keeping): Promise<void> {
     const steps = await checkpointSteps(this.path);
-    const old = steps.slice(0, Math.max(0, steps.length - Math.max(1, last)));
-    for (const step of old) {
+    const between = steps.slice(0, -1).filter((step) => step % regular !== 0);
+    const others = steps.filter((step) => !between.includes(step));
+    const old = last === null ? [] : others.slice(0, Math.max(0, others.length - Math.max(1, last)));
+    for (const step of [...between, ...old]) {
       if (every === null || step % every !== 0) await rm(this.checkpointPath(step), { recursive: true, force: true });
     }
   }

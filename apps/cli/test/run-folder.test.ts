@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -159,6 +159,13 @@ describe("a run that goes on", () => {
     for (const step of [5, 10, 15, 20, 25]) await run.saveCheckpoint(step, new Map([["model.safetensors", ""]]));
     await run.prune({ last: null, every: null });
     expect(names().length).toBe(5);
+    await run.prune({ last: null, every: null, regular: 25 });
+    expect(names()).toEqual(["step-25"]);
+    for (const step of [5, 10, 15, 20, 30]) await run.saveCheckpoint(step, new Map([["model.safetensors", ""]]));
+    await run.prune({ last: 2, every: null, regular: 10 });
+    expect(names().sort()).toEqual(["step-20", "step-30"]);
+    for (const step of [5, 10, 15, 25]) await run.saveCheckpoint(step, new Map([["model.safetensors", ""]]));
+    rmSync(join(path, "checkpoints", "step-30"), { recursive: true });
     await run.prune({ last: 2, every: 10 });
     expect(names().sort()).toEqual(["step-10", "step-20", "step-25"]);
     await run.prune({ last: 0, every: null });

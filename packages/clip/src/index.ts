@@ -25,6 +25,7 @@ export * from "./preprocess.ts";
 export * from "./resize.ts";
 export * from "./resnet.ts";
 export * from "./resnet-clip.ts";
+export * from "./retrieval.ts";
 export * from "./state.ts";
 export * from "./text.ts";
 export * from "./tokenizer.ts";

@@ -93,18 +93,22 @@ export function degradationProbabilities(
   promptFeatures: readonly Tensor[],
 ): Tensor[] {
   return noGrad(() =>
-    scope(() => {
-      const { fine } = model.encodeImage(image, { normalize: true });
-      if (!fine || fine.shape[1]! < promptFeatures.length) {
-        throw new Error(
-          `degradationProbabilities: the model tells ${fine?.shape[1] ?? 0} single degradations apart, ${promptFeatures.length} are asked for`,
-        );
-      }
-      return promptFeatures.map((text, kind) =>
-        softmax(mul(matmul(select(fine, 1, kind), transpose(text, 0, 1)), 100), 1),
-      );
-    }),
+    scope(() => fineProbabilities(model.encodeImage(image, { normalize: true }).fine, promptFeatures)),
   );
+}
+
+/**
+ * The same from features of single degradations (b, kinds, embedDim) of length 1.
+ *
+ * @throws Error when there are fewer of them than kinds are asked for
+ */
+export function fineProbabilities(fine: Tensor | null, promptFeatures: readonly Tensor[]): Tensor[] {
+  if (!fine || fine.shape[1]! < promptFeatures.length) {
+    throw new Error(
+      `degradationProbabilities: the model tells ${fine?.shape[1] ?? 0} single degradations apart, ${promptFeatures.length} are asked for`,
+    );
+  }
+  return promptFeatures.map((text, kind) => softmax(mul(matmul(select(fine, 1, kind), transpose(text, 0, 1)), 100), 1));
 }
 
 /** Share of right answers of one kind, and what choosing a prompt at random would reach. */

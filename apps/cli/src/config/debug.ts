@@ -26,9 +26,12 @@ const srclip: readonly Setting[] = [
   where("val_data", setting(["val_frequency"], 8)),
 ];
 
-/** The changes of `--debug`: a configuration with `train_data` is SRCLIP's. */
+/** The changes of `--debug`: a configuration with `train_data` or `val_data` is SRCLIP's. */
 export const debugSettings: readonly Setting[] = [
   named,
   (config) =>
-    (isGroup(config) && "train_data" in config ? srclip : sr).reduce((current, change) => change(current), config),
+    (isGroup(config) && ("train_data" in config || "val_data" in config) ? srclip : sr).reduce(
+      (current, change) => change(current),
+      config,
+    ),
 ];

@@ -3,7 +3,7 @@
  * recommended values as defaults.
  */
 import { z } from "zod";
-import { count, countOrZero, optionalPath, path, probability, seed } from "./fields.ts";
+import { count, countOrZero, optionalPath, probability, seed } from "./fields.ts";
 
 /** The sizes of a CLIP that is none of the presets, in open_clip's form. */
 const clipSizes = z.strictObject({
@@ -37,7 +37,10 @@ export const srclipRun = z
     pretrained: optionalPath,
     /** `clean` copies the vision tower by name, `reference` repeats the original's misaligned copy. */
     init: z.enum(["clean", "reference"]).default("clean"),
-    train_data: path,
+    /** Checkpoints hold the frozen CLIP as well, in place of its file's name and hash. */
+    self_contained: z.boolean().default(false),
+    /** Without it nothing is trained, and `val_data` is measured once. */
+    train_data: optionalPath,
     val_data: optionalPath,
     /** What `train_data` is; `auto` and `SRClipPairDatasetV2`: a TSV of images and texts. */
     dataset_type: z
@@ -82,7 +85,9 @@ export const srclipRun = z
     keep_last: count.optional(),
     /** Checkpoints of every so many steps are kept besides. */
     keep_every: count.optional(),
+    /** A checkpoint is written after every epoch as well, and stays until the next one is there. */
     save_most_recent: z.boolean().default(false),
+    /** The latest checkpoint alone is kept, unless `keep_last` says otherwise. */
     delete_previous_checkpoint: z.boolean().default(false),
     /** Whether TensorBoard's files are written. */
     use_tb_logger: z.boolean().default(false),
@@ -101,7 +106,11 @@ export const srclipRun = z
     /** Decoded images are kept in memory until they take this much. */
     cache_megabytes: countOrZero.default(1024),
   })
-  .refine((config) => (config.epochs === undefined) !== (config.steps === undefined), {
+  .refine(({ train_data, val_data }) => train_data !== null || val_data !== null, {
+    message: "text (or val_data alone, to evaluate only)",
+    path: ["train_data"],
+  })
+  .refine(({ train_data, epochs, steps }) => train_data === null || (epochs === undefined) !== (steps === undefined), {
     message: "either epochs or steps, one of the two",
     path: ["epochs"],
   })
@@ -112,3 +121,6 @@ export const srclipRun = z
 
 /** An SRCLIP run with every default filled in. */
 export type SrclipRunConfig = z.output<typeof srclipRun>;
+
+/** One that trains, rather than evaluates only. */
+export type SrclipTrainingConfig = SrclipRunConfig & { readonly train_data: string };

@@ -51,7 +51,6 @@ const UNUSED: readonly Unused[] = [
   { key: "crop", why: "image_fit says how an image becomes a square", fine: [false] },
 
   // These are not obeyed yet: whoever makes them do something takes their line out.
-  { key: "save_most_recent", why: "checkpoints are those of save_frequency, and the last one", fine: [false] },
   {
     key: "dataset_type",
     why: "train_data is read as a TSV of images and texts",

@@ -12,8 +12,9 @@ import { type FileTensor, numel, storedBytes } from "@deplsr/tensor";
 import type { Context } from "../commands/command.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { exists, writeFileAtomic } from "../files.ts";
+import { withWholeFile } from "../networks/clip-reference.ts";
 import { describedSr } from "../networks/sr.ts";
-import { findModel, otherWeights, weightsOf, withTensorFile } from "../networks/weights-file.ts";
+import { findModel, otherWeights, weightsOf } from "../networks/weights-file.ts";
 import { counted, type Output } from "../output.ts";
 import { duration } from "../progress.ts";
 import { withDerived } from "./derived.ts";
@@ -73,10 +74,10 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
     output.line(`${path} -> ${flags.out} (${counted(chosen.size, "tensor")}, ${bytes} bytes, ${duration(ms / 1000)})`);
     output.result({ in: path, out: flags.out, weights: key, tensors: chosen.size, bytes, ms });
   };
-  await withTensorFile(path, (file) =>
+  await withWholeFile(path, (file) =>
     // Of a run with averages, PyTorch's file has both, as the original's.
     format === "PyTorch" && flags.key === undefined && raw !== path
-      ? withTensorFile(raw, (weights) => convert(file, weights))
+      ? withWholeFile(raw, (weights) => convert(file, weights))
       : convert(file, null),
   );
 }

@@ -112,11 +112,12 @@ async function trainPrior(
   { folder, srclipSteps, seed, output }: DemoOptions,
 ): Promise<{ part: TrainedPart; model: Awaited<ReturnType<typeof prepareSrclip>>["model"] }> {
   const config = srclipRecipe(join(folder, PLACES.training), srclipSteps, seed);
-  const { training, model } = await prepareSrclip(device, config, output);
+  const run = join(folder, PLACES.srclip);
+  const { training, model } = await prepareSrclip(device, config, { folder: run }, output);
   const metrics: StepMetrics[] = [];
   const session = await runSession({
     training,
-    folder: join(folder, PLACES.srclip),
+    folder: run,
     config,
     output,
     overwrite: true,

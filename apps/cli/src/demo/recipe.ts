@@ -5,7 +5,7 @@
 import { SEMANTIC_OPTIONS, type SemanticDraw, type SemanticOptions } from "@deplsr/degradation";
 import { checkConfig } from "../config/parse.ts";
 import { type SrRunConfig, srRun } from "../config/sr.ts";
-import { type SrclipRunConfig, srclipRun } from "../config/srclip.ts";
+import { type SrclipTrainingConfig, srclipRun } from "../config/srclip.ts";
 
 /** Where the parts of a demo stand below its folder. */
 export const PLACES = {
@@ -69,8 +69,8 @@ export function roundLevels(draw: SemanticDraw): SemanticDraw {
 }
 
 /** How SRCLIP is trained. @param data the TSV */
-export function srclipRecipe(data: string, steps: number, seed: number): SrclipRunConfig {
-  return checkConfig(
+export function srclipRecipe(data: string, steps: number, seed: number): SrclipTrainingConfig {
+  const config = checkConfig(
     {
       name: "demo-srclip",
       model: {
@@ -97,6 +97,7 @@ export function srclipRecipe(data: string, steps: number, seed: number): SrclipR
     "the demo's recipe",
     srclipRun,
   );
+  return { ...config, train_data: data };
 }
 
 /** How super-resolution is trained. @param folders of the pairs, and of the SRCLIP run */

@@ -1,9 +1,8 @@
-/** How well an SRCLIP recognises each of the five degradations on a captioned data set (spec/srclip.md, 9). */
-
-import { Tokenizer } from "@deplsr/clip";
+/** How well an SRCLIP recognises each of the five degradations on a captioned data set (spec/srclip.md, 9), and images their captions. */
+import { encodeDistinct, Tokenizer } from "@deplsr/clip";
 import { normalized } from "@deplsr/restore";
-import { degradationProbabilities, encodePrompts, type SrCLIPV2, scoreDegradation } from "@deplsr/srclip";
-import { noGrad, scope } from "@deplsr/tensor";
+import { encodePrompts, fineProbabilities, type SrCLIPV2, scoreDegradation } from "@deplsr/srclip";
+import { exp, noGrad, scope, type Tensor } from "@deplsr/tensor";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { toPlanes } from "../data/crop.ts";
 import { fitImage } from "../data/fit.ts";
@@ -13,6 +12,7 @@ import { badRows } from "../data/tsv.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { counted, type Output } from "../output.ts";
 import { bestConstant, type PromptStyle, styledKinds, templateOf } from "./protocol.ts";
+import { RetrievalMeter, type RetrievalValues } from "./retrieval.ts";
 
 /** Shares by the names of the degradations. */
 export type Shares = Readonly<Record<string, number>>;
@@ -24,6 +24,8 @@ export interface Evaluation {
   readonly chance: Shares;
   /** What the best single answer reaches. */
   readonly constant: Shares;
+  /** How well images and captions find each other, see `RetrievalValues`. */
+  readonly retrieval: RetrievalValues;
   readonly images: number;
   /** Rows and images that could not be used. */
   readonly skipped: readonly SkippedItem[];
@@ -44,11 +46,14 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
   const { data, style, batchSize, output } = options;
   const { items, bad } = await readCaptioned(data);
   const kinds = styledKinds(style);
-  const { contextLength } = model.config.clip.text;
-  const prompts = encodePrompts(model, model.logitScale.device, new Tokenizer(), kinds, {
+  const { text, embedDim } = model.config.clip;
+  const { contextLength } = text;
+  const tokenizer = new Tokenizer();
+  const prompts = encodePrompts(model, model.logitScale.device, tokenizer, kinds, {
     template: templateOf(style),
     contextLength,
   });
+  const meter = new RetrievalMeter();
   const probabilities: number[][] = kinds.map(() => []);
   const used: CaptionedItem[] = [];
   const skipped = badRows(data, bad);
@@ -57,12 +62,18 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
     for (let at = 0; at < items.length; at += batchSize) {
       const batch = await readBatch(items.slice(at, at + batchSize), model, options, skipped);
       if (batch.length === 0) continue;
-      const found = await probabilitiesOf(
-        model,
-        batch.map(({ image }) => image),
-        prompts,
+      const images = batch.map(({ image }) => image);
+      const captions = tokenizer.tokenize(
+        batch.map(({ item }) => item.texts[0]!),
+        contextLength,
       );
-      for (const [kind, values] of found.entries()) probabilities[kind]!.push(...values);
+      const seen = encodeBatch(model, images, captions, prompts);
+      try {
+        for (const [kind, tensor] of seen.probabilities.entries()) probabilities[kind]!.push(...(await tensor.data()));
+        await meter.add(seen.content, seen.captions, seen.logitScale);
+      } finally {
+        for (const tensor of [seen.content, seen.captions, seen.logitScale, ...seen.probabilities]) tensor.dispose();
+      }
       used.push(...batch.map(({ item }) => item));
       bar.update(Math.min(items.length, at + batchSize));
     }
@@ -82,6 +93,7 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
     accuracy: shares((i) => scores[i]!.accuracy),
     chance: shares((i) => scores[i]!.chance),
     constant: shares((i) => bestConstant(kinds[i]!, labels(i))),
+    retrieval: await meter.values(model.logitScale, embedDim),
     images: used.length,
     skipped,
   };
@@ -105,23 +117,35 @@ async function readBatch(
   });
 }
 
-/** For each kind the probabilities of its prompts, image after image. */
-async function probabilitiesOf(
+/** What a model makes of a batch. */
+interface SeenBatch {
+  /** Of each kind's prompts, (b, prompts). */
+  readonly probabilities: readonly Tensor[];
+  /** Features of length 1, (b, embedDim). */
+  readonly content: Tensor;
+  readonly captions: Tensor;
+  /** Scalar. */
+  readonly logitScale: Tensor;
+}
+
+function encodeBatch(
   model: SrCLIPV2,
   images: readonly Image[],
-  prompts: Parameters<typeof degradationProbabilities>[2],
-): Promise<number[][]> {
+  captions: Int32Array,
+  prompts: readonly Tensor[],
+): SeenBatch {
   const { imageSize } = model.config.clip.vision;
   const { device } = model.logitScale;
-  const found = scope(() =>
-    noGrad(() => {
+  return noGrad(() =>
+    scope(() => {
       const planes = device.tensor(toPlanes(images), [images.length, 3, imageSize, imageSize]);
-      return degradationProbabilities(model, normalized(planes), prompts);
+      const { content, fine } = model.encodeImage(normalized(planes), { normalize: true });
+      return {
+        probabilities: fineProbabilities(fine, prompts),
+        content,
+        captions: encodeDistinct(model.clip, captions, { normalize: true }),
+        logitScale: exp(model.logitScale),
+      };
     }),
   );
-  try {
-    return await Promise.all(found.map(async (tensor) => Array.from(await tensor.data())));
-  } finally {
-    for (const tensor of found) tensor.dispose();
-  }
 }

@@ -5,6 +5,7 @@ import { checkWhole } from "../flags.ts";
 import { loadSrclip } from "../networks/srclip.ts";
 import { counted, type Output, table } from "../output.ts";
 import { type Evaluation, evaluateSrclip } from "./evaluate.ts";
+import type { RetrievalValues } from "./retrieval.ts";
 
 /** The flags of `deplsr evaluate`. */
 export interface EvaluateFlags extends DeviceFlags {
@@ -36,9 +37,9 @@ export async function runEvaluate(flags: EvaluateFlags, context: Context): Promi
   output.result({ ...result });
 }
 
-/** The accuracies beside what guessing reaches, as a table, and which images were left out. */
-export function printEvaluation({ accuracy, chance, constant, images, skipped }: Evaluation, output: Output): void {
-  const percent = (share: number | undefined): string => `${(100 * (share ?? 0)).toFixed(1)} %`;
+/** The accuracies beside what guessing reaches and the retrieval, as tables, and which images were left out. */
+export function printEvaluation(evaluation: Evaluation, output: Output): void {
+  const { accuracy, chance, constant, retrieval, images, skipped } = evaluation;
   const rows = Object.keys(accuracy).map((name) => [
     name,
     percent(accuracy[name]),
@@ -46,6 +47,20 @@ export function printEvaluation({ accuracy, chance, constant, images, skipped }:
     percent(constant[name]),
   ]);
   for (const line of table(["recognised", "accuracy", "chance", "best constant answer"], rows)) output.line(line);
+  for (const line of retrievalLines(retrieval)) output.line(line);
   output.line(counted(images, "image"));
   listSkipped(output, skipped, `${skipped.length} of ${counted(images + skipped.length, "image")}`, NAMED);
+}
+
+function retrievalLines(retrieval: RetrievalValues): string[] {
+  const columns = ["mean_rank", "median_rank", "R@1", "R@5", "R@10"];
+  const rows = ["image_to_text", "text_to_image"].map((direction) => {
+    const values = columns.map((column) => retrieval[`${direction}_${column}`]!);
+    return [direction, ...values.map((value, i) => (i < 2 ? value.toFixed(1) : percent(value)))];
+  });
+  return [...table(["found among all", ...columns], rows), `clip_val_loss ${retrieval.clip_val_loss!.toFixed(4)}`];
+}
+
+function percent(share: number | undefined): string {
+  return `${(100 * (share ?? 0)).toFixed(1)} %`;
 }

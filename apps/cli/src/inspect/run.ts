@@ -2,11 +2,13 @@ import { selectWeights, type TensorFile, type Weights } from "@deplsr/nn";
 import { FileFormatError, isStoredFloat, numel } from "@deplsr/tensor";
 import type { Context } from "../commands/command.ts";
 import { oneLine, UserError } from "../errors.ts";
+import { findClip } from "../networks/clip-reference.ts";
 import { type DetectedNetwork, describeNetwork, detectNetwork, parameterCount, untold } from "../networks/detect.ts";
 import { describedSr, srConfig } from "../networks/sr.ts";
 import { describedSrclip } from "../networks/srclip.ts";
 import { findModel, otherWeights, printable, weightsOf, withTensorFile } from "../networks/weights-file.ts";
 import { counted, type Output, table } from "../output.ts";
+import { type ClipReference, describedIn } from "../train/checkpoint.ts";
 
 /** The flags of `deplsr inspect`. */
 export interface InspectFlags {
@@ -40,6 +42,8 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
       output.line(`assumed     ${values.join(", ")}: tensors do not tell${hint}`);
     }
     output.line(`parameters  ${parameters}`);
+    const clip = told?.model === "SrCLIPV2" ? (describedIn(path, file, "srclip")?.clip ?? null) : null;
+    if (clip) output.line(`clip        by reference: ${await stateOf(clip, path)}`);
     for (const line of remarks(file)) output.line(line);
     output.line();
     const rows = [...file.tensors].map(([name, { shape, dtype, unreadable }]) => [
@@ -53,6 +57,7 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
       config: network?.config ?? null,
       assumed,
       parameters,
+      ...(clip ? { clip } : {}),
       format: file.format,
       weights: weights?.key ?? null,
       tensors: Array.from(file.tensors, ([name, { shape, dtype, unreadable }]) => ({
@@ -63,6 +68,14 @@ export async function runInspect(flags: InspectFlags, { output }: Context): Prom
       })),
     });
   });
+}
+
+/** Where the CLIP of a checkpoint is, or what is wrong. */
+function stateOf(clip: ClipReference, path: string): Promise<string> {
+  return findClip(clip, path).then(
+    (found) => `${found} (sha256 ${clip.sha256})`,
+    (error: unknown) => oneLine(error),
+  );
 }
 
 /** The weights that `inspect` speaks of; null where a file holds several and none is asked for. */

@@ -5,7 +5,8 @@ import { loadSrCLIP, SrCLIPV2, type SrCLIPV2Config, srclipConfig, underOwnNames 
 import { type Device, Rng } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { type ClipReference, describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import { withWholeFile } from "./clip-reference.ts";
 import { type Assumptions, describeNetwork, detectNetwork, refuseAssumptions } from "./detect.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
 
@@ -46,7 +47,7 @@ export async function loadSrclip(
   const place = await findModel(path);
   const folder = "folder" in place ? place.folder : null;
   const file = await weightsOf(place);
-  return withTensorFile(file, async (opened) => {
+  return withWholeFile(file, async (opened) => {
     const { tensors } = selectWeights(opened);
     const described =
       folder === null ? describedSrclip(file, opened) : srclipOf(await readDescription(folder, "srclip"), folder);
@@ -82,9 +83,9 @@ function detectSrclip(path: string, tensors: Parameters<typeof detectNetwork>[1]
   throw new UserError(`checkpoint: ${path} holds ${what}: an SRCLIP with features for single degradations is needed`);
 }
 
-/** What a checkpoint's `model.json` says of a network. */
-export function describeSrclip(config: SrCLIPV2Config): ModelDescription {
-  return { kind: "srclip", config: { ...config } };
+/** What a checkpoint's `model.json` says of a network. @param clip where its frozen CLIP is, unless the checkpoint holds it */
+export function describeSrclip(config: SrCLIPV2Config, clip: ClipReference | null = null): ModelDescription {
+  return { kind: "srclip", config: { ...config }, ...(clip ? { clip } : {}) };
 }
 
 function clipOf({ model, force_image_size, force_quick_gelu }: SrclipRunConfig): CLIPConfig {

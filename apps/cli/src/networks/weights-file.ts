@@ -137,7 +137,8 @@ async function handleSource(handle: FileHandle): Promise<Source> {
   return { size, read };
 }
 
-function unreadable(path: string, error: unknown): UserError {
+/** What a system's or a format's error at reading `path` means, in one line. */
+export function unreadable(path: string, error: unknown): UserError {
   if (systemCode(error) === "ENOENT") return new UserError(`checkpoint: ${path} does not exist: check the path`);
   if (systemCode(error) === "EISDIR") return new UserError(`checkpoint: ${path} is a folder, a file was expected`);
   return new UserError(`checkpoint: ${path} cannot be read: ${oneLine(error)}`);

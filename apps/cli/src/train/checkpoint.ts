@@ -31,6 +31,17 @@ export type ModelKind = "srclip" | "sr";
 export interface ModelDescription {
   readonly kind: ModelKind;
   readonly config: Readonly<Record<string, unknown>>;
+  /** The CLIP of an SRCLIP, where it is frozen and the weights lack what its file holds. */
+  readonly clip?: ClipReference;
+}
+
+/** A file of CLIP weights. */
+export interface ClipReference {
+  /** Its path from the run's folder: both may move together. */
+  readonly file: string;
+  readonly absolute: string;
+  /** Of the file's bytes. */
+  readonly sha256: string;
 }
 
 /** What is saved of a training. */
@@ -62,7 +73,7 @@ export async function checkpointFiles(state: TrainingState): Promise<CheckpointF
   const model = await readAll(state.model, state.step);
   const { tensors, scalars } = state.optimizer.stateDict();
   const resume = { format: FORMAT, step: state.step, seed: state.seed, optimizer: scalars, best: state.best ?? {} };
-  const metadata = { step: String(state.step), [METADATA]: JSON.stringify(state.description) };
+  const metadata = { step: String(state.step), ...metadataOf(state.description) };
   const averages = state.ema && (await readAll(state.ema.stateDict(), state.step));
   return new Map<string, Uint8Array | string>([
     [WEIGHTS, writeSafetensors(model, metadata)],
@@ -144,6 +155,11 @@ export async function readDescription(folder: string, kind: ModelKind): Promise<
   const description = parseDescription((await readBytes(path)).toString("utf8"), path);
   if (description.kind === kind) return description;
   throw new UserError(`checkpoint: ${folder} holds a network of kind "${description.kind}" where "${kind}" is needed`);
+}
+
+/** What the header of weights says of them. */
+export function metadataOf(description: ModelDescription): Record<string, string> {
+  return { [METADATA]: JSON.stringify(description) };
 }
 
 /**

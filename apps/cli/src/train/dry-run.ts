@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 import { UserError } from "../errors.ts";
 import { table } from "../output.ts";
 import { byteSize, duration } from "../progress.ts";
+import type { TrainingState } from "./checkpoint.ts";
 import type { ParameterCounts } from "./run-log.ts";
 import { type Clock, perStep } from "./step-clock.ts";
 
@@ -14,6 +15,8 @@ export interface TriedTraining {
   readonly names: readonly string[];
   /** Trains one step, from 1. → its values, (k,) */
   readonly step: (step: number) => Tensor | Promise<Tensor>;
+  /** What its checkpoints hold. */
+  readonly state: () => Pick<TrainingState, "description" | "model" | "optimizer" | "ema">;
 }
 
 /** What the steps measured. */
@@ -30,6 +33,12 @@ export interface DryRun {
     readonly between: number;
     /** The most that were live, in a step or while the weights were loaded. */
     readonly highest: number;
+  };
+  readonly checkpoint: {
+    /** Bytes of a checkpoint's tensors. */
+    readonly bytes: number;
+    /** The file of the CLIP that it holds by reference. */
+    readonly clip: string | null;
   };
   /** Values of the last step. */
   readonly values: Readonly<Record<string, number>>;
@@ -68,8 +77,21 @@ export async function tryTraining(
     seconds,
     totalSeconds: estimate(seconds, training.total),
     memory: { between: liveBytes, highest: peakLiveBytes },
+    checkpoint: checkpointSize(training.state()),
     values,
   };
+}
+
+function checkpointSize({
+  description,
+  model,
+  optimizer,
+  ema,
+}: ReturnType<TriedTraining["state"]>): DryRun["checkpoint"] {
+  const parts = [model, optimizer.stateDict().tensors, ...(ema ? [ema.stateDict()] : [])];
+  const values = parts.flatMap((part) => [...part.values()].map(({ size }) => size));
+  const bytes = values.reduce((sum, size) => sum + size * Float32Array.BYTES_PER_ELEMENT, 0);
+  return { bytes, clip: description.clip?.absolute ?? null };
 }
 
 /** How many numbers parameters have, in all and by the first word of their names. */
@@ -91,7 +113,7 @@ export function countParameters(
 
 /** What a dry run says. @param config the configuration with every default filled in */
 export function dryRunLines(config: unknown, total: number, run: DryRun): string[] {
-  const { seconds, memory } = run;
+  const { seconds, memory, checkpoint } = run;
   const rows: [string, ParameterCounts][] = [...Object.entries(run.parts), ["all", run.parameters]];
   const mean = later(seconds);
   return [
@@ -103,6 +125,7 @@ export function dryRunLines(config: unknown, total: number, run: DryRun): string
     ),
     "",
     `memory: ${byteSize(memory.between)} between steps, ${byteSize(memory.highest)} at most`,
+    `checkpoints: ${byteSize(checkpoint.bytes)} each${checkpoint.clip === null ? "" : `, with the CLIP by reference to ${checkpoint.clip}`}`,
     `time: ${perStep(seconds[0]!)} for the first step, ${perStep(mean)} for each one after it; about ${duration(run.totalSeconds)} for ${total} steps without validations and checkpoints`,
     `values of step ${seconds.length}: ${Object.entries(run.values)
       .map(([name, value]) => `${name} ${value.toExponential(4)}`)

@@ -23,6 +23,8 @@ export interface LoopOptions {
   readonly readEvery: number;
   /** A checkpoint is written after every so many steps, and at the end. */
   readonly saveEvery: number;
+  /** Whether one is written after this step as well. */
+  readonly saveAlso?: (step: number) => boolean;
   /** Trains one step and returns its values as a (k,) tensor without graph, which the loop disposes. */
   readonly step: (step: number) => Tensor | Promise<Tensor>;
   /** Gets the numbers of the steps since the last time, in order. */
@@ -53,7 +55,7 @@ export interface LoopResult {
  * @throws UserError naming the step and the value, when a value is NaN or infinite; nothing is saved after that, so the last checkpoint is a good one
  */
 export async function runLoop(options: LoopOptions): Promise<LoopResult> {
-  const { done, total, readEvery, saveEvery, validation, readNow = () => false } = options;
+  const { done, total, readEvery, saveEvery, validation, readNow = () => false, saveAlso = () => false } = options;
   let waiting: { step: number; values: Tensor }[] = [];
   let saved: number | undefined = done > 0 ? done : undefined;
   let skippedInRow = 0;
@@ -90,7 +92,7 @@ export async function runLoop(options: LoopOptions): Promise<LoopResult> {
       waiting.push({ step, values: await options.step(step) });
       const due = readNow() || waiting.length >= readEvery;
       if (validation && step % validation.every === 0) await measure(step);
-      if (step % saveEvery === 0 && step < total) await save(step);
+      if ((step % saveEvery === 0 || saveAlso(step)) && step < total) await save(step);
       else if (due) await readNumbers();
       else await nextTurn();
     }

@@ -95,6 +95,12 @@ export function validationLines(dataSet: string, metrics: Readonly<Record<string
   ];
 }
 
+/** Open_clip's line: `Eval Epoch: 3 image_to_text_R@1: 0.5000\tclip_val_loss: 1.2345`. @param epoch whole ones that are done */
+export function evaluationLine(epoch: number, values: Readonly<Record<string, number>>): string {
+  const all = Object.entries(values).map(([name, value]) => `${name}: ${value.toFixed(4)}`);
+  return `Eval Epoch: ${epoch} ${all.join("\t")}`;
+}
+
 /** A span of time as Python's `timedelta` writes it: `0:00:05`, `1 day, 2:03:04`; `?` where it is not known. */
 export function eta(seconds: number): string {
   if (!Number.isFinite(seconds)) return "?";

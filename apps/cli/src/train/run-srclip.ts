@@ -2,16 +2,20 @@ import { join } from "node:path";
 import type { Context } from "../commands/command.ts";
 import type { TrainFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
-import { srclipRun } from "../config/srclip.ts";
+import { type SrclipRunConfig, srclipRun } from "../config/srclip.ts";
 import { unusedWarnings } from "../config/unused.ts";
 import { listSkipped, MOST_NAMED } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
+import { evaluateSrclip } from "../evaluate/evaluate.ts";
+import { printEvaluation } from "../evaluate/run.ts";
+import { loadSrclip, makeSrclip } from "../networks/srclip.ts";
 import { counted } from "../output.ts";
 import { dryRunLines, tryTraining } from "./dry-run.ts";
 import { latestIn, planRun } from "./plan.ts";
 import { runSession } from "./session.ts";
 import { srclipSettingsOf, unusedFlags } from "./settings.ts";
 import { prepareSrclip } from "./srclip.ts";
+import { evaluationOptions } from "./validate-srclip.ts";
 
 /** Does what `deplsr train srclip` asks for. */
 export async function runTrainSrclip(flags: TrainFlags, context: Context): Promise<void> {
@@ -21,8 +25,11 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
   for (const warning of [...warnings, ...unusedWarnings({ ...config, ...unusedFlags(flags) })]) output.warn(warning);
   const folder = plan.folder ?? join(config.logs ?? "runs", config.name);
   const from = plan.from === undefined ? await latestIn(folder) : plan.from;
+  const { train_data } = config;
+  if (train_data === null) return evaluateOnly(config, from, flags, context);
   await withDevice(flags, context, async (device) => {
-    const { training, skipped, model } = await prepareSrclip(device, config, output);
+    const run = { ...config, train_data };
+    const { training, skipped, model } = await prepareSrclip(device, run, { folder, from }, output);
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
     if (flags["dry-run"]) {
       const tried = await tryTraining(device, training, model.parameters());
@@ -40,4 +47,24 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
     output.result({ ...result, skipped: skipped().length });
     if (exitCode > 0) process.exitCode = exitCode;
   });
+}
+
+/** Measures on `val_data` the checkpoint to go on from, or the network that a training would start with; nothing is written. */
+async function evaluateOnly(
+  config: SrclipRunConfig,
+  from: string | null,
+  flags: TrainFlags,
+  context: Context,
+): Promise<void> {
+  const { output } = context;
+  if (from === null && config.pretrained === null) {
+    output.warn("config: neither pretrained nor --resume names weights: random ones are evaluated");
+  }
+  const evaluation = await withDevice(flags, context, async (device) => {
+    const model = from === null ? await makeSrclip(device, config) : await loadSrclip(device, from);
+    return evaluateSrclip(model, evaluationOptions(config, output)!);
+  });
+  output.line(`no train_data: ${from ?? config.pretrained ?? "the network"} is evaluated on ${config.val_data}`);
+  printEvaluation(evaluation, output);
+  output.result({ ...evaluation });
 }

@@ -25,6 +25,8 @@ export interface Training {
   readonly total: number;
   readonly seed: number;
   readonly saveEvery: number;
+  /** See `LoopOptions.saveAlso`: those checkpoints stay until the next one is there. */
+  readonly saveAlso?: (step: number) => boolean;
   readonly logEvery: number;
   /** What is trained, `RealDAT`. */
   readonly network: string;
@@ -55,6 +57,8 @@ export interface Measured {
   readonly pictures: SeenValidation["pictures"];
   /** Of which metrics the best checkpoint is kept; default all. */
   readonly keep?: readonly string[];
+  /** What the log says of it besides. */
+  readonly lines?: readonly string[];
 }
 
 /** A validation that runs after every so many steps. */
@@ -188,11 +192,12 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
   const validate = async (step: number, { run: measure }: Validating): Promise<void> => {
     const measured = await measure(step);
     const better = measured.map(({ dataSet, metrics }) => bests.take(step, dataSet, metrics));
-    for (const { dataSet, metrics, pictures } of measured) {
+    for (const { dataSet, metrics, pictures, lines = [] } of measured) {
       const records = Object.entries(metrics).map(
         ([metric, { value }]) => [`metrics/${dataSet}/${metric}`, value] as const,
       );
       if (records.length > 0) run.metrics([{ step, ...Object.fromEntries(records) }]);
+      for (const line of lines) view.log(line);
       await view.validation(step, { dataSet, metrics: bests.beside(dataSet, metrics), pictures });
     }
     // The first set is the one that decides.
@@ -210,6 +215,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
       readEvery: READ_EVERY,
       readNow: () => view.gauge.due(),
       saveEvery: training.saveEvery,
+      ...(training.saveAlso ? { saveAlso: training.saveAlso } : {}),
       step: async (step) => {
         view.clock.begin();
         const values = await training.step(step, view.clock);
@@ -228,7 +234,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
       save: (step) =>
         view.clock.apart(async () => {
           view.saved(await run.saveCheckpoint(step, await filesOf(step)));
-          await run.prune(keep);
+          await run.prune(training.saveAlso ? { ...keep, regular: training.saveEvery } : keep);
         }),
       stopRequested: () => interrupt.requested,
       ...(training.skips ? { skipped: MOST_SKIPPED } : {}),

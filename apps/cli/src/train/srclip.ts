@@ -15,7 +15,7 @@ import {
   textMatches,
 } from "@deplsr/srclip";
 import { backward, type Device, detach, Rng, scope, type Tensor } from "@deplsr/tensor";
-import type { SrclipRunConfig } from "../config/srclip.ts";
+import type { SrclipTrainingConfig } from "../config/srclip.ts";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
@@ -24,6 +24,7 @@ import type { Image } from "../data/image.ts";
 import { type Loaded, Loader } from "../data/loader.ts";
 import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
 import { badRows } from "../data/tsv.ts";
+import { clipOfRun, heldByClip } from "../networks/clip-reference.ts";
 import { describeSrclip, makeSrclip } from "../networks/srclip.ts";
 import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
@@ -44,15 +45,33 @@ export interface SrclipTraining {
   readonly skipped: () => readonly SkippedItem[];
 }
 
+/** Where a training stands. */
+export interface RunPlace {
+  /** Where the run folder stands, or shall stand; checkpoints name their CLIP from there. */
+  readonly folder: string;
+  /** The checkpoint to go on from. */
+  readonly from?: string | null;
+}
+
 /** Gets everything ready. @throws UserError when configuration, data or weights do not fit */
-export async function prepareSrclip(device: Device, run: SrclipRunConfig, output: Output): Promise<SrclipTraining> {
+export async function prepareSrclip(
+  device: Device,
+  run: SrclipTrainingConfig,
+  { folder, from = null }: RunPlace,
+  output: Output,
+): Promise<SrclipTraining> {
   const { items, bad } = await readCaptioned(run.train_data);
   for (const { line, reason } of bad) output.warn(`tsv: ${run.train_data} line ${line} is left out: ${reason}`);
   const decoder = new Decoder({
     cacheBytes: run.cache_megabytes * 2 ** 20,
     ...(run.workers === undefined ? {} : { workers: run.workers }),
   });
-  const model = await makeSrclip(device, run);
+  const clip = await clipOfRun(run, folder, from);
+  if (from !== null && clip.file !== null && !clip.lacking && !run.self_contained) {
+    output.line(`${from} holds its CLIP: so do the checkpoints that follow`);
+  }
+  const model = await makeSrclip(device, { ...run, pretrained: clip.file });
+  const held = clip.reference || clip.lacking ? await heldByClip(clip.file!, model.stateDict()) : new Set<string>();
   const { imageSize } = model.config.clip.vision;
   const loader = new Loader<Image>({
     names: items.map((item) => item.path),
@@ -68,22 +87,30 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
   const optimizer = new AdamW(parameterGroups(model, settings));
   const tokenizer = new Tokenizer();
   const order = new Rng(run.seed).fork("crops");
+  const epoch = (step: number): number => Math.floor(((step - 1) * run.accum_freq) / loader.batchesPerEpoch);
   const training: Training = {
     title: "train srclip",
     network: "SRCLIP",
     module: model,
     device,
     dataSets: { train_data: items.length },
-    epoch: (step) => Math.floor(((step - 1) * run.accum_freq) / loader.batchesPerEpoch),
-    validation: srclipValidation(model, run, output),
+    epoch,
+    validation: srclipValidation(model, run, (step) => epoch(step + 1), output),
     names: SRCLIP_LOSSES,
     total,
     seed: run.seed,
     saveEvery: run.save_frequency,
+    ...(run.save_most_recent ? { saveAlso: (step: number) => step % stepsPerEpoch === 0 } : {}),
     logEvery: run.log_every_n_steps,
     learningRate: (step) => rate(step - 1),
-    state: () => ({ description: describeSrclip(model.config), model: model.stateDict(), optimizer, ema: null }),
-    load: (entries, options) => model.loadStateDict(entries, options),
+    state: () => ({
+      description: describeSrclip(model.config, clip.reference),
+      model: new Map([...model.stateDict()].filter(([name]) => !clip.reference || !held.has(name))),
+      optimizer,
+      ema: null,
+    }),
+    load: (entries, options) =>
+      model.loadStateDict(entries, { ...options, ...(clip.lacking ? { allowMissing: (name) => held.has(name) } : {}) }),
     skips: run.on_nan === "skip",
     step: async (step, clock) => {
       const parts: Part[] = [];
@@ -118,7 +145,7 @@ interface Part {
 async function trainStep(
   model: SrCLIPV2,
   optimizer: AdamW,
-  run: SrclipRunConfig,
+  run: SrclipTrainingConfig,
   parts: readonly Part[],
   mark: (part: string) => Promise<void>,
 ): Promise<Tensor> {

@@ -1,35 +1,53 @@
-/** How well an SRCLIP recognises the five degradations of `val_data`, while it is trained. */
+/** How well an SRCLIP recognises the five degradations of `val_data`, and images and captions each other, while it is trained. */
 import type { SrCLIPV2 } from "@deplsr/srclip";
 import type { SrclipRunConfig } from "../config/srclip.ts";
-import { evaluateSrclip } from "../evaluate/evaluate.ts";
+import { type EvaluationOptions, evaluateSrclip } from "../evaluate/evaluate.ts";
 import { ORIGINAL_STYLE } from "../evaluate/protocol.ts";
+import { isLowerBetter } from "../evaluate/retrieval.ts";
 import { counted, type Output } from "../output.ts";
+import { evaluationLine } from "./run-log.ts";
 import type { Validating } from "./session.ts";
 
-/** Null where there is no `val_data`. Without `val_frequency` it runs with every checkpoint. */
-export function srclipValidation(model: SrCLIPV2, run: SrclipRunConfig, output: Output): Validating | null {
-  const { val_data: data } = run;
-  if (data === null) return null;
+/**
+ * Null where there is no `val_data`. Without `val_frequency` it runs with every checkpoint.
+ *
+ * @param epochsAfter whole epochs that are done after a step
+ */
+export function srclipValidation(
+  model: SrCLIPV2,
+  run: SrclipRunConfig,
+  epochsAfter: (step: number) => number,
+  output: Output,
+): Validating | null {
+  const options = evaluationOptions(run, output);
+  if (!options) return null;
   let said = false;
   return {
     every: run.val_frequency ?? run.save_frequency,
     counts: {},
-    run: async () => {
-      const { accuracy, images, skipped } = await evaluateSrclip(model, {
-        data,
-        style: ORIGINAL_STYLE,
-        imageFit: run.image_fit,
-        batchSize: run.batch_size,
-        output,
-      });
+    run: async (step) => {
+      const { accuracy, retrieval, images, skipped } = await evaluateSrclip(model, options);
       // The same in every validation is said in the first.
       for (const { name, reason } of said ? [] : skipped) output.warn(`validation: ${name} is left out: ${reason}`);
       if (!said) output.line(`validation: val_data has ${counted(images, "image")}`);
       said = true;
-      const shares = Object.entries(accuracy).map(([name, value]) => [name, { value, lowerBetter: false }] as const);
-      const mean = shares.reduce((sum, [, { value }]) => sum + value, 0) / Math.max(1, shares.length);
-      const metrics = { accuracy: { value: mean, lowerBetter: false }, ...Object.fromEntries(shares) };
-      return [{ dataSet: "val_data", metrics, pictures: [], keep: ["accuracy"] }];
+      const shares = Object.values(accuracy);
+      const mean = shares.reduce((sum, value) => sum + value, 0) / shares.length;
+      const values = { accuracy: mean, ...accuracy, ...retrieval };
+      const metrics = Object.entries(values).map(
+        ([name, value]) => [name, { value, lowerBetter: isLowerBetter(name) }] as const,
+      );
+      const epoch = epochsAfter(step);
+      const lines = [evaluationLine(epoch, { ...values, epoch, num_samples: images, step })];
+      return [{ dataSet: "val_data", metrics: Object.fromEntries(metrics), pictures: [], keep: ["accuracy"], lines }];
     },
   };
+}
+
+/** How `val_data` is measured; null where there is none. */
+export function evaluationOptions(
+  { val_data: data, image_fit: imageFit, batch_size: batchSize }: SrclipRunConfig,
+  output: Output,
+): EvaluationOptions | null {
+  return data === null ? null : { data, style: ORIGINAL_STYLE, imageFit, batchSize, output };
 }

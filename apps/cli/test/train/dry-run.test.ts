@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Linear, Module } from "@deplsr/nn";
+import { Adam, Linear, Module } from "@deplsr/nn";
 import { freeze, keep, Rng } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
 import { checkConfig } from "../../src/config/parse.ts";
@@ -20,6 +20,7 @@ const RUN: DryRun = {
   seconds: [12, 2, 4],
   totalSeconds: 309,
   memory: { between: 2 ** 21, highest: 2 ** 23 },
+  checkpoint: { bytes: 2 ** 22, clip: null },
   values: { l_pix: 0.5, l_fine: 12 },
 };
 
@@ -35,6 +36,7 @@ test("says everything that a long training would be asked", () => {
     "all           1010       10",
     "",
     "memory: 2 MiB between steps, 8 MiB at most",
+    "checkpoints: 4 MiB each",
     "time: 12 s for the first step, 3.0 s for each one after it; about 5 min 09 s for 100 steps without validations and checkpoints",
     "values of step 3: l_pix 5.0000e-1, l_fine 1.2000e+1",
     "dry run: nothing was written",
@@ -43,6 +45,11 @@ test("says everything that a long training would be asked", () => {
 
 describe("tryTraining", () => {
   const device = useDevice();
+  const state = () => {
+    const model = new Linear(3, 2, {}, { device: device(), rng: new Rng(1) });
+    const optimizer = new Adam([{ params: model.parameters(), lr: 1 }]);
+    return { description: { kind: "sr" as const, config: {} }, model: model.stateDict(), optimizer };
+  };
 
   test("does three steps and tells their times and memory", async () => {
     let now = 0;
@@ -52,12 +59,14 @@ describe("tryTraining", () => {
       now += number === 1 ? 12_000 : 1000 * number;
       return keep(device().tensor([number, 7]));
     };
-    const run = await tryTraining(device(), { total: 100, names: ["a", "b"], step }, new Map(), () => now);
+    const run = await tryTraining(device(), { total: 100, names: ["a", "b"], step, state }, new Map(), () => now);
     expect(steps).toEqual([1, 2, 3]);
     expect(run.seconds).toEqual([12, 2, 3]);
     expect(run.totalSeconds).toBe(9.5 + 250);
     expect(run.values).toEqual({ a: 3, b: 7 });
     expect(run.memory.highest).toBeGreaterThan(0);
+    // Eight weights and two moments of each.
+    expect(run.checkpoint).toEqual({ bytes: 4 * 3 * 8, clip: null });
   });
 
   test("of a training of one step, one", async () => {
@@ -66,13 +75,13 @@ describe("tryTraining", () => {
       now += 2000;
       return keep(device().tensor([1]));
     };
-    const run = await tryTraining(device(), { total: 1, names: ["a"], step }, new Map(), () => now);
+    const run = await tryTraining(device(), { total: 1, names: ["a"], step, state }, new Map(), () => now);
     expect(run).toMatchObject({ seconds: [2], totalSeconds: 2 });
   });
 
   test("a value that is no number is an error as in the training", async () => {
     const step = () => keep(device().tensor([Number.NaN]));
-    await expect(tryTraining(device(), { total: 9, names: ["l_pix"], step }, new Map())).rejects.toThrow(
+    await expect(tryTraining(device(), { total: 9, names: ["l_pix"], step, state }, new Map())).rejects.toThrow(
       "train: l_pix is NaN at step 1: lower the learning rate or clip the gradients",
     );
   });

@@ -41,6 +41,12 @@ describe("runLoop", () => {
     expect(device().memory().liveBuffers).toBeLessThanOrEqual(before);
   });
 
+  test("saves after other steps too where it is told", async () => {
+    const { result, saved } = run({ saveAlso: (step) => step % 3 === 0 });
+    await result;
+    expect(saved).toEqual([3, 4, 6, 8, 9, 10]);
+  });
+
   test("goes on after the steps that are done", async () => {
     const { result, stepped, saved } = run({ done: 8 });
     await result;

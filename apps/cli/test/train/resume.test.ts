@@ -1,7 +1,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { CLIP, parseOpenClipConfig } from "@deplsr/clip";
+import { encodeCheckpoint } from "@deplsr/nn";
 import { Rng } from "@deplsr/tensor";
+import { testDevice } from "@deplsr/tensor/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { writeImage } from "../../src/data/image.ts";
@@ -20,7 +23,11 @@ const TINY_CLIP = {
 const SRCLIP = {
   name: "tiny",
   model: TINY_CLIP,
+  pretrained: "clip.safetensors",
   train_data: "data/degraded.tsv",
+  val_data: "data/degraded.tsv",
+  val_frequency: 25,
+  save_most_recent: true,
   image_fit: "crop",
   batch_size: 2,
   accum_freq: 2,
@@ -72,6 +79,8 @@ beforeAll(async () => {
     folder,
   );
   expect(code).toBe(0);
+  const clip = new CLIP(parseOpenClipConfig(TINY_CLIP), { device: await testDevice(), rng: new Rng(1) });
+  writeFileSync(join(folder, "clip.safetensors"), await encodeCheckpoint(clip));
   writeFileSync(join(folder, "srclip.yml"), stringify(SRCLIP));
   writeFileSync(join(folder, "sr.yml"), stringify(SR));
 });
@@ -134,6 +143,7 @@ describe.each(["srclip", "sr"])("train %s", (kind) => {
     );
     expect(Object.keys(right).includes("model_ema.safetensors")).toBe(kind === "sr");
     expect(Object.keys(right).includes("best-psnr/model_ema.safetensors")).toBe(kind === "sr");
+    expect(Object.keys(right).includes("best-accuracy/state.json")).toBe(kind === "srclip");
     for (const [name, bytes] of Object.entries(right)) expect(found[name] === bytes, name).toBe(true);
   });
 
