@@ -2,7 +2,7 @@
 import { relative } from "node:path";
 import { Adam, AdamW, addGradients, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import type { SrCLIPV2 } from "@deplsr/srclip";
-import { add, backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { add, backward, type Device, mul, Rng, scope, type Tensor, transient } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
@@ -153,28 +153,30 @@ async function trainStep(
   let gradients = new Map<Tensor, Tensor>();
   let loss: Tensor | undefined;
   for (const part of parts) {
+    using share = transient(() => lossShare(device, run, trained, part, 1 / parts.length)) as Tensor;
+    await mark("forward");
     [gradients, loss] = scope(() => {
-      const [more, share] = partGradients(device, run, trained, part, 1 / parts.length);
-      const total = loss ? add(loss, share) : share;
+      const seen = stackValues([share]);
+      const total = loss ? add(loss, seen) : seen;
       loss?.dispose();
-      return [addGradients(gradients, more), total] as const;
+      return [addGradients(gradients, backward(share)), total] as const;
     }) as [Map<Tensor, Tensor>, Tensor];
+    await mark("backward");
   }
-  await mark("forward and backward");
   const updated = await update(optimizer, gradients, loss!, { clip: run.train.grad_clip ?? null, skip });
   if (!updated) before?.restore();
   await mark("update");
   return { updated, loss: loss! };
 }
 
-/** The gradients of a part's share of the loss, and that share, (1,). */
-function partGradients(
+/** A part's share of the loss, a scalar with its graph. */
+function lossShare(
   device: Device,
   run: SrRunConfig,
   { network, srclip, prompt }: Trained,
   { cuts, rng }: Part,
   share: number,
-): readonly [Map<Tensor, Tensor>, Tensor] {
+): Tensor {
   const images = (side: "lq" | "gt"): Tensor => {
     const list = cuts.map((cut) => cut[side]);
     return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
@@ -184,9 +186,7 @@ function partGradients(
   const how = { mode: { training: true, rng }, checkpoint: run.train.checkpoint === "blocks" };
   const output = network.forward(asSeen(lq, source), srclip && imagePrompt(srclip, lq, prompt), how);
   const { type, loss_weight } = run.train.pixel_opt;
-  const loss = mul(LOSSES[type](output, asSeen(images("gt"), source)), loss_weight * share);
-  const seen = stackValues([loss]);
-  return [backward(loss), seen];
+  return mul(LOSSES[type](output, asSeen(images("gt"), source)), loss_weight * share);
 }
 
 /** The reference's Charbonnier loss is √(d² + 1e-12). */

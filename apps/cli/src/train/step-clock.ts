@@ -45,6 +45,7 @@ export class StepClock {
   readonly #started: number;
   readonly #lap: Tally;
   readonly #all: Tally;
+  readonly #seen = new Set<string>();
   #marked: number;
 
   constructor(clock: Clock = () => performance.now()) {
@@ -57,13 +58,15 @@ export class StepClock {
 
   /** A step begins. */
   begin(): void {
+    this.#seen.clear();
     this.#marked = this.#clock();
   }
 
-  /** What ran since the last mark, or since the step began, belongs to this part. */
+  /** What ran since the last mark, or since the step began, belongs to this part. A step that marks a part several times has their sum. */
   mark(part: string): void {
     const now = this.#clock();
-    for (const tally of [this.#lap, this.#all]) tally.add(part, now - this.#marked);
+    for (const tally of [this.#lap, this.#all]) tally.add(part, now - this.#marked, this.#seen.has(part) ? 0 : 1);
+    this.#seen.add(part);
     this.#marked = now;
   }
 
@@ -117,9 +120,10 @@ class Tally {
     this.#since = since;
   }
 
-  add(part: string, time: number): void {
+  /** @param steps 1, or 0 where the time is of a step that was counted already */
+  add(part: string, time: number, steps: 0 | 1): void {
     const { sum, count } = this.#parts.get(part) ?? { sum: 0, count: 0 };
-    this.#parts.set(part, { sum: sum + time, count: count + 1 });
+    this.#parts.set(part, { sum: sum + time, count: count + steps });
   }
 
   times(now: number): StepTimes {
