@@ -2,7 +2,7 @@
 import { relative } from "node:path";
 import { Adam, AdamW, addGradients, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import type { SrCLIPV2 } from "@deplsr/srclip";
-import { add, backward, type Device, mul, Rng, scope, type Tensor, transient } from "@deplsr/tensor";
+import { add, backward, type Device, mul, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
@@ -19,8 +19,8 @@ import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
-import { markSampled } from "./step-clock.ts";
-import { Snapshot, update } from "./update.ts";
+import { type Mark, markOf } from "./step-clock.ts";
+import { inHalves, Snapshot, update } from "./update.ts";
 import { prepareValidation } from "./validate.ts";
 
 /** A training and what it trains. */
@@ -116,7 +116,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
       }
       clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
-      const mark = (part: string): Promise<void> => markSampled(clock, step, part, () => device.sync());
+      const mark = markOf(clock, step, () => device.sync());
       const { updated, loss } = await trainStep(device, run, { network, srclip, prompt, optimizer }, parts, mark);
       if (updated) ema?.update();
       return loss;
@@ -144,7 +144,7 @@ async function trainStep(
   run: SrRunConfig,
   trained: Trained,
   parts: readonly Part[],
-  mark: (part: string) => Promise<void>,
+  mark: Mark | null,
 ): Promise<{ readonly updated: boolean; readonly loss: Tensor }> {
   const { network, optimizer } = trained;
   const skip = run.train.on_nan === "skip";
@@ -153,19 +153,19 @@ async function trainStep(
   let gradients = new Map<Tensor, Tensor>();
   let loss: Tensor | undefined;
   for (const part of parts) {
-    using share = transient(() => lossShare(device, run, trained, part, 1 / parts.length)) as Tensor;
-    await mark("forward");
-    [gradients, loss] = scope(() => {
+    const forward = (): { readonly share: Tensor } => ({
+      share: lossShare(device, run, trained, part, 1 / parts.length),
+    });
+    [gradients, loss] = await inHalves(mark, forward, ({ share }) => {
       const seen = stackValues([share]);
       const total = loss ? add(loss, seen) : seen;
       loss?.dispose();
       return [addGradients(gradients, backward(share)), total] as const;
-    }) as [Map<Tensor, Tensor>, Tensor];
-    await mark("backward");
+    });
   }
   const updated = await update(optimizer, gradients, loss!, { clip: run.train.grad_clip ?? null, skip });
   if (!updated) before?.restore();
-  await mark("update");
+  await mark?.("update");
   return { updated, loss: loss! };
 }
 

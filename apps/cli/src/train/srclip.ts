@@ -13,7 +13,7 @@ import {
   srclipLoss,
   textMatches,
 } from "@deplsr/srclip";
-import { backward, type Device, Rng, scope, type Tensor, transient } from "@deplsr/tensor";
+import { backward, type Device, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { toPlanes } from "../data/crop.ts";
@@ -29,8 +29,8 @@ import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { srclipSchedule } from "./schedule.ts";
 import type { Training } from "./session.ts";
-import { markSampled } from "./step-clock.ts";
-import { update } from "./update.ts";
+import { type Mark, markOf } from "./step-clock.ts";
+import { inHalves, update } from "./update.ts";
 import { srclipValidation } from "./validate-srclip.ts";
 
 /** Names of the losses, the total first. */
@@ -101,7 +101,7 @@ export async function prepareSrclip(device: Device, run: SrclipRunConfig, output
       }
       clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
-      const mark = (part: string): Promise<void> => markSampled(clock, step, part, () => device.sync());
+      const mark = markOf(clock, step, () => device.sync());
       return trainStep(model, optimizer, run, parts, mark);
     },
   };
@@ -120,7 +120,7 @@ async function trainStep(
   optimizer: AdamW,
   run: SrclipRunConfig,
   parts: readonly Part[],
-  mark: (part: string) => Promise<void>,
+  mark: Mark | null,
 ): Promise<Tensor> {
   const { device } = model.logitScale;
   const { vision, text } = model.config.clip;
@@ -136,14 +136,11 @@ async function trainStep(
   };
   let result: BatchGradients;
   if (parts.length === 1) {
-    const loss = transient(() => srclipLoss(model.forward(input(parts[0]!), how), options())) as SrCLIPLoss;
-    await mark("forward");
-    result = scope(() => ({ loss: detachedLoss(loss), gradients: backward(loss.total) })) as BatchGradients;
-    for (const part of Object.values(loss)) part?.dispose();
-    await mark("backward");
+    const forward = (): SrCLIPLoss => srclipLoss(model.forward(input(parts[0]!), how), options());
+    result = await inHalves(mark, forward, (loss) => ({ loss: detachedLoss(loss), gradients: backward(loss.total) }));
   } else {
     result = scope(() => accumulateGradients(model, parts.map(input), { ...options(), ...how })) as BatchGradients;
-    await mark("forward and backward");
+    await mark?.("forward and backward");
   }
   const { gradients, loss } = result;
   const { total, contrastive, degradation, fine } = loss;
@@ -151,7 +148,7 @@ async function trainStep(
   await update(optimizer, gradients, total, { clip: run.grad_clip_norm, skip: run.on_nan === "skip" });
   for (const part of Object.values(loss)) part?.dispose();
   clampLogitScale(model.logitScale);
-  await mark("update");
+  await mark?.("update");
   return losses;
 }
 

@@ -16,16 +16,20 @@ export interface StepTimes {
 /** Every so many steps the device is waited for between the parts of one, to tell how long they take. */
 const SAMPLED_EVERY = 50;
 
-/** Marks a part of a step, in those few steps that are sampled. @param wait for the device */
-export async function markSampled(
+/** Tells a clock, once the device is done with it, that a part of a step is over. */
+export type Mark = (part: string) => Promise<void>;
+
+/** How a step marks its parts: null in most steps, which are not to wait. @param wait for the device */
+export function markOf(
   clock: Pick<StepClock, "mark"> | undefined,
   step: number,
-  part: string,
   wait: () => Promise<void>,
-): Promise<void> {
-  if (!clock || step % SAMPLED_EVERY !== 2) return;
-  await wait();
-  clock.mark(part);
+): Mark | null {
+  if (!clock || step % SAMPLED_EVERY !== 2) return null;
+  return async (part) => {
+    await wait();
+    clock.mark(part);
+  };
 }
 
 /**
