@@ -35,14 +35,14 @@ let registered = 0;
  * Tensors that the net takes when the current job ends: to register one costs the collector more than a small op does,
  * most are disposed by then, and the net gives nothing back before that.
  */
-const waiting: (readonly [object, Catch])[] = [];
+const waiting: (readonly [{ readonly saved: boolean }, Catch])[] = [];
 let waitingBytes = 0;
 let jobBytes = 0;
 let jobTensors = 0;
 let warned = false;
 
-/** Gives back what `holder` holds once nobody holds `tensor` any more. */
-export function catchForgotten(tensor: object, holder: Catch): void {
+/** Gives back what `holder` holds once nobody holds `tensor` any more. One that is `saved` is its graph's, which gives it back. */
+export function catchForgotten(tensor: { readonly saved: boolean }, holder: Catch): void {
   const count = waiting.push([tensor, holder]);
   waitingBytes += holder.value?.ownBytes ?? 0;
   if (count === 1) queueMicrotask(endJob);
@@ -60,7 +60,7 @@ function register(): void {
     if (!holder.value) continue;
     registered++;
     registry.register(tensor, holder);
-    if (holder.kept) continue;
+    if (holder.kept || tensor.saved) continue;
     jobBytes += holder.value.ownBytes;
     jobTensors++;
     if (!warned && jobTensors >= MANY_IN_ONE_JOB && jobBytes > muchFor(holder.value.backend)) warnOnce();

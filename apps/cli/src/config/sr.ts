@@ -95,6 +95,8 @@ const network = z.strictObject({
 });
 
 const better = z.enum(["higher", "lower"]);
+/** The folder with the weights of a learned metric, under the names they are published with. */
+const metricWeights = z.string().min(1).default("weights");
 const inputOrder = z.enum(["HWC", "CHW"]).optional();
 
 /** BasicSR's own metrics, and the learned ones by the names of `deplsr iqa`. */
@@ -117,10 +119,12 @@ const metric = z.discriminatedUnion("type", [
   }),
   z.strictObject({
     type: z.enum(["lpips", "lpips-vgg", "lpips-squeeze", "dists"]),
+    weights: metricWeights,
     better: better.default("lower"),
   }),
   z.strictObject({
     type: z.enum(["clipiqa", "cnniqa", "musiq", "maniqa"]),
+    weights: metricWeights,
     better: better.default("higher"),
   }),
 ]);
@@ -190,8 +194,8 @@ const body = {
   path: z
     .strictObject({
       pretrain_network_g: optionalPath,
-      /** Which weights of the file; `~` for those at its root. */
-      param_key_g: z.string().nullable().default("params"),
+      /** Which weights of a file or run that has several; where it is left out, or `~`, the averages if there are any. */
+      param_key_g: z.string().nullable().default(null),
       strict_load_g: z.boolean().default(true),
       srclip_pretrain_network: optionalPath,
       /** What to go on from: a run's folder, a checkpoint or its state. */

@@ -3,7 +3,7 @@ import { relative } from "node:path";
 import { Adam, AdamW, addGradients, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import { asSeen, imagePrompt, type PromptOptions, throughChannels } from "@deplsr/restore";
 import type { SrCLIPV2 } from "@deplsr/srclip";
-import { add, backward, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { add, backward, type Device, mul, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
@@ -19,8 +19,8 @@ import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
-import { markSampled } from "./step-clock.ts";
-import { Snapshot, update } from "./update.ts";
+import { type Mark, markOf } from "./step-clock.ts";
+import { inHalves, Snapshot, update } from "./update.ts";
 import { prepareValidation } from "./validate.ts";
 
 /** A training and what it trains. */
@@ -116,7 +116,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
       }
       clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
-      const mark = (part: string): Promise<void> => markSampled(clock, step, part, () => device.sync());
+      const mark = markOf(clock, step, () => device.sync());
       const { updated, loss } = await trainStep(device, run, { network, srclip, prompt, optimizer }, parts, mark);
       if (updated) ema?.update();
       return loss;
@@ -144,7 +144,7 @@ async function trainStep(
   run: SrRunConfig,
   trained: Trained,
   parts: readonly Part[],
-  mark: (part: string) => Promise<void>,
+  mark: Mark | null,
 ): Promise<{ readonly updated: boolean; readonly loss: Tensor }> {
   const { network, optimizer } = trained;
   const skip = run.train.on_nan === "skip";
@@ -153,28 +153,30 @@ async function trainStep(
   let gradients = new Map<Tensor, Tensor>();
   let loss: Tensor | undefined;
   for (const part of parts) {
-    [gradients, loss] = scope(() => {
-      const [more, share] = partGradients(device, run, trained, part, 1 / parts.length);
-      const total = loss ? add(loss, share) : share;
+    const forward = (): { readonly share: Tensor } => ({
+      share: lossShare(device, run, trained, part, 1 / parts.length),
+    });
+    [gradients, loss] = await inHalves(mark, forward, ({ share }) => {
+      const seen = stackValues([share]);
+      const total = loss ? add(loss, seen) : seen;
       loss?.dispose();
-      return [addGradients(gradients, more), total] as const;
-    }) as [Map<Tensor, Tensor>, Tensor];
+      return [addGradients(gradients, backward(share)), total] as const;
+    });
   }
-  await mark("forward and backward");
   const updated = await update(optimizer, gradients, loss!, { clip: run.train.grad_clip ?? null, skip });
   if (!updated) before?.restore();
-  await mark("update");
+  await mark?.("update");
   return { updated, loss: loss! };
 }
 
-/** The gradients of a part's share of the loss, and that share, (1,). */
-function partGradients(
+/** A part's share of the loss, a scalar with its graph. */
+function lossShare(
   device: Device,
   run: SrRunConfig,
   { network, srclip, prompt }: Trained,
   { cuts, rng }: Part,
   share: number,
-): readonly [Map<Tensor, Tensor>, Tensor] {
+): Tensor {
   const images = (side: "lq" | "gt"): Tensor => {
     const list = cuts.map((cut) => cut[side]);
     return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
@@ -184,9 +186,7 @@ function partGradients(
   const how = { mode: { training: true, rng }, checkpoint: run.train.checkpoint === "blocks" };
   const output = network.forward(asSeen(lq, source), srclip && imagePrompt(srclip, lq, prompt), how);
   const { type, loss_weight } = run.train.pixel_opt;
-  const loss = mul(LOSSES[type](output, asSeen(images("gt"), source)), loss_weight * share);
-  const seen = stackValues([loss]);
-  return [backward(loss), seen];
+  return mul(LOSSES[type](output, asSeen(images("gt"), source)), loss_weight * share);
 }
 
 /** The reference's Charbonnier loss is √(d² + 1e-12). */

@@ -8,13 +8,13 @@ import {
   detachedLoss,
   parameterGroups,
   type SrCLIPInput,
+  type SrCLIPLoss,
   type SrCLIPLossOptions,
-  type SrCLIPOptions,
   type SrCLIPV2,
   srclipLoss,
   textMatches,
 } from "@deplsr/srclip";
-import { backward, type Device, detach, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { backward, type Device, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrclipTrainingConfig } from "../config/srclip.ts";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { toPlanes } from "../data/crop.ts";
@@ -30,8 +30,8 @@ import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { srclipSchedule } from "./schedule.ts";
 import type { Training } from "./session.ts";
-import { markSampled } from "./step-clock.ts";
-import { update } from "./update.ts";
+import { type Mark, markOf } from "./step-clock.ts";
+import { inHalves, update } from "./update.ts";
 import { srclipValidation } from "./validate-srclip.ts";
 
 /** Names of the losses, the total first. */
@@ -128,7 +128,7 @@ export async function prepareSrclip(
       }
       clock?.mark("data");
       optimizer.setLearningRate(rate(step - 1));
-      const mark = (part: string): Promise<void> => markSampled(clock, step, part, () => device.sync());
+      const mark = markOf(clock, step, () => device.sync());
       return trainStep(model, optimizer, run, parts, mark);
     },
   };
@@ -147,43 +147,36 @@ async function trainStep(
   optimizer: AdamW,
   run: SrclipTrainingConfig,
   parts: readonly Part[],
-  mark: (part: string) => Promise<void>,
+  mark: Mark | null,
 ): Promise<Tensor> {
   const { device } = model.logitScale;
   const { vision, text } = model.config.clip;
   const how = { checkpoint: run.grad_checkpointing };
-  const { gradients, losses } = scope(() => {
-    const inputs = parts.map(({ images, ids }) => {
-      const planes = device.tensor(toPlanes(images), [images.length, 3, vision.imageSize, vision.imageSize]);
-      return { image: normalized(planes), ids };
-    });
+  const input = ({ images, ids }: Part): SrCLIPInput => {
+    const planes = device.tensor(toPlanes(images), [images.length, 3, vision.imageSize, vision.imageSize]);
+    return { image: normalized(planes), ids };
+  };
+  const options = (): SrCLIPLossOptions => {
     const all = Int32Array.from(parts.flatMap(({ ids }) => [...ids]));
     const matches = run.multi_positive ? { matches: textMatches(device, all, model.textRows, text.contextLength) } : {};
-    const options = { kind: model.config.loss, weights: run.loss_weight, ...matches };
-    const { loss, gradients } =
-      inputs.length === 1
-        ? wholeBatch(model, inputs[0]!, options, how)
-        : accumulateGradients(model, inputs, { ...options, ...how });
-    const { total, contrastive, degradation, fine } = loss;
-    return { gradients, losses: { all: stackValues([total, contrastive, degradation, fine!]), total: detach(total) } };
-  });
-  await mark("forward and backward");
-  const options = { clip: run.grad_clip_norm, skip: run.on_nan === "skip" };
-  await update(optimizer, gradients, losses.total, options);
-  losses.total.dispose();
+    return { kind: model.config.loss, weights: run.loss_weight, ...matches };
+  };
+  let result: BatchGradients;
+  if (parts.length === 1) {
+    const forward = (): SrCLIPLoss => srclipLoss(model.forward(input(parts[0]!), how), options());
+    result = await inHalves(mark, forward, (loss) => ({ loss: detachedLoss(loss), gradients: backward(loss.total) }));
+  } else {
+    result = scope(() => accumulateGradients(model, parts.map(input), { ...options(), ...how })) as BatchGradients;
+    await mark?.("forward and backward");
+  }
+  const { gradients, loss } = result;
+  const { total, contrastive, degradation, fine } = loss;
+  const losses = scope(() => stackValues([total, contrastive, degradation, fine!])) as Tensor;
+  await update(optimizer, gradients, total, { clip: run.grad_clip_norm, skip: run.on_nan === "skip" });
+  for (const part of Object.values(loss)) part?.dispose();
   clampLogitScale(model.logitScale);
-  await mark("update");
-  return losses.all;
-}
-
-function wholeBatch(
-  model: SrCLIPV2,
-  input: SrCLIPInput,
-  options: SrCLIPLossOptions,
-  how: SrCLIPOptions,
-): BatchGradients {
-  const loss = srclipLoss(model.forward(input, how), options);
-  return { loss: detachedLoss(loss), gradients: backward(loss.total) };
+  await mark?.("update");
+  return losses;
 }
 
 function textsOf(items: readonly CaptionedItem[], { index }: Loaded<Image>): readonly string[] {

@@ -16,16 +16,20 @@ export interface StepTimes {
 /** Every so many steps the device is waited for between the parts of one, to tell how long they take. */
 const SAMPLED_EVERY = 50;
 
-/** Marks a part of a step, in those few steps that are sampled. @param wait for the device */
-export async function markSampled(
+/** Tells a clock, once the device is done with it, that a part of a step is over. */
+export type Mark = (part: string) => Promise<void>;
+
+/** How a step marks its parts: null in most steps, which are not to wait. @param wait for the device */
+export function markOf(
   clock: Pick<StepClock, "mark"> | undefined,
   step: number,
-  part: string,
   wait: () => Promise<void>,
-): Promise<void> {
-  if (!clock || step % SAMPLED_EVERY !== 2) return;
-  await wait();
-  clock.mark(part);
+): Mark | null {
+  if (!clock || step % SAMPLED_EVERY !== 2) return null;
+  return async (part) => {
+    await wait();
+    clock.mark(part);
+  };
 }
 
 /**
@@ -45,6 +49,7 @@ export class StepClock {
   readonly #started: number;
   readonly #lap: Tally;
   readonly #all: Tally;
+  readonly #seen = new Set<string>();
   #marked: number;
 
   constructor(clock: Clock = () => performance.now()) {
@@ -57,13 +62,15 @@ export class StepClock {
 
   /** A step begins. */
   begin(): void {
+    this.#seen.clear();
     this.#marked = this.#clock();
   }
 
-  /** What ran since the last mark, or since the step began, belongs to this part. */
+  /** What ran since the last mark, or since the step began, belongs to this part. A step that marks a part several times has their sum. */
   mark(part: string): void {
     const now = this.#clock();
-    for (const tally of [this.#lap, this.#all]) tally.add(part, now - this.#marked);
+    for (const tally of [this.#lap, this.#all]) tally.add(part, now - this.#marked, this.#seen.has(part) ? 0 : 1);
+    this.#seen.add(part);
     this.#marked = now;
   }
 
@@ -117,9 +124,10 @@ class Tally {
     this.#since = since;
   }
 
-  add(part: string, time: number): void {
+  /** @param steps 1, or 0 where the time is of a step that was counted already */
+  add(part: string, time: number, steps: 0 | 1): void {
     const { sum, count } = this.#parts.get(part) ?? { sum: 0, count: 0 };
-    this.#parts.set(part, { sum: sum + time, count: count + 1 });
+    this.#parts.set(part, { sum: sum + time, count: count + steps });
   }
 
   times(now: number): StepTimes {

@@ -1,6 +1,7 @@
 /** From gradients to a step of the optimizer: clipped, or left out where they are no numbers. */
 import { type Adam, clipGradNorm } from "@deplsr/nn";
-import { add, assign, clone, l2Norm, mul, noGrad, reshape, scope, stack, type Tensor } from "@deplsr/tensor";
+import { add, assign, clone, l2Norm, mul, noGrad, reshape, scope, stack, type Tensor, transient } from "@deplsr/tensor";
+import type { Mark } from "./step-clock.ts";
 
 /** What a training does with its gradients. */
 export interface UpdateOptions {
@@ -37,6 +38,27 @@ async function areNumbers(gradients: ReadonlyMap<Tensor, Tensor>, loss: Tensor):
     return add(l2Norm(stack(norms)), mul(reshape(loss, []), 0));
   });
   return Number.isFinite(await norm.item());
+}
+
+/**
+ * The two halves of a step, in one scope; where they are marked, with a wait for the device between them.
+ *
+ * @param forward → losses with their graphs
+ * @param backward → what is left of the step, without graphs
+ */
+export async function inHalves<Losses extends object, Rest>(
+  mark: Mark | null,
+  forward: () => Losses,
+  backward: (losses: Losses) => Rest,
+): Promise<Rest> {
+  // The casts: no half is a promise, which the types of scopes leave open.
+  if (!mark) return scope(() => backward(forward())) as Rest;
+  const losses = transient(forward) as Losses;
+  await mark("forward");
+  const rest = scope(() => backward(losses)) as Rest;
+  for (const loss of Object.values(losses) as (Tensor | null)[]) loss?.dispose();
+  await mark("backward");
+  return rest;
 }
 
 /** Tensors as they were. */

@@ -1,6 +1,6 @@
 /** Measuring a super-resolution network while it is trained: `datasets.val`, `val_1` … with the metrics of `val.metrics`. */
 import { join } from "node:path";
-import { niqe, OWN_PRISTINE_MODEL, psnr, ssim } from "@deplsr/metrics";
+import type { ImageMetric } from "@deplsr/metrics";
 import type { Ema } from "@deplsr/nn";
 import { assign, type Device, scope } from "@deplsr/tensor";
 import { type MeasuredSet, type SrRunConfig, validationSets } from "../config/sr.ts";
@@ -12,19 +12,10 @@ import { type Upscaler, upscaleImage } from "../upscale/upscale.ts";
 import { MOST_PICTURES } from "./report-page.ts";
 import type { Measured } from "./session.ts";
 import { Snapshot } from "./update.ts";
+import { validationMetrics, withMetrics } from "./validation-metrics.ts";
 
 /** Side of the squares that an image is enlarged by, so that memory stays bounded. */
 const TILE = 128;
-
-type MetricConfig = NonNullable<NonNullable<SrRunConfig["val"]>["metrics"]>[string];
-
-/** A metric by its name in the configuration. */
-interface SetMetric {
-  readonly name: string;
-  readonly needsReference: boolean;
-  readonly lowerBetter: boolean;
-  readonly score: (image: Image, reference: Image | null) => number;
-}
 
 interface Item {
   readonly name: string;
@@ -71,17 +62,13 @@ export async function prepareValidation(options: ValidationOptions): Promise<Val
     if (run.val) options.warn("config: there is val, but no datasets.val to validate on: nothing is validated");
     return null;
   }
-  const metrics = Object.entries(run.val.metrics ?? {}).flatMap(([name, config]) => {
-    const metric = metricOf(name, config);
-    if (!metric) warn(`config: val.metrics.${name} (${config.type}) needs weights: left out, deplsr iqa computes it`);
-    return metric ?? [];
-  });
   const sets = await Promise.all(found.map(([key, set]) => listSet(key, set, run.scale)));
   if (new Set(sets.map(({ name }) => name)).size < sets.length) {
     throw new UserError(
       `config: two of ${found.map(([key]) => `datasets.${key}`).join(", ")} have one name: give others`,
     );
   }
+  const metrics = await validationMetrics(options.device, run.val.metrics ?? {}, warn);
   return {
     every: run.val.val_freq,
     counts: Object.fromEntries(found.map(([key], i) => [`datasets.${key}`, sets[i]!.items.length])),
@@ -89,9 +76,12 @@ export async function prepareValidation(options: ValidationOptions): Promise<Val
       using weights = options.ema && new Snapshot(options.upscaler.network.module.stateDict().values());
       if (options.ema) useAverages(options);
       try {
-        const measured: Measured[] = [];
-        for (const set of sets) measured.push(await measure({ ...options, warn }, set, metrics, step));
-        return measured;
+        const leftOut = (line: string): void => warn(`validation: ${line}`);
+        return await withMetrics(metrics, leftOut, async (ready) => {
+          const measured: Measured[] = [];
+          for (const set of sets) measured.push(await measure({ ...options, warn }, set, ready, step));
+          return measured;
+        });
       } finally {
         weights?.restore();
       }
@@ -118,34 +108,13 @@ async function listSet(key: string, source: MeasuredSet, scale: number): Promise
   return { name, items: images.map((lq) => ({ name: stem(lq), lq, gt: null })) };
 }
 
-function metricOf(name: string, config: MetricConfig): SetMetric | null {
-  const lowerBetter = config.better === "lower";
-  switch (config.type) {
-    case "calculate_psnr":
-    case "calculate_ssim": {
-      const compare = config.type === "calculate_psnr" ? psnr : ssim;
-      const how = {
-        channels: config.test_y_channel ? ("y" as const) : ("rgb" as const),
-        cropBorder: config.crop_border,
-      };
-      return { name, lowerBetter, needsReference: true, score: (image, reference) => compare(image, reference!, how) };
-    }
-    case "calculate_niqe": {
-      const how = { cropBorder: config.crop_border };
-      return { name, lowerBetter, needsReference: false, score: (image) => niqe(image, OWN_PRISTINE_MODEL, how) };
-    }
-    default:
-      return null;
-  }
-}
-
 async function measure(
   { device, run, folder, upscaler, warn }: ValidationOptions,
   { name, items }: ImageSet,
-  metrics: readonly SetMetric[],
+  metrics: readonly ImageMetric[],
   step: number,
 ): Promise<Measured> {
-  const scores = new Map<SetMetric, number[]>(metrics.map((metric) => [metric, []]));
+  const scores = new Map<ImageMetric, number[]>(metrics.map((metric) => [metric, []]));
   const pictures: { name: string; image: Image }[] = [];
   for (const item of items) {
     try {
@@ -154,7 +123,7 @@ async function measure(
       for (const [metric, values] of scores) {
         if (!pair && metric.needsReference) continue;
         try {
-          values.push(metric.score(image, pair?.gt ?? null));
+          values.push(await metric.score(image, pair?.gt));
         } catch (error) {
           // Too small for it, say.
           warn(`validation: ${item.lq} is left out of ${metric.name}: ${oneLine(error)}`);

@@ -43,7 +43,7 @@ describe("the original's spellings", () => {
     const text = `${SR}path: ~\nlogger: {save_checkpoint_freq: ~}\nval: ~\ndist_params: ~\n`;
     expect(parsed(text)).toEqual(parsed(SR));
     expect(parsed(`${SR}path: {param_key_g: ~}\n`).path.param_key_g).toBe(null);
-    expect(parsed(`${SR}path: {}\n`).path.param_key_g).toBe("params");
+    expect(parsed(`${SR}path: {}\n`).path.param_key_g).toBe(null);
     expect(
       parsed(SR.replace("total_iter: 9", "total_iter: 9, perceptual_opt: ~, gan_opt: ~, ema_decay: ~")).train,
     ).toEqual(parsed(SR).train);
@@ -187,8 +187,8 @@ describe("metrics", () => {
     expect(val?.metrics).toEqual({
       psnr: { type: "calculate_psnr", crop_border: 4, test_y_channel: false, better: "higher" },
       n: { type: "calculate_niqe", crop_border: 0, convert_to: "y", better: "lower" },
-      l: { type: "lpips", better: "lower" },
-      m: { type: "musiq", better: "higher" },
+      l: { type: "lpips", weights: "weights", better: "lower" },
+      m: { type: "musiq", weights: "weights", better: "higher" },
     });
     expect(() => parsed(`${SR}val: {metrics: {a: {type: psnr}}}\n`)).toThrow(
       'key "val.metrics.a.type" is "psnr": expected one of "calculate_psnr", "calculate_ssim", "calculate_niqe", "lpips"',

@@ -10,7 +10,7 @@ const STATUS: RunStatus = {
   state: "running",
   seconds: 75,
   secondsLeft: 7200,
-  times: { steps: 50, time: 1.5, parts: { data: 0.03, "forward and backward": 1.2, update: 0.15 } },
+  times: { steps: 50, time: 1.5, parts: { data: 0.03, forward: 0.4, backward: 0.8, update: 0.15 } },
   memory: {
     liveBytes: 2 ** 20,
     liveBuffers: 1,

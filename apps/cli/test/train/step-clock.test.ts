@@ -51,6 +51,22 @@ describe("StepClock", () => {
     expect(clock.lap()).toEqual({ steps: 3, time: 0.11, parts: { data: 0.01, update: 0.1 } });
   });
 
+  test("a step that marks parts several times has their sums", () => {
+    let now = 0;
+    const clock = new StepClock(() => now);
+    for (const batches of [2, 1]) {
+      clock.begin();
+      for (let batch = 0; batch < batches; batch++) {
+        now += 10;
+        clock.mark("forward");
+        now += 20;
+        clock.mark("backward");
+      }
+      clock.end();
+    }
+    expect(clock.lap()).toEqual({ steps: 2, time: 0.045, parts: { forward: 0.015, backward: 0.03 } });
+  });
+
   test("what belongs to no step counts even where it fails", async () => {
     let now = 0;
     const clock = new StepClock(() => now);

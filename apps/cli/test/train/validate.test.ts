@@ -70,8 +70,8 @@ describe("validation while training", () => {
     const { output, stderr } = recordedOutput();
     const { training, network } = await prepareSr(device(), run, out, output);
     const result = await runSession({ training, folder: out, config: run, output, events: true });
-    expect(stderr()).toContain("config: val.metrics.lpips (lpips) needs weights: left out, deplsr iqa computes it");
     for (const line of [
+      "config: val.metrics.lpips is left out: lpips needs alexnet-owt-7be5be79.pth (",
       `validation: ${join(folder, "lq-only", "broken.png")} is left out: `,
       `validation: ${join(folder, "lq", "0.png")} is left out of niqe: `,
     ]) {
@@ -115,6 +115,18 @@ describe("validation while training", () => {
       expect(await values(raw!.tensors, name)).toEqual(await bytes(own.get(name)!));
     }
     loaded.network.module.dispose();
+    // A training that starts from it takes them as well, unless it names the weights.
+    for (const [key, expected] of [
+      [null, averages],
+      ["params", own],
+    ] as const) {
+      const path = { ...run.path, pretrain_network_g: out, param_key_g: key };
+      const next = await prepareSr(device(), { ...run, path }, join(folder, "next"), output);
+      for (const [name, tensor] of next.network.module.stateDict()) {
+        expect(await bytes(tensor)).toEqual(await bytes(expected.get(name)!));
+      }
+      next.network.module.dispose();
+    }
     network.module.loadStateDict(averages);
     let sum = 0;
     for (let i = 0; i < 3; i++) {
