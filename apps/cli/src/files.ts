@@ -4,8 +4,9 @@
  */
 import { rmSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { oneLine, systemCode, UserError, WriteError } from "./errors.ts";
+import { tellLauncher } from "./launcher.ts";
 import { counted } from "./output.ts";
 
 /**
@@ -72,6 +73,7 @@ export async function leaveAtOnce(signal: NodeJS.Signals): Promise<never> {
 async function making<T>(temporary: string, make: () => Promise<T>): Promise<T> {
   if (leaving) await new Promise(() => {});
   temporaries.add(temporary);
+  tellLauncher({ temporary: resolve(temporary) });
   const made = make();
   beingMade.add(made);
   try {
@@ -106,7 +108,7 @@ export async function writeFileAtomic(
       await file.close();
     }
     await rename(temporary, path);
-    temporaries.delete(temporary);
+    settled(temporary);
   } catch (error) {
     await discard(temporary);
     throw explain(error, path, typeof content === "function" ? undefined : Buffer.byteLength(content));
@@ -149,7 +151,7 @@ export async function writeFolderAtomic(path: string, fill: (folder: string) => 
     const old = await exists(path);
     if (old) await rename(path, replaced);
     await rename(temporary, path);
-    temporaries.delete(temporary);
+    settled(temporary);
     await syncFolder(dirname(path));
     if (old) await rm(replaced, { recursive: true, force: true });
   } catch (error) {
@@ -211,9 +213,15 @@ function lives(pid: number): boolean {
 }
 
 async function discard(temporary: string): Promise<void> {
-  temporaries.delete(temporary);
   // Where the folder itself is in the way there is nothing to remove; the first failure is the one to tell.
   await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+  settled(temporary);
+}
+
+/** A temporary name is in use no more. */
+function settled(temporary: string): void {
+  temporaries.delete(temporary);
+  tellLauncher({ settled: resolve(temporary) });
 }
 
 /** Makes the folder's entries durable; file systems that cannot sync a folder are left alone. */

@@ -1,4 +1,6 @@
 /** Files of weights: found, opened, and loaded a tensor at a time. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import {
@@ -142,4 +144,15 @@ export function unreadable(path: string, error: unknown): UserError {
   if (systemCode(error) === "ENOENT") return new UserError(`checkpoint: ${path} does not exist: check the path`);
   if (systemCode(error) === "EISDIR") return new UserError(`checkpoint: ${path} is a folder, a file was expected`);
   return new UserError(`checkpoint: ${path} cannot be read: ${oneLine(error)}`);
+}
+
+/** The hash of a file's bytes, hexadecimal. @throws UserError when it cannot be read */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for await (const part of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(part as Buffer);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+  return hash.digest("hex");
 }

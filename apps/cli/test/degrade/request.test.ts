@@ -35,7 +35,7 @@ const warnings: string[] = [];
 function wanted(flags: Partial<DegradeFlags>): Promise<Wanted> {
   warnings.length = 0;
   const stream = { write: (text: string) => warnings.push(text) };
-  return wantedSet({ ...FLAGS, ...flags }, new Output(false, { stdout: stream, stderr: stream }));
+  return wantedSet({ ...FLAGS, ...flags }, new Output("text", { stdout: stream, stderr: stream }));
 }
 
 function originals(...names: string[]): string {
