@@ -83,6 +83,52 @@ async function making<T>(temporary: string, make: () => Promise<T>): Promise<T> 
   }
 }
 
+/** A file that is being written under a temporary name. */
+export interface AtomicFile<File> {
+  /** The temporary file; a file handle writes on from where it is. */
+  readonly file: File;
+  /** Syncs the file and gives it its name. */
+  commit(): Promise<void>;
+  /** Removes the file; does nothing after `commit`. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Opens a file that stands under its name once it is whole; missing folders are made. Errors are as the system gives them: see `explain`.
+ *
+ * @param path where the file shall stand; an existing file is replaced
+ */
+export async function openAtomic<File extends Pick<FileHandle, "sync" | "close">>(
+  path: string,
+  openFile: (path: string) => Promise<File>,
+): Promise<AtomicFile<File>> {
+  const temporary = temporaryName(path);
+  await makeFolder(dirname(path));
+  const file = await making(temporary, () => openFile(temporary)).catch(async (error: unknown) => {
+    await discard(temporary);
+    throw error;
+  });
+  let closing: Promise<void> | null = null;
+  const close = (): Promise<void> => {
+    closing ??= file.close();
+    return closing;
+  };
+  return {
+    file,
+    async commit() {
+      await file.sync();
+      await close();
+      await rename(temporary, path);
+      settled(temporary);
+    },
+    async discard() {
+      if (!temporaries.has(temporary)) return;
+      await close().catch(() => undefined);
+      await discard(temporary);
+    },
+  };
+}
+
 /**
  * Writes a file whole or not at all; missing folders are made.
  *
@@ -95,22 +141,15 @@ export async function writeFileAtomic(
   content: Uint8Array | string | WriteParts,
   openFile: OpenFile = openNew,
 ): Promise<void> {
-  const temporary = temporaryName(path);
+  let atomic: AtomicFile<Awaited<ReturnType<OpenFile>>> | null = null;
   try {
-    await makeFolder(dirname(path));
-    const file = await making(temporary, () => openFile(temporary));
-    try {
-      // A file handle writes on from where it is.
-      if (typeof content === "function") await content((part) => file.writeFile(part));
-      else await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    settled(temporary);
+    atomic = await openAtomic(path, openFile);
+    const { file } = atomic;
+    if (typeof content === "function") await content((part) => file.writeFile(part));
+    else await file.writeFile(content);
+    await atomic.commit();
   } catch (error) {
-    await discard(temporary);
+    await atomic?.discard();
     throw explain(error, path, typeof content === "function" ? undefined : Buffer.byteLength(content));
   }
 }

@@ -12,14 +12,15 @@ import { checkWhole } from "../flags.ts";
 import { sha256Of } from "../networks/weights-file.ts";
 import { counted, type Output } from "../output.ts";
 import { describeLeftOut, type FoundPhoto, findPhotos, type LeftOut } from "../photo/find.ts";
+import { checkRoom, isWritable, type OutputFormat, outputFormat } from "../photo/output-format.ts";
 import type { Provenance } from "../photo/provenance.ts";
 import { readPhoto } from "../photo/read.ts";
-import { type OutputFormat, outputFormat } from "../photo/write.ts";
+
 import { duration, type Progress } from "../progress.ts";
 import { standingAt, writeSidecar } from "./done.ts";
 import { Originals, placesOf } from "./place.ts";
 import { type LoadedUpscaler, loadUpscaler } from "./upscale.ts";
-import { checkRoom, resultDepth, writeResult } from "./write.ts";
+import { resultDepth, writeResult } from "./write.ts";
 
 /** The flags of `deplsr upscale`. */
 export interface UpscaleFlags extends DeviceFlags {
@@ -196,11 +197,7 @@ async function jobOf(flags: UpscaleFlags, upscaler: LoadedUpscaler): Promise<Job
     format: (out) => (out === "-" ? (format && format !== "same" ? format : "png") : outputFormat(out)),
     ending: ({ name }) => {
       if (format !== "same") return ENDINGS[format ?? "png"];
-      try {
-        return ENDINGS[outputFormat(name)];
-      } catch {
-        return ENDINGS.png;
-      }
+      return isWritable(name) ? ENDINGS[outputFormat(name)] : ENDINGS.png;
     },
   };
 }
@@ -221,11 +218,12 @@ async function upscaleOne(
   before: number,
 ): Promise<Image> {
   const started = performance.now();
-  const photo = await readPhoto(path);
+  const photo = await readPhoto(path, { colours: "own" });
   for (const note of photo.notes) output.warn(note);
   const format = job.format(out);
   const depth = resultDepth(photo, format);
-  checkRoom(out, { ...resultSize(photo, job.restore, restorer.network.scale), depth }, format);
+  const size = resultSize(photo, job.restore, restorer.network.scale);
+  checkRoom(format, out, { ...size, depth, channels: photo.alpha ? 4 : 3 });
   const own = overall ? null : output.progress(`upscale ${path}`, 1, "tile");
   const onProgress = (done: number, total: number): void => {
     overall?.update(before + done / total);

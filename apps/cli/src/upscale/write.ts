@@ -1,10 +1,11 @@
 /** Writing a result while it is made. */
-import type { RestoredStrip, RestoredStrips } from "@deplsr/restore";
-import { UserError } from "../errors.ts";
+import type { RestoredStrips } from "@deplsr/restore";
+import type { OutputFormat } from "../photo/output-format.ts";
 import type { Photo, PhotoMetadata } from "../photo/photo.ts";
+import { interleave } from "../photo/pixels.ts";
 import type { Provenance } from "../photo/provenance.ts";
-import { encodePhoto, type OutputFormat, type WritablePhoto, writePhoto } from "../photo/write.ts";
-import { openPhotoWriter, STREAMED_FORMATS } from "../photo/writer.ts";
+import { encodePhoto, type WritablePhoto, writePhoto } from "../photo/write.ts";
+import { isStreamed, openPhotoWriter } from "../photo/writer.ts";
 
 /** How a result is written. */
 export interface ResultOptions {
@@ -14,30 +15,9 @@ export interface ResultOptions {
   readonly provenance: Provenance;
 }
 
-/** Formats that are not written row by row need all of a picture at once: no more than this. */
-const MOST_WHOLE_BYTES = 2 ** 30;
-
 /** The bits of a result: 16 where the photo has them and the format too. */
 export function resultDepth(photo: Photo, format: OutputFormat): 8 | 16 {
   return photo.depth === 16 && format !== "jpeg" && format !== "webp" ? 16 : 8;
-}
-
-/** @throws UserError before the work when a result needs more memory than it may take */
-export function checkRoom(
-  out: string,
-  { width, height, depth }: Pick<RestoredStrips, "width" | "height" | "depth">,
-  format: OutputFormat,
-): void {
-  const bytes = (width * height * 3 * depth) / 8;
-  if (streamed(format) || bytes <= MOST_WHOLE_BYTES) return;
-  throw new UserError(
-    `upscale: ${out} would be ${width}x${height}, ${bytes} bytes in memory where ${MOST_WHOLE_BYTES} are the most for ${format}: ` +
-      "write it with --format png or tiff, which need a few rows at a time",
-  );
-}
-
-function streamed(format: OutputFormat): boolean {
-  return (STREAMED_FORMATS as readonly string[]).includes(format);
 }
 
 /**
@@ -56,11 +36,13 @@ export async function writeResult(
   const { width, height, depth, strips } = result;
   const { metadata, profile, grey } = photo;
   const channels = grey ? (photo.alpha ? 2 : 1) : photo.alpha ? 4 : 3;
-  if (out !== null && streamed(format)) {
+  if (out !== null && isStreamed(format)) {
     const description = { width, height, depth, channels, profile, metadata, strip, provenance } as const;
     const writer = await openPhotoWriter(out, description);
     try {
-      for await (const part of strips) await writer.writeRows(interleaved(part, channels));
+      for await (const part of strips) {
+        await writer.writeRows(interleave({ ...part, width, height, depth, profile }, channels, 0, part.rows));
+      }
       await writer.close();
     } finally {
       await writer.abort();
@@ -88,17 +70,4 @@ async function collected(result: RestoredStrips, photo: Photo, metadata: PhotoMe
     if (part.alpha) alpha?.set(part.alpha, part.top * width);
   }
   return { width, height, depth, data, alpha, profile: photo.profile, grey: photo.grey, metadata };
-}
-
-/** A strip's values as a file wants them: one channel of a grey one, and opacity behind the colours. */
-function interleaved({ data, alpha }: RestoredStrip, channels: 1 | 2 | 3 | 4): Uint8Array | Uint16Array {
-  if (channels === 3) return data;
-  const pixels = data.length / 3;
-  const colours = channels > 2 ? 3 : 1;
-  const result = data instanceof Uint8Array ? new Uint8Array(pixels * channels) : new Uint16Array(pixels * channels);
-  for (let i = 0; i < pixels; i++) {
-    for (let c = 0; c < colours; c++) result[i * channels + c] = data[i * 3 + c]!;
-    if (alpha && channels % 2 === 0) result[i * channels + channels - 1] = alpha[i]!;
-  }
-  return result;
 }

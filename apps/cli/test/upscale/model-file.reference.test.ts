@@ -10,7 +10,6 @@ import { runInspect } from "../../src/inspect/run.ts";
 import { loadSrWeights, makeSr, type SrNetwork } from "../../src/networks/sr.ts";
 import { RunFolder } from "../../src/run-folder.ts";
 import { checkpointFiles } from "../../src/train/checkpoint.ts";
-import { runUpscale } from "../../src/upscale/run.ts";
 import { loadUpscaler, upscaleImage } from "../../src/upscale/upscale.ts";
 import { useDevice } from "../device.ts";
 import { golden } from "../golden.ts";
