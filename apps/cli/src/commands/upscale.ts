@@ -18,7 +18,10 @@ export const upscale: Command<UpscaleFlags> = {
         type: "string",
         describe: "A DAT or RealDAT: a .pth, .pt, .bin or .safetensors file, or a run's folder; default runs/demo/sr",
       })
-      .option("key", { type: "string", describe: "Which weights of the file, e.g. params; default params_ema, params" })
+      .option("key", {
+        type: "string",
+        describe: "Which weights of the file, e.g. params or nets/generator; default params_ema, params",
+      })
       .option("allow-missing", {
         type: "boolean",
         default: false,
