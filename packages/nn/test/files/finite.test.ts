@@ -77,7 +77,8 @@ it.each<[StoredDType, finite: number[][], others: number[][]]>([
     };
     expect(await seen(finite)).toBe(false);
     for (const other of others) {
-      for (let at = 0; at <= finite.length; at++) expect(await seen([...finite.slice(0, at), other, ...finite.slice(at)])).toBe(true);
+      for (let at = 0; at <= finite.length; at++)
+        expect(await seen([...finite.slice(0, at), other, ...finite.slice(at)])).toBe(true);
     }
   },
 );
