@@ -111,7 +111,7 @@ async function encodeAvif(photo: WritablePhoto, options: EncodeOptions, notes: s
   const sink = memorySink();
   const description: RowsDescription = { ...rowsOf({ ...photo, grey: false }, options) };
   const pixels = deep ? roundedTo(AVIF_BITS, photo) : photo;
-  const encoder = await pngEncoder(description, await attached(photo, options), sink, 0);
+  const encoder = await pngEncoder(description, await attached(photo, options), sink, false);
   await writeAll(pixels, description, encoder);
   const picture = sharp(sink.bytes(), { limitInputPixels: false }).keepExif().keepXmp().keepIccProfile();
   if (deep) picture.toColourspace("rgb16");
