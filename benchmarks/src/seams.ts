@@ -1,6 +1,6 @@
 /**
- * What tiles do to an image: how far the result of tiles is from that of the whole image, and the steps of that difference across the borders
- * of tiles beside those elsewhere, in levels of 8 bits. `npm run bench:seams -- PHOTO [--model RUN_OR_FILE] [--tile 96] [--side 288]`: random
+ * What tiles do to an image: how far the result of tiles is from that of the whole image, the steps of that difference across the borders of
+ * tiles beside those elsewhere, and the steps of either result across the borders, in levels of 8 bits. `npm run bench:seams -- PHOTO [--model RUN_OR_FILE] [--tile 96] [--side 288]`: random
  * weights of RealDAT-light x2, and those of a trained network.
  */
 import { writeFileSync } from "node:fs";
@@ -32,13 +32,20 @@ interface Seams {
   /** Mean absolute step of the difference between neighbouring rows, and columns, at the borders of tiles and elsewhere. */
   readonly border: number;
   readonly elsewhere: number;
+  /** The same of the images themselves at the borders: of tiles, and of the whole image at the same places. */
+  readonly tiled: number;
+  readonly whole: number;
 }
 
 /** @param borders positions along both axes where one tile hands over to the next */
 function compare(whole: RasterImage, tiled: RasterImage, borders: ReadonlySet<number>): Seams {
   const { width, height } = whole;
   const difference = Float64Array.from(whole.data, (value, i) => (tiled.data[i]! - value) / 257);
-  const sums = { border: [0, 0], elsewhere: [0, 0] };
+  const sums = { border: [0, 0], elsewhere: [0, 0], tiled: [0, 0], whole: [0, 0] };
+  const add = (sum: number[], value: number): void => {
+    sum[0]! += Math.abs(value);
+    sum[1]! += 1;
+  };
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       for (const [at, step] of [
@@ -46,11 +53,12 @@ function compare(whole: RasterImage, tiled: RasterImage, borders: ReadonlySet<nu
         [y, 3 * width],
       ] as const) {
         if (at === 0) continue;
-        const sum = borders.has(at) ? sums.border : sums.elsewhere;
         for (let c = 0; c < 3; c++) {
           const i = (y * width + x) * 3 + c;
-          sum[0]! += Math.abs(difference[i]! - difference[i - step]!);
-          sum[1]! += 1;
+          add(borders.has(at) ? sums.border : sums.elsewhere, difference[i]! - difference[i - step]!);
+          if (!borders.has(at)) continue;
+          add(sums.tiled, (tiled.data[i]! - tiled.data[i - step]!) / 257);
+          add(sums.whole, (whole.data[i]! - whole.data[i - step]!) / 257);
         }
       }
     }
@@ -61,6 +69,8 @@ function compare(whole: RasterImage, tiled: RasterImage, borders: ReadonlySet<nu
     mean: difference.reduce((sum, value) => sum + Math.abs(value), 0) / difference.length,
     border: mean(sums.border),
     elsewhere: mean(sums.elsewhere),
+    tiled: mean(sums.tiled),
+    whole: mean(sums.whole),
   };
 }
 
