@@ -44,6 +44,11 @@ async function handle(request: Request): Promise<Answer> {
       for (let i = 0; i < request.batch.repeats; i++) await current().run(request.batch.count);
       return { ms: (performance.now() - start) / (request.batch.count * request.batch.repeats) };
     }
+    case "profile": {
+      const task = current();
+      if (!task.profile) throw new Error("the task is no training step that can be looked into");
+      return { profile: await task.profile() };
+    }
     case "dispose":
       task?.dispose();
       task = undefined;

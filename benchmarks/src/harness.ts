@@ -11,6 +11,7 @@ import { type Roof, roofs } from "./roof.ts";
 import { cpuRoofs } from "./roof-cpu.ts";
 import type { Row } from "./row.ts";
 import { type Batch, largestError, median, rotate } from "./statistics.ts";
+import type { StepProfile } from "./training-step.ts";
 import { NO_ROW } from "./wire.ts";
 
 /** What is measured: a row with everything warm, or its first run in a fresh process. */
@@ -29,6 +30,8 @@ export type Cell =
       /** What else there is to say, such as a quicker way that gave a wrong result. */
       readonly notes: readonly string[];
       readonly batch?: Batch;
+      /** Of a training step of ours. */
+      readonly profile?: StepProfile;
     }
   | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "cannot"; readonly reason?: string };
@@ -150,7 +153,13 @@ export class Harness {
       }
     }
     for (const { name, way, batch, rounds } of running) {
-      if (!cells.has(name)) cells.set(name, { kind: "times", rounds, error: way.error, notes: way.notes, batch });
+      if (!cells.has(name)) {
+        const { error, notes } = way;
+        const cell = { kind: "times", rounds, error, notes, batch } as const;
+        const looked = row.profiled && name === "ours";
+        const whole = async (): Promise<Cell> => ({ ...cell, profile: (await way.process.ask("profile", {})).profile });
+        cells.set(name, looked ? await whole().catch(lost) : cell);
+      }
       if (!way.process.ended) await way.process.ask("dispose", {}).catch(() => way.process.stop());
     }
     return cells;

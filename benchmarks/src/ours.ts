@@ -10,6 +10,8 @@ export interface Ours {
    * "submitted" to mean.
    */
   wait(): Promise<void>;
+  /** Opens another device like it, for a task whose memory is measured. */
+  another(): Promise<Device>;
 }
 
 /** Opens our own engine. */
@@ -21,7 +23,7 @@ export async function openOurs(options: DeviceOptions): Promise<Contender> {
     await device.sync();
     await one.data();
   };
-  const api: Ours = { device, wait };
+  const api: Ours = { device, wait, another: () => Device.request(options) };
   return {
     about: { version: "this checkout", backend, adapter, kind },
     prepare: ({ ours }, way) => prepareWay(ours, way, api),

@@ -1,10 +1,12 @@
 /** What comes out: lines of a table, and JSON for other programs and for later. */
+import { align, percent, round, short } from "./columns.ts";
 import type { About, ContenderName } from "./contender.ts";
 import { type Ceilings, type Cell, type Measured, NO_SUCH_ROW } from "./harness.ts";
 import { jobName } from "./jobs.ts";
 import type { Machine } from "./machine.ts";
 import type { Target } from "./row.ts";
 import { median, ratio, spread } from "./statistics.ts";
+import { formatSteps, type StepReport, stepReport } from "./step-report.ts";
 
 /** One row of the report. Times are ms of one run. */
 export interface ReportRow {
@@ -37,6 +39,8 @@ export interface ReportRow {
   readonly gflops?: number;
   readonly gbs?: number;
   readonly ofRoof?: number;
+  /** Ours, where the row is a training step that is looked into. */
+  readonly step?: StepReport;
   /** Every round of every cell. */
   readonly rounds: Readonly<Record<string, readonly number[]>>;
   /** Largest error of each result, as a fraction of the largest number of the f64 reference. */
@@ -140,6 +144,7 @@ function reportRow({ job, cells }: Measured, { threads, ceilings, against, ...na
     ...(failures.length > 0 && { failures: Object.fromEntries(failures) }),
     ...(notes.length > 0 && { notes: Object.fromEntries(notes) as Record<string, string> }),
     ...(own && !cold && rates(row, median(own.rounds), ceilings)),
+    ...(own?.profile && { step: stepReport(median(own.rounds), own.profile) }),
     rounds: Object.fromEntries(timed.map(({ name, rounds }) => [name, rounds.map(round)])),
     errors: Object.fromEntries(timed.map(({ name, error }) => [name, round(error)])),
   };
@@ -155,11 +160,6 @@ function rates(
   if (flops !== undefined) return { gflops: round(flops / ms / 1e6), ...of((flops / ms) * 1000, ceilings.flops) };
   if (bytes !== undefined) return { gbs: round(bytes / ms / 1e6), ...of((bytes / ms) * 1000, ceilings.bytes) };
   return {};
-}
-
-/** Four digits: more than any time is worth. */
-function round(value: number): number {
-  return Number(value.toPrecision(4));
 }
 
 /** A column's head, and what it says of a row. */
@@ -213,6 +213,7 @@ export function formatTable(
     ...(ceilings.length > 0 ? [`roof: ${ceilings.join(", ")}`] : []),
     "",
     ...align(filled),
+    ...formatSteps(report.rows),
     ...Object.entries(report.remarks ?? {}).map(([who, what]) => `${who}: ${what}`),
     ...explain(report.rows),
   ];
@@ -252,34 +253,10 @@ function formatRate({ gflops, gbs }: ReportRow): string {
   return gbs !== undefined ? `${short(gbs)} GB/s` : "";
 }
 
-function percent(value: number): string {
-  return `${Math.round(value * 100)}%`;
-}
-
 function formatCell(cell: Cell | undefined): string {
   if (cell?.kind === "cannot" && cell.reason === NO_SUCH_ROW) return NO_SUCH_ROW;
   if (!cell || cell.kind === "cannot") return "-";
   if (cell.kind === "failed") return "fails";
   const middle = short(median(cell.rounds));
   return cell.rounds.length > 1 ? `${middle} ±${Math.round(spread(cell.rounds) * 100)}%` : middle;
-}
-
-/** Three digits, without an exponent. */
-function short(value: number): string {
-  if (value >= 100) return value.toFixed(0);
-  return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toPrecision(3);
-}
-
-/** Lines of these columns, each as wide as its widest cell, the first to the left, numbers to the right. */
-function align(columns: readonly (readonly string[])[]): string[] {
-  const padded = columns.map((cells, column) => {
-    const width = Math.max(...cells.map((cell) => cell.length));
-    return cells.map((cell) => (column === 0 ? cell.padEnd(width) : cell.padStart(width)));
-  });
-  return padded[0]!.map((_, line) =>
-    padded
-      .map((cells) => cells[line])
-      .join("  ")
-      .trimEnd(),
-  );
 }

@@ -45,6 +45,8 @@ export interface Row {
   readonly tasks: Tasks;
   /** Measured in a fresh process without shader caches too, in every run of the benchmarks. */
   readonly alsoCold?: boolean;
+  /** Ours is a training step that is looked into after it was timed. */
+  readonly profiled?: boolean;
 }
 
 /** An input or output in the order of axes that a contender is at its best with. */

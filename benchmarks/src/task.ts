@@ -1,4 +1,5 @@
 import type { Shape } from "@deplsr/tensor";
+import type { StepProfile } from "./training-step.ts";
 
 /** Work that is ready to run on one contender, its inputs on the device. */
 export interface Task {
@@ -6,6 +7,8 @@ export interface Task {
   result(): Promise<Float32Array>;
   /** Does the work `count` times and waits until the device is done with it. */
   run(count: number): Promise<void>;
+  /** Looks into a training step. */
+  profile?(): Promise<StepProfile>;
   dispose(): void;
 }
 

@@ -1,6 +1,7 @@
 /** What the parent asks a contender's process, and what comes back. */
 import type { About } from "./contender.ts";
 import type { Batch } from "./statistics.ts";
+import type { StepProfile } from "./training-step.ts";
 
 /** What a process says first of a row that it does not know; those of older checkouts say it too. */
 export const NO_ROW = "no row is named";
@@ -13,6 +14,7 @@ export type Request = { readonly id: number } & (
   /** `target`: ms that a sample should take. */
   | { readonly do: "warm up"; readonly target: number }
   | { readonly do: "run"; readonly batch: Batch }
+  | { readonly do: "profile" }
   | { readonly do: "dispose" }
 );
 
@@ -24,6 +26,7 @@ export interface Answers {
   readonly "warm up": { readonly batch: Batch };
   /** ms of one run. */
   readonly run: { readonly ms: number };
+  readonly profile: { readonly profile: StepProfile };
   readonly dispose: Record<string, never>;
 }
 

@@ -9,7 +9,7 @@ import { trainingTask } from "../src/training.ts";
 
 it("runs an operation of ours as often as asked, and keeps nothing", async () => {
   const device = await Device.request();
-  const wait = (): Promise<void> => device.sync();
+  const api = { device, wait: (): Promise<void> => device.sync(), another: () => Device.request() };
   const row = operation({
     name: "small product",
     inputs: { a: [5, 7], b: [7, 3] },
@@ -17,11 +17,11 @@ it("runs an operation of ours as often as asked, and keeps nothing", async () =>
     reference: ({ a, b }) => reference(a, b, { batch: 1, rows: 5, inner: 7, cols: 3 }),
     ours: ({ a, b }) => matmul(a, b),
   });
-  const task = (await prepareWay(row.tasks.ours, 0, { device, wait })) as Task;
+  const task = (await prepareWay(row.tasks.ours, 0, api)) as Task;
   expect(largestError(await task.result(), await row.reference())).toBeLessThan(1e-6);
   const before = device.memory().liveBuffers;
   let runs = 0;
-  const counting = await operationOfOurs({ device, wait }, { inputs: {}, output: [1], read: (x) => x }, () => {
+  const counting = await operationOfOurs(api, { inputs: {}, output: [1], read: (x) => x }, () => {
     runs++;
     return device.ones([1]);
   });

@@ -279,3 +279,48 @@ describe("parseOptions", () => {
     expect(() => parseOptions(["--fast"])).toThrow("--fast");
   });
 });
+
+describe("a training step that is looked into", () => {
+  const parts = { data: 1, forward: 39, backward: 50, optimizer: 10 };
+  const step: Cell = {
+    kind: "times",
+    rounds: [80, 84, 82],
+    error: 0,
+    notes: [],
+    profile: { parts, liveBytes: 124e6, peakBytes: 812.4e6 },
+  };
+  const cells = [
+    { job: { row: makeRow("training"), cold: false }, cells: new Map<ContenderName, Cell>([["ours", step]]) },
+    measured[0]!,
+  ];
+  const looked = makeReport({
+    about,
+    machine,
+    threads: null,
+    ceilings: {},
+    measured: cells,
+    peers: ["jax-js"],
+    native: [],
+  });
+
+  it("has steps a second of whole steps, shares and bytes; other rows have none", () => {
+    expect(looked.rows[0]!.step).toEqual({
+      perSecond: 12.2,
+      shares: { data: 0.01, forward: 0.39, backward: 0.5, optimizer: 0.1 },
+      liveBytes: 124e6,
+      peakBytes: 812.4e6,
+    });
+    expect(looked.rows[1]).not.toHaveProperty("step");
+  });
+
+  it("stands in a table of its own", () => {
+    const lines = formatTable(looked, cells, ["ours", "jax-js"], []);
+    const at = lines.findIndex((line) => line.startsWith("step of ours"));
+    expect(lines.slice(at - 1)).toEqual([
+      "",
+      "step of ours  step/s  data  forward  backward  optimizer  live MB  peak MB",
+      "training        12.2    1%      39%       50%        10%      124      812",
+      expect.stringContaining("ort-webgpu"),
+    ]);
+  });
+});

@@ -1,26 +1,58 @@
 #!/usr/bin/env node
-// A published package has a build and runs it. A checkout runs its sources, so that no command is ever older than the code beside it.
+// Launches the command in a process of its own and stays free for signals: a process that computes hears of them late. A published package has a
+// build and runs it. A checkout runs its sources, so that no command is ever older than the code beside it.
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-const checkout = existsSync(new URL("../tsconfig.json", import.meta.url));
+/** What is not over by then is ended, unless it saves. */
+const PATIENCE_MS = 500;
 
-if (!checkout) {
-  await import("../dist/main.js");
-} else {
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-  const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-  const command = ["--conditions", "@deplsr/source", "--import", loader, main, ...process.argv.slice(2)];
-  // By the channel the child learns when this process is gone, killed perhaps, and ends as well.
-  const child = spawn(process.execPath, command, { stdio: ["inherit", "inherit", "inherit", "ipc"] });
-  // A terminal sends Ctrl-C to both; without one, whoever signals may mean only this process. The child saves and ends by itself.
-  const terminal = process.stdin.isTTY || process.stdout.isTTY;
-  process.on("SIGINT", () => terminal || child.kill("SIGINT"));
-  for (const signal of /** @type {const} */ (["SIGTERM", "SIGHUP"])) process.on(signal, () => child.kill(signal));
-  child.on("exit", (code, signal) => {
-    process.exit(code ?? 128 + (signal ? constants.signals[signal] : 0));
+const checkout = existsSync(new URL("../tsconfig.json", import.meta.url));
+const main = fileURLToPath(new URL(checkout ? "../src/main.ts" : "../dist/main.js", import.meta.url));
+const options = checkout
+  ? ["--conditions", "@deplsr/source", "--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href]
+  : [];
+// By the channel the child learns when this process is gone, killed perhaps, and ends as well; and this one what src/launcher.ts tells.
+const child = spawn(process.execPath, [...process.execArgv, ...options, main, ...process.argv.slice(2)], {
+  stdio: ["inherit", "inherit", "inherit", "ipc"],
+  env: { ...process.env, DEPLSR_LAUNCHER: String(process.pid) },
+});
+
+/** @type {Set<string>} */
+const temporaries = new Set();
+let saves = false;
+child.on("message", (/** @type {Partial<Record<string, unknown>>} */ message) => {
+  if (typeof message.temporary === "string") temporaries.add(message.temporary);
+  if (typeof message.settled === "string") temporaries.delete(message.settled);
+  if (typeof message.saves === "boolean") saves = message.saves;
+});
+
+/** @type {NodeJS.Signals | undefined} */
+let ended;
+
+/** @param {NodeJS.Signals} signal */
+function endUnlessSaving(signal) {
+  setTimeout(() => {
+    if (saves) return;
+    ended = signal;
+    child.kill("SIGKILL");
+  }, PATIENCE_MS).unref();
+}
+
+// A terminal sends Ctrl-C to both; without one, whoever signals may mean only this process.
+const terminal = process.stdin.isTTY || process.stdout.isTTY;
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+  process.on(signal, () => {
+    if (signal !== "SIGINT" || !terminal) child.kill(signal);
+    endUnlessSaving(signal);
   });
 }
+
+child.on("exit", (code, signal) => {
+  if (ended) for (const path of temporaries) rmSync(path, { recursive: true, force: true });
+  const reason = ended ?? signal;
+  process.exit(reason ? 128 + constants.signals[reason] : (code ?? 1));
+});

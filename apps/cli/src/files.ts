@@ -4,8 +4,9 @@
  */
 import { rmSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { oneLine, systemCode, UserError, WriteError } from "./errors.ts";
+import { tellLauncher } from "./launcher.ts";
 import { counted } from "./output.ts";
 
 /**
@@ -72,6 +73,7 @@ export async function leaveAtOnce(signal: NodeJS.Signals): Promise<never> {
 async function making<T>(temporary: string, make: () => Promise<T>): Promise<T> {
   if (leaving) await new Promise(() => {});
   temporaries.add(temporary);
+  tellLauncher({ temporary: resolve(temporary) });
   const made = make();
   beingMade.add(made);
   try {
@@ -79,6 +81,52 @@ async function making<T>(temporary: string, make: () => Promise<T>): Promise<T> 
   } finally {
     beingMade.delete(made);
   }
+}
+
+/** A file that is being written under a temporary name. */
+export interface AtomicFile<File> {
+  /** The temporary file; a file handle writes on from where it is. */
+  readonly file: File;
+  /** Syncs the file and gives it its name. */
+  commit(): Promise<void>;
+  /** Removes the file; does nothing after `commit`. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Opens a file that stands under its name once it is whole; missing folders are made. Errors are as the system gives them: see `explain`.
+ *
+ * @param path where the file shall stand; an existing file is replaced
+ */
+export async function openAtomic<File extends Pick<FileHandle, "sync" | "close">>(
+  path: string,
+  openFile: (path: string) => Promise<File>,
+): Promise<AtomicFile<File>> {
+  const temporary = temporaryName(path);
+  await makeFolder(dirname(path));
+  const file = await making(temporary, () => openFile(temporary)).catch(async (error: unknown) => {
+    await discard(temporary);
+    throw error;
+  });
+  let closing: Promise<void> | null = null;
+  const close = (): Promise<void> => {
+    closing ??= file.close();
+    return closing;
+  };
+  return {
+    file,
+    async commit() {
+      await file.sync();
+      await close();
+      await rename(temporary, path);
+      settled(temporary);
+    },
+    async discard() {
+      if (!temporaries.has(temporary)) return;
+      await close().catch(() => undefined);
+      await discard(temporary);
+    },
+  };
 }
 
 /**
@@ -93,22 +141,15 @@ export async function writeFileAtomic(
   content: Uint8Array | string | WriteParts,
   openFile: OpenFile = openNew,
 ): Promise<void> {
-  const temporary = temporaryName(path);
+  let atomic: AtomicFile<Awaited<ReturnType<OpenFile>>> | null = null;
   try {
-    await makeFolder(dirname(path));
-    const file = await making(temporary, () => openFile(temporary));
-    try {
-      // A file handle writes on from where it is.
-      if (typeof content === "function") await content((part) => file.writeFile(part));
-      else await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    temporaries.delete(temporary);
+    atomic = await openAtomic(path, openFile);
+    const { file } = atomic;
+    if (typeof content === "function") await content((part) => file.writeFile(part));
+    else await file.writeFile(content);
+    await atomic.commit();
   } catch (error) {
-    await discard(temporary);
+    await atomic?.discard();
     throw explain(error, path, typeof content === "function" ? undefined : Buffer.byteLength(content));
   }
 }
@@ -149,7 +190,7 @@ export async function writeFolderAtomic(path: string, fill: (folder: string) => 
     const old = await exists(path);
     if (old) await rename(path, replaced);
     await rename(temporary, path);
-    temporaries.delete(temporary);
+    settled(temporary);
     await syncFolder(dirname(path));
     if (old) await rm(replaced, { recursive: true, force: true });
   } catch (error) {
@@ -211,9 +252,15 @@ function lives(pid: number): boolean {
 }
 
 async function discard(temporary: string): Promise<void> {
-  temporaries.delete(temporary);
   // Where the folder itself is in the way there is nothing to remove; the first failure is the one to tell.
   await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+  settled(temporary);
+}
+
+/** A temporary name is in use no more. */
+function settled(temporary: string): void {
+  temporaries.delete(temporary);
+  tellLauncher({ settled: resolve(temporary) });
 }
 
 /** Makes the folder's entries durable; file systems that cannot sync a folder are left alone. */

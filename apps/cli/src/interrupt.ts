@@ -4,6 +4,7 @@
  */
 import { constants } from "node:os";
 import { leaveAtOnce } from "./files.ts";
+import { tellLauncher } from "./launcher.ts";
 
 /** A Ctrl-C may arrive twice, from the terminal and from a launcher that passes it on; only a later one is a second one. */
 const SAME_PRESS_MS = 500;
@@ -35,12 +36,14 @@ export class Interrupt {
   /** Starts listening; returns itself so that it can be a one-liner. */
   listen(): this {
     for (const signal of SIGNALS) process.on(signal, this.#handler);
+    tellLauncher({ saves: true });
     return this;
   }
 
   /** Stops listening: a later Ctrl-C ends the process as usual. */
   release(): void {
     for (const signal of SIGNALS) process.off(signal, this.#handler);
+    tellLauncher({ saves: false });
   }
 
   [Symbol.dispose](): void {

@@ -20,7 +20,7 @@ import { Output } from "./output.ts";
 const DESCRIPTION = "Restores and upscales photographs, and trains the networks that do it.";
 
 async function main(argv: readonly string[]): Promise<number> {
-  const output = new Output(argv.includes("--json"));
+  const output = new Output(argv.includes("--jsonl") ? "jsonl" : argv.includes("--json") ? "json" : "text");
   const context: Context = { output };
   try {
     await pointingToHelp(yargs(argv[0] === "train" ? withLongOpt(argv) : [...argv]))

@@ -1,5 +1,6 @@
 /**
- * Everything the command prints. People read stdout; with `--json` stdout holds exactly one JSON object and people's lines move to stderr.
+ * Everything the command prints. People read stdout; with `--json` stdout holds exactly one JSON object, with `--jsonl` one a line, and
+ * people's lines move to stderr.
  */
 import { Progress, type ProgressStream } from "./progress.ts";
 
@@ -9,24 +10,33 @@ export interface Streams {
   readonly stderr: ProgressStream;
 }
 
+/** What is on stdout: lines for people, one JSON object, or one a line. */
+export type OutputForm = "text" | "json" | "jsonl";
+
 /** Prints lines, warnings, progress bars and the one result of a command. */
 export class Output {
-  /** True with `--json`. */
-  readonly json: boolean;
+  readonly form: OutputForm;
+  #linesToStdout: boolean;
   readonly #streams: Streams;
   #bar: Progress | undefined;
   #hear: ((warning: string) => void) | undefined;
   /** Warnings that nobody has heard yet. */
   #unheard: string[] = [];
 
-  constructor(json: boolean, streams: Streams = process) {
-    this.json = json;
+  constructor(form: OutputForm, streams: Streams = process) {
+    this.form = form;
+    this.#linesToStdout = form === "text";
     this.#streams = streams;
+  }
+
+  /** Keeps stdout free for what a command writes there itself. */
+  leaveStdout(): void {
+    this.#linesToStdout = false;
   }
 
   /** One line for a person. */
   line(text = ""): void {
-    this.#print(this.json ? this.#streams.stderr : this.#streams.stdout, text);
+    this.#print(this.#linesToStdout ? this.#streams.stdout : this.#streams.stderr, text);
   }
 
   /** One line about something that went wrong without ending the run. */
@@ -45,12 +55,17 @@ export class Output {
 
   /** The command's result: one JSON object on stdout with `--json`, nothing otherwise. Call it once, last. */
   result(value: Readonly<Record<string, unknown>>): void {
-    if (this.json) this.#streams.stdout.write(`${JSON.stringify(value)}\n`);
+    if (this.form === "json") this.#streams.stdout.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** One item of the result: a line of JSON on stdout with `--jsonl`, nothing otherwise. */
+  item(value: Readonly<Record<string, unknown>>): void {
+    if (this.form === "jsonl") this.#streams.stdout.write(`${JSON.stringify(value)}\n`);
   }
 
   /** The end of a command that failed: `{ "error" }` with `--json`, a line on stderr otherwise. */
   failure(message: string): void {
-    if (this.json) this.#streams.stdout.write(`${JSON.stringify({ error: message })}\n`);
+    if (this.form !== "text") this.#streams.stdout.write(`${JSON.stringify({ error: message })}\n`);
     else this.#print(this.#streams.stderr, `error: ${message}`);
   }
 

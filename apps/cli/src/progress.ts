@@ -48,7 +48,7 @@ export class Progress {
     return this;
   }
 
-  /** Tells how far the work is. @param note a few words behind the bar, `loss 0.123` */
+  /** Tells how far the work is, which may be in the middle of a unit. @param note a few words behind the bar, `loss 0.123` */
   update(done: number, note = this.#note): void {
     const same = done === this.#done && note === this.#note;
     this.#done = done;
@@ -93,7 +93,12 @@ export class Progress {
     const seconds = (performance.now() - this.#started) / 1000;
     const rate = seconds > 0 ? (this.#done - this.#first) / seconds : 0;
     const left = rate > 0 ? `${duration((this.#total - this.#done) / rate)} left` : "";
-    const parts = [`${this.#name} [${bar}] ${this.#done}/${this.#total}`, rateText(rate, this.#unit), left, this.#note];
+    const parts = [
+      `${this.#name} [${bar}] ${Math.floor(this.#done)}/${this.#total}`,
+      rateText(rate, this.#unit),
+      left,
+      this.#note,
+    ];
     return parts.filter((part) => part !== "").join("  ");
   }
 }

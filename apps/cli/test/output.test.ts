@@ -24,7 +24,7 @@ function recorder(isTTY: boolean): {
 describe("Output", () => {
   test("whoever hears the warnings gets the earlier ones first, and each once", () => {
     const stderr = recorder(false);
-    const output = new Output(false, { stdout: recorder(false), stderr });
+    const output = new Output("text", { stdout: recorder(false), stderr });
     const heard: string[] = [];
     output.warn("one");
     output.warn("two");
@@ -36,7 +36,7 @@ describe("Output", () => {
 
   test("people read stdout", () => {
     const [stdout, stderr] = [recorder(false), recorder(false)];
-    const output = new Output(false, { stdout, stderr });
+    const output = new Output("text", { stdout, stderr });
     output.line("hello");
     output.warn("careful");
     output.result({ a: 1 });
@@ -47,7 +47,7 @@ describe("Output", () => {
 
   test("with --json stdout holds one object and lines go to stderr", () => {
     const [stdout, stderr] = [recorder(false), recorder(false)];
-    const output = new Output(true, { stdout, stderr });
+    const output = new Output("json", { stdout, stderr });
     output.line("hello");
     output.warn("careful");
     output.result({ a: 1 });
@@ -57,14 +57,14 @@ describe("Output", () => {
 
   test("with --json a failure is an object with one line", () => {
     const [stdout, stderr] = [recorder(false), recorder(false)];
-    new Output(true, { stdout, stderr }).failure("broken");
+    new Output("json", { stdout, stderr }).failure("broken");
     expect(stdout.text()).toBe('{"error":"broken"}\n');
     expect(stderr.text()).toBe("");
   });
 
   test("a line takes the bar of a terminal away and brings it back", () => {
     const [stdout, stderr] = [recorder(true), recorder(true)];
-    const output = new Output(false, { stdout, stderr });
+    const output = new Output("text", { stdout, stderr });
     const bar = output.progress("train", 4, "step");
     bar.update(1);
     output.line("between");

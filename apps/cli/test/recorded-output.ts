@@ -15,7 +15,7 @@ export function recordedOutput(json = false): RecordedOutput {
     },
   });
   return {
-    output: new Output(json, { stdout: stream("stdout"), stderr: stream("stderr") }),
+    output: new Output(json ? "json" : "text", { stdout: stream("stdout"), stderr: stream("stderr") }),
     stdout: () => texts.stdout,
     stderr: () => texts.stderr,
   };

@@ -13,6 +13,7 @@ import {
   scope,
   Tensor,
 } from "@deplsr/tensor";
+import { notFinite, watched } from "./files/finite.ts";
 
 /** What is written into its target once everything has been checked: a tensor that is still in its file. */
 export interface DeferredEntry {
@@ -43,6 +44,8 @@ export interface LoadOptions {
   readonly allowMismatched?: Allow;
   /** Entries whose values cannot be read, or not as the module's dtype, that may be ignored. */
   readonly allowUnreadable?: Allow;
+  /** Entries of `loadFile` whose values may be NaN or infinite. */
+  readonly allowNotFinite?: Allow;
   /** From an entry's name to the module's; `null` drops the entry. */
   readonly rename?: (name: string) => string | null;
   /** Takes the work that deferred entries leave; `loadFile` gives it. */
@@ -123,16 +126,18 @@ export function loadTensors(
  * @param load a module's `loadStateDict`, or a loader that knows other names too, such as `loadCLIP`
  * @throws StateDictError as `load`
  * @throws FileFormatError when the file is damaged, naming the tensor, and how many are loaded already
+ * @throws NotFiniteError when everything is loaded, naming the tensors with values that are NaN or infinite
  */
 export async function loadFile(
   tensors: ReadonlyMap<string, FileTensor>,
   load: (entries: StateDict, options: LoadOptions) => LoadReport,
   options: LoadOptions = {},
 ): Promise<LoadReport> {
-  const deferred = Array.from(tensors, ([name, tensor]): [string, DeferredEntry] => [
-    name,
-    { ...withReason(tensor), dtype: tensor.dtype, fill: (target) => fillFromFile(target, tensor) },
-  ]);
+  const wrong = new Set<string>();
+  const deferred = Array.from(tensors, ([name, tensor]): [string, DeferredEntry] => {
+    const read = allows(options.allowNotFinite, name) ? tensor : watched(tensor, () => wrong.add(name));
+    return [name, { ...withReason(tensor), dtype: tensor.dtype, fill: (target) => fillFromFile(target, read) }];
+  });
   const waiting: (() => Promise<void>)[] = [];
   const report = load(new Map(deferred), { ...options, later: (work) => void waiting.push(work) });
   for (const [done, work] of waiting.entries()) {
@@ -142,6 +147,7 @@ export async function loadFile(
       throw new FileFormatError(`${error.message}; ${loaded}`, { cause: error });
     });
   }
+  if (wrong.size > 0) throw notFinite([...wrong]);
   return report;
 }
 

@@ -343,6 +343,7 @@ describe("a wrong argument is refused in one line, before anything runs", () => 
         "AdamW",
         "Identity",
         "Module",
+        "NotFiniteError",
         "StateDictError",
         "ZipArchive",
         "asHalf",

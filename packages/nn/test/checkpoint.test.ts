@@ -1,4 +1,4 @@
-import { bytesSource, FileFormatError, Rng, readSafetensors } from "@deplsr/tensor";
+import { bytesSource, FileFormatError, type FileTensor, Rng, readSafetensors } from "@deplsr/tensor";
 import { testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
@@ -6,8 +6,11 @@ import {
   Conv2d,
   encodeCheckpoint,
   type Init,
+  type LoadOptions,
+  type LoadReport,
   loadCheckpoint,
   loadFile,
+  NotFiniteError,
   openTensorFile,
   Sequential,
 } from "../src/index.ts";
@@ -83,6 +86,35 @@ describe("checkpoints", () => {
         "1.num_batches_tracked (it is F32, but whole numbers are expected)",
     );
     expect(await loaded.stateDict().get("0.weight")!.data()).toEqual(before);
+  });
+
+  it("with values that are NaN or infinite are named once they are read, unless that is allowed", async () => {
+    const [saved, loaded] = [model(1), model(2)];
+    const { tensors } = await openTensorFile(bytesSource(await encodeCheckpoint(saved)));
+    const load = (names: readonly string[], value: number, options: LoadOptions = {}): Promise<LoadReport> => {
+      const spoilt = [...tensors].map(([name, tensor]): [string, FileTensor] => {
+        const read = async (first: number, count: number): Promise<Uint8Array> => {
+          const bytes = (await tensor.read(first, count)).slice();
+          new DataView(bytes.buffer).setFloat32(bytes.length - 4, value, true);
+          return bytes;
+        };
+        return [name, names.includes(name) ? { ...tensor, read } : tensor];
+      });
+      return loadFile(new Map(spoilt), (...args) => loaded.loadStateDict(...args), options);
+    };
+    await expect(load(["0.bias"], Number.NaN)).rejects.toMatchObject({
+      name: "FileFormatError",
+      message: "1 tensor holds values that are no numbers: 0.bias",
+    });
+    const many = ["0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var"];
+    const infinite = load(many, Number.NEGATIVE_INFINITY);
+    await expect(infinite).rejects.toBeInstanceOf(NotFiniteError);
+    await expect(infinite).rejects.toThrow(
+      "6 tensors hold values that are no numbers: 0.weight, 0.bias, 1.weight, 1.bias, 1.running_mean and 1 more",
+    );
+    expect((await load(["0.bias"], 3e38)).loaded).toContain("0.bias");
+    await load(["0.bias"], Number.POSITIVE_INFINITY, { allowNotFinite: (name) => name === "0.bias" });
+    expect((await loaded.stateDict().get("0.bias")!.data()).at(-1)).toBe(Number.POSITIVE_INFINITY);
   });
 
   it("may lack the counters of batch normalisation, which stay as they are", async () => {

@@ -17,7 +17,10 @@ export const convert: Command<ConvertFlags> = {
         demandOption: true,
         describe: "A .safetensors file, or a .pth, .pt or .bin file that PyTorch reads",
       })
-      .option("key", { type: "string", describe: "Which weights of the file, e.g. params; default params_ema, params" })
+      .option("key", {
+        type: "string",
+        describe: "Which weights of the file, e.g. params or nets/generator; default params_ema, params",
+      })
       .option("fp16", { type: "boolean", default: false, describe: "Floats in half precision" })
       .option("force", { type: "boolean", default: false, describe: "Replace the file where there is one" })
       .example("$0 convert DAT_x4.pth DAT_x4.safetensors", "PyTorch to safetensors")

@@ -12,7 +12,10 @@ export const inspect: Command<InspectFlags> = {
         demandOption: true,
         describe: "A .pth, .pt, .bin or .safetensors file, or a run's folder",
       })
-      .option("key", { type: "string", describe: "Which weights of the file, e.g. params; default params_ema, params" })
+      .option("key", {
+        type: "string",
+        describe: "Which weights of the file, e.g. params or nets/generator; default params_ema, params",
+      })
       .example("$0 inspect DAT_x4.pth", "Format, network, configuration and every tensor")
       .example("$0 inspect epoch_30.pt --json", "The same for a script")
       .epilogue(

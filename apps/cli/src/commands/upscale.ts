@@ -11,14 +11,17 @@ export const upscale: Command<UpscaleFlags> = {
         type: "string",
         array: true,
         demandOption: true,
-        describe: "Photographs, or folders of them",
+        describe: "Photographs, folders of them, patterns, or - for stdin",
       })
       .option("model", {
         alias: "checkpoint",
         type: "string",
         describe: "A DAT or RealDAT: a .pth, .pt, .bin or .safetensors file, or a run's folder; default runs/demo/sr",
       })
-      .option("key", { type: "string", describe: "Which weights of the file, e.g. params; default params_ema, params" })
+      .option("key", {
+        type: "string",
+        describe: "Which weights of the file, e.g. params or nets/generator; default params_ema, params",
+      })
       .option("allow-missing", {
         type: "boolean",
         default: false,
@@ -47,13 +50,79 @@ export const upscale: Command<UpscaleFlags> = {
       })
       .option("out", {
         type: "string",
+        // Or yargs takes the - of stdout for a flag.
+        nargs: 1,
         default: ".",
-        describe: "A folder, or for one photograph a .png, .jpg or .webp file",
+        describe: "A folder; for one photograph also a .png, .jpg, .webp, .avif or .tif file, or - for stdout",
+      })
+      .option("recursive", {
+        alias: "r",
+        type: "boolean",
+        default: false,
+        describe: "Also the sub-folders of folders, which the results keep",
+      })
+      .option("format", {
+        choices: ["png", "jpeg", "webp", "avif", "tiff", "same"] as const,
+        describe: "Of results in a folder; same: the photograph's own; default png",
+      })
+      .option("quality", {
+        type: "number",
+        describe: "1 to 100: of JPEG, default 95, of AVIF, default 80, of WebP, by default lossless",
+      })
+      .option("suffix", {
+        type: "string",
+        default: "_x{scale}",
+        describe: "Behind the names of results in a folder; {scale} is what was asked for: 2, 1.5, 1200w",
+      })
+      .option("strip", {
+        type: "boolean",
+        default: false,
+        describe: "Leave EXIF, GPS and XMP out; what made a result is then written beside it",
+      })
+      .option("overwrite", {
+        type: "boolean",
+        default: false,
+        describe: "Replace what is there; otherwise what is done is skipped, and anything else is left alone",
+      })
+      .option("scale", {
+        type: "number",
+        describe: "1, 1.5, 3 ...: enlarged by the network, then resampled; default the network's",
+      })
+      .option("width", {
+        type: "number",
+        describe: "Of the result, in pixels; without --height in the photograph's proportions",
+      })
+      .option("height", { type: "number", describe: "The same for the height" })
+      .option("strength", {
+        type: "number",
+        default: 1,
+        describe: "0 to 1: how much of the network; the rest is plain enlargement",
+      })
+      .option("colour", {
+        alias: "color",
+        choices: ["keep", "free"] as const,
+        describe:
+          "keep: colours stay those of the photograph on average; default keep, of files that are not ours free",
+      })
+      .option("ensemble", {
+        type: "boolean",
+        default: false,
+        describe: "The mean over eight flips and turns: a little better, eight times as long",
       })
       .option("tile", {
-        type: "number",
-        default: 200,
-        describe: "Largest side of what is enlarged at once, 16 to 16384 pixels",
+        type: "string",
+        default: "auto",
+        describe: "Largest side of what is enlarged at once, 16 to 16384 pixels; auto: what there is memory for",
+      })
+      .option("blend", {
+        choices: ["cosine", "reference"] as const,
+        default: "cosine" as const,
+        describe: "How tiles meet: mixed, or cut as the reference's use_chop does",
+      })
+      .option("jsonl", {
+        type: "boolean",
+        default: false,
+        describe: "One JSON object a photograph on stdout, as they come",
       })
       .example("$0 upscale photo.jpg", "Writes photo_x2.png with the demo's small network")
       .example(
@@ -64,7 +133,11 @@ export const upscale: Command<UpscaleFlags> = {
         "$0 upscale photo.jpg --model DAT_x4.pth --assume imgRange=255 --assume splitSize=[32,8]",
         "Of a network that was trained otherwise",
       )
-      .example("$0 upscale photos/ --model runs/train_RealDAT_x4 --out large/", "Every photograph of a folder")
-      .epilogue("Transparency is composited over white; what is written has 8 bits a channel and no metadata."),
+      .example("$0 upscale photos/ --recursive --format same --out large/", "Every photograph, as what it was")
+      .example("$0 upscale - --out - --scale 1.5 < photo.jpg > photo.png", "In a pipe")
+      .epilogue(
+        "EXIF (its orientation brought up to date), GPS and XMP are kept; 16 bits stay 16 bits in PNG, TIFF and AVIF; transparency is " +
+          "enlarged on its own. A photograph is never written over. Exit code 1 when anything was left out.",
+      ),
   run: async (flags, context) => (await import("../upscale/run.ts")).runUpscale(flags, context),
 };

@@ -14,7 +14,7 @@ import { UsageError, UserError } from "../errors.ts";
 import { exists, writeFileAtomic } from "../files.ts";
 import { withWholeFile } from "../networks/clip-reference.ts";
 import { describedSr } from "../networks/sr.ts";
-import { findModel, otherWeights, weightsOf } from "../networks/weights-file.ts";
+import { findModel, otherWeights, printable, weightsOf } from "../networks/weights-file.ts";
 import { counted, type Output } from "../output.ts";
 import { duration } from "../progress.ts";
 import { withDerived } from "./derived.ts";
@@ -41,9 +41,10 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
   const raw = await weightsOf(place, "params");
   const started = performance.now();
   const convert = async (file: TensorFile, weights: TensorFile | null): Promise<void> => {
-    const { key, tensors } = selectWeights(file, "folder" in place ? undefined : flags.key);
+    const { key, prefix, tensors } = selectWeights(file, "folder" in place ? undefined : flags.key);
     const others = otherWeights(file, key);
     if (key !== "") output.line(`weights: ${key}${others.length > 0 ? ` (${others.join(", ")} left out)` : ""}`);
+    if (prefix !== "") output.line(`names: without ${printable(prefix)}, which all began with`);
     // PyTorch's files have no header to say what the network is.
     const description = format === "PyTorch" ? describedSr(path, file) : null;
     const complete = (tensors: Tensors): Tensors => {

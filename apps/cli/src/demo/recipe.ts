@@ -100,6 +100,9 @@ export function srclipRecipe(data: string, steps: number, seed: number): SrclipT
   return { ...config, train_data: data };
 }
 
+/** The name of its training. */
+export const DEMO_SR = "demo-sr";
+
 /** How super-resolution is trained. @param folders of the pairs, and of the SRCLIP run */
 export function srRecipe(
   folders: { readonly gt: string; readonly lq: string; readonly srclip: string },
@@ -108,7 +111,7 @@ export function srRecipe(
 ): SrRunConfig {
   return checkConfig(
     {
-      name: "demo-sr",
+      name: DEMO_SR,
       scale: SCALE,
       manual_seed: seed,
       datasets: {

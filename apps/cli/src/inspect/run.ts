@@ -89,9 +89,10 @@ function weightsIn(file: TensorFile, key: string | undefined, output: Output): W
   }
 }
 
-function whichOf({ key }: Weights, file: TensorFile): string {
+function whichOf({ key, prefix }: Weights, file: TensorFile): string {
   const others = otherWeights(file, key);
-  return `${printable(key) || "the top"}${others.length > 0 ? ` (also there: ${others.join(", ")})` : ""}`;
+  const cut = prefix === "" ? "" : `, names without ${printable(prefix)}`;
+  return `${printable(key) || "the top"}${cut}${others.length > 0 ? ` (also there: ${others.join(", ")})` : ""}`;
 }
 
 /** What the header of our own weights says. */

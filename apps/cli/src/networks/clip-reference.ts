@@ -1,6 +1,4 @@
 /** Checkpoints of SRCLIP that hold their frozen CLIP by reference: the file is found, is the same, and both are read as one. */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { selectWeights, type TensorFile } from "@deplsr/nn";
 import { underOwnNames } from "@deplsr/srclip";
@@ -9,7 +7,7 @@ import { UserError } from "../errors.ts";
 import { exists } from "../files.ts";
 import { runFolderOf } from "../run-folder.ts";
 import { type ClipReference, describedIn, metadataOf, readDescription } from "../train/checkpoint.ts";
-import { unreadable, WEIGHTS, withTensorFile } from "./weights-file.ts";
+import { sha256Of, WEIGHTS, withTensorFile } from "./weights-file.ts";
 
 /** What a training needs to know of its frozen CLIP. */
 export interface RunClip {
@@ -117,14 +115,4 @@ function clipTensors(file: TensorFile): Map<string, FileTensor> {
 
 function hashes(found: string, expected: string): string {
   return `sha256 ${found.slice(0, 16)}..., expected ${expected.slice(0, 16)}...`;
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  try {
-    for await (const part of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(part as Buffer);
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-  return hash.digest("hex");
 }

@@ -48,6 +48,8 @@ export interface SrDescription {
   readonly prompt: ({ readonly srclip: string } & PromptOptions) | null;
   /** What it was shown of its images; left out where that is RGB as it is. */
   readonly channels?: Channels;
+  /** The training's name; older ones do not tell. */
+  readonly name?: string;
 }
 
 /**
@@ -195,9 +197,9 @@ function detectSr(device: Device, path: string, tensors: Weights["tensors"], ass
 }
 
 function srDescription({ config }: ModelDescription, where: string): SrDescription {
-  const { network, prompt, channels } = config as Partial<SrDescription>;
+  const { network, prompt, channels, name } = config as Partial<SrDescription>;
   if (typeof network !== "object" || network === null || prompt === undefined) {
     throw new UserError(`checkpoint: ${where} does not describe a super-resolution network: the checkpoint is damaged`);
   }
-  return { network, prompt, ...(channels === undefined ? {} : { channels }) };
+  return { network, prompt, ...(channels === undefined ? {} : { channels }), ...(name === undefined ? {} : { name }) };
 }

@@ -1,10 +1,13 @@
 /** Files of weights: found, opened, and loaded a tensor at a time. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import {
   type LoadOptions,
   type LoadReport,
   loadFile,
+  NotFiniteError,
   openTensorFile,
   type StateDict,
   StateDictError,
@@ -70,10 +73,13 @@ export async function withTensorFile<T>(path: string, work: (file: TensorFile) =
   }
 }
 
-/** What else is in a file: the first parts of the names of tensors outside `key`. */
+/** What else is in a file: the dictionaries of tensors outside `key`, as deep as that lies. */
 export function otherWeights({ tensors }: TensorFile, key: string): string[] {
-  const groups = [...tensors.keys()].map((name) => (name.includes("/") ? name.slice(0, name.indexOf("/")) : "the top"));
-  return [...new Set(groups)].filter((group) => group !== (key === "" ? "the top" : key)).map(printable);
+  const depth = key.split("/").length;
+  const groups = [...tensors.keys()].map((path) => path.split("/").slice(0, -1).slice(0, depth).join("/"));
+  return [...new Set(groups)]
+    .filter((group) => group !== key)
+    .map((group) => (group === "" ? "the top" : printable(group)));
 }
 
 /** A name out of a file as a terminal may get it: control characters are spelt out. */
@@ -87,7 +93,7 @@ export function printable(name: string): string {
  * @param path the file, for messages
  * @param load the network's `loadStateDict`, or a loader that knows other names too
  * @param options `strict: false` leaves alone what does not fit
- * @throws UserError naming every missing, unexpected, mis-shaped and unreadable tensor at once
+ * @throws UserError naming every missing, unexpected, mis-shaped and unreadable tensor at once, or those with values that are no numbers
  */
 export async function loadInto(
   path: string,
@@ -105,6 +111,7 @@ export async function loadInto(
     };
     return await loadFile(tensors, load, lenient);
   } catch (error) {
+    if (error instanceof NotFiniteError) throw new UserError(`checkpoint: ${path}: ${error.message}`);
     if (!(error instanceof StateDictError)) throw error;
     throw new UserError(`checkpoint: ${path} does not fit the network: ${oneLine(error)}`);
   }
@@ -142,4 +149,15 @@ export function unreadable(path: string, error: unknown): UserError {
   if (systemCode(error) === "ENOENT") return new UserError(`checkpoint: ${path} does not exist: check the path`);
   if (systemCode(error) === "EISDIR") return new UserError(`checkpoint: ${path} is a folder, a file was expected`);
   return new UserError(`checkpoint: ${path} cannot be read: ${oneLine(error)}`);
+}
+
+/** The hash of a file's bytes, hexadecimal. @throws UserError when it cannot be read */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for await (const part of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(part as Buffer);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+  return hash.digest("hex");
 }

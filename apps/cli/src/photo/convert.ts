@@ -1,7 +1,6 @@
 /** The colours that a file means, as sRGB. */
 import { setImmediate } from "node:timers/promises";
 import type { Metadata } from "sharp";
-import type { DecodeOptions } from "./decode.ts";
 import { isAdobeRgb } from "./exif.ts";
 import type { PhotoMetadata } from "./photo.ts";
 import {
@@ -57,13 +56,19 @@ export async function toSrgb(data: Uint8Array | Uint16Array, profile: Profile): 
   }
 }
 
+/** What becomes of colours. */
+export interface ColourOptions {
+  /** `srgb`, the default, converts to sRGB; `own` keeps the values of an RGB file that has a profile and says which one in `Photo.profile`. */
+  readonly colours?: "srgb" | "own";
+}
+
 /** Converts to sRGB what the decoder has not; returns the profile of values that stay as they are. */
 export async function convertColours(
   data: Samples["values"],
   grey: boolean,
   { space, depth }: Metadata,
   { icc, exif }: PhotoMetadata,
-  { colours = "srgb" }: DecodeOptions,
+  { colours = "srgb" }: ColourOptions,
   name: string,
   notes: string[],
 ): Promise<Uint8Array | null> {

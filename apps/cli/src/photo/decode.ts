@@ -2,7 +2,7 @@
 import { totalmem } from "node:os";
 import sharp, { type Metadata } from "sharp";
 import { UserError } from "../errors.ts";
-import { convertColours } from "./convert.ts";
+import { type ColourOptions, convertColours } from "./convert.ts";
 import { exifOfTiff } from "./exif.ts";
 import { recognise, refusal } from "./format.ts";
 import { withEnd } from "./jpeg-end.ts";
@@ -11,9 +11,7 @@ import { profileHead } from "./profile.ts";
 import { damaged, decodeSamples, separate, tripled } from "./samples.ts";
 
 /** How a photo is decoded. */
-export interface DecodeOptions {
-  /** `srgb`, the default, converts to sRGB; `own` keeps the values of an RGB file that has a profile and says which one in `Photo.profile`. */
-  readonly colours?: "srgb" | "own";
+export interface DecodeOptions extends ColourOptions {
   /** The most bytes that the pixels may take; refused before they are decoded. By default half of the machine's memory. */
   readonly mostBytes?: number;
 }

@@ -83,7 +83,7 @@ export function updateExif(
   exif: Uint8Array,
   size: { readonly width: number; readonly height: number; readonly srgb: boolean },
 ): Uint8Array | null {
-  const bytes = exif.slice();
+  const bytes = Uint8Array.from(exif);
   const tiff = openTiff(bytes);
   const first = tiff?.directory(tiff.first);
   if (!tiff || !first) return null;

@@ -77,7 +77,7 @@ export function openTiff(bytes: Uint8Array): TiffStructure | null {
       const length = size * view.getUint32(at + 4, littleEndian);
       const from = length <= 4 ? at + 8 : view.getUint32(at + 8, littleEndian);
       if (size === 0 || from + length > bytes.length) continue;
-      const value = bytes.slice(from, from + length);
+      const value = Uint8Array.from(bytes.subarray(from, from + length));
       if (!littleEndian) reverseUnits(value, unit);
       entries.set(tag, { tag, type, bytes: value, at });
     }

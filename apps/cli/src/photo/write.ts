@@ -1,31 +1,29 @@
 /** Photos to files. */
-import { extname } from "node:path";
-import sharp from "sharp";
-import { UserError } from "../errors.ts";
+import sharp, { type Sharp } from "sharp";
 import { writeFileAtomic } from "../files.ts";
+import { type AttachmentOptions, attachmentsOf, srgbProfile } from "./attachments.ts";
+import { attachToJpeg, attachToWebp } from "./containers.ts";
+import { checkRoom, type OutputFormat, outputFormat } from "./output-format.ts";
 import type { PhotoMetadata, Pixels } from "./photo.ts";
-import type { Provenance } from "./provenance.ts";
-
-/** The formats that are written. */
-export type OutputFormat = "png" | "jpeg" | "webp" | "avif" | "tiff";
+import { interleave, isGrey, memorySink, overWhite, pieces, roundedTo, toBytes } from "./pixels.ts";
+import { pngEncoder } from "./png-encoder.ts";
+import type { Attachments } from "./row-format.ts";
+import type { RowEncoder } from "./row-strips.ts";
+import { isStreamed, openPhotoWriter, type RowsDescription, startRows } from "./writer.ts";
 
 /** What is written: pixels, and what stands beside them. */
 export interface WritablePhoto extends Pixels {
-  /** Written with one channel where the format can. */
+  /** Written with one channel where the format can and the pixels are still grey. */
   readonly grey?: boolean;
   /** Of the photo that this one was made of: orientation and size are brought up to date. */
   readonly metadata?: PhotoMetadata;
 }
 
 /** How a photo is written. */
-export interface EncodeOptions {
+export interface EncodeOptions extends Pick<AttachmentOptions, "strip" | "provenance"> {
   readonly format: OutputFormat;
-  /** 1 to 100 for JPEG (95), WebP (100 is lossless, the default) and AVIF (80); the others lose nothing. */
+  /** 1 to 100 for JPEG (95), WebP (100 is lossless, the default) and AVIF (80, 100 is lossless); the others lose nothing. */
   readonly quality?: number;
-  /** Leaves EXIF, XMP and what made the picture out; a colour profile stays, colours would be wrong without it. */
-  readonly strip?: boolean;
-  /** What made the picture, for its XMP packet. */
-  readonly provenance?: Provenance;
 }
 
 /** A photo file's bytes, and what was lost on the way, a line each. */
@@ -34,32 +32,28 @@ export interface EncodedPhoto {
   readonly notes: readonly string[];
 }
 
-const ENDINGS: Readonly<Record<string, OutputFormat>> = {
-  ".png": "png",
-  ".jpg": "jpeg",
-  ".jpeg": "jpeg",
-  ".jpe": "jpeg",
-  ".jfif": "jpeg",
-  ".webp": "webp",
-  ".avif": "avif",
-  ".tif": "tiff",
-  ".tiff": "tiff",
-};
-
-/** The format that a file's name asks for. @throws UserError when it is none that is written */
-export function outputFormat(name: string): OutputFormat {
-  const format = ENDINGS[extname(name).toLowerCase()];
-  if (format !== undefined) return format;
-  throw new UserError(`image: cannot write ${name}: its name must end in .png, .jpg, .webp, .avif or .tif`);
-}
+/** AVIF's largest depth. */
+const AVIF_BITS = 12;
 
 /** Encodes a photo. @throws UserError when the format has no room for so many pixels */
 export async function encodePhoto(photo: WritablePhoto, options: EncodeOptions): Promise<EncodedPhoto> {
-  const { width, height, data } = photo;
-  const picture = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
-  if (photo.depth === 16) picture.toColourspace("rgb16");
-  const { quality } = options;
-  return { bytes: await picture.toFormat(options.format, quality ? { quality } : {}).toBuffer(), notes: [] };
+  const { format } = options;
+  checkRoom(format, `the ${format.toUpperCase()}`, { ...photo, channels: photo.alpha ? 4 : 3 });
+  const notes: string[] = [];
+  switch (format) {
+    case "jpeg":
+      return { bytes: await encodeJpeg(photo, options, notes), notes };
+    case "webp":
+      return { bytes: await encodeWebp(photo, options, notes), notes };
+    case "avif":
+      return { bytes: await encodeAvif(photo, options, notes), notes };
+    default: {
+      const sink = memorySink();
+      const description = rowsOf(photo, options);
+      await writeAll(photo, description, await startRows(format, description, sink));
+      return { bytes: sink.bytes(), notes };
+    }
+  }
 }
 
 /** Writes a photo, whole or not at all; the format follows from the name. Returns what was lost, a line each. @throws UserError, WriteError */
@@ -68,7 +62,76 @@ export async function writePhoto(
   photo: WritablePhoto,
   options: Omit<EncodeOptions, "format"> = {},
 ): Promise<readonly string[]> {
-  const { bytes, notes } = await encodePhoto(photo, { ...options, format: outputFormat(path) });
+  const format = outputFormat(path);
+  checkRoom(format, path, { ...photo, channels: photo.alpha ? 4 : 3 });
+  if (isStreamed(format)) {
+    const description = rowsOf(photo, options);
+    const writer = await openPhotoWriter(path, description);
+    await writeAll(photo, description, { writeRows: writer.writeRows, end: writer.close });
+    return [];
+  }
+  const { bytes, notes } = await encodePhoto(photo, { ...options, format });
   await writeFileAtomic(path, bytes);
   return notes;
+}
+
+function rowsOf(photo: WritablePhoto, options: Omit<EncodeOptions, "format">): RowsDescription {
+  const { width, height, depth, alpha, profile, metadata } = photo;
+  const colours = photo.grey && profile === null && isGrey(photo.data) ? 1 : 3;
+  const channels = (colours + (alpha ? 1 : 0)) as RowsDescription["channels"];
+  return { ...options, width, height, depth, channels, profile, ...(metadata ? { metadata } : {}) };
+}
+
+async function writeAll(photo: Pixels, { channels }: RowsDescription, encoder: RowEncoder): Promise<void> {
+  for (const [top, bottom] of pieces(photo)) await encoder.writeRows(interleave(photo, channels, top, bottom));
+  await encoder.end();
+}
+
+async function encodeJpeg(photo: WritablePhoto, options: EncodeOptions, notes: string[]): Promise<Uint8Array> {
+  if (photo.alpha !== null) notes.push("JPEG holds no transparency: the picture is put on white");
+  const flat = photo.alpha === null ? photo : { ...photo, data: overWhite(photo), alpha: null };
+  const attachments = await attached(photo, options);
+  const encoder = eightBits(flat, notes, "JPEG").jpeg({ quality: options.quality ?? 95, chromaSubsampling: "4:4:4" });
+  if (attachments.density !== null) encoder.withDensity(attachments.density);
+  return attachToJpeg(await encoder.toBuffer(), attachments, notes);
+}
+
+async function encodeWebp(photo: WritablePhoto, options: EncodeOptions, notes: string[]): Promise<Uint8Array> {
+  const quality = options.quality ?? 100;
+  const encoder = eightBits(photo, notes, "WebP").webp(quality === 100 ? { lossless: true, exact: true } : { quality });
+  const attachments = await attached(photo, options);
+  return attachToWebp(await encoder.toBuffer(), attachments, { ...photo, alpha: photo.alpha !== null });
+}
+
+/** Metadata come to an AVIF from a PNG that the encoder reads them out of. */
+async function encodeAvif(photo: WritablePhoto, options: EncodeOptions, notes: string[]): Promise<Uint8Array> {
+  const quality = options.quality ?? 80;
+  const deep = photo.depth === 16;
+  if (deep) notes.push(`AVIF holds ${AVIF_BITS} bits a channel: 16 are rounded to those`);
+  const sink = memorySink();
+  const description: RowsDescription = { ...rowsOf({ ...photo, grey: false }, options) };
+  const pixels = deep ? roundedTo(AVIF_BITS, photo) : photo;
+  const encoder = await pngEncoder(description, await attached(photo, options), sink, 0);
+  await writeAll(pixels, description, encoder);
+  const picture = sharp(sink.bytes(), { limitInputPixels: false }).keepExif().keepXmp().keepIccProfile();
+  if (deep) picture.toColourspace("rgb16");
+  return picture
+    .avif({ quality, lossless: quality === 100, chromaSubsampling: "4:4:4", bitdepth: deep ? AVIF_BITS : 8 })
+    .toBuffer();
+}
+
+/** What stands beside the pixels; a file without a profile of its own says that it is sRGB, unless it shall say nothing. */
+async function attached(photo: WritablePhoto, options: EncodeOptions): Promise<Attachments> {
+  const attachments = attachmentsOf({ ...photo, ...options });
+  return attachments.profile === null && !options.strip
+    ? { ...attachments, profile: await srgbProfile() }
+    : attachments;
+}
+
+function eightBits(photo: WritablePhoto, notes: string[], name: string): Sharp {
+  if (photo.depth === 16) notes.push(`${name} holds 8 bits a channel: 16 are rounded to those`);
+  const { width, height } = photo;
+  const channels = photo.alpha === null ? 3 : 4;
+  const data = toBytes(channels === 3 ? photo.data : interleave(photo, 4, 0, height));
+  return sharp(data, { raw: { width, height, channels }, limitInputPixels: false });
 }

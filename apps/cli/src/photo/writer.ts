@@ -1,44 +1,78 @@
 /** Writing a photo a few rows at a time, for results that are larger than memory. */
-import type { PhotoMetadata, Pixels } from "./photo.ts";
-import type { Provenance } from "./provenance.ts";
-import { writePhoto } from "./write.ts";
+import { open } from "node:fs/promises";
+import { UserError } from "../errors.ts";
+import { explain, openAtomic } from "../files.ts";
+import { type AttachmentOptions, attachmentsOf, srgbProfile } from "./attachments.ts";
+import { outputFormat } from "./output-format.ts";
+import { pngEncoder } from "./png-encoder.ts";
+import type { RowFormat } from "./row-format.ts";
+import type { RowEncoder, Sink } from "./row-strips.ts";
+import { tiffEncoder } from "./tiff-encoder.ts";
 
 /** What is known before the first row. */
-export interface RowsDescription extends Pick<Pixels, "width" | "height" | "depth" | "profile"> {
-  /** Values a pixel: grey, grey and opacity, RGB, RGB and opacity. */
-  readonly channels: 1 | 2 | 3 | 4;
-  readonly metadata?: PhotoMetadata;
-  readonly strip?: boolean;
-  readonly provenance?: Provenance;
-}
+export interface RowsDescription extends RowFormat, AttachmentOptions {}
 
 /** A file that is being written; it stands under its name after `close` and not at all after `abort`. */
 export interface PhotoWriter {
-  /** Appends whole rows, interleaved, in any number. @throws UserError when they are too many, WriteError when the disk is full */
+  /** Appends whole rows, interleaved, in any number; the array may be used again afterwards. @throws WriteError when the disk is full */
   writeRows(rows: Uint8Array | Uint16Array): Promise<void>;
   /** Ends the file and gives it its name. @throws Error when rows are missing */
   close(): Promise<void>;
-  /** Removes what was written. Does nothing after `close`. */
+  /** Removes what was written; does nothing after `close`. */
   abort(): Promise<void>;
 }
 
 /** The formats that are written row by row. */
-export const STREAMED_FORMATS = ["png", "tiff"] as const;
+export type StreamedFormat = "png" | "tiff";
 
-/** Opens a photo for writing, PNG or TIFF by its name. @throws UserError for another ending; WriteError as `writeFileAtomic` */
+/** Whether a format is written row by row, so that its pixels are never in memory all at once. */
+export function isStreamed(format: string): format is StreamedFormat {
+  return format === "png" || format === "tiff";
+}
+
+/** Starts a picture in a sink. */
+export async function startRows(format: StreamedFormat, description: RowsDescription, sink: Sink): Promise<RowEncoder> {
+  const attachments = attachmentsOf(description);
+  if (format === "png") return pngEncoder(description, attachments, sink);
+  // A TIFF without a profile says nothing; PNG has a word for sRGB.
+  const profile = attachments.profile ?? (description.channels < 3 ? null : await srgbProfile());
+  return tiffEncoder(description, { ...attachments, profile }, sink);
+}
+
+/**
+ * Opens a photo for writing, PNG or TIFF by its name. A few MB are in memory, whatever the photo's size. After an error the file is gone.
+ *
+ * @throws UserError for another ending; WriteError as `writeFileAtomic`
+ */
 export async function openPhotoWriter(path: string, description: RowsDescription): Promise<PhotoWriter> {
-  const { width, height, depth, channels, profile } = description;
-  const data = depth === 8 ? new Uint8Array(width * height * 3) : new Uint16Array(width * height * 3);
-  if (channels !== 3) throw new Error("internal: not yet");
-  let at = 0;
+  const format = outputFormat(path);
+  if (!isStreamed(format))
+    throw new UserError(`image: ${path} cannot be written row by row: its name must end in .png or .tif`);
+  const atomic = await openAtomic(path, (temporary) => open(temporary, "wx")).catch((error) => {
+    throw explain(error, path);
+  });
+  const sink: Sink = {
+    write: (part) => atomic.file.writeFile(part),
+    async writeAt(part, position) {
+      await atomic.file.write(part, 0, part.length, position);
+    },
+  };
+  const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      await atomic.discard();
+      throw explain(error, path);
+    }
+  };
+  const encoder = await attempt(() => startRows(format, description, sink));
   return {
-    async writeRows(rows) {
-      data.set(rows, at);
-      at += rows.length;
-    },
-    async close() {
-      await writePhoto(path, { width, height, depth, data, alpha: null, profile });
-    },
-    async abort() {},
+    writeRows: (rows) => attempt(() => encoder.writeRows(rows)),
+    close: () =>
+      attempt(async () => {
+        await encoder.end();
+        await atomic.commit();
+      }),
+    abort: () => atomic.discard(),
   };
 }

@@ -47,6 +47,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const { color, mean, std } = run.datasets.train;
   const plain = (color ?? mean ?? std) === undefined;
   const description: SrDescription = {
+    name: run.name,
     network: { type: run.network_g.type, ...networkArguments(run.network_g, clipDim) },
     prompt: srclip === null ? null : { ...prompt, srclip: relative(folder, run.path.srclip_pretrain_network!) },
     ...(plain ? {} : { channels: { color, mean, std } }),

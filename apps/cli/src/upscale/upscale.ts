@@ -9,7 +9,7 @@ import { UserError } from "../errors.ts";
 import { partAssumptions } from "../networks/detect.ts";
 import { loadSr, loadSrFile, type SrNetwork, type WeightsOptions } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
-import { findModel, leftOut } from "../networks/weights-file.ts";
+import { findModel, leftOut, weightsOf } from "../networks/weights-file.ts";
 import { runFolderOf } from "../run-folder.ts";
 
 /** A trained network and the SRCLIP that steers it. */
@@ -17,6 +17,16 @@ export interface Upscaler {
   readonly network: SrNetwork;
   readonly srclip: SrCLIPV2 | null;
   readonly prompt: PromptOptions | null;
+}
+
+/** An upscaler as it was found. */
+export interface LoadedUpscaler extends Upscaler {
+  /** Whether the file says itself what it is, as ours do. */
+  readonly ours: boolean;
+  /** The name of the training, where the file tells. */
+  readonly name: string | null;
+  /** The files of weights, the network's first. */
+  readonly files: readonly string[];
 }
 
 /** How the work is cut. */
@@ -45,7 +55,11 @@ const REFERENCE_PROMPT: PromptOptions = { clipInput: "raw", clipFit: "squash" };
  *
  * @throws UserError when something is missing or does not fit
  */
-export async function loadUpscaler(device: Device, path: string, options: UpscalerOptions = {}): Promise<Upscaler> {
+export async function loadUpscaler(
+  device: Device,
+  path: string,
+  options: UpscalerOptions = {},
+): Promise<LoadedUpscaler> {
   const place = await findModel(path);
   const folder = "folder" in place ? place.folder : null;
   const steered = options.srclip !== undefined && options.srclip !== "none";
@@ -54,9 +68,11 @@ export async function loadUpscaler(device: Device, path: string, options: Upscal
   const loaded = "folder" in place ? loadSr(device, place.folder, weights) : loadSrFile(device, place.file, weights);
   const { network, report, description } = await loaded;
   for (const line of leftOut(report)) options.warn?.(`${path}: ${line}`);
+  const files = [await weightsOf(place, options.key)];
+  const known = { network, ours: description !== null, name: description?.name ?? null };
   if (network.promptDim === null || description?.prompt === null || options.srclip === "none") {
     if (steered) options.warn?.(`${path} was made to work without an SRCLIP: ${options.srclip} is not used`);
-    return { network, srclip: null, prompt: null };
+    return { ...known, files, srclip: null, prompt: null };
   }
   const trained = description?.prompt;
   const where = options.srclip ?? (folder !== null && trained ? join(runFolderOf(folder), trained.srclip) : undefined);
@@ -74,7 +90,8 @@ export async function loadUpscaler(device: Device, path: string, options: Upscal
     );
   }
   const { clipInput, clipFit } = { ...REFERENCE_PROMPT, ...trained, ...options.prompt };
-  return { network, srclip, prompt: { clipInput, clipFit } };
+  files.push(await weightsOf(await findModel(where)));
+  return { ...known, files, srclip, prompt: { clipInput, clipFit } };
 }
 
 /** An image enlarged by the network's scale, its colours as the network makes them. */

@@ -13,7 +13,7 @@ async function extract(flags: Pick<ExtractFlags, "images" | "out"> & Partial<Ext
   const lines: string[] = [];
   const stream = { write: (text: string) => lines.push(text.trimEnd()) };
   const all = { size: 10, step: 8, threshold: 0, template: "{}", jobs: 2, ...flags };
-  await runExtract(all, { output: new Output(false, { stdout: stream, stderr: stream }) });
+  await runExtract(all, { output: new Output("text", { stdout: stream, stderr: stream }) });
   return lines.filter((line) => !line.startsWith("extract ["));
 }
 

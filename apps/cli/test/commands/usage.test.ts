@@ -92,7 +92,7 @@ describe("deplsr", () => {
       [["upscale", "text.jpg", "--model", "t.tsv"], "t.tsv cannot be read: this is neither a PyTorch file"],
       [["inspect", "none.pth"], "checkpoint: none.pth does not exist: check the path"],
       [["convert", "t.tsv", "text.bin"], "t.tsv cannot be read: this is neither a PyTorch file"],
-      [["demo", "text.jpg"], "text.jpg is not an image that can be read"],
+      [["demo", "text.jpg"], "text.jpg is not an image but text"],
       [["train", "sr", "--config", "none.yml"], "config: none.yml does not exist: check the path"],
     ];
     for (const [args, message] of bad) {

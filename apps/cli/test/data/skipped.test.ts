@@ -6,7 +6,7 @@ import { recordedOutput } from "../recorded-output.ts";
 test("what was left out is counted and listed, each with its name once", () => {
   const lines: string[] = [];
   const stream = { write: (text: string) => lines.push(text) };
-  const output = new Output(false, { stdout: stream, stderr: stream });
+  const output = new Output("text", { stdout: stream, stderr: stream });
   listSkipped(output, [], "2 of 9 photographs");
   expect(lines).toEqual([]);
   const skipped = [

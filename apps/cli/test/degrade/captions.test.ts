@@ -15,7 +15,7 @@ describe("readCaptioner", () => {
     const { known, ask } = await readCaptioner(
       { sources, titles, skipped: [] },
       { captions: undefined, command: undefined, seconds: 20, fallback: "a photo", ...options },
-      new Output(false, { stdout: stream, stderr: stream }),
+      new Output("text", { stdout: stream, stderr: stream }),
     );
     return { known: sources.map(({ path }) => known(path)), ask: () => ask(sources[1]!.path), lines };
   }

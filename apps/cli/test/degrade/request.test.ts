@@ -35,7 +35,7 @@ const warnings: string[] = [];
 function wanted(flags: Partial<DegradeFlags>): Promise<Wanted> {
   warnings.length = 0;
   const stream = { write: (text: string) => warnings.push(text) };
-  return wantedSet({ ...FLAGS, ...flags }, new Output(false, { stdout: stream, stderr: stream }));
+  return wantedSet({ ...FLAGS, ...flags }, new Output("text", { stdout: stream, stderr: stream }));
 }
 
 function originals(...names: string[]): string {
@@ -147,7 +147,7 @@ describe("wantedSet", () => {
     const folder = originals("empty/notes.txt", "twice/a.jpg", "twice/a.png");
     const [empty, twice] = [join(folder, "empty"), join(folder, "twice")];
     await expect(wanted({ images: [empty] })).rejects.toThrow(
-      `folder: ${empty} holds no images (.jpg, .jpeg, .png, .webp, .tif, .tiff, .avif, .gif): check the path`,
+      `folder: ${empty} holds no images (.jpg, .jpeg, .jpe, .jif, .jfif, .png, .webp, .tif, .tiff, .avif, .gif)`,
     );
     await expect(wanted({ images: [twice] })).rejects.toThrow(
       `output: ${twice}/a.jpg and ${twice}/a.png would both be written to out/a.png: rename one`,

@@ -32,7 +32,7 @@ describe("synthesize", () => {
   function quiet(): { output: Output; lines: string[] } {
     const lines: string[] = [];
     const stream = { write: (text: string) => lines.push(text) };
-    return { output: new Output(false, { stdout: stream, stderr: stream }), lines };
+    return { output: new Output("text", { stdout: stream, stderr: stream }), lines };
   }
 
   async function photographs(folder: string): Promise<void> {

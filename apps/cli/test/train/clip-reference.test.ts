@@ -19,6 +19,7 @@ import { Rng, readSafetensors } from "@deplsr/tensor";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { writeImage } from "../../src/data/image.ts";
+import { loadSrclip } from "../../src/networks/srclip.ts";
 import { start } from "../commands/run-command.ts";
 import { useDevice } from "../device.ts";
 import { picture } from "../pictures.ts";
@@ -45,7 +46,7 @@ const RUN = {
 const FILES = ["model.json", "model.safetensors", "optimizer.safetensors", "state.json"];
 const POSITIONS = "clip.visual.positional_embedding";
 
-describe("a checkpoint that holds its CLIP by reference", () => {
+describe("a checkpoint that holds its CLIP by reference", { timeout: 300_000 }, () => {
   const device = useDevice();
   let folder = "";
   const at = (...names: string[]): string => join(folder, ...names);
@@ -79,7 +80,7 @@ describe("a checkpoint that holds its CLIP by reference", () => {
     writeFileSync(at("run.yml"), stringify(RUN));
     await train("--out", "runs/a");
     await train("--out", "runs/whole", "--self-contained");
-  }, 120_000);
+  }, 300_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test("lacks what the file has, says which file, and is smaller; --self-contained holds all, of the same values", async () => {
@@ -104,6 +105,12 @@ describe("a checkpoint that holds its CLIP by reference", () => {
   test("is evaluated, and converted to files that stand alone, to the same numbers", async () => {
     const right = await evaluate("runs/whole");
     expect(await evaluate("runs/a")).toEqual(right);
+    // As upscale and train sr load it.
+    const seen = ["runs/a", "runs/whole"].map(async (name) => {
+      const model = await loadSrclip(device(), at(name), { imagesOnly: true });
+      return (await model.encodeImage(device().full([1, 3, 24, 24], 0.5)).content.data()).join();
+    });
+    expect(await seen[0]).toBe(await seen[1]);
     for (const out of ["a.pth", "a.safetensors"]) await run("convert", "runs/a", out);
     renameSync(at("weights"), at("elsewhere"));
     try {

@@ -61,7 +61,7 @@ function crossEntropy(rows: readonly (readonly number[])[]): number {
 const transposed = (rows: readonly (readonly number[])[]): number[][] =>
   rows[0]!.map((_, j) => rows.map((row) => row[j]!));
 
-describe("validation of SRCLIP", () => {
+describe("validation of SRCLIP", { timeout: 300_000 }, () => {
   const device = useDevice();
   let folder = "";
   const at = (...names: string[]): string => join(folder, ...names);

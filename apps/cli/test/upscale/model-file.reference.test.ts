@@ -10,7 +10,6 @@ import { runInspect } from "../../src/inspect/run.ts";
 import { loadSrWeights, makeSr, type SrNetwork } from "../../src/networks/sr.ts";
 import { RunFolder } from "../../src/run-folder.ts";
 import { checkpointFiles } from "../../src/train/checkpoint.ts";
-import { runUpscale } from "../../src/upscale/run.ts";
 import { loadUpscaler, upscaleImage } from "../../src/upscale/upscale.ts";
 import { useDevice } from "../device.ts";
 import { golden } from "../golden.ts";
@@ -200,32 +199,6 @@ describe("upscaling with a file of weights", () => {
     const loaded = await loadUpscaler(device(), DAT, { srclip: "srclip.pth", warn: (text) => void told.push(text) });
     expect(loaded.srclip).toBeNull();
     expect(told).toEqual([`${DAT} was made to work without an SRCLIP: srclip.pth is not used`]);
-  });
-
-  test("photographs go to different files of a format that is written", async () => {
-    const flags = {
-      model: DAT,
-      key: undefined,
-      srclip: undefined,
-      "allow-missing": false,
-      assume: [],
-      tile: 200,
-    } as const;
-    const rest = { "clip-input": undefined, "clip-fit": undefined, backend: undefined, adapter: undefined } as const;
-    const folder = temporaryFolder();
-    const images = ["a.png", "a.jpg"].map((name) => join(folder, name));
-    for (const path of images) writeFileSync(path, "");
-    const wrong: [out: string, images: string[], message: string][] = [
-      [folder, images, `${images[0]} and ${images[1]} would get the same name: enlarge them one by one`],
-      ["big.png", images, "--out big.png is one file for 2 photographs: give a folder"],
-      ["big.tif", [images[0]!], "--out big.tif must end in .png, .jpg or .webp, or be a folder"],
-    ];
-    for (const [out, images, message] of wrong) {
-      await expect(runUpscale({ ...flags, ...rest, assume: [], images, out }, recordedOutput())).rejects.toMatchObject({
-        name: "UsageError",
-        message: expect.stringContaining(message),
-      });
-    }
   });
 
   test("everything that does not fit is listed at once, or left out when that is asked for", async () => {

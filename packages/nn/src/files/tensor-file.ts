@@ -1,5 +1,5 @@
 import { FileFormatError, type FileTensor, openSafetensors, quoted, type Source, storedBytes } from "@deplsr/tensor";
-import { type PickleKey, type PickleValue, Placeholder, refused, UnknownName } from "./pickle.ts";
+import { type PickleKey, type PickleValue, Placeholder, RefusedName, refused, UnknownName } from "./pickle.ts";
 import { openTorchLegacy, openTorchZip, type TorchFile } from "./torch-file.ts";
 import { ScriptModule } from "./torch-names.ts";
 import { TorchTensor, UnreadableTensor } from "./torch-tensor.ts";
@@ -38,8 +38,23 @@ export async function openTensorFile(source: Source): Promise<TensorFile> {
   }
   if (head.startsWith("PK")) return flattened(await openTorchZip(source));
   // As a number: to browsers latin1 is windows-1252, where this byte is another character.
-  if (start[0] === 0x80) return flattened(await openTorchLegacy(source));
+  if (start[0] === 0x80 || TEXT_MAGIC.test(head)) return flattened(await openTorchLegacy(source));
+  if (TEXT_PICKLE.test(head)) await refuseTextPickle(source);
   throw new FileFormatError(otherKind(head));
+}
+
+/** The magic number of a file that `torch.save` wrote as text: protocol 0. */
+const TEXT_MAGIC = /^L119547037146038801333356L?\n/;
+/** How pickles without a head, those of protocols 0 and 1, may begin. */
+const TEXT_PICKLE = /^[(\]})cilNISUVXLFKMJG]/;
+
+/** Reads a file that may be a pickle from end to end, for what it asks for. @throws FileFormatError where it is one */
+async function refuseTextPickle(source: Source): Promise<void> {
+  try {
+    await openTorchLegacy(source);
+  } catch (error) {
+    if (error instanceof RefusedName || !(error instanceof FileFormatError)) throw error;
+  }
 }
 
 function otherKind(head: string): string {

@@ -1,7 +1,9 @@
 import { FileFormatError, quoted, readRange, type Source, storedBytes } from "@deplsr/tensor";
-import { CutOffPickle, damaged, MAX_PICKLE_BYTES, type PickleNames, type PickleValue, unpickle } from "./pickle.ts";
+import { damaged, type PickleNames, type PickleValue, Placeholder, refused } from "./pickle.ts";
+import { CutOffPickle } from "./pickle-machine.ts";
 import { scriptName, torchName, torchStorage } from "./torch-names.ts";
 import type { TorchStorage } from "./torch-tensor.ts";
+import { MAX_PICKLE_BYTES, unpickle } from "./unpickle.ts";
 import { ZipArchive } from "./zip.ts";
 
 /**
@@ -111,7 +113,10 @@ function parsePickles(bytes: Uint8Array): LegacyPickles {
   const storages: TorchStorage[] = [];
   const plain: PickleNames = { global: torchName, persistent: () => fail("its header refers to a storage") };
   const magic = unpickle(bytes, 0, plain);
-  if (magic.value !== MAGIC) fail("it is a pickle that torch.save did not write");
+  if (magic.value !== MAGIC) {
+    const asked = calledIn(magic.value);
+    throw asked === undefined ? legacy("it is a pickle that torch.save did not write") : refused(asked);
+  }
   const protocol = unpickle(bytes, magic.end, plain);
   if (protocol.value !== PROTOCOL) fail(`it is of another protocol than ${PROTOCOL}`);
   const system = unpickle(bytes, protocol.end, plain);
@@ -120,6 +125,20 @@ function parsePickles(bytes: Uint8Array): LegacyPickles {
   const keys = unpickle(bytes, end, plain);
   if (!isKeys(keys.value)) return fail("its list of storages is none");
   return { value, keys: keys.value.map(String), storages, end: keys.end };
+}
+
+/** The first name that would have to be called to know a value. */
+function calledIn(value: PickleValue): string | undefined {
+  const waiting: PickleValue[] = [value];
+  const seen = new Set<PickleValue>();
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    if (next === null || typeof next !== "object" || seen.has(next)) continue;
+    seen.add(next);
+    if (next instanceof Placeholder && next.called) return next.what;
+    if (next instanceof Placeholder) waiting.push(...next.contents);
+    else if (next instanceof Map || Array.isArray(next)) waiting.push(...next.values());
+  }
+  return undefined;
 }
 
 function isKeys(value: PickleValue): value is (string | number)[] {
@@ -157,5 +176,9 @@ function bigEndian(): FileFormatError {
 }
 
 function fail(problem: string): never {
-  throw new FileFormatError(`legacy: ${problem}`);
+  throw legacy(problem);
+}
+
+function legacy(problem: string): FileFormatError {
+  return new FileFormatError(`legacy: ${problem}`);
 }

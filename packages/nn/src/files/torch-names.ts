@@ -1,5 +1,14 @@
 import { quoted, type StoredDType } from "@deplsr/tensor";
-import { damaged, Global, type PickleKey, PickleObject, type PickleValue, UnknownName, wholeNumber } from "./pickle.ts";
+import {
+  damaged,
+  Global,
+  type PickleKey,
+  PickleObject,
+  type PickleValue,
+  Placeholder,
+  UnknownName,
+  wholeNumber,
+} from "./pickle.ts";
 import { ElementType, PLAIN_TENSORS, REBUILT, rebuildFromType } from "./torch-rebuild.ts";
 import { isSizes, TorchStorage } from "./torch-tensor.ts";
 
@@ -96,8 +105,29 @@ const ELEMENT_TYPES: Readonly<Record<string, StoredDType>> = {
 /** What wraps a value and adds nothing that matters here. */
 const first = ([value = null]: readonly PickleValue[]): PickleValue => value;
 
+/** Functions whose first argument is the class of an object, and which do no more than to make it: of the others nobody knows what they do. */
+const MAKERS = [
+  "copyreg._reconstructor",
+  "copyreg.__newobj__",
+  "copyreg.__newobj_ex__",
+  "copy_reg._reconstructor",
+  "copy_reg.__newobj__",
+  "numpy.core.multiarray._reconstruct",
+  "numpy._core.multiarray._reconstruct",
+];
+
+/** Classes of the standard library whose objects are called into being, and hold what they are given. */
+const HOLDERS =
+  /^(pathlib(\._local)?\.(Pure)?(Posix|Windows)?Path|datetime\.(date|datetime|time|timedelta|timezone)|decimal\.Decimal|fractions\.Fraction|collections\.deque)$/;
+
+function objectOf([type, ...rest]: readonly PickleValue[]): PickleValue {
+  if (!(type instanceof Global)) throw damaged("makes an object of what is no class");
+  return new Placeholder(type.what, rest, false);
+}
+
 const NAMES = new Map<string, PickleValue>(
   [
+    ...MAKERS.map((name) => new Global(name, objectOf)),
     new Global("collections.OrderedDict", ([pairs]) => new Map(asPairs(pairs ?? []))),
     // Dictionaries that only differ in what they answer for keys that they lack.
     new Global("collections.Counter", ([items = new Map()]) => items),
@@ -132,6 +162,7 @@ const SCRIPT_LISTS = /^torch\.jit\._pickle\.(build_(int|double|bool|tensor)list|
 
 /** What a name means; what is not known makes placeholders. */
 export function torchName(name: string): PickleValue {
+  if (HOLDERS.test(name)) return new Global(name, (args) => new Placeholder(name, args, false));
   return NAMES.get(name) ?? new UnknownName(name);
 }
 
