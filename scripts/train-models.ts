@@ -41,6 +41,19 @@ const STAGES: Readonly<Record<string, readonly Step[]>> = {
       done: "photographs/val.tsv",
     },
     squares("train", 160),
+    {
+      words: [
+        ...[
+          "--conditions",
+          "@deplsr/source",
+          "--import",
+          import.meta.resolve("tsx"),
+          join(root, "scripts/round-levels.ts"),
+        ],
+        ...["squares/train/degraded.tsv", "squares/train/rounded.tsv"],
+      ],
+      done: "squares/train/rounded.tsv",
+    },
     squares("val", 100),
   ],
   srclip: [training("srclip", "srclip")],
