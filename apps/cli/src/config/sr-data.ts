@@ -58,6 +58,8 @@ const synthesizedSet = trained.omit({ dataroot_lq: true, filename_tmpl: true, me
   use_rot: z.boolean().default(false),
   /** Side of the squares that are degraded, before one of `gt_size` is cut out. */
   crop_pad_size: count.default(400),
+  /** So many random squares of a photograph are looked at, and that with the most detail is taken. */
+  crop_candidates: count.default(1),
   /** Shares of pairs whose low-quality image is only made smaller, made smaller and then degraded as `light` says, or degraded as Real-ESRGAN does. */
   mixture: z
     .strictObject({ clean: probability.default(0), light: probability.default(0), heavy: probability.default(0) })

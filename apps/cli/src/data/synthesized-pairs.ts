@@ -55,7 +55,7 @@ export async function synthesizedPairs(
   async function make(batch: number, wanted: (pair: number) => boolean): Promise<void> {
     const photos = await loader.batch(batch);
     const rng = squares.fork(batch);
-    const cuts = photos.map(({ item }, i) => randomCrop(item, side, rng.fork(i)));
+    const cuts = photos.map(({ item }, i) => detailedSquare(item, side, set.crop_candidates, rng.fork(i)));
     const draws = drawMixture(rng.integer(2 ** 32), { count, side }, options);
     scope(() =>
       noGrad(() => {
@@ -119,6 +119,26 @@ async function originals(
   }
   const root = set.meta_info === null ? undefined : roots[0];
   return listSources(inputs, { written: [], ...(root === undefined ? {} : { root }) });
+}
+
+/** The one of some random squares with the most detail: photographs are mostly sky, and there is little to learn from it. */
+export function detailedSquare(photo: Image, side: number, candidates: number, rng: Rng): Image {
+  const squares = Array.from({ length: candidates }, () => randomCrop(photo, side, rng));
+  if (candidates === 1) return squares[0]!;
+  const details = squares.map(detail);
+  return squares[details.indexOf(Math.max(...details))]!;
+}
+
+/** The sum of how much neighbours differ in green, in both directions. */
+function detail({ width, height, data }: Image): number {
+  let sum = 0;
+  for (let y = 1; y < height; y++) {
+    for (let x = 1; x < width; x++) {
+      const at = (y * width + x) * 3 + 1;
+      sum += Math.abs(data[at]! - data[at - 3]!) + Math.abs(data[at]! - data[at - 3 * width]!);
+    }
+  }
+  return sum;
 }
 
 function largeEnough(image: Image, path: string, side: number): Image {

@@ -1,10 +1,11 @@
 import { join } from "node:path";
+import { Rng } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
 import { checkConfig } from "../../src/config/parse.ts";
 import { srRun } from "../../src/config/sr.ts";
 import { writeImage } from "../../src/data/image.ts";
 import type { PairBatches } from "../../src/data/pair-batches.ts";
-import { synthesizedPairs } from "../../src/data/synthesized-pairs.ts";
+import { detailedSquare, synthesizedPairs } from "../../src/data/synthesized-pairs.ts";
 import { useDevice } from "../device.ts";
 import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
@@ -98,6 +99,19 @@ describe("pairs that are made on the way", () => {
       "config: datasets.train.dataroot_gt is missing: a folder of photographs (or meta_info, a list of them)",
     );
   });
+});
+
+test("of several squares the one with the most detail is taken, of one it is that one", () => {
+  // Grey but for a corner of stripes.
+  const data = new Uint8Array(64 * 64 * 3).fill(128);
+  for (let y = 0; y < 32; y++) for (let x = 0; x < 32; x += 2) data.fill(255, (y * 64 + x) * 3, (y * 64 + x) * 3 + 3);
+  const photo = { width: 64, height: 64, data };
+  const stripes = (candidates: number, seed: number): number =>
+    detailedSquare(photo, 16, candidates, new Rng(seed)).data.filter((value) => value === 255).length;
+  const means = [1, 4].map((count) => Array.from({ length: 100 }, (_, seed) => stripes(count, seed)));
+  const [one, four] = means.map((found) => found.reduce((sum, value) => sum + value, 0) / 100) as [number, number];
+  expect(four).toBeGreaterThan(2 * one);
+  expect(detailedSquare(photo, 64, 1, new Rng(0))).toEqual(photo);
 });
 
 describe("its configuration", () => {
