@@ -30,6 +30,12 @@ const squares = (split: string, count: number): Step => ({
   ),
   done: `squares/${split}/degraded.tsv`,
 });
+const pairs = (scale: number): Step => ({
+  words: deplsr(
+    ...["degrade", "photographs/val.tsv", "--pipeline", "second-order", "--config", recipe("pairs")],
+    ...["--scale", String(scale), "--fit", "crop", "--size", "192", "--count", "4", "--out", `pairs-x${scale}`],
+  ),
+});
 const training = (kind: "srclip" | "sr", name: string): Step => ({
   words: deplsr("train", kind, "--config", recipe(name), "--out", name, "--resume"),
 });
@@ -57,8 +63,8 @@ const STAGES: Readonly<Record<string, readonly Step[]>> = {
     squares("val", 100),
   ],
   srclip: [training("srclip", "srclip")],
-  "realdat-x2": [training("sr", "realdat-x2")],
-  "realdat-x4": [training("sr", "realdat-x4")],
+  "realdat-x2": [pairs(2), training("sr", "realdat-x2")],
+  "realdat-x4": [pairs(4), training("sr", "realdat-x4")],
 };
 
 const { values, positionals } = parseArgs({

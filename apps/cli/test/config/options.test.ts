@@ -1,13 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { SECOND_ORDER_OPTIONS } from "@deplsr/degradation";
 import { describe, expect, test } from "vitest";
-import { semanticRun } from "../../src/config/degrade.ts";
+import { secondOrderRun, semanticRun } from "../../src/config/degrade.ts";
 import { readConfig } from "../../src/config/parse.ts";
 import { srRun, srTest, validationSets } from "../../src/config/sr.ts";
 import { srclipRun } from "../../src/config/srclip.ts";
 import { unusedKeys } from "../../src/config/unused.ts";
-import { mixtureOptions, semanticOptions } from "../../src/degrade/options.ts";
+import { mixtureOptions, secondOrderOptions, semanticOptions } from "../../src/degrade/options.ts";
 
 const OPTIONS = fileURLToPath(new URL("../../../../options/", import.meta.url));
 
@@ -84,6 +85,14 @@ describe("the recipes of the models in the box", () => {
     expect([config.scale, config.network_g.upscale, config.datasets.train.gt_size]).toEqual([scale, scale, 48 * scale]);
     const set = config.datasets.train;
     if (set.type !== "RealESRGANDataset") throw new Error("another type");
+    const measured = await readConfig(recipe("pairs"), secondOrderRun);
+    expect(measured.warnings).toEqual([]);
+    // What is measured on is as heavy as what is learned from.
+    const own = ["scale", "gtSize", "useHflip", "useRot"];
+    const levels = secondOrderOptions(measured.config, "pairs.yml");
+    expect(mixtureOptions(config, set).heavy).toMatchObject(
+      Object.fromEntries(Object.entries(levels).filter(([key]) => key in SECOND_ORDER_OPTIONS && !own.includes(key))),
+    );
     expect(mixtureOptions(config, set)).toMatchObject({
       shares: { clean: 0.35, light: 0.35, heavy: 0.3 },
       light: { jpegRange: [50, 95], kernelList: ["iso", "aniso"] },
