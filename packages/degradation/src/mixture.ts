@@ -1,4 +1,6 @@
-/** Training pairs of several kinds in one batch: only made smaller, lightly degraded after that, or heavily degraded by the second-order synthesis. */
+/**
+ * Training pairs of several kinds in one batch: only made smaller; lightly degraded after that; heavily degraded by the second-order synthesis.
+ */
 import { interpolate, Rng, ShapeError, type Tensor } from "@deplsr/tensor";
 import { type Augmentation, augment, drawAugmentation } from "./augment.ts";
 import { choose, OptionChecks } from "./chance.ts";

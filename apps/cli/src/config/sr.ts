@@ -1,7 +1,8 @@
 /**
  * The configuration of `deplsr train sr`: the fields of the option files of BasicSR, DAT and DePLSR (spec/training.md, 3), so that these load
- * unchanged; the root keys of Real-ESRGAN's say how pairs are made. What has no meaning here stands in `unused.ts`. Ours are `network_clip.clip_input` and `clip_fit`, `train.grad_clip`, `on_nan`,
- * `checkpoint` and `accum_iter`, `logger.keep_last` and `keep_every`.
+ * unchanged, and those by which Real-ESRGAN's say how pairs are made. What has no meaning here stands in `unused.ts`. Ours are
+ * `datasets.train.mixture`, `light`, `crop_pad_size` and `crop_candidates`, `network_clip.clip_input` and `clip_fit`, `train.grad_clip`,
+ * `on_nan`, `checkpoint` and `accum_iter`, `logger.keep_last` and `keep_every`.
  */
 import { z } from "zod";
 import { SECOND_ORDER_ROOT, secondOrderRoot, secondOrderRootKeys } from "./degrade.ts";
