@@ -1,7 +1,7 @@
 /** The `deplsr` command. */
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
-import { bind, type Context, pointingToHelp } from "./commands/command.ts";
+import { bind, type Context, pointingToHelp, shielded } from "./commands/command.ts";
 import { convert } from "./commands/convert.ts";
 import { degrade } from "./commands/degrade.ts";
 import { demo } from "./commands/demo.ts";
@@ -23,7 +23,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const output = new Output(argv.includes("--jsonl") ? "jsonl" : argv.includes("--json") ? "json" : "text");
   const context: Context = { output };
   try {
-    await pointingToHelp(yargs(argv[0] === "train" ? withLongOpt(argv) : [...argv]))
+    await pointingToHelp(yargs(shielded(argv[0] === "train" ? withLongOpt(argv) : argv)))
       .scriptName("deplsr")
       .usage(`${DESCRIPTION}\n\nUsage: $0 <command> [options]`)
       .command(bind(doctor, context))

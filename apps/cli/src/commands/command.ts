@@ -38,8 +38,26 @@ export function bind<Options>(
     describe: command.describe,
     builder: (yargs) => pointingToHelp(command.options(yargs), ...words),
     // yargs adds `_` and `$0` and camelCase spellings to what was declared; the declared part is what a command sees.
-    handler: (args) => command.run(args as unknown as Options, context),
+    handler: (args) => command.run(unshielded(args) as unknown as Options, context),
   };
+}
+
+/** Stands before words that yargs would not pass on; no argument of a process can hold it. */
+const SHIELD = "\0";
+
+/** A command line whose `-` (stdin, stdout), and names after `--`, yargs takes for words: it drops them otherwise. */
+export function shielded(argv: readonly string[]): string[] {
+  const end = argv.indexOf("--");
+  const [before, after] = end < 0 ? [argv, []] : [argv.slice(0, end), argv.slice(end + 1)];
+  return [...before.map((word) => (word === "-" ? SHIELD + word : word)), ...after.map((word) => SHIELD + word)];
+}
+
+function unshielded(args: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const bare = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(bare);
+    return typeof value === "string" && value.startsWith(SHIELD) ? value.slice(SHIELD.length) : value;
+  };
+  return Object.fromEntries(Object.entries(args).map(([name, value]) => [name, bare(value)]));
 }
 
 /** Makes what yargs finds wrong with a command line a UsageError that points to the help of a command. @param words the command's, `train`, `sr` */

@@ -50,8 +50,6 @@ export const upscale: Command<UpscaleFlags> = {
       })
       .option("out", {
         type: "string",
-        // Or yargs takes the - of stdout for a flag.
-        nargs: 1,
         default: ".",
         describe: "A folder; for one photograph also a .png, .jpg, .webp, .avif or .tif file, or - for stdout",
       })

@@ -154,7 +154,7 @@ function stopIfInterrupted({ interrupted, checkpoint }: SessionResult): void {
 
 async function compare(device: Device, upscaler: Upscaler, name: string, { gt, lq }: DamagedPair): Promise<Comparison> {
   const started = performance.now();
-  const ours = await upscaleImage(device, upscaler, lq);
+  const ours = await upscaleImage(device, upscaler, lq, { colour: "keep" });
   const ms = performance.now() - started;
   const plain = await bicubic(device, lq, SCALE);
   const quality = (image: Image): Quality => ({

@@ -104,6 +104,7 @@ async function enlargePhoto(
   const started = performance.now();
   const bar = output.progress("upscale", 1, "tile");
   const after = await upscaleImage(device, upscaler, before, {
+    colour: "keep",
     onTile: (done, total) => bar.retarget(total).update(done),
   });
   bar.finish();

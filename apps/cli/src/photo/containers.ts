@@ -10,7 +10,11 @@ const MOST_SEGMENT = 65535;
  * @param notes told of what is too long for a JPEG and left out
  * @see Exif 2.32, 4.5; XMP Part 3, 1.1.3; ICC.1:2022, B.4
  */
-export function attachToJpeg(jpeg: Uint8Array, { profile, exif, xmp }: Attachments, notes: string[]): Uint8Array {
+export function attachToJpeg(
+  jpeg: Uint8Array,
+  { profile, exif, xmp, density }: Attachments,
+  notes: string[],
+): Uint8Array {
   // EXIF comes before all else but JFIF's segment, which the encoder has written.
   const view = new DataView(jpeg.buffer, jpeg.byteOffset, jpeg.length);
   const start = view.getUint16(2) === 0xffe0 ? 4 + view.getUint16(4) : 2;
@@ -37,7 +41,12 @@ export function attachToJpeg(jpeg: Uint8Array, { profile, exif, xmp }: Attachmen
       `ICC_PROFILE\0${String.fromCharCode(i + 1, parts)}`,
       profile!.subarray(i * room, (i + 1) * room),
     );
-  return Buffer.concat([jpeg.subarray(0, start), ...segments, jpeg.subarray(start)]);
+  const result = Buffer.concat([jpeg.subarray(0, start), ...segments, jpeg.subarray(start)]);
+  if (start > 2 && density !== null) {
+    result[13] = 1; // pixels per inch
+    for (const at of [14, 16]) result.writeUInt16BE(Math.min(65535, Math.round(density)), at);
+  }
+  return result;
 }
 
 /**

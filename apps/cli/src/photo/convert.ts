@@ -6,12 +6,12 @@ import type { PhotoMetadata } from "./photo.ts";
 import {
   ADOBE_RGB,
   DISPLAY_P3,
+  holdsTables,
   isSrgb,
   lightToSrgb,
   lightToSrgbLight,
   type Profile,
   parseProfile,
-  profileHead,
 } from "./profile.ts";
 import type { Samples } from "./samples.ts";
 
@@ -75,9 +75,8 @@ export async function convertColours(
   if (!["b-w", "grey16", "srgb", "rgb", "rgb16", "scrgb"].includes(space)) return null;
   const profile = icc === null ? null : parseProfile(icc.bytes);
   if (icc !== null && profile === null) {
-    const described = profileHead(icc.bytes)?.space;
-    if (!grey && described === "RGB") {
-      // Tables: the decoder has used them, and taken deep pictures to Display P3.
+    if (!grey && holdsTables(icc.bytes)) {
+      // The decoder has used them, and taken deep pictures to Display P3.
       if (depth === "ushort") await toSrgb(data, DISPLAY_P3);
       return null;
     }

@@ -8,7 +8,7 @@ import { recognise, refusal } from "./format.ts";
 import { withEnd } from "./jpeg-end.ts";
 import type { Photo, PhotoFormat, PhotoMetadata } from "./photo.ts";
 import { profileHead } from "./profile.ts";
-import { damaged, decodeSamples, separate, tripled } from "./samples.ts";
+import { damaged, decodeSamples, isGreySpace, separate, tripled } from "./samples.ts";
 
 /** How a photo is decoded. */
 export interface DecodeOptions extends ColourOptions {
@@ -42,11 +42,11 @@ export async function decodePhoto(bytes: Uint8Array, name: string, options: Deco
     if (format !== "jpeg" || !(error instanceof UserError) || !/premature end/.test(error.message)) throw error;
     return decodeSamples(await withEnd(bytes, name, notes), head, metadata, name, notes);
   });
-  const { width, height, channels, values } = samples;
+  const { width, height, values } = samples;
   if ((head.pages ?? 1) > 1 && format !== "avif")
     notes.push(`${name} holds ${head.pages} ${format === "tiff" ? "pages" : "frames"}: the first one is read`);
-  const { data, alpha } = separate(samples);
-  const grey = channels < 3;
+  const grey = isGreySpace(head.space);
+  const { data, alpha } = separate(samples, grey);
   const own = await convertColours(data, grey, head, metadata, options, name, notes);
   return {
     width,

@@ -2,7 +2,7 @@
 import { realpath } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { basename, dirname, join, relative } from "node:path";
+import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { systemCode, UserError } from "../errors.ts";
@@ -64,7 +64,9 @@ export function describeLeftOut(leftOut: readonly LeftOut[]): string | null {
   if (files.length > 0) {
     const names = files
       .slice(0, NAMED)
-      .map(({ path, kind }) => (kind === null ? basename(path) : `${basename(path)} (${kind})`));
+      .map(({ path, kind }) =>
+        kind === null ? basename(path) : `${basename(path)} (${kind.replace(/ \((.*)\)$/, ", $1")})`,
+      );
     const more = files.length > NAMED ? ` and ${files.length - NAMED} more` : "";
     const what = files.length === 1 ? "1 file that is no photo" : `${files.length} files that are no photos`;
     parts.push(`${what}: ${names.join(", ")}${more}`);
@@ -90,7 +92,7 @@ async function findInput(input: string, options: FindOptions): Promise<Found> {
     return single(path, basename(path));
   }
   if (!isDynamicPattern(path)) throw new UserError(`input: ${input} does not exist: check the path`);
-  const matches = (await glob(path, { expandDirectories: false, absolute: false })).sort();
+  const matches = (await glob(path, { expandDirectories: false, absolute: isAbsolute(path) })).sort();
   if (matches.length === 0) throw new UserError(`input: no file matches ${input}: check the pattern`);
   const top = commonFolder(matches);
   return sortOut(

@@ -40,11 +40,11 @@ const ADOBE_TO_XYZ: Matrix = [
   [0.01947, 0.06087, 0.74457],
 ];
 
-/** @see SMPTE EG 432-1, white D65, adapted by Bradford's method; what the decoder converts deep pictures to */
+/** As the decoder's own Display P3 has them, to which it converts pictures of 16 bits. @see SMPTE EG 432-1, white D65, adapted by Bradford's method */
 const P3_TO_XYZ: Matrix = [
-  [0.5151187, 0.2919778, 0.1571035],
-  [0.2411892, 0.6922441, 0.0665668],
-  [-0.0010505, 0.0418791, 0.784073],
+  [0.51512146, 0.29197693, 0.15710449],
+  [0.24119568, 0.69224548, 0.06655884],
+  [0, 0.04182434, 0.78308105],
 ];
 
 /** sRGB's curve. @see IEC 61966-2-1 */
@@ -87,6 +87,13 @@ export function parseProfile(bytes: Uint8Array): Profile | null {
   if (!red || !green || !blue || curves.includes(null)) return null;
   const row = (i: number): number[] => [red[i]!, green[i]!, blue[i]!];
   return { space: "RGB", curves: curves as Curve[], toXyz: [row(0), row(1), row(2)] };
+}
+
+/** Whether an RGB profile holds tables and no matrix: the decoder converts those. */
+export function holdsTables(bytes: Uint8Array): boolean {
+  const tags = openProfile(bytes);
+  const tables = tags?.space === "RGB" && (tags.find("A2B0") ?? tags.find("A2B1")) !== null;
+  return tables && parseProfile(bytes) === null;
 }
 
 /** The matrix from a profile's light to that of sRGB, row by row. */

@@ -2,6 +2,9 @@
 import sharp from "sharp";
 import { escapeXml, unescapeXml } from "./xml.ts";
 
+// The decoder remembers files by their names, and would tell of what stood there before it was replaced.
+sharp.cache(false);
+
 /** What made a picture. */
 export interface Provenance {
   /** The hash of the network's weights, as hexadecimal. */

@@ -2,7 +2,7 @@
 import sharp, { type Metadata, type Sharp } from "sharp";
 import { oneLine, UserError } from "../errors.ts";
 import type { PhotoMetadata } from "./photo.ts";
-import { parseProfile } from "./profile.ts";
+import { holdsTables } from "./profile.ts";
 
 /** Samples of a picture, interleaved, the opacity last where there is one. */
 export interface Samples {
@@ -24,9 +24,9 @@ export async function decodeSamples(
   if (depth === "float" || depth === "double") return floatSamples(bytes, head, name, notes);
   if (depth !== "uchar" && depth !== "ushort")
     throw new UserError(`image: ${name} holds values of the type ${depth}: export it with 8 or 16 bits a channel`);
-  const grey = space === "b-w" || space === "grey16";
+  const grey = isGreySpace(space);
   const plain = grey || space === "srgb" || space === "rgb" || space === "rgb16";
-  const tables = !grey && plain && icc !== null && parseProfile(icc.bytes) === null;
+  const tables = !grey && plain && icc !== null && holdsTables(icc.bytes);
   const deep = depth === "ushort" && space !== "cmyk";
   if (depth === "ushort" && !deep) notes.push(`${name} is CMYK with 16 bits: it is converted to RGB with 8`);
   const picture = sharp(bytes, {
@@ -35,7 +35,9 @@ export async function decodeSamples(
     autoOrient: true,
     ignoreIcc: plain && !tables,
   });
-  picture.toColourspace(grey ? (deep ? "grey16" : "b-w") : deep ? "rgb16" : "srgb");
+  // The decoder gives grey of 8 bits without its opacity.
+  const single = grey && (deep || !head.hasAlpha);
+  picture.toColourspace(single ? (deep ? "grey16" : "b-w") : deep ? "rgb16" : "srgb");
   const samples = await rawSamples(picture.raw({ depth: deep ? "ushort" : "uchar" }), name);
   return head.format === "heif" && deep ? stretched(samples, head.bitsPerSample ?? 16) : samples;
 }
@@ -95,20 +97,29 @@ async function floatSamples(
   return { width, height, channels: given, values };
 }
 
-/** Colours and opacity, each on its own; channels beyond those are left. */
-export function separate({ channels, values }: Samples): { data: Samples["values"]; alpha: Samples["values"] | null } {
-  if (channels === 1 || channels === 3) return { data: values, alpha: null };
-  const colours = channels < 3 ? 1 : 3;
+/** Colours, one channel of them for grey, and opacity, each on its own; channels beyond those are left. */
+export function separate(
+  { channels, values }: Samples,
+  grey: boolean,
+): { data: Samples["values"]; alpha: Samples["values"] | null } {
+  const colours = grey ? 1 : 3;
+  if (channels === colours) return { data: values, alpha: null };
   const pixels = values.length / channels;
   const [data, alpha] =
     values instanceof Uint8Array
       ? [new Uint8Array(pixels * colours), new Uint8Array(pixels)]
       : [new Uint16Array(pixels * colours), new Uint16Array(pixels)];
+  const opacity = channels === 2 ? 1 : 3;
   for (let i = 0; i < pixels; i++) {
     for (let c = 0; c < colours; c++) data[i * colours + c] = values[i * channels + c]!;
-    alpha[i] = values[i * channels + colours]!;
+    if (channels !== 3) alpha[i] = values[i * channels + opacity]!;
   }
-  return { data, alpha };
+  return { data, alpha: channels === 3 ? null : alpha };
+}
+
+/** Whether a picture of this colour space has no colours. */
+export function isGreySpace(space: string): boolean {
+  return space === "b-w" || space === "grey16";
 }
 
 export function tripled(grey: Samples["values"]): Samples["values"] {

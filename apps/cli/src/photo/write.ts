@@ -92,7 +92,6 @@ async function encodeJpeg(photo: WritablePhoto, options: EncodeOptions, notes: s
   const flat = photo.alpha === null ? photo : { ...photo, data: overWhite(photo), alpha: null };
   const attachments = await attached(photo, options);
   const encoder = eightBits(flat, notes, "JPEG").jpeg({ quality: options.quality ?? 95, chromaSubsampling: "4:4:4" });
-  if (attachments.density !== null) encoder.withDensity(attachments.density);
   return attachToJpeg(await encoder.toBuffer(), attachments, notes);
 }
 
@@ -111,9 +110,10 @@ async function encodeAvif(photo: WritablePhoto, options: EncodeOptions, notes: s
   const sink = memorySink();
   const description: RowsDescription = { ...rowsOf({ ...photo, grey: false }, options) };
   const pixels = deep ? roundedTo(AVIF_BITS, photo) : photo;
-  const encoder = await pngEncoder(description, await attached(photo, options), sink, 0);
+  const encoder = await pngEncoder(description, await attached(photo, options), sink, false);
   await writeAll(pixels, description, encoder);
-  const picture = sharp(sink.bytes(), { limitInputPixels: false }).keepExif().keepXmp().keepIccProfile();
+  const picture = sharp(sink.bytes(), { limitInputPixels: false }).keepIccProfile();
+  if (!options.strip) picture.keepExif().keepXmp();
   if (deep) picture.toColourspace("rgb16");
   return picture
     .avif({ quality, lossless: quality === 100, chromaSubsampling: "4:4:4", bitdepth: deep ? AVIF_BITS : 8 })

@@ -33,6 +33,8 @@ export interface LoadedUpscaler extends Upscaler {
 export interface UpscaleOptions {
   /** Largest side of a tile in pixels of the input; default 200. */
   readonly tile?: number;
+  /** As `RestoreOptions.colour`, but by default as the network makes them. */
+  readonly colour?: "keep" | "free";
   /** Told after each tile. */
   readonly onTile?: (done: number, total: number) => void;
 }
@@ -94,15 +96,15 @@ export async function loadUpscaler(
   return { ...known, files, srclip, prompt: { clipInput, clipFit } };
 }
 
-/** An image enlarged by the network's scale, its colours as the network makes them. */
+/** An image enlarged by the network's scale. */
 export async function upscaleImage(
   device: Device,
   { network, srclip, prompt }: Upscaler,
   image: Image,
-  { tile = 200, onTile = () => {} }: UpscaleOptions = {},
+  { tile = 200, colour = "free", onTile = () => {} }: UpscaleOptions = {},
 ): Promise<Image> {
   const restorer = new Restorer(device, { network, srclip, ...(prompt ? { prompt } : {}) });
-  const { width, height, data } = await restorer.restore(image, { tile, onProgress: onTile, colour: "free" });
+  const { width, height, data } = await restorer.restore(image, { tile, colour, onProgress: onTile });
   return { width, height, data: data as Uint8Array };
 }
 
