@@ -19,6 +19,16 @@ export function choose<Item>(rng: Rng, items: readonly Item[], probabilities: re
   return items.at(-1)!;
 }
 
+/** `count` different places of `size`, each as likely as the others (Fisher and Yates, as far as needed). */
+export function differentPlaces(rng: Rng, count: number, size: number): number[] {
+  const order = Array.from({ length: size }, (_, i) => i);
+  for (let i = 0; i < count; i++) {
+    const other = i + rng.integer(size - i);
+    [order[i], order[other]] = [order[other]!, order[i]!];
+  }
+  return order.slice(0, count);
+}
+
 /** Refuses options in one line that says where, which and what is expected. */
 export class OptionChecks {
   readonly #where: string;

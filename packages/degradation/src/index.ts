@@ -4,6 +4,8 @@
  *
  * - `drawSemantic` and `degradeSemantic`: one image, one caption (DePLSR).
  * - `drawSecondOrder` and `degradeSecondOrder`: training pairs for super-resolution (Real-ESRGAN); `TrainingPairPool` mixes them.
+ * - `drawMixture` and `degradeMixture`: pairs of which some are clean, some lightly and some heavily degraded; `PoolSchedule` tells which
+ *   of them a pool gives at each step.
  *
  * @packageDocumentation
  */
@@ -28,6 +30,14 @@ export { type ImresizeOptions, imresize } from "./imresize.ts";
 export { diffJpeg, type JpegOptions, quantizationFactor } from "./jpeg.ts";
 export { roundTo255Levels } from "./levels.ts";
 export {
+  degradeMixture,
+  drawMixture,
+  type MixtureDraw,
+  type MixtureOptions,
+  type MixtureShares,
+  type MixtureWay,
+} from "./mixture.ts";
+export {
   addGaussianNoise,
   addPoissonNoise,
   type GaussianNoise,
@@ -37,6 +47,7 @@ export {
 } from "./noise.ts";
 export { addNoise, type NoiseDraw, type NoiseDrawOptions } from "./noise-draw.ts";
 export { type HostImages, TrainingPairPool, type TrainingPairPoolState } from "./pair-pool.ts";
+export { type PoolBatch, PoolSchedule } from "./pool-schedule.ts";
 export { type ResizeMode, type ResizeTarget, resize } from "./resize.ts";
 export { degradeSecondOrder, type TrainingPair } from "./second-order.ts";
 export {

@@ -12,6 +12,7 @@ import {
   scope,
   type Tensor,
 } from "@deplsr/tensor";
+import { differentPlaces } from "./chance.ts";
 import type { TrainingPair } from "./second-order.ts";
 
 /** Images on the host. */
@@ -71,7 +72,7 @@ export class TrainingPairPool {
         this.#pairs.push(...incoming);
         return batch;
       }
-      const places = this.#places(count);
+      const places = differentPlaces(this.#rng, count, this.#pairs.length);
       const leaving = places.map((place) => this.#pairs[place]!);
       const mixed = joined(leaving);
       for (const [i, place] of places.entries()) this.#pairs[place] = incoming[i]!;
@@ -117,16 +118,6 @@ export class TrainingPairPool {
       const sizes = `[${held.lq.shape.slice(1).join(", ")}] and [${held.gt.shape.slice(1).join(", ")}]`;
       throw new ShapeError(`TrainingPairPool: ${shapes}: the pool holds images of ${sizes}`);
     }
-  }
-
-  /** `count` different places, each as likely as the others (Fisher and Yates, as far as needed). */
-  #places(count: number): number[] {
-    const order = [...this.#pairs.keys()];
-    for (let i = 0; i < count; i++) {
-      const other = i + this.#rng.integer(order.length - i);
-      [order[i], order[other]] = [order[other]!, order[i]!];
-    }
-    return order.slice(0, count);
   }
 }
 

@@ -102,7 +102,10 @@ function compress(images: Tensor, draws: readonly SecondOrderDraw[], stage: 0 | 
 }
 
 /** Cuts each pair's own square out of both images. */
-function cropPairs({ lq, gt }: TrainingPair, draws: readonly SecondOrderDraw[]): TrainingPair {
+export function cropPairs(
+  { lq, gt }: TrainingPair,
+  draws: readonly Pick<SecondOrderDraw, "scale" | "crop">[],
+): TrainingPair {
   const { scale, crop } = draws[0]!;
   if (!crop) return { lq, gt };
   const side = crop.size / scale;

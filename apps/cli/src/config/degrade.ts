@@ -26,9 +26,8 @@ const dataset = {
   prefetch_mode: z.string().nullable().optional(),
 };
 
-const semantic = z.strictObject({
-  ...dataset,
-  type: z.literal("SRClipDataset").default("SRClipDataset"),
+/** What the semantic-driven pipeline is drawn from. */
+export const semanticKeys = {
   blur_kernel_size: count.default(21),
   kernel_list: kernelList.default(["iso", "aniso"]),
   kernel_prob: shares.default([0.5, 0.5]),
@@ -50,6 +49,12 @@ const semantic = z.strictObject({
   poisson_scale_range: range.default([0, 3]),
   jpeg_range: range.default([30, 95]),
   final_sinc_prob: probability.default(0.2),
+};
+
+const semantic = z.strictObject({
+  ...dataset,
+  type: z.literal("SRClipDataset").default("SRClipDataset"),
+  ...semanticKeys,
   lq_size: count.max(LARGEST_SIDE).default(224),
   /** Ours: widens the filter of the last resizing where the image shrinks. */
   antialias: z.boolean().default(false),
@@ -73,12 +78,8 @@ export const semanticRun = z.strictObject({
 const SIX_KERNELS = kernelType.options;
 const SIX_SHARES = [0.45, 0.25, 0.12, 0.03, 0.12, 0.03];
 
-const secondOrder = z.strictObject({
-  ...dataset,
-  type: z.enum(["RealESRGANDataset", "RealESRGANDataset_LSDIR"]).default("RealESRGANDataset"),
-  /** The folder above the folder of the low-quality images; used where the command line has no `--out`. */
-  dataroot_lq: optionalPath,
-  gt_size: count.optional(),
+/** What the data sets of Real-ESRGAN say of blurs. */
+export const secondOrderKeys = {
   blur_kernel_size: count.default(21),
   kernel_list: kernelList.default([...SIX_KERNELS]),
   kernel_prob: shares.default([...SIX_SHARES]),
@@ -94,30 +95,77 @@ const secondOrder = z.strictObject({
   betag_range2: range.default([0.5, 4]),
   betap_range2: range.default([1, 2]),
   final_sinc_prob: probability.default(0.8),
+};
+
+/** What Real-ESRGAN's files say at their root, of resizing, noise and JPEG in both stages. */
+export const secondOrderRootKeys = {
+  resize_prob: shares.optional(),
+  resize_range: range.optional(),
+  gaussian_noise_prob: probability.optional(),
+  noise_range: range.optional(),
+  poisson_scale_range: range.optional(),
+  gray_noise_prob: probability.optional(),
+  jpeg_range: range.optional(),
+  second_blur_prob: probability.optional(),
+  resize_prob2: shares.optional(),
+  resize_range2: range.optional(),
+  gaussian_noise_prob2: probability.optional(),
+  noise_range2: range.optional(),
+  poisson_scale_range2: range.optional(),
+  gray_noise_prob2: probability.optional(),
+  jpeg_range2: range.optional(),
+  /** Pairs that are mixed with each other, a multiple of the batch. */
+  queue_size: count.optional(),
+};
+
+type RootKeys = {
+  [Key in keyof typeof secondOrderRootKeys]-?: NonNullable<z.output<(typeof secondOrderRootKeys)[Key]>>;
+};
+
+/** Their values where they are left out. */
+export const SECOND_ORDER_ROOT: RootKeys = {
+  resize_prob: [0.2, 0.7, 0.1],
+  resize_range: [0.15, 1.5],
+  gaussian_noise_prob: 0.5,
+  noise_range: [1, 30],
+  poisson_scale_range: [0.05, 3],
+  gray_noise_prob: 0.4,
+  jpeg_range: [30, 95],
+  second_blur_prob: 0.8,
+  resize_prob2: [0.3, 0.4, 0.3],
+  resize_range2: [0.3, 1.2],
+  gaussian_noise_prob2: 0.5,
+  noise_range2: [1, 25],
+  poisson_scale_range2: [0.05, 2.5],
+  gray_noise_prob2: 0.4,
+  jpeg_range2: [30, 95],
+  queue_size: 180,
+};
+
+/** The values of a run, those that it does not say filled in. */
+export function secondOrderRoot(run: { readonly [Key in keyof RootKeys]?: RootKeys[Key] | undefined }): RootKeys {
+  const said = Object.keys(SECOND_ORDER_ROOT).flatMap((key) => {
+    const value = run[key as keyof RootKeys];
+    return value === undefined ? [] : [[key, value]];
+  });
+  return { ...SECOND_ORDER_ROOT, ...Object.fromEntries(said) };
+}
+
+const secondOrder = z.strictObject({
+  ...dataset,
+  type: z.enum(["RealESRGANDataset", "RealESRGANDataset_LSDIR"]).default("RealESRGANDataset"),
+  /** The folder above the folder of the low-quality images; used where the command line has no `--out`. */
+  dataroot_lq: optionalPath,
+  gt_size: count.optional(),
+  ...secondOrderKeys,
 });
 
 const unused = z.unknown().optional();
 
-/** The schema of the second-order pipeline. */
-export const secondOrderRun = z.strictObject({
+const secondOrderFile = z.strictObject({
   ...run,
   scale: count.default(4),
-  resize_prob: shares.default([0.2, 0.7, 0.1]),
-  resize_range: range.default([0.15, 1.5]),
-  gaussian_noise_prob: probability.default(0.5),
-  noise_range: range.default([1, 30]),
-  poisson_scale_range: range.default([0.05, 3]),
-  gray_noise_prob: probability.default(0.4),
-  jpeg_range: range.default([30, 95]),
-  second_blur_prob: probability.default(0.8),
-  resize_prob2: shares.default([0.3, 0.4, 0.3]),
-  resize_range2: range.default([0.3, 1.2]),
-  gaussian_noise_prob2: probability.default(0.5),
-  noise_range2: range.default([1, 25]),
-  poisson_scale_range2: range.default([0.05, 2.5]),
-  gray_noise_prob2: probability.default(0.4),
-  jpeg_range2: range.default([30, 95]),
-  queue_size: count.default(180),
+  ...secondOrderRootKeys,
   datasets: z.strictObject({ train: secondOrder.prefault({}), val: unused }).prefault({}),
   l1_gt_usm: unused,
   percep_gt_usm: unused,
@@ -131,6 +179,9 @@ export const secondOrderRun = z.strictObject({
   logger: unused,
   dist_params: unused,
 });
+
+/** The schema of the second-order pipeline. */
+export const secondOrderRun = secondOrderFile.transform((config) => ({ ...config, ...secondOrderRoot(config) }));
 
 /** A semantic-driven run with every default filled in. */
 export type SemanticRunConfig = z.output<typeof semanticRun>;

@@ -1,64 +1,13 @@
 /**
  * The configuration of `deplsr train sr`: the fields of the option files of BasicSR, DAT and DePLSR (spec/training.md, 3), so that these load
- * unchanged. What has no meaning here stands in `unused.ts`. Ours are `network_clip.clip_input` and `clip_fit`, `train.grad_clip`, `on_nan`,
- * `checkpoint` and `accum_iter`, `logger.keep_last` and `keep_every`.
+ * unchanged, and those by which Real-ESRGAN's say how pairs are made. What has no meaning here stands in `unused.ts`. Ours are
+ * `datasets.train.mixture`, `light`, `crop_pad_size` and `crop_candidates`, `network_clip.clip_input` and `clip_fit`, `train.grad_clip`,
+ * `on_nan`, `checkpoint` and `accum_iter`, `logger.keep_last` and `keep_every`.
  */
 import { z } from "zod";
-import { count, countOrZero, folders, ioBackend, optionalPath, probability, seed } from "./fields.ts";
-
-const dataset = z.strictObject({
-  /** A label. */
-  task: z.string().optional(),
-  name: z.string().default("data"),
-  dataroot_gt: folders,
-  dataroot_lq: folders,
-  meta_info: optionalPath,
-  /** Names the originals, one a line, where not all of `dataroot_gt` are wanted. */
-  meta_info_file: optionalPath,
-  filename_tmpl: z.string().default("{}"),
-  io_backend: ioBackend,
-  /** Subtracted from both images, in [0, 1]: a number for each channel. */
-  mean: z.array(z.number()).min(1).optional(),
-  /** What both images are divided by after that: a number for each channel. */
-  std: z.array(z.number().positive()).min(1).optional(),
-  /** `y`: both images become their luma, of one channel. */
-  color: z.literal("y").optional(),
-  num_worker_per_gpu: countOrZero.optional(),
-  batch_size_per_gpu: count.optional(),
-  prefetch_mode: z.string().optional(),
-  num_prefetch_queue: count.optional(),
-  pin_memory: z.boolean().optional(),
-  persistent_workers: z.boolean().optional(),
-});
-
-const trainingSet = dataset.extend({
-  /** `PairedImageDataset`: two folders. `PairedImageDataset_LSDIR`: a TSV of originals beside folders HR and RealLQ / RealLQx4. */
-  type: z
-    .enum(["PairedImageDataset", "PairedImageDataset_LSDIR", "SingleImageDataset"])
-    .default("PairedImageDataset")
-    .refine((type) => type !== "SingleImageDataset", {
-      message: "a data set with originals to learn from: PairedImageDataset or PairedImageDataset_LSDIR",
-    }),
-  /** Side of the square crops of the originals; the low-quality crops have this over the scale. */
-  gt_size: count.default(256),
-  use_hflip: z.boolean().default(true),
-  use_rot: z.boolean().default(true),
-  use_shuffle: z.boolean().default(true),
-  /** Images decoded at a time; as many as there are cores where it is left out. */
-  num_worker_per_gpu: countOrZero.optional(),
-  batch_size_per_gpu: count.default(4),
-  dataset_enlarge_ratio: count.default(1),
-});
-
-/** Images that a network is measured on; a `SingleImageDataset` has no originals, only `dataroot_lq`. */
-const measuredSet = dataset.extend({
-  type: z.enum(["PairedImageDataset", "PairedImageDataset_LSDIR", "SingleImageDataset"]).default("PairedImageDataset"),
-});
-
-/** `train`, and the sets that are measured on while training: `val`, `val_1`, `val_set5` ... */
-const trainingSets = z
-  .record(z.string().regex(/^(train|val(_\w+)?)$/), z.unknown())
-  .pipe(z.object({ train: trainingSet, val: measuredSet.optional() }).catchall(measuredSet));
+import { SECOND_ORDER_ROOT, secondOrderRoot, secondOrderRootKeys } from "./degrade.ts";
+import { count, countOrZero, optionalPath, probability, seed } from "./fields.ts";
+import { type MeasuredSet, measuredSet, trainingSets } from "./sr-data.ts";
 
 /** Which residual groups have a fusion block before them: all, none, one by its number, or several (`0-2-4`). */
 const fusionLayers = z.union([
@@ -226,9 +175,9 @@ const validation = z.strictObject({
   metrics: z.record(z.string(), metric).optional(),
 });
 
-/** The schema of a super-resolution run. */
-export const srRun = z.strictObject({
+const srKeys = z.strictObject({
   ...head,
+  ...secondOrderRootKeys,
   datasets: trainingSets,
   ...body,
   network_d: notHere("~: no discriminator is trained here"),
@@ -283,11 +232,23 @@ export const srRun = z.strictObject({
     .prefault({}),
 });
 
+/** The schema of a super-resolution run. What Real-ESRGAN's files say at their root is said of a `RealESRGANDataset` alone. */
+export const srRun = srKeys
+  .superRefine((run, context) => {
+    if (run.datasets.train.type === "RealESRGANDataset") return;
+    for (const key of Object.keys(SECOND_ORDER_ROOT) as (keyof typeof SECOND_ORDER_ROOT)[]) {
+      if (run[key] === undefined) continue;
+      const message = "nothing here: only a datasets.train of the type RealESRGANDataset makes its pairs";
+      context.addIssue({ code: "custom", path: [key], message });
+    }
+  })
+  .transform(
+    (run): z.output<typeof srKeys> =>
+      run.datasets.train.type === "RealESRGANDataset" ? { ...run, ...secondOrderRoot(run) } : run,
+  );
+
 /** A super-resolution run with every default filled in. */
 export type SrRunConfig = z.output<typeof srRun>;
-/** A data set that is measured on. */
-export type MeasuredSet = z.output<typeof measuredSet>;
-
 /** The data sets that a run is measured on, by their keys. */
 export function validationSets({ datasets: { train: _, ...others } }: SrRunConfig): [key: string, set: MeasuredSet][] {
   return Object.entries(others).filter((entry): entry is [string, MeasuredSet] => entry[1] !== undefined);

@@ -3,6 +3,7 @@
  * recommended values as defaults.
  */
 import { z } from "zod";
+import { ORIGINAL_STYLE } from "../evaluate/protocol.ts";
 import { count, countOrZero, optionalPath, probability, seed } from "./fields.ts";
 
 /** The sizes of a CLIP that is none of the presets, in open_clip's form. */
@@ -42,6 +43,13 @@ export const srclipRun = z
     /** Without it nothing is trained, and `val_data` is measured once. */
     train_data: optionalPath,
     val_data: optionalPath,
+    /** What surrounds a prompt of the validation, `{prompt}`. */
+    val_template: z
+      .string()
+      .default(ORIGINAL_STYLE.template)
+      .refine((template) => template.includes("{prompt}"), { message: "text with {prompt} in it" }),
+    /** How its prompts write levels: `original`, `15` and `1.0`, or as the texts of the training, `15.0`. */
+    val_levels: z.enum(["original", "training"]).default(ORIGINAL_STYLE.levels),
     /** What `train_data` is; `auto` and `SRClipPairDatasetV2`: a TSV of images and texts. */
     dataset_type: z
       .enum(["auto", "SRClipPairDatasetV2", "SRClipPairDataset", "SRClipDataset", "csv", "webdataset", "synthetic"])

@@ -1,11 +1,16 @@
 /** From the fields of configuration files to what the degradation package takes. */
 import {
+  drawMixture,
   drawSemantic,
+  type MixtureOptions,
+  SEMANTIC_OPTIONS,
   type SecondOrderOptions,
   type SemanticOptions,
   smallestSide as smallestSecondOrderSide,
 } from "@deplsr/degradation";
-import type { SecondOrderRunConfig, SemanticRunConfig } from "../config/degrade.ts";
+import { type SecondOrderRunConfig, type SemanticRunConfig, secondOrderRoot } from "../config/degrade.ts";
+import type { SrRunConfig } from "../config/sr.ts";
+import type { SynthesizedSet } from "../config/sr-data.ts";
 import { oneLine, UserError } from "../errors.ts";
 
 /** The options of the semantic-driven pipeline. @throws UserError naming what is out of its range, and the range */
@@ -23,6 +28,32 @@ export function semanticOptions({ datasets }: SemanticRunConfig, file: string): 
 export function secondOrderOptions({ datasets, ...run }: SecondOrderRunConfig, file: string): SecondOrderOptions {
   const options = { ...camelKeys(run), ...camelKeys(datasets.train), gtSize: null, useHflip: false, useRot: false };
   checked(file, () => smallestSecondOrderSide(options));
+  return options;
+}
+
+/**
+ * What the pairs of a training are drawn from.
+ *
+ * @throws UserError naming what is out of its range, and the range
+ */
+export function mixtureOptions(run: SrRunConfig, set: SynthesizedSet): MixtureOptions {
+  const { mixture, light, ...blurs } = set;
+  const root = secondOrderRoot(run);
+  const options: MixtureOptions = {
+    shares: mixture,
+    light: { ...SEMANTIC_OPTIONS, ...camelKeys(light) },
+    heavy: { ...camelKeys(root), ...camelKeys(blurs), scale: run.scale },
+  };
+  const file = `${run.name}: datasets.train`;
+  checked(`${file}.light`, () => drawSemantic(0, { ...options.light, lqSize: 1 }));
+  checked(file, () => drawMixture(0, { count: 1, side: set.crop_pad_size }, options));
+  const least = mixture.heavy > 0 ? smallestSecondOrderSide({ ...options.heavy, gtSize: null }) : 0;
+  const small = mixture.light > 0 ? run.scale * ((light.blur_kernel_size + 1) / 2) : 0;
+  if (set.crop_pad_size < Math.max(least, small)) {
+    throw new UserError(
+      `config: ${file}.crop_pad_size is ${set.crop_pad_size}: these kernels need at least ${Math.max(least, small)}`,
+    );
+  }
   return options;
 }
 

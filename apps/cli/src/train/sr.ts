@@ -5,11 +5,9 @@ import { asSeen, imagePrompt, type PromptOptions, throughChannels } from "@depls
 import type { SrCLIPV2 } from "@deplsr/srclip";
 import { add, backward, type Device, mul, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
-import { toPlanes } from "../data/crop.ts";
-import { Decoder } from "../data/decoder.ts";
-import { Loader } from "../data/loader.ts";
-import { listPairs, type Pair, type PairPaths, randomPatch, readPair } from "../data/paired.ts";
-import { type SkippedItem, warnOfSkipped } from "../data/skipped.ts";
+import { type PairBatch, storedPairs } from "../data/pair-batches.ts";
+import type { SkippedItem } from "../data/skipped.ts";
+import { synthesizedPairs } from "../data/synthesized-pairs.ts";
 import { UserError } from "../errors.ts";
 import { checkChannels } from "../networks/channels.ts";
 import { loadSrWeights, makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
@@ -57,27 +55,16 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const network = makeSr(device, description.network, run.manual_seed);
   await startFrom(network, run, output);
   const source = run.datasets.train;
-  const { pairs, skipped } = await listPairs(source, run.scale, "datasets.train");
-  const warnOf = warnOfSkipped(output);
-  for (const item of skipped) warnOf(item);
-  const items = pairs.flatMap((pair) => Array<PairPaths>(source.dataset_enlarge_ratio).fill(pair));
-  const workers = source.num_worker_per_gpu;
-  const decoder = new Decoder(workers === undefined ? {} : { workers });
-  const loader = new Loader<Pair>({
-    names: items.map(({ lq }) => lq),
-    batchSize: source.batch_size_per_gpu,
-    seed: run.manual_seed,
-    shuffle: source.use_shuffle,
-    load: (index) => readPair(items[index]!, run.scale, source.gt_size / run.scale, decoder.read),
-    onSkip: warnOf,
-  });
+  const { scale, manual_seed: seed } = run;
+  const pairs = await (source.type === "RealESRGANDataset"
+    ? synthesizedPairs(device, run, source, output)
+    : storedPairs(device, source, { scale, seed, output }));
   const rate = scheduleOf(run);
   const { type, lr, betas, eps, weight_decay } = run.train.optim_g;
   const Optimizer = type === "AdamW" ? AdamW : Adam;
   const optimizer = new Optimizer([{ params: network.module.parameters(), lr, betas, eps, weightDecay: weight_decay }]);
   const decay = run.train.ema_decay;
   const ema = decay > 0 ? new Ema(network.module, decay) : null;
-  const patches = new Rng(run.manual_seed).fork("patches");
   const drops = new Rng(run.manual_seed).fork("dropout");
   const upscaler = { network: throughChannels(network, source), srclip, prompt: srclip && prompt };
   const warn = (line: string): void => output.warn(line);
@@ -87,8 +74,8 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     network: run.network_g.type,
     module: network.module,
     device,
-    dataSets: { "datasets.train": items.length },
-    epoch: (step) => Math.floor(((step - 1) * run.train.accum_iter) / loader.batchesPerEpoch),
+    dataSets: { "datasets.train": pairs.items },
+    epoch: (step) => Math.floor(((step - 1) * run.train.accum_iter) / pairs.perEpoch),
     validation,
     names: ["l_pix"],
     total: run.train.total_iter,
@@ -106,24 +93,26 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     skips: run.train.on_nan === "skip",
     step: async (step, clock) => {
       const parts: Part[] = [];
-      for (let i = 0; i < run.train.accum_iter; i++) {
-        const number = (step - 1) * run.train.accum_iter + i + 1;
-        const batch = await loader.batch(number);
-        const augmentation = { flip: source.use_hflip, rotate: source.use_rot };
-        const cuts = batch.map(({ item }, i) =>
-          randomPatch(item, source.gt_size / run.scale, augmentation, patches.fork(number).fork(i)),
-        );
-        parts.push({ cuts, rng: drops.fork(number) });
+      try {
+        for (let i = 1; i <= run.train.accum_iter; i++) {
+          const number = (step - 1) * run.train.accum_iter + i;
+          parts.push({ ...(await pairs.batch(number)), rng: drops.fork(number) });
+        }
+        clock?.mark("data");
+        optimizer.setLearningRate(rate(step - 1));
+        const mark = markOf(clock, step, () => device.sync());
+        const { updated, loss } = await trainStep(run, { network, srclip, prompt, optimizer }, parts, mark);
+        if (updated) ema?.update();
+        return loss;
+      } finally {
+        for (const { lq, gt } of parts) {
+          lq.dispose();
+          gt.dispose();
+        }
       }
-      clock?.mark("data");
-      optimizer.setLearningRate(rate(step - 1));
-      const mark = markOf(clock, step, () => device.sync());
-      const { updated, loss } = await trainStep(device, run, { network, srclip, prompt, optimizer }, parts, mark);
-      if (updated) ema?.update();
-      return loss;
     },
   };
-  return { training, network, srclip, skipped: () => [...skipped, ...loader.skipped] };
+  return { training, network, srclip, skipped: pairs.skipped };
 }
 
 interface Trained {
@@ -134,14 +123,12 @@ interface Trained {
 }
 
 /** A batch, and the generator of its dropout. */
-interface Part {
-  readonly cuts: readonly Pair[];
+interface Part extends PairBatch {
   readonly rng: Rng;
 }
 
 /** One step: forward, loss and backward of each part, update. → the mean loss, (1,), and whether the weights were updated */
 async function trainStep(
-  device: Device,
   run: SrRunConfig,
   trained: Trained,
   parts: readonly Part[],
@@ -155,7 +142,7 @@ async function trainStep(
   let loss: Tensor | undefined;
   for (const part of parts) {
     const forward = (): { readonly share: Tensor } => ({
-      share: lossShare(device, run, trained, part, 1 / parts.length),
+      share: lossShare(run, trained, part, 1 / parts.length),
     });
     [gradients, loss] = await inHalves(mark, forward, ({ share }) => {
       const seen = stackValues([share]);
@@ -172,22 +159,16 @@ async function trainStep(
 
 /** A part's share of the loss, a scalar with its graph. */
 function lossShare(
-  device: Device,
   run: SrRunConfig,
   { network, srclip, prompt }: Trained,
-  { cuts, rng }: Part,
+  { lq, gt, rng }: Part,
   share: number,
 ): Tensor {
-  const images = (side: "lq" | "gt"): Tensor => {
-    const list = cuts.map((cut) => cut[side]);
-    return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);
-  };
   const source = run.datasets.train;
-  const lq = images("lq");
   const how = { mode: { training: true, rng }, checkpoint: run.train.checkpoint === "blocks" };
   const output = network.forward(asSeen(lq, source), srclip && imagePrompt(srclip, lq, prompt), how);
   const { type, loss_weight } = run.train.pixel_opt;
-  return mul(LOSSES[type](output, asSeen(images("gt"), source)), loss_weight * share);
+  return mul(LOSSES[type](output, asSeen(gt, source)), loss_weight * share);
 }
 
 /** The reference's Charbonnier loss is √(d² + 1e-12). */

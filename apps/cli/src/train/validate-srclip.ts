@@ -2,7 +2,6 @@
 import type { SrCLIPV2 } from "@deplsr/srclip";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { type EvaluationOptions, evaluateSrclip } from "../evaluate/evaluate.ts";
-import { ORIGINAL_STYLE } from "../evaluate/protocol.ts";
 import { isLowerBetter } from "../evaluate/retrieval.ts";
 import { counted, type Output } from "../output.ts";
 import { evaluationLine } from "./run-log.ts";
@@ -46,8 +45,8 @@ export function srclipValidation(
 
 /** How `val_data` is measured; null where there is none. */
 export function evaluationOptions(
-  { val_data: data, image_fit: imageFit, batch_size: batchSize }: SrclipRunConfig,
+  { val_data: data, val_template: template, val_levels: levels, image_fit: imageFit, batch_size }: SrclipRunConfig,
   output: Output,
 ): EvaluationOptions | null {
-  return data === null ? null : { data, style: ORIGINAL_STYLE, imageFit, batchSize, output };
+  return data === null ? null : { data, style: { template, levels }, imageFit, batchSize: batch_size, output };
 }

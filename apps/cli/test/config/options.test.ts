@@ -1,11 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { SECOND_ORDER_OPTIONS } from "@deplsr/degradation";
 import { describe, expect, test } from "vitest";
+import { secondOrderRun, semanticRun } from "../../src/config/degrade.ts";
 import { readConfig } from "../../src/config/parse.ts";
 import { srRun, srTest, validationSets } from "../../src/config/sr.ts";
 import { srclipRun } from "../../src/config/srclip.ts";
 import { unusedKeys } from "../../src/config/unused.ts";
+import { mixtureOptions, secondOrderOptions, semanticOptions } from "../../src/degrade/options.ts";
 
 const OPTIONS = fileURLToPath(new URL("../../../../options/", import.meta.url));
 
@@ -69,5 +72,39 @@ describe("the files under options/", () => {
     expect(warnings).toEqual([]);
     expect(unusedKeys(config)).toEqual([]);
     expect(config).toMatchObject({ name: "train_srclip", batch_size: 512, lr: 2e-5, eps: 1e-6, epochs: 30 });
+  });
+});
+
+describe("the recipes of the models in the box", () => {
+  const recipe = (name: string): string =>
+    fileURLToPath(new URL(`../../../../scripts/models/${name}.yml`, import.meta.url));
+
+  test.each([2, 4])("realdat-x%i", async (scale) => {
+    const { config, warnings } = await readConfig(recipe(`realdat-x${scale}`), srRun);
+    expect([...warnings, ...unusedKeys(config)]).toEqual([]);
+    expect([config.scale, config.network_g.upscale, config.datasets.train.gt_size]).toEqual([scale, scale, 48 * scale]);
+    const set = config.datasets.train;
+    if (set.type !== "RealESRGANDataset") throw new Error("another type");
+    const measured = await readConfig(recipe("pairs"), secondOrderRun);
+    expect(measured.warnings).toEqual([]);
+    // What is measured on is as heavy as what is learned from.
+    const own = ["scale", "gtSize", "useHflip", "useRot"];
+    const levels = secondOrderOptions(measured.config, "pairs.yml");
+    expect(mixtureOptions(config, set).heavy).toMatchObject(
+      Object.fromEntries(Object.entries(levels).filter(([key]) => key in SECOND_ORDER_OPTIONS && !own.includes(key))),
+    );
+    expect(mixtureOptions(config, set)).toMatchObject({
+      shares: { clean: 0.35, light: 0.35, heavy: 0.3 },
+      light: { jpegRange: [50, 95], kernelList: ["iso", "aniso"] },
+      heavy: { scale, gtSize: 48 * scale, jpegRange2: [40, 95], useRot: true, queueSize: 180 },
+    });
+  });
+
+  test("squares and srclip", async () => {
+    const squares = await readConfig(recipe("squares"), semanticRun);
+    const { config, warnings } = await readConfig(recipe("srclip"), srclipRun);
+    expect([...squares.warnings, ...warnings, ...unusedKeys(config)]).toEqual([]);
+    expect(semanticOptions(squares.config, "squares.yml")).toMatchObject({ lqSize: 96, finalSincProb: 0.5 });
+    expect([config.val_template, config.val_levels, config.image_fit]).toEqual(["{prompt}", "training", "crop"]);
   });
 });

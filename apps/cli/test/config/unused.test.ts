@@ -59,7 +59,7 @@ path: {experiments_root: experiments, resume_state: ~}
     const source = readFileSync(new URL("../../src/config/unused.ts", import.meta.url), "utf8");
     const keys = [...source.matchAll(/key: "([^"]+)"/g)].map(([, key]) => key!);
     expect(keys.length).toBeGreaterThan(20);
-    const known = ["sr.ts", "srclip.ts"].map((name) =>
+    const known = ["sr.ts", "sr-data.ts", "srclip.ts"].map((name) =>
       readFileSync(new URL(`../../src/config/${name}`, import.meta.url), "utf8"),
     );
     const flags = ["launcher", "dry-run", "db_paths", "client_keys", "val*"];

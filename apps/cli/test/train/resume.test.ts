@@ -65,6 +65,25 @@ const SR = {
   },
   logger: { save_checkpoint_freq: 3, print_freq: 2 },
 };
+/** Pairs that are made on the way, out of a pool that is full after four batches. */
+const SYNTHESIZED = {
+  ...SR,
+  resize_range: [0.6, 1.5],
+  queue_size: 8,
+  datasets: {
+    val: SR.datasets.val,
+    train: {
+      type: "RealESRGANDataset",
+      dataroot_gt: "photos",
+      gt_size: 16,
+      crop_pad_size: 32,
+      batch_size_per_gpu: 2,
+      num_worker_per_gpu: 1,
+      mixture: { clean: 0.3, light: 0.3, heavy: 0.4 },
+      light: { jpeg_range: [50, 95] },
+    },
+  },
+};
 
 let folder = "";
 beforeAll(async () => {
@@ -83,6 +102,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, "clip.safetensors"), await encodeCheckpoint(clip));
   writeFileSync(join(folder, "srclip.yml"), stringify(SRCLIP));
   writeFileSync(join(folder, "sr.yml"), stringify(SR));
+  writeFileSync(join(folder, "synthesized.yml"), stringify(SYNTHESIZED));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -99,21 +119,25 @@ function outcome(run: string): Record<string, string> {
   return { ...Object.fromEntries(files), metrics: readFileSync(join(folder, run, "metrics.jsonl"), "utf8") };
 }
 
-describe.each(["srclip", "sr"])("train %s", (kind) => {
-  const args = (out: string): string[] => ["train", kind, "--config", `${kind}.yml`, "--out", out, "--backend", "cpu"];
+/** The command of a training by its configuration's name. */
+const argsOf = (name: string, out: string): string[] => {
+  const kind = name === "srclip" ? "srclip" : "sr";
+  return ["train", kind, "--config", `${name}.yml`, "--out", out, "--backend", "cpu"];
+};
 
+describe.each(["srclip", "sr", "synthesized"])("a training by %s.yml", (name) => {
   test(`killed ${KILLS} times and resumed each time ends as an unbroken one does, to the last byte`, {
     timeout: 900_000,
   }, async () => {
     const began = performance.now();
-    const whole = await deplsr(args(`${kind}-whole`), folder);
+    const whole = await deplsr(argsOf(name, `${name}-whole`), folder);
     expect(whole.stderr).not.toContain("error");
     expect(whole.code).toBe(0);
     const took = performance.now() - began;
-    const rng = new Rng(11).fork(kind);
+    const rng = new Rng(11).fork(name);
     let kills = 0;
     for (;;) {
-      const running = start([...args(`${kind}-broken`), "--resume"], folder);
+      const running = start([...argsOf(name, `${name}-broken`), "--resume"], folder);
       // At any moment of a run: while it starts, trains, writes a checkpoint or a log.
       const wait = took * (0.25 + 0.6 * rng.uniform());
       const ended = await Promise.race([
@@ -125,7 +149,7 @@ describe.each(["srclip", "sr"])("train %s", (kind) => {
         expect(ended.code).toBe(0);
         if (kills >= KILLS) break;
         // Done before it was killed often enough: once more from the beginning.
-        rmSync(join(folder, `${kind}-broken`), { recursive: true });
+        rmSync(join(folder, `${name}-broken`), { recursive: true });
         continue;
       }
       if (kills < KILLS) {
@@ -134,19 +158,21 @@ describe.each(["srclip", "sr"])("train %s", (kind) => {
         kills++;
       } else await running.finished;
     }
-    const log = readFileSync(join(folder, `${kind}-broken`, "log.txt"), "utf8");
+    const log = readFileSync(join(folder, `${name}-broken`, "log.txt"), "utf8");
     expect(log).toContain("goes on after step");
-    const [right, found] = [outcome(`${kind}-whole`), outcome(`${kind}-broken`)];
+    const [right, found] = [outcome(`${name}-whole`), outcome(`${name}-broken`)];
     expect(Object.keys(found)).toEqual(Object.keys(right));
     expect(Object.keys(right)).toEqual(
       expect.arrayContaining(["model.safetensors", "optimizer.safetensors", "state.json"]),
     );
-    expect(Object.keys(right).includes("model_ema.safetensors")).toBe(kind === "sr");
-    expect(Object.keys(right).includes("best-psnr/model_ema.safetensors")).toBe(kind === "sr");
-    expect(Object.keys(right).includes("best-accuracy/state.json")).toBe(kind === "srclip");
-    for (const [name, bytes] of Object.entries(right)) expect(found[name] === bytes, name).toBe(true);
+    expect(Object.keys(right).includes("model_ema.safetensors")).toBe(name !== "srclip");
+    expect(Object.keys(right).includes("best-psnr/model_ema.safetensors")).toBe(name !== "srclip");
+    expect(Object.keys(right).includes("best-accuracy/state.json")).toBe(name === "srclip");
+    for (const [file, bytes] of Object.entries(right)) expect(found[file] === bytes, file).toBe(true);
   });
+});
 
+describe.each(["srclip", "sr"])("train %s", (kind) => {
   test("goes on from a run without its configuration, from a checkpoint into another folder, and says what it cannot take", async () => {
     const last = join(`${kind}-whole`, "checkpoints", `step-${STEPS}`);
     const done = await deplsr(["train", kind, "--resume", `${kind}-whole`, "--backend", "cpu"], folder);
@@ -165,13 +191,13 @@ describe.each(["srclip", "sr"])("train %s", (kind) => {
     expect(bytes(`${kind}-again`).equals(bytes(`${kind}-whole`))).toBe(true);
     const refused: [args: string[], message: RegExp][] = [
       [
-        args(`${kind}-whole`),
+        argsOf(kind, `${kind}-whole`),
         /holds a run \(up to checkpoints\/step-60\): --resume goes on with it, --overwrite begins anew/,
       ],
       [["train", kind, "--resume", "nowhere"], /--resume nowhere does not exist: give a run folder/],
       [["train", kind, "--resume", join(last, "model.safetensors")], /is no state of ours/],
       [["train", kind, "--resume"], /--resume without a value needs --config, or an --out with a run in it/],
-      [[...args("x"), "--resume", "--overwrite"], /give one of the two/],
+      [[...argsOf(kind, "x"), "--resume", "--overwrite"], /give one of the two/],
       [["train", kind], /--config is missing/],
     ];
     // One of both is enough: the flags are the same.

@@ -15,6 +15,7 @@ import { readImage, writeImage } from "../../src/data/image.ts";
 import { writeFileAtomic } from "../../src/files.ts";
 import { runSession } from "../../src/train/session.ts";
 import { prepareSrclip } from "../../src/train/srclip.ts";
+import { evaluationOptions } from "../../src/train/validate-srclip.ts";
 import { deplsr } from "../commands/run-command.ts";
 import { useDevice } from "../device.ts";
 import { picture } from "../pictures.ts";
@@ -186,4 +187,21 @@ describe("validation of SRCLIP", { timeout: 300_000 }, () => {
     expect(readdirSync(at("run")).sort()).toEqual(before);
     expect(readdirSync(folder)).not.toContain("runs");
   });
+});
+
+test("prompts are worded as the configuration says, by default as the original has them", () => {
+  const { output } = recordedOutput();
+  const style = (more: object) =>
+    evaluationOptions(
+      checkConfig({ ...RUN, val_data: "val.tsv", steps: undefined, ...more }, "a.yml", srclipRun),
+      output,
+    )?.style;
+  expect(style({})).toEqual({ template: "A photo with {prompt}", levels: "original" });
+  expect(style({ val_template: "{prompt}", val_levels: "training" })).toEqual({
+    template: "{prompt}",
+    levels: "training",
+  });
+  expect(() => style({ val_template: "a photo" })).toThrow(
+    'config: a.yml: key "val_template" is "a photo": expected text with {prompt} in it',
+  );
 });

@@ -162,7 +162,7 @@ describe("validation while training", () => {
     expect(existsSync(join(folder, "run"))).toBe(false);
     const { training } = await prepareSr(
       device(),
-      { ...run, datasets: { train: run.datasets.train } },
+      { ...run, datasets: { train: run.datasets.train } } as typeof run,
       join(folder, "run"),
       output,
     );

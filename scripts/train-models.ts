@@ -1,0 +1,110 @@
+/**
+ * Trains the models in the box, one after the other: a small SRCLIP, RealDAT x2 on its features, RealDAT x4 from that one. What is done is
+ * left alone, what was interrupted goes on: started again after any end, it comes to the same bytes.
+ *
+ *     npm run train-models -- [FOLDER] [--dry-run] [--only STAGE]       default: runs/models, all stages
+ *
+ * Everything that is made stands in FOLDER; `scripts/models/*.yml` says how, with paths that count from there.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { constants } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const recipe = (name: string): string => join(root, "scripts/models", `${name}.yml`);
+
+/** A command of a stage, and a file of FOLDER that it ends with; without one it looks itself what there is to do. */
+interface Step {
+  readonly words: readonly string[];
+  readonly done?: string;
+}
+
+const deplsr = (...words: string[]): readonly string[] => [join(root, "apps/cli/bin/deplsr.js"), ...words];
+const squares = (split: string, count: number): Step => ({
+  words: deplsr(
+    ...["degrade", `photographs/${split}.tsv`, "--config", recipe("squares"), "--fit", "crop"],
+    ...["--count", String(count), "--out", `squares/${split}`],
+  ),
+  done: `squares/${split}/degraded.tsv`,
+});
+const pairs = (scale: number): Step => ({
+  words: deplsr(
+    ...["degrade", "photographs/val.tsv", "--pipeline", "second-order", "--config", recipe("pairs")],
+    ...["--scale", String(scale), "--fit", "crop", "--size", "192", "--count", "4", "--out", `pairs-x${scale}`],
+  ),
+});
+const training = (kind: "srclip" | "sr", name: string): Step => ({
+  words: deplsr("train", kind, "--config", recipe(name), "--out", name, "--resume"),
+});
+
+const STAGES: Readonly<Record<string, readonly Step[]>> = {
+  data: [
+    {
+      words: ["--import", import.meta.resolve("tsx"), join(root, "scripts/install-photographs.ts"), "photographs"],
+      done: "photographs/val.tsv",
+    },
+    squares("train", 160),
+    {
+      words: [
+        ...[
+          "--conditions",
+          "@deplsr/source",
+          "--import",
+          import.meta.resolve("tsx"),
+          join(root, "scripts/round-levels.ts"),
+        ],
+        ...["squares/train/degraded.tsv", "squares/train/rounded.tsv"],
+      ],
+      done: "squares/train/rounded.tsv",
+    },
+    squares("val", 100),
+  ],
+  srclip: [training("srclip", "srclip")],
+  "realdat-x2": [pairs(2), training("sr", "realdat-x2")],
+  "realdat-x4": [pairs(4), training("sr", "realdat-x4")],
+};
+
+const { values, positionals } = parseArgs({
+  options: { "dry-run": { type: "boolean", default: false }, only: { type: "string" } },
+  allowPositionals: true,
+});
+const folder = resolve(positionals[0] ?? join(root, "runs/models"));
+const wanted = values.only === undefined ? Object.keys(STAGES) : [values.only];
+let child: ChildProcess | undefined;
+let stopped: NodeJS.Signals | undefined;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  // The training saves and ends by itself; nothing follows it.
+  process.on(signal, () => {
+    stopped = signal;
+    child?.kill(signal);
+  });
+}
+
+for (const stage of wanted) {
+  const steps = STAGES[stage];
+  if (!steps) fail(`there is no stage ${JSON.stringify(stage)}: one of ${Object.keys(STAGES).join(", ")}`, 2);
+  for (const { words, done } of steps) {
+    const isDone = done !== undefined && existsSync(join(folder, done));
+    console.log(`${stage}: ${isDone ? "is there: " : ""}node ${words.join(" ")}`);
+    if (isDone || values["dry-run"]) continue;
+    mkdirSync(folder, { recursive: true });
+    const code = await run(words);
+    if (stopped) process.exit(128 + constants.signals[stopped]);
+    if (code !== 0) fail(`stage ${stage} ended with ${code}; its log says why; start it again to go on`, 1);
+  }
+}
+
+function run(words: readonly string[]): Promise<number> {
+  return new Promise((end) => {
+    child = spawn(process.execPath, words, { cwd: folder, stdio: "inherit" });
+    child.on("exit", (code, signal) => end(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+  });
+}
+
+function fail(reason: string, code: number): never {
+  console.error(`train-models: ${reason}`);
+  process.exit(code);
+}
