@@ -8,7 +8,7 @@ import { constants } from "node:os";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 /** What is not over by then is ended, unless it saves. */
-const PATIENCE_MS = 500;
+const PATIENCE_MS = 300;
 
 const checkout = existsSync(new URL("../tsconfig.json", import.meta.url));
 const main = fileURLToPath(new URL(checkout ? "../src/main.ts" : "../dist/main.js", import.meta.url));

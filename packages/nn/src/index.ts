@@ -13,7 +13,7 @@ export * from "./checkpoint-part.ts";
 export * from "./conv.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
-export { NotFiniteError } from "./files/finite.ts";
+export { NotFiniteError, notFinite, watchFinite } from "./files/finite.ts";
 export { asHalf } from "./files/half.ts";
 export { writeSafetensorsFile } from "./files/safetensors-writer.ts";
 export * from "./files/tensor-file.ts";

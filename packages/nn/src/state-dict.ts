@@ -13,7 +13,7 @@ import {
   scope,
   Tensor,
 } from "@deplsr/tensor";
-import { notFinite, watched } from "./files/finite.ts";
+import { notFinite, watchFinite } from "./files/finite.ts";
 
 /** What is written into its target once everything has been checked: a tensor that is still in its file. */
 export interface DeferredEntry {
@@ -135,7 +135,7 @@ export async function loadFile(
 ): Promise<LoadReport> {
   const wrong = new Set<string>();
   const deferred = Array.from(tensors, ([name, tensor]): [string, DeferredEntry] => {
-    const read = allows(options.allowNotFinite, name) ? tensor : watched(tensor, () => wrong.add(name));
+    const read = allows(options.allowNotFinite, name) ? tensor : watchFinite(tensor, () => wrong.add(name));
     return [name, { ...withReason(tensor), dtype: tensor.dtype, fill: (target) => fillFromFile(target, read) }];
   });
   const waiting: (() => Promise<void>)[] = [];

@@ -22,7 +22,7 @@ export const convert: Command<ConvertFlags> = {
         describe: "Which weights of the file, e.g. params or nets/generator; default params_ema, params",
       })
       .option("fp16", { type: "boolean", default: false, describe: "Floats in half precision" })
-      .option("force", { type: "boolean", default: false, describe: "Replace the file where there is one" })
+      .option("overwrite", { type: "boolean", default: false, describe: "Replace the file where there is one" })
       .example("$0 convert DAT_x4.pth DAT_x4.safetensors", "PyTorch to safetensors")
       .example(
         "$0 convert runs/train_RealDAT_x4 realdat.pth --fp16",

@@ -28,6 +28,7 @@ export const extract: Command<ExtractFlags> = {
           "How the images' names are made, for pairs: {}x4 gives the squares of 0001x4.png the names of those of 0001.png",
       })
       .option("jobs", { type: "number", default: 2, describe: "Images that are worked on at a time" })
+      .option("overwrite", { type: "boolean", default: false, describe: "Replace squares that are there already" })
       .example("$0 extract DIV2K/HR --out sub/HR --size 480 --step 240", "Squares of the originals")
       .example("$0 extract DIV2K/X4 --out sub/X4 --size 120 --step 60 --template {}x4", "Their low-quality versions"),
   run: async (flags, context) => (await import("../extract/run.ts")).runExtract(flags, context),

@@ -21,6 +21,11 @@ const score: Command<IqaFlags> = {
       })
       .option("y", { type: "boolean", default: false, describe: "PSNR and SSIM of the luma instead of RGB" })
       .option("csv", { type: "string", describe: "Write the score of every image to this file" })
+      .option("overwrite", {
+        type: "boolean",
+        default: false,
+        describe: "Replace the file of --csv where there is one",
+      })
       .option("niqe-params", {
         type: "string",
         describe: "NIQE's published parameters (.npz, .mat), or a file of fit-niqe, instead of the model fitted here",
@@ -51,7 +56,7 @@ const fitNiqe: Command<FitNiqeFlags> = {
       .positional("photographs", { type: "string", demandOption: true, describe: "A folder of pristine photographs" })
       .positional("out", { type: "string", demandOption: true, describe: "The file to write, .json" })
       .option("about", { type: "string", describe: "Where the photographs come from: a sentence for the file" })
-      .option("force", { type: "boolean", default: false, describe: "Replace the file where there is one" })
+      .option("overwrite", { type: "boolean", default: false, describe: "Replace the file where there is one" })
       .example("$0 iqa fit-niqe photographs/ natural.json", "Then: deplsr iqa sr/ --niqe-params natural.json"),
   run: async (flags, context) => (await import("../iqa/fit-niqe.ts")).runFitNiqe(flags, context),
 };

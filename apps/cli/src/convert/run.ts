@@ -1,17 +1,20 @@
 import { extname } from "node:path";
 import {
   asHalf,
+  notFinite,
   type Sink,
   selectWeights,
   type TensorFile,
+  watchFinite,
   writeSafetensorsFile,
   writeTorchFile,
   writeTorchGroups,
 } from "@deplsr/nn";
 import { type FileTensor, numel, storedBytes } from "@deplsr/tensor";
 import type { Context } from "../commands/command.ts";
-import { UsageError, UserError } from "../errors.ts";
-import { exists, writeFileAtomic } from "../files.ts";
+import { UsageError } from "../errors.ts";
+import { writeFileAtomic } from "../files.ts";
+import { refuseExisting } from "../flags.ts";
 import { withWholeFile } from "../networks/clip-reference.ts";
 import { describedSr } from "../networks/sr.ts";
 import { findModel, otherWeights, printable, weightsOf } from "../networks/weights-file.ts";
@@ -25,7 +28,7 @@ export interface ConvertFlags {
   readonly out: string;
   readonly key: string | undefined;
   readonly fp16: boolean;
-  readonly force: boolean;
+  readonly overwrite: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -33,9 +36,7 @@ const MIB = 2 ** 20;
 /** Does what `deplsr convert` asks for. */
 export async function runConvert(flags: ConvertFlags, { output }: Context): Promise<void> {
   const format = formatOf(flags.out);
-  if (!flags.force && (await exists(flags.out))) {
-    throw new UserError(`convert: ${flags.out} is there already: give another name, or --force to replace it`);
-  }
+  await refuseExisting("convert", flags.out, flags.overwrite);
   const place = await findModel(flags.in);
   const path = await weightsOf(place, flags.key);
   const raw = await weightsOf(place, "params");
@@ -47,8 +48,12 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
     if (prefix !== "") output.line(`names: without ${printable(prefix)}, which all began with`);
     // PyTorch's files have no header to say what the network is.
     const description = format === "PyTorch" ? describedSr(path, file) : null;
+    const wrong = new Set<string>();
     const complete = (tensors: Tensors): Tensors => {
-      const whole = description ? withDerived(tensors, description) : tensors;
+      const read = new Map(
+        [...tensors].map(([name, tensor]) => [name, watchFinite(tensor, () => wrong.add(name))] as const),
+      );
+      const whole = description ? withDerived(read, description) : read;
       return flags.fp16 ? inHalf(whole, output) : whole;
     };
     const chosen = complete(tensors);
@@ -71,6 +76,8 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
           writeSafetensorsFile(chosen, sink, { format: "pt", ...file.metadata });
     });
     bar.finish();
+    if (wrong.size > 0)
+      output.warn(`${path}: ${notFinite([...wrong]).message}: written as they are, of no use to upscale`);
     const ms = Math.round(performance.now() - started);
     output.line(`${path} -> ${flags.out} (${counted(chosen.size, "tensor")}, ${bytes} bytes, ${duration(ms / 1000)})`);
     output.result({ in: path, out: flags.out, weights: key, tensors: chosen.size, bytes, ms });

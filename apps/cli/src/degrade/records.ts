@@ -3,10 +3,10 @@
  * that have a line, and any image can be made again from its own.
  */
 import { appendFileSync, existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { readText } from "../data/text.ts";
 import { systemCode, UserError, WriteError } from "../errors.ts";
-import { makeFolder, writeFileAtomic } from "../files.ts";
+import { writeFileAtomic } from "../files.ts";
 import type { Plan } from "./plan.ts";
 
 /** An image that was made. */
@@ -43,9 +43,9 @@ export class Records {
       else outdated.add(record.out);
     }
     const records = new Records(file, plans, made, outdated.size);
-    await makeFolder(dirname(file));
-    // Whatever a killed run left of a last line goes.
-    if (existsSync(file)) await records.write();
+    if (!existsSync(file)) refuseForeign(file, plans);
+    // Whatever a killed run left of a last line goes; from now on the images are known for those of a set.
+    await records.write();
     return records;
   }
 
@@ -74,6 +74,16 @@ export class Records {
   async write(): Promise<void> {
     await writeFileAtomic(this.file, this.made.map(line).join(""));
   }
+}
+
+/** @throws UserError when files stand in the places of images, and no records tell that they are images of a set */
+function refuseForeign(file: string, plans: readonly Plan[]): void {
+  const places = plans.flatMap(({ out, original = out }) => [out, original]).map((path) => join(dirname(file), path));
+  const foreign = places.find((path) => existsSync(path));
+  if (foreign === undefined) return;
+  throw new UserError(
+    `degrade: ${foreign} exists, and no ${basename(file)} says that an earlier run made it: choose another --out, or remove it`,
+  );
 }
 
 /** Reads records to make their images again. @throws UserError when there are none */

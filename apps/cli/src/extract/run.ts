@@ -8,7 +8,7 @@ import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { listSources, refuseSharedNames } from "../data/sources.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
 import { removeLeftovers } from "../files.ts";
-import { checkWhole, MOST_JOBS } from "../flags.ts";
+import { checkWhole, MOST_JOBS, refuseExisting } from "../flags.ts";
 import { counted } from "../output.ts";
 
 /** The flags of `deplsr extract`. */
@@ -20,6 +20,7 @@ export interface ExtractFlags {
   readonly threshold: number;
   readonly template: string;
   readonly jobs: number;
+  readonly overwrite: boolean;
 }
 
 /** Does what `deplsr extract` asks for. */
@@ -34,6 +35,7 @@ export async function runExtract(flags: ExtractFlags, { output }: Context): Prom
   const named = sources.map(({ path, name }) => ({ path, name: untemplated(name, flags.template) }));
   const fileOf = (name: string, number: number): string => join(out, `${name}_s${String(number).padStart(3, "0")}.png`);
   refuseSharedNames(named, (name) => fileOf(name, 1));
+  for (const { name } of named) await refuseExisting("extract", fileOf(name, 1), flags.overwrite);
   for (const folder of new Set(named.map(({ name }) => dirname(fileOf(name, 1))))) await removeLeftovers(folder);
   const bar = output.progress("extract", sources.length, "image");
   const skipped: SkippedItem[] = [...unusable];

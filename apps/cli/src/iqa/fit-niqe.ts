@@ -5,7 +5,8 @@ import { listImages } from "../data/folder.ts";
 import { readImage } from "../data/image.ts";
 import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { checkPlace, exists, writeFileAtomic } from "../files.ts";
+import { checkPlace, writeFileAtomic } from "../files.ts";
+import { refuseExisting } from "../flags.ts";
 import { counted } from "../output.ts";
 
 /** The flags of `deplsr iqa fit-niqe`. */
@@ -13,17 +14,15 @@ export interface FitNiqeFlags {
   readonly photographs: string;
   readonly out: string;
   readonly about: string | undefined;
-  readonly force: boolean;
+  readonly overwrite: boolean;
 }
 
 /** Does what `deplsr iqa fit-niqe` asks for. */
 export async function runFitNiqe(
-  { photographs: folder, out, about, force }: FitNiqeFlags,
+  { photographs: folder, out, about, overwrite }: FitNiqeFlags,
   { output }: Context,
 ): Promise<void> {
-  if (!force && (await exists(out))) {
-    throw new UserError(`fit-niqe: ${out} is there already: give another name, or --force to replace it`);
-  }
+  await refuseExisting("fit-niqe", out, overwrite);
   const files = await listImages(folder);
   await checkPlace(out);
   const photographs: string[] = [];

@@ -6,7 +6,7 @@ import { listSkipped, type SkippedItem } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, systemCode, UserError } from "../errors.ts";
 import { checkPlace, writeFileAtomic } from "../files.ts";
-import { checkWhole } from "../flags.ts";
+import { checkWhole, refuseExisting } from "../flags.ts";
 import { counted } from "../output.ts";
 import { chooseMetrics } from "./metrics.ts";
 import { listPairs } from "./pairs.ts";
@@ -22,6 +22,7 @@ export interface IqaFlags extends DeviceFlags {
   readonly crop: number;
   readonly y: boolean;
   readonly csv: string | undefined;
+  readonly overwrite: boolean;
   readonly "niqe-params": string | undefined;
   readonly weights: string;
 }
@@ -31,6 +32,7 @@ export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {
   const { output } = context;
   const { crop, csv, "niqe-params": parameters } = flags;
   checkWhole("crop", crop, 0);
+  if (csv !== undefined) await refuseExisting("iqa", csv, flags.overwrite);
   const chosen = chooseMetrics(flags.metrics, flags.ref !== undefined, {
     channels: flags.y ? "y" : "rgb",
     cropBorder: crop,

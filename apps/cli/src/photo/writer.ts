@@ -1,5 +1,5 @@
 /** Writing a photo a few rows at a time, for results that are larger than memory. */
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { UserError } from "../errors.ts";
 import { explain, openAtomic } from "../files.ts";
 import { type AttachmentOptions, attachmentsOf, srgbProfile } from "./attachments.ts";
@@ -39,16 +39,25 @@ export async function startRows(format: StreamedFormat, description: RowsDescrip
   return tiffEncoder(description, { ...attachments, profile }, sink);
 }
 
+/** Opens the temporary file for writing; replaced in tests by one whose disk is full. */
+export type OpenRows = (path: string) => Promise<Pick<FileHandle, "write" | "writeFile" | "sync" | "close">>;
+
+const openNew: OpenRows = (path) => open(path, "wx");
+
 /**
  * Opens a photo for writing, PNG or TIFF by its name. A few MB are in memory, whatever the photo's size. After an error the file is gone.
  *
  * @throws UserError for another ending; WriteError as `writeFileAtomic`
  */
-export async function openPhotoWriter(path: string, description: RowsDescription): Promise<PhotoWriter> {
+export async function openPhotoWriter(
+  path: string,
+  description: RowsDescription,
+  openFile: OpenRows = openNew,
+): Promise<PhotoWriter> {
   const format = outputFormat(path);
   if (!isStreamed(format))
     throw new UserError(`image: ${path} cannot be written row by row: its name must end in .png or .tif`);
-  const atomic = await openAtomic(path, (temporary) => open(temporary, "wx")).catch((error) => {
+  const atomic = await openAtomic(path, openFile).catch((error) => {
     throw explain(error, path);
   });
   const sink: Sink = {

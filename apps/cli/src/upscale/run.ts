@@ -15,9 +15,8 @@ import { describeLeftOut, type FoundPhoto, findPhotos, type LeftOut } from "../p
 import { checkRoom, isWritable, type OutputFormat, outputFormat } from "../photo/output-format.ts";
 import type { Provenance } from "../photo/provenance.ts";
 import { readPhoto } from "../photo/read.ts";
-
 import { duration, type Progress } from "../progress.ts";
-import { standingAt, writeSidecar } from "./done.ts";
+import { madeOf, standingAt, writeSidecar } from "./done.ts";
 import { Originals, placesOf } from "./place.ts";
 import { type LoadedUpscaler, loadUpscaler } from "./upscale.ts";
 import { resultDepth, writeResult } from "./write.ts";
@@ -124,7 +123,8 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
     for (const [i, photo] of photos.entries()) {
       const out = places[i]!;
       try {
-        const standing = out === "-" || flags.overwrite ? "free" : await standingAt(out, photo.path, job.provenance);
+        const provenance = await madeOf(photo.path, job.provenance);
+        const standing = out === "-" || flags.overwrite ? "free" : await standingAt(out, provenance);
         if (out !== "-") await originals.refuse(out);
         if (standing === "other")
           throw new UserError(`upscale: ${out} exists: choose another name, or --overwrite to replace it`);
@@ -132,7 +132,7 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
           skipped.push({ name: photo.path, reason: `is done already: ${out}` });
           output.item({ in: photo.path, skipped: `is done already: ${out}` });
         } else {
-          const image = await upscaleOne(restorer, photo, out, job, output, bar, i);
+          const image = await upscaleOne(restorer, photo, out, { ...job, provenance }, output, bar, i);
           images.push(image);
           output.item({ ...image });
         }

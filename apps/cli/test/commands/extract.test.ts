@@ -12,7 +12,7 @@ import { deplsr } from "./run-command.ts";
 async function extract(flags: Pick<ExtractFlags, "images" | "out"> & Partial<ExtractFlags>): Promise<string[]> {
   const lines: string[] = [];
   const stream = { write: (text: string) => lines.push(text.trimEnd()) };
-  const all = { size: 10, step: 8, threshold: 0, template: "{}", jobs: 2, ...flags };
+  const all = { size: 10, step: 8, threshold: 0, template: "{}", jobs: 2, overwrite: false, ...flags };
   await runExtract(all, { output: new Output("text", { stdout: stream, stderr: stream }) });
   return lines.filter((line) => !line.startsWith("extract ["));
 }
@@ -39,6 +39,11 @@ test("deplsr extract cuts pairs into squares of the same names", async () => {
   // Left edges 0, 16, 30 and top edges 0, 16, 20.
   const corner = (await readImage(join(folder, "sub", "HR", "a_s006.png"))).data.subarray(0, 3);
   expect(corner).toEqual(picture(50, 40).data.subarray((16 * 50 + 30) * 3, (16 * 50 + 30) * 3 + 3));
+  const again = { images: [small], out, template: "{}x2" };
+  await expect(extract(again)).rejects.toThrow(
+    `extract: ${out}/a_s001.png exists: choose another name, or --overwrite to replace it`,
+  );
+  expect(await extract({ ...again, overwrite: true })).toEqual(lines);
   rmSync(join(small, "ax2.png"));
   await expect(extract({ images: [small], out })).rejects.toThrow(
     `extract: no squares could be cut: extract: ${small}/dot.png is 9x9`,

@@ -211,7 +211,7 @@ describe("the commands one after the other", () => {
       ["upscale", "photos", "--checkpoint", "runs/sr", "--out", "large", "--json"],
       folder,
     );
-    expect(code).toBe(0);
+    expect(code).toBe(1);
     expect(stderr).toContain("photos/c.png is left out");
     expect(JSON.parse(stdout)).toEqual({
       images: [

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const LAUNCHER = fileURLToPath(new URL("../../bin/deplsr.js", import.meta.url));
+/** What is run. */
+export const LAUNCHER = fileURLToPath(new URL("../../bin/deplsr.js", import.meta.url));
 
 /** What a finished command printed and how it ended. */
 export interface Finished {

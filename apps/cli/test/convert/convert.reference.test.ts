@@ -11,11 +11,11 @@ import { temporaryFolder } from "../temporary-folder.ts";
 async function convert(
   from: string,
   to: string,
-  flags: { key?: string; fp16?: boolean; force?: boolean } = {},
+  flags: { key?: string; fp16?: boolean; overwrite?: boolean } = {},
 ): Promise<RecordedOutput> {
   const recorded = recordedOutput(true);
-  const { key, fp16 = false, force = false } = flags;
-  await runConvert({ in: from, out: to, key, fp16, force }, { output: recorded.output });
+  const { key, fp16 = false, overwrite = false } = flags;
+  await runConvert({ in: from, out: to, key, fp16, overwrite }, { output: recorded.output });
   return recorded;
 }
 
@@ -105,19 +105,19 @@ describe("deplsr convert", () => {
     const folder = temporaryFolder();
     const out = join(folder, "out.safetensors");
     writeFileSync(out, "mine");
-    await expect(convert(DAT, out)).rejects.toThrow(`convert: ${out} is there already: give another name, or --force`);
+    await expect(convert(DAT, out)).rejects.toThrow(`convert: ${out} exists: choose another name, or --overwrite`);
     const cut = join(folder, "cut.pth");
     const whole = readFileSync(golden("checkpoints/legacy_nonzip.pth"));
     writeFileSync(cut, whole.subarray(0, whole.length - 100));
-    await expect(convert(cut, out, { force: true })).rejects.toThrow("the file is cut off or damaged");
+    await expect(convert(cut, out, { overwrite: true })).rejects.toThrow("the file is cut off or damaged");
     // A storage whose local header is not there is met only when its tensor is read.
     const broken = Buffer.from(readFileSync(DAT));
     broken.fill(0, broken.indexOf("dat_params_ema/data/419") - 30, broken.indexOf("dat_params_ema/data/419"));
     writeFileSync(join(folder, "broken.pth"), broken);
-    await expect(convert(join(folder, "broken.pth"), out, { force: true })).rejects.toThrow("where it should be");
+    await expect(convert(join(folder, "broken.pth"), out, { overwrite: true })).rejects.toThrow("where it should be");
     expect(readFileSync(out, "utf8")).toBe("mine");
     expect(readdirSync(folder).sort()).toEqual(["broken.pth", "cut.pth", "out.safetensors"]);
-    await convert(DAT, out, { force: true });
+    await convert(DAT, out, { overwrite: true });
     expect((await tensorsOf(out)).size).toBe(210);
   });
 

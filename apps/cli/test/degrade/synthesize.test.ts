@@ -250,6 +250,18 @@ describe("synthesize", () => {
     expect(filesOf(join(folder, "out"))["a_002.png"]).toBe(images["a_002.png"]);
   });
 
+  test("files that no records tell of are left alone", async () => {
+    const folder = temporaryFolder();
+    await photographs(folder);
+    const mine = join(folder, "out", "sub", "b_001.png");
+    await writeImage(mine, picture(5, 5));
+    const before = filesOf(folder);
+    await expect(synthesize(device(), squares(folder), quiet().output)).rejects.toThrow(
+      `degrade: ${mine} exists, and no degraded.jsonl says that an earlier run made it: choose another --out, or remove it`,
+    );
+    expect(filesOf(folder)).toEqual(before);
+  });
+
   test("two photographs of one name are refused before anything is made", () => {
     const sources = ["a.png", "a.jpg"].map((name) => ({ path: join("photos", name), name: "a" }));
     expect(() => squares("set", { sources })).toThrow(

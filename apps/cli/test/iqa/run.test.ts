@@ -19,6 +19,7 @@ const DEFAULTS: Omit<IqaFlags, "images"> = {
   crop: 0,
   y: false,
   csv: undefined,
+  overwrite: false,
   "niqe-params": undefined,
   weights: "weights",
   backend: undefined,
@@ -160,7 +161,7 @@ describe("iqa fit-niqe", () => {
     }
     await writeImage(join(folder, "photographs/small.png"), picture(90, 90));
     const { output, stdout, stderr } = recordedOutput(true);
-    await runFitNiqe({ photographs: join(folder, "photographs"), out, about: "Drawn", force: false }, { output });
+    await runFitNiqe({ photographs: join(folder, "photographs"), out, about: "Drawn", overwrite: false }, { output });
     const report = JSON.parse(stdout());
     expect(report).toMatchObject({
       out,
@@ -182,7 +183,7 @@ describe("iqa fit-niqe", () => {
     const folder = temporaryFolder();
     await writeImage(join(folder, "a.png"), picture(200, 100));
     const fit = runFitNiqe(
-      { photographs: folder, out: join(folder, "x.json"), about: undefined, force: false },
+      { photographs: folder, out: join(folder, "x.json"), about: undefined, overwrite: false },
       { output: recordedOutput().output },
     );
     await expect(fit).rejects.toThrow("sharp blocks cannot tell what is natural, more than 36 are needed");
@@ -194,23 +195,30 @@ describe("iqa fit-niqe", () => {
     await writeImage(join(photographs, "a.png"), picture(20, 10));
     writeFileSync(join(folder, "model.json"), "{}");
     const wrong: [out: string, message: string][] = [
-      ["model.json", `fit-niqe: ${folder}/model.json is there already: give another name, or --force to replace it`],
-      ["photographs", `fit-niqe: ${photographs} is there already`],
+      ["model.json", `fit-niqe: ${folder}/model.json exists: choose another name, or --overwrite to replace it`],
+      ["photographs", `fit-niqe: ${photographs} exists`],
       ["model.json/a.json", "is a file, not a folder: choose another path"],
     ];
     for (const [name, message] of wrong) {
       const { output, stderr } = recordedOutput();
-      const flags = { photographs, out: join(folder, name), about: undefined, force: false };
+      const flags = { photographs, out: join(folder, name), about: undefined, overwrite: false };
       await expect(runFitNiqe(flags, { output })).rejects.toThrow(message);
       expect(stderr()).toBe("");
     }
-    const forced = { photographs, about: undefined, force: true, out: photographs };
-    await expect(runFitNiqe(forced, { output: recordedOutput().output })).rejects.toThrow(
+    const replacing = { photographs, about: undefined, overwrite: true, out: photographs };
+    await expect(runFitNiqe(replacing, { output: recordedOutput().output })).rejects.toThrow(
       "is a folder: give a file name",
     );
     await expect(iqa({ images: photographs, csv: join(folder, "model.json", "a.csv") })).rejects.toThrow(
       "is a file, not a folder",
     );
+    const csv = join(folder, "model.json");
+    await expect(iqa({ images: photographs, csv })).rejects.toThrow(
+      `iqa: ${csv} exists: choose another name, or --overwrite to replace it`,
+    );
+    const scores = { images: photographs, ref: photographs, metrics: "psnr-pyiqa", csv };
+    await iqa({ ...scores, overwrite: true });
+    expect(readFileSync(csv, "utf8")).toBe("name,psnr-pyiqa (rgb)\na,80\n");
   });
 });
 

@@ -1,9 +1,10 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join, relative } from "node:path";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { describeLeftOut, findPhotos } from "../../src/photo/find.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
+
+afterEach(() => void vi.unstubAllEnvs());
 
 function folderWith(...names: string[]): string {
   const folder = temporaryFolder();
@@ -71,10 +72,15 @@ test("files stay whatever their name, twice is once, `-` is stdin, `~` is home",
     { path: "-", name: "stdin", listed: false },
   ]);
   expect((await findPhotos([join(folder, "--odd.png")])).photos[0]!.name).toBe("--odd.png");
+  vi.stubEnv("HOME", folder);
+  vi.stubEnv("USERPROFILE", folder);
   await expect(findPhotos(["~/no-such-photo.png"])).rejects.toThrow(
     "input: ~/no-such-photo.png does not exist: check the path",
   );
-  expect(homedir()).not.toBe("~");
+  expect((await findPhotos(["~/photo", "~"])).photos.map(({ path }) => path)).toEqual([
+    file,
+    join(folder, "--odd.png"),
+  ]);
 });
 
 test("a folder without photos says what it holds", async () => {

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -227,6 +228,32 @@ describe("row by row", () => {
       "cannot be written row by row: its name must end in .png or .tif",
     );
   });
+
+  // Only Linux has a file on a disk that is always full.
+  test.runIf(process.platform === "linux").each(["png", "tif"])(
+    "%s: a disk that fills up gives one line, and leaves nothing",
+    async (ending) => {
+      const folder = temporaryFolder();
+      const path = join(folder, `a.${ending}`);
+      writeFileSync(path, "old");
+      const description = { width: 1500, height: 700, channels: 3, depth: 8, profile: null } as const;
+      const full = async (temporary: string): Promise<FileHandle> => {
+        writeFileSync(temporary, "the first half");
+        return open("/dev/full", "w");
+      };
+      const write = async (): Promise<void> => {
+        const writer = await openPhotoWriter(path, description, full);
+        await writer.writeRows(new Uint8Array(1500 * 700 * 3));
+        await writer.close();
+      };
+      await expect(write()).rejects.toMatchObject({
+        name: "UserError",
+        message: `write: no space left on the disk for ${path}: free some space or choose another folder`,
+      });
+      expect(readdirSync(folder)).toEqual([`a.${ending}`]);
+      expect(readFileSync(path, "utf8")).toBe("old");
+    },
+  );
 
   test("BigTIFF", async () => {
     const { data } = photo(16, false);

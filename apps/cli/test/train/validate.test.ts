@@ -98,8 +98,14 @@ describe("validation while training", () => {
     expect(differs.some((one) => one)).toBe(true);
     // They are what a run is loaded and converted with.
     const loaded = await loadSr(device(), join(out, "checkpoints", "step-5"));
-    await runConvert({ in: out, out: join(folder, "both.pth"), key: undefined, fp16: false, force: false }, { output });
-    await runConvert({ in: out, out: join(folder, "raw.pth"), key: "params", fp16: false, force: false }, { output });
+    await runConvert(
+      { in: out, out: join(folder, "both.pth"), key: undefined, fp16: false, overwrite: false },
+      { output },
+    );
+    await runConvert(
+      { in: out, out: join(folder, "raw.pth"), key: "params", fp16: false, overwrite: false },
+      { output },
+    );
     const [both, raw] = await Promise.all(
       ["both.pth", "raw.pth"].map(async (name) => openTensorFile(bytesSource(readFileSync(join(folder, name))))),
     );

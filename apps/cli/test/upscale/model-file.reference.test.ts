@@ -135,7 +135,7 @@ describe("upscaling with a file of weights", () => {
     copyFileSync(join(folder, "model.safetensors"), alone);
     const pth = join(temporaryFolder(), "net.pth");
     const { output } = recordedOutput();
-    await runConvert({ in: run.path, out: pth, key: undefined, fp16: false, force: false }, { output });
+    await runConvert({ in: run.path, out: pth, key: undefined, fp16: false, overwrite: false }, { output });
     const expected = await upscaleImage(device(), { network, srclip: null, prompt: null }, picture(11, 9));
     for (const path of [run.path, folder, join(folder, "model.safetensors"), alone, pth]) {
       expect(await upscaleImage(device(), await loadUpscaler(device(), path), picture(11, 9))).toEqual(expected);

@@ -14,7 +14,7 @@ export class NotFiniteError extends FileFormatError {}
 const MOST_NAMED = 5;
 
 /** The same tensor, which tells when values that are read of it are NaN or infinite. */
-export function watched(tensor: FileTensor, found: () => void): FileTensor {
+export function watchFinite(tensor: FileTensor, found: () => void): FileTensor {
   const { name, dtype, read } = tensor;
   if (tensor.unreadable !== undefined || !isStoredFloat(dtype)) return tensor;
   const watchedRead = async (first: number, count: number): Promise<Uint8Array> => {

@@ -1,6 +1,6 @@
 import { bytesSource, openSafetensors, readTensor, type StoredDType, writeSafetensors } from "@deplsr/tensor";
 import { expect, it } from "vitest";
-import { watched } from "../../src/files/finite.ts";
+import { watchFinite } from "../../src/files/finite.ts";
 
 /** Of each type the bytes of numbers, the largest among them, and of what is none. */
 it.each<[StoredDType, finite: number[][], others: number[][]]>([
@@ -68,7 +68,7 @@ it.each<[StoredDType, finite: number[][], others: number[][]]>([
       const { tensors } = await openSafetensors(bytesSource(file));
       let found = false;
       const read = await readTensor(
-        watched(tensors.get("x")!, () => {
+        watchFinite(tensors.get("x")!, () => {
           found = true;
         }),
       );
