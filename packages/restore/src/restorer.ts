@@ -3,6 +3,7 @@ import { selfEnsemble } from "@deplsr/dat";
 import type { ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
 import { type Device, noGrad, scope, type Tensor } from "@deplsr/tensor";
 import { keptColours } from "./colour.ts";
+import { flatResponse, withoutFlatResponse } from "./flat-response.ts";
 import { checkImage, type Depth, depthOf, type RasterImage, valuesOf } from "./image.ts";
 import type { EnlargingNetwork } from "./network.ts";
 import { type PromptOptions, promptOf } from "./prompt.ts";
@@ -200,7 +201,8 @@ export class Restorer {
     const features = this.#promptOf(image);
     const once = (x: Tensor): Tensor => network.forward(x, features);
     try {
-      const enlarged = enlargedByTiles(device, image, {
+      const table = colour === "keep" ? await flatResponse(device, once) : null;
+      const tiles = enlargedByTiles(device, image, {
         scale,
         down: cut(image.height),
         across: cut(image.width),
@@ -208,6 +210,7 @@ export class Restorer {
         signal: options.signal ?? null,
         onTile: options.onProgress ?? (() => {}),
       });
+      const enlarged = table ? withoutFlatResponse(tiles, image, scale, table) : tiles;
       const large = { width: image.width * scale, height: image.height * scale };
       yield* resampled(colour === "keep" ? keptColours(enlarged, image, scale) : enlarged, large, size, 3);
     } finally {

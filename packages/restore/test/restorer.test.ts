@@ -1,5 +1,5 @@
 import { DAT, DAT_LIGHT_X4 } from "@deplsr/dat";
-import { add, Device, mul, Rng } from "@deplsr/tensor";
+import { add, conv2d, Device, mul, Rng } from "@deplsr/tensor";
 import { afterAll, describe, expect, test } from "vitest";
 import type { RasterImage } from "../src/image.ts";
 import { enlarging } from "../src/network.ts";
@@ -140,6 +140,20 @@ describe("colour", () => {
     return { image: { width: 240, height: 180, data }, patches: colours };
   }
 
+  test("of a flat surface is what it was, also right beside another, however far the network is off", async () => {
+    // Bent, not only shifted: what a surface becomes is measured at its own colour.
+    const bent = nearest(2, (x) => mul(x, mul(x, 0.9)));
+    const image = flat(64, 64, [10, 128, 240]);
+    const other = [200, 60, 40];
+    for (let i = 0; i < image.data.length; i++) if (Math.floor(i / 3) % 64 >= 30) image.data[i] = other[i % 3]!;
+    const { data } = await new Restorer(device, { network: bent }).restore(image);
+    for (const [x, colour] of [
+      [56, [10, 128, 240]],
+      [64, other],
+    ] as const)
+      for (let c = 0; c < 3; c++) expect(Math.abs(data[(64 * 128 + x) * 3 + c]! - colour[c]!)).toBeLessThanOrEqual(3);
+  });
+
   test.each([64, 512])("is held on a chart to 2 levels a patch, in tiles of %i", async (tile) => {
     const { image, patches } = chart();
     const kept = await restorer.restore(image, { tile });
@@ -163,15 +177,19 @@ describe("colour", () => {
   });
 
   test("leaves detail to the network", async () => {
-    // What is finer than a cell: stripes, doubled in contrast around their mean.
+    // What is finer than a cell: stripes, of which sharpening makes the contrast three times as high.
     const stripes = {
       width: 64,
       height: 64,
       data: Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (Math.floor(i / 3) % 2 ? 140 : 100)),
     };
-    const sharper = nearest(2, (x) => add(mul(x, 2), -120 / 255));
+    const sharper = nearest(2, (x) => {
+      const weights = Float32Array.from({ length: 27 }, (_, i) => [0, 0, 0, -0.5, 2, -0.5, 0, 0, 0][i % 9]!);
+      return conv2d(x, device.tensor(weights, [3, 1, 3, 3]), { padding: 1, groups: 3 });
+    });
     const { data } = await new Restorer(device, { network: sharper }).restore(stripes);
-    expect([data[0], data[6]]).toEqual([80, 160]);
+    const at = (x: number): number => data[(64 * 128 + x) * 3]!;
+    expect([at(64), at(66)]).toEqual([60, 180]);
   });
 });
 

@@ -1,7 +1,7 @@
 /**
- * What tiles do to an image: how far the result of tiles is from that of the whole image, the steps of that difference across the borders of
- * tiles beside those elsewhere, and the steps of either result across the borders, in levels of 8 bits. `npm run bench:seams -- PHOTO [--model RUN_OR_FILE] [--tile 96] [--side 288]`: random
- * weights of RealDAT-light x2, and those of a trained network.
+ * What tiles and networks do to an image, in levels of 8 bits. Tiles: how far the result of tiles is from that of the whole image, the steps of that difference across the
+ * borders of tiles beside those elsewhere, and the steps of either result across the borders. Colours: how far the means of a chart's patches
+ * move. `npm run bench:restore -- PHOTO [--model RUN_OR_FILE] [--tile 96] [--side 288]`: random weights of RealDAT-light x2, and a trained network.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const [photo] = positionals;
-if (photo === undefined) throw new Error("bench:seams: give a photograph");
+if (photo === undefined) throw new Error("bench:restore: give a photograph");
 const [tile, side] = [Number(values.tile), Number(values.side)];
 
 /** What was measured of a way to join tiles. */
@@ -82,6 +82,58 @@ function bordersOf(length: number, scale: number, blend: "cosine" | "reference",
   return new Set(Array.from({ length: count - 1 }, (_, i) => (i + 1) * step * scale));
 }
 
+/** The patches of a ColorChecker, in sRGB. */
+const PATCHES = [
+  [115, 82, 68],
+  [194, 150, 130],
+  [98, 122, 157],
+  [87, 108, 67],
+  [133, 128, 177],
+  [103, 189, 170],
+  [214, 126, 44],
+  [80, 91, 166],
+  [193, 90, 99],
+  [94, 60, 108],
+  [157, 188, 64],
+  [224, 163, 46],
+  [56, 61, 150],
+  [70, 148, 73],
+  [175, 54, 60],
+  [231, 199, 31],
+  [187, 86, 149],
+  [8, 133, 161],
+  [243, 243, 242],
+  [200, 200, 200],
+  [160, 160, 160],
+  [122, 122, 121],
+  [85, 85, 85],
+  [52, 52, 52],
+] as const;
+/** Pixels of a patch's side: none but the first begins with one of the cells over which colours are held. */
+const PATCH = 60;
+const [ACROSS, DOWN] = [6, 4];
+
+function chart(): RasterImage {
+  const width = ACROSS * PATCH;
+  const data = Uint8Array.from({ length: width * DOWN * PATCH * 3 }, (_, i) => {
+    const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
+    return PATCHES[Math.floor(y / PATCH) * ACROSS + Math.floor(x / PATCH)]![i % 3]!;
+  });
+  return { width, height: DOWN * PATCH, data };
+}
+
+/** How far the means of the patches are from what they were: the farthest channel, and on average. */
+function shifts({ data, width }: RasterImage, scale: number): { readonly largest: number; readonly mean: number } {
+  const sums = new Float64Array(PATCHES.length * 3);
+  for (let i = 0; i < data.length; i++) {
+    const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
+    const patch = Math.floor(y / scale / PATCH) * ACROSS + Math.floor(x / scale / PATCH);
+    sums[patch * 3 + (i % 3)]! += data[i]! / 257;
+  }
+  const off = [...sums].map((sum, i) => Math.abs(sum / (PATCH * scale) ** 2 - PATCHES[Math.floor(i / 3)]![i % 3]!));
+  return { largest: Math.max(...off), mean: off.reduce((sum, value) => sum + value, 0) / off.length };
+}
+
 const device = await Device.request();
 const image = await readImage(photo);
 const input = crop(image, {
@@ -99,6 +151,7 @@ if (values.model !== undefined) {
   networks.push([loaded.name ?? "trained", new Restorer(device, { network, srclip, ...(prompt ? { prompt } : {}) })]);
 }
 const rows: Record<string, unknown>[] = [];
+const colours: Record<string, unknown>[] = [];
 for (const [name, restorer] of networks) {
   const { scale, window = 1 } = restorer.network;
   const how = { colour: "free", depth: 16 } as const;
@@ -112,12 +165,19 @@ for (const [name, restorer] of networks) {
     console.log(`${name}, ${blend}: ${shown.join("  ")}`);
   }
 }
+for (const [name, restorer] of networks) {
+  for (const colour of ["keep", "free"] as const) {
+    const found = shifts(await restorer.restore(chart(), { colour, depth: 16 }), restorer.network.scale);
+    colours.push({ network: name, colour, ...found });
+    console.log(`${name}, colours ${colour}: largest shift ${found.largest.toFixed(2)}  mean ${found.mean.toFixed(2)}`);
+  }
+}
 const machine = describeMachine();
-const name = `${machine.date.slice(0, 19).replace(/:/g, "-")}-seams-${machine.commit}.json`;
+const name = `${machine.date.slice(0, 19).replace(/:/g, "-")}-restore-${machine.commit}.json`;
 const { adapter } = device.info;
 writeFileSync(
   new URL(`../results/${name}`, import.meta.url),
-  `${JSON.stringify({ ...machine, adapter, tile, side: input.width, rows }, null, 2)}\n`,
+  `${JSON.stringify({ ...machine, adapter, tile, side: input.width, rows, colours }, null, 2)}\n`,
 );
 console.log(`benchmarks/results/${name}`);
 device.destroy();
