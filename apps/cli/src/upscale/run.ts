@@ -16,7 +16,7 @@ import { checkRoom, isWritable, type OutputFormat, outputFormat } from "../photo
 import type { Provenance } from "../photo/provenance.ts";
 import { readPhoto } from "../photo/read.ts";
 import { duration, type Progress } from "../progress.ts";
-import { madeOf, standingAt, writeSidecar } from "./done.ts";
+import { madeOf, standingAt, withoutResults, writeSidecar } from "./done.ts";
 import { Originals, placesOf } from "./place.ts";
 import { type LoadedUpscaler, loadUpscaler } from "./upscale.ts";
 import { resultDepth, writeResult } from "./write.ts";
@@ -70,6 +70,8 @@ interface Skipped {
 export async function runUpscale(flags: UpscaleFlags, context: Context): Promise<void> {
   const { output } = context;
   checkFlags(flags);
+  if (flags.out === "-" && output.form !== "text")
+    throw new UsageError("--out - needs stdout for the picture: leave --json and --jsonl out");
   if (flags.out === "-") output.leaveStdout();
   const assume = Object.fromEntries(flags.assume.map((text) => parseSetting("assume", text, "imgRange=255")));
   const model = flags.model ?? DEMO_RUN;
@@ -80,12 +82,15 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
         : `upscale: ${model} does not exist: check the path of --model`,
     );
   }
-  const { photos, leftOut } = await findPhotos(flags.images, { recursive: flags.recursive });
+  const { photos: found, leftOut } = await findPhotos(flags.images, { recursive: flags.recursive });
   const toFile = isImageName(flags.out) || flags.out === "-";
-  if (toFile && photos.length > 1)
-    throw new UsageError(`--out ${flags.out} is one file for ${photos.length} photographs: give a folder`);
+  if (toFile && found.length > 1)
+    throw new UsageError(`--out ${flags.out} is one file for ${found.length} photographs: give a folder`);
   if (toFile) outputFormat(flags.out === "-" ? "stdout.png" : flags.out);
-  else await checkPlace(join(flags.out, "result"));
+  if (flags.out !== "-") await checkPlace(toFile ? flags.out : join(flags.out, "result"));
+  const photos = await withoutResults(found, flags.out);
+  if (photos.length < found.length)
+    output.line(`${counted(found.length - photos.length, "result")} of earlier runs in ${flags.out} left alone`);
   const others = describeLeftOut(leftOut);
   if (others !== null) output.warn(others);
   await withDevice(flags, context, async (device) => {
@@ -118,8 +123,13 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
     const originals = await Originals.of(photos);
     const bar = photos.length > 1 ? output.progress("upscale", photos.length, "photo") : null;
     const images: Image[] = [];
-    const skipped: Skipped[] = [];
-    let failed = leftOut.some(isPicture);
+    const unread = leftOut.filter(isPicture);
+    const skipped: Skipped[] = unread.map(({ path, kind }) => ({
+      name: path,
+      reason: `is ${kind}, which is not read`,
+    }));
+    for (const { name, reason } of skipped) output.item({ in: name, skipped: reason });
+    let failed = unread.length > 0;
     for (const [i, photo] of photos.entries()) {
       const out = places[i]!;
       try {
@@ -148,9 +158,11 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
       bar?.update(i + 1);
     }
     bar?.finish();
-    tell(output, photos.length, images.length, skipped);
-    if (failed && images.length === 0 && skipped.length === photos.length && !skipped.some(isDone))
-      throw new UserError(`upscale: none of the ${photos.length} photographs could be enlarged: ${skipped[0]!.reason}`);
+    tell(output, photos.length + unread.length, images.length, skipped);
+    if (failed && images.length === 0 && !skipped.some(isDone)) {
+      const { reason } = skipped.at(-1)!;
+      throw new UserError(`upscale: none of the ${photos.length} photographs could be enlarged: ${reason}`);
+    }
     output.result({ images, ...(skipped.length > 0 ? { skipped } : {}) });
     if (failed) process.exitCode = 1;
   });

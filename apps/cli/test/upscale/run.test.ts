@@ -206,6 +206,32 @@ describe("what a photo has is kept", () => {
   });
 });
 
+test("results beside their photos are not enlarged again, whatever is asked for the next time", async () => {
+  const folder = temporaryFolder();
+  const photo = await photoIn(folder, "a.png");
+  await photoIn(folder, "b.jpg");
+  await upscale({ images: [folder], out: folder });
+  await upscale({ images: [photo], out: folder, strip: true, suffix: "_bare" });
+  const again = await upscale({ images: [folder], out: folder });
+  expect(again.lines).toContain(`3 results of earlier runs in ${folder} left alone`);
+  expect([again.code, again.lines]).toEqual([0, expect.stringContaining("2 photographs of 2 had been done already")]);
+  await upscale({ images: [folder], out: folder, scale: 1 });
+  expect(
+    readdirSync(folder)
+      .filter((name) => !name.includes("deplsr"))
+      .sort(),
+  ).toEqual(["a.png", "a_bare.png", "a_x1.png", "a_x2.png", "b.jpg", "b_x1.png", "b_x2.png"]);
+  // Named alone, or for another folder, they are photos as others are.
+  await upscale({ images: [join(folder, "a_x2.png")], out: folder });
+  await upscale({ images: [folder], out: join(folder, "out") });
+  expect(readdirSync(join(folder, "out")).sort()).toContain("a_x2_x2.png");
+  rmSync(photo);
+  rmSync(join(folder, "b.jpg"));
+  await expect(upscale({ images: [folder], out: folder })).rejects.toThrow(
+    `photographs are results of earlier runs in ${folder}: give another --out`,
+  );
+});
+
 describe("what would go wrong is refused before the work", () => {
   test("an output folder that is a file", async () => {
     const folder = temporaryFolder();
