@@ -17,7 +17,7 @@ import type { Provenance } from "../photo/provenance.ts";
 import { readPhoto } from "../photo/read.ts";
 import { duration, type Progress } from "../progress.ts";
 import { madeOf, standingAt, withoutResults, writeSidecar } from "./done.ts";
-import { Originals, placesOf } from "./place.ts";
+import { Originals, placesOf, sizeName } from "./place.ts";
 import { type LoadedUpscaler, loadUpscaler } from "./upscale.ts";
 import { resultDepth, writeResult } from "./write.ts";
 
@@ -271,13 +271,6 @@ function tell(output: Output, photos: number, made: number, skipped: readonly Sk
   if (photos > 1) output.line(`enlarged ${counted(made, "photograph")}`);
 }
 
-/** What stands for `{scale}` in names: `2`, `1.5`, and of sizes `1200w`, `800h`, `1200x800`. */
-function sizeName({ scale, width, height }: UpscaleFlags, own: number): string {
-  if (width !== undefined && height !== undefined) return `${width}x${height}`;
-  if (width !== undefined) return `${width}w`;
-  return height === undefined ? String(scale ?? own) : `${height}h`;
-}
-
 /** @throws UsageError naming the flag that does not fit */
 function checkFlags(flags: UpscaleFlags): void {
   const { tile, scale, width, height, strength, quality, suffix } = flags;
@@ -290,6 +283,10 @@ function checkFlags(flags: UpscaleFlags): void {
   if (scale !== undefined && (width !== undefined || height !== undefined))
     throw new UsageError("--scale beside --width or --height: give either");
   if (!(strength >= 0 && strength <= 1)) throw new UsageError(`--strength ${strength} must be a number from 0 to 1`);
+  if (quality !== undefined && /\.(png|tiff?)$/i.test(isImageName(flags.out) ? flags.out : `.${flags.format ?? "png"}`))
+    throw new UsageError(
+      "--quality means nothing to PNG and TIFF, which lose nothing: give --format jpeg, webp or avif",
+    );
   if (/[\\/]/.test(suffix)) throw new UsageError(`--suffix ${suffix} must not hold a slash: --out says the folder`);
   if (flags.format !== undefined && isImageName(flags.out))
     throw new UsageError(`--format ${flags.format} beside --out ${flags.out}, whose name says the format: give either`);
