@@ -2,13 +2,12 @@
  * Image files to pixels and back, as networks and metrics see them: a photo (`../photo`) as 8-bit sRGB with three channels, 16 bits rounded to
  * the nearest of 8, transparency composited over white.
  */
-import { extname } from "node:path";
 import sharp from "sharp";
-import { UserError } from "../errors.ts";
-import { writeFileAtomic } from "../files.ts";
 import { decodePhoto } from "../photo/decode.ts";
+import { outputFormat } from "../photo/output-format.ts";
 import type { Pixels } from "../photo/photo.ts";
 import { readPhoto } from "../photo/read.ts";
+import { encodePhoto, writePhoto } from "../photo/write.ts";
 
 export { LARGEST_SIDE } from "../photo/decode.ts";
 export { isPhotoName as isImageName } from "../photo/format.ts";
@@ -49,58 +48,23 @@ export function toImage({ width, height, data, alpha }: Pixels): Image {
 }
 
 /**
- * Writes an image, whole or not at all; the format follows from the name: `.png`, `.jpg`/`.jpeg` (quality 95, no chroma subsampling), `.webp` (lossless).
+ * Writes an image, whole or not at all; the format follows from the name, as for photos: JPEG of quality 95 without chroma subsampling, the others without loss
+ * but AVIF.
  *
  * @throws UserError for another ending, or when the file cannot be written
  */
 export async function writeImage(path: string, image: Image): Promise<void> {
-  await writeFileAtomic(path, await encodeImage(image, path));
-}
-
-/** The longest sides that formats have room for. */
-const FORMAT_SIDES: ReadonlyMap<string, number> = new Map([
-  [".jpg", 65535],
-  [".jpeg", 65535],
-  [".webp", 16383],
-]);
-/** An array of Node 20 ends here. */
-const MOST_BYTES = 2 ** 32;
-
-/**
- * Checks that an image of this size can be written, before it is made.
- *
- * @param name the file's, which says the format
- * @throws UserError when it has no room for so many pixels
- */
-export function checkWritable(name: string, { width, height }: Pick<Image, "width" | "height">): void {
-  const side = FORMAT_SIDES.get(extname(name).toLowerCase());
-  if (side !== undefined && Math.max(width, height) > side) {
-    throw new UserError(
-      `image: ${name} would be ${width}x${height}, where its format ends at ${side} pixels a side: write a .png`,
-    );
-  }
-  if (width * height * 3 > MOST_BYTES) {
-    throw new UserError(
-      `image: ${name} would be ${width}x${height}, over the 4 GiB that an image may take: cut the photograph in parts first`,
-    );
-  }
+  await writePhoto(path, asPhoto(image), { strip: true });
 }
 
 /** An image as the bytes of a file whose format follows from `name`. */
 export async function encodeImage(image: Image, name: string): Promise<Buffer> {
-  const { width, height, data } = image;
-  const picture = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
-  switch (extname(name).toLowerCase()) {
-    case ".png":
-      return picture.png().toBuffer();
-    case ".jpg":
-    case ".jpeg":
-      return picture.jpeg({ quality: 95, chromaSubsampling: "4:4:4" }).toBuffer();
-    case ".webp":
-      return picture.webp({ lossless: true }).toBuffer();
-    default:
-      throw new UserError(`image: cannot write ${name}: its name must end in .png, .jpg or .webp`);
-  }
+  const { bytes } = await encodePhoto(asPhoto(image), { format: outputFormat(name), strip: true });
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function asPhoto(image: Image): Pixels {
+  return { ...image, depth: 8, alpha: null, profile: null };
 }
 
 /** An image that is no longer than `side` on either side: itself where it fits, else a smaller one. */

@@ -15,6 +15,16 @@ export interface Naming {
   readonly ending: (photo: FoundPhoto) => string;
 }
 
+/** What stands for `{scale}` in names: `2`, `1.5`, and of sizes `1200w`, `800h`, `1200x800`. @param own the network's scale */
+export function sizeName(
+  { scale, width, height }: Partial<Readonly<Record<"scale" | "width" | "height", number | undefined>>>,
+  own: number,
+): string {
+  if (width !== undefined && height !== undefined) return `${width}x${height}`;
+  if (width !== undefined) return `${width}w`;
+  return height === undefined ? String(scale ?? own) : `${height}h`;
+}
+
 /**
  * A place for the result of each photo, sub-folders kept. Photos that differ in their ending only get it into their name, `a-jpg_x2.png`;
  * where that is not enough, a number.

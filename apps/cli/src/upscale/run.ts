@@ -16,8 +16,8 @@ import { checkRoom, isWritable, type OutputFormat, outputFormat } from "../photo
 import type { Provenance } from "../photo/provenance.ts";
 import { readPhoto } from "../photo/read.ts";
 import { duration, type Progress } from "../progress.ts";
-import { madeOf, standingAt, writeSidecar } from "./done.ts";
-import { Originals, placesOf } from "./place.ts";
+import { madeOf, standingAt, withoutResults, writeSidecar } from "./done.ts";
+import { Originals, placesOf, sizeName } from "./place.ts";
 import { type LoadedUpscaler, loadUpscaler } from "./upscale.ts";
 import { resultDepth, writeResult } from "./write.ts";
 
@@ -70,6 +70,8 @@ interface Skipped {
 export async function runUpscale(flags: UpscaleFlags, context: Context): Promise<void> {
   const { output } = context;
   checkFlags(flags);
+  if (flags.out === "-" && output.form !== "text")
+    throw new UsageError("--out - needs stdout for the picture: leave --json and --jsonl out");
   if (flags.out === "-") output.leaveStdout();
   const assume = Object.fromEntries(flags.assume.map((text) => parseSetting("assume", text, "imgRange=255")));
   const model = flags.model ?? DEMO_RUN;
@@ -80,12 +82,15 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
         : `upscale: ${model} does not exist: check the path of --model`,
     );
   }
-  const { photos, leftOut } = await findPhotos(flags.images, { recursive: flags.recursive });
+  const { photos: found, leftOut } = await findPhotos(flags.images, { recursive: flags.recursive });
   const toFile = isImageName(flags.out) || flags.out === "-";
-  if (toFile && photos.length > 1)
-    throw new UsageError(`--out ${flags.out} is one file for ${photos.length} photographs: give a folder`);
+  if (toFile && found.length > 1)
+    throw new UsageError(`--out ${flags.out} is one file for ${found.length} photographs: give a folder`);
   if (toFile) outputFormat(flags.out === "-" ? "stdout.png" : flags.out);
-  else await checkPlace(join(flags.out, "result"));
+  if (flags.out !== "-") await checkPlace(toFile ? flags.out : join(flags.out, "result"));
+  const photos = await withoutResults(found, flags.out);
+  if (photos.length < found.length)
+    output.line(`${counted(found.length - photos.length, "result")} of earlier runs in ${flags.out} left alone`);
   const others = describeLeftOut(leftOut);
   if (others !== null) output.warn(others);
   await withDevice(flags, context, async (device) => {
@@ -118,8 +123,13 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
     const originals = await Originals.of(photos);
     const bar = photos.length > 1 ? output.progress("upscale", photos.length, "photo") : null;
     const images: Image[] = [];
-    const skipped: Skipped[] = [];
-    let failed = leftOut.some(isPicture);
+    const unread = leftOut.filter(isPicture);
+    const skipped: Skipped[] = unread.map(({ path, kind }) => ({
+      name: path,
+      reason: `is ${kind}, which is not read`,
+    }));
+    for (const { name, reason } of skipped) output.item({ in: name, skipped: reason });
+    let failed = unread.length > 0;
     for (const [i, photo] of photos.entries()) {
       const out = places[i]!;
       try {
@@ -148,9 +158,11 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
       bar?.update(i + 1);
     }
     bar?.finish();
-    tell(output, photos.length, images.length, skipped);
-    if (failed && images.length === 0 && skipped.length === photos.length && !skipped.some(isDone))
-      throw new UserError(`upscale: none of the ${photos.length} photographs could be enlarged: ${skipped[0]!.reason}`);
+    tell(output, photos.length + unread.length, images.length, skipped);
+    if (failed && images.length === 0 && !skipped.some(isDone)) {
+      const { reason } = skipped.at(-1)!;
+      throw new UserError(`upscale: none of the ${photos.length} photographs could be enlarged: ${reason}`);
+    }
     output.result({ images, ...(skipped.length > 0 ? { skipped } : {}) });
     if (failed) process.exitCode = 1;
   });
@@ -259,13 +271,6 @@ function tell(output: Output, photos: number, made: number, skipped: readonly Sk
   if (photos > 1) output.line(`enlarged ${counted(made, "photograph")}`);
 }
 
-/** What stands for `{scale}` in names: `2`, `1.5`, and of sizes `1200w`, `800h`, `1200x800`. */
-function sizeName({ scale, width, height }: UpscaleFlags, own: number): string {
-  if (width !== undefined && height !== undefined) return `${width}x${height}`;
-  if (width !== undefined) return `${width}w`;
-  return height === undefined ? String(scale ?? own) : `${height}h`;
-}
-
 /** @throws UsageError naming the flag that does not fit */
 function checkFlags(flags: UpscaleFlags): void {
   const { tile, scale, width, height, strength, quality, suffix } = flags;
@@ -278,6 +283,10 @@ function checkFlags(flags: UpscaleFlags): void {
   if (scale !== undefined && (width !== undefined || height !== undefined))
     throw new UsageError("--scale beside --width or --height: give either");
   if (!(strength >= 0 && strength <= 1)) throw new UsageError(`--strength ${strength} must be a number from 0 to 1`);
+  if (quality !== undefined && /\.(png|tiff?)$/i.test(isImageName(flags.out) ? flags.out : `.${flags.format ?? "png"}`))
+    throw new UsageError(
+      "--quality means nothing to PNG and TIFF, which lose nothing: give --format jpeg, webp or avif",
+    );
   if (/[\\/]/.test(suffix)) throw new UsageError(`--suffix ${suffix} must not hold a slash: --out says the folder`);
   if (flags.format !== undefined && isImageName(flags.out))
     throw new UsageError(`--format ${flags.format} beside --out ${flags.out}, whose name says the format: give either`);

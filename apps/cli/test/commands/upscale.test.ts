@@ -53,6 +53,8 @@ test("a folder: one object, sub-folders kept, what is left out is told; a second
   await writeImage(join(folder, "in", "a.jpg"), picture(20, 12));
   await writeImage(join(folder, "in", "a.png"), picture(20, 12));
   await writeImage(join(folder, "in", "sub", "b.png"), picture(9, 11));
+  const heic = Buffer.concat([Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic", "latin1"), Buffer.alloc(100)]);
+  writeFileSync(join(folder, "in", "c.heic"), heic);
   writeFileSync(damaged, readFileSync(join(folder, "in", "a.jpg")).subarray(0, 200));
   const made = [
     { in: "in/a.jpg", out: "out/a-jpg_x2.png", width: 40, height: 24, ms: expect.any(Number) },
@@ -63,13 +65,18 @@ test("a folder: one object, sub-folders kept, what is left out is told; a second
   const first = await upscale(folder, ...args, "--json");
   expect(JSON.parse(first.stdout)).toEqual({
     images: made,
-    skipped: [{ name: "in/bad.jpg", reason: expect.stringContaining("in/bad.jpg is truncated or damaged") }],
+    skipped: [
+      { name: "in/c.heic", reason: "is HEIC (HEVC), which is not read" },
+      { name: "in/bad.jpg", reason: expect.stringContaining("in/bad.jpg is truncated or damaged") },
+    ],
   });
   expect(first.code).toBe(1);
   expect(first.stderr).toContain("warning: in/bad.jpg is left out: image: in/bad.jpg is truncated or damaged");
   for (const { in: small, out: large } of made)
     expect(await isTwice(join(folder, large), join(folder, small))).toBe(true);
+  expect(first.stderr).toContain("warning: left out 2 of 5 photographs");
   rmSync(damaged);
+  rmSync(join(folder, "in", "c.heic"));
 
   const second = await upscale(folder, ...args, "--jsonl");
   const lines = second.stdout.trimEnd().split("\n");
@@ -154,6 +161,11 @@ test("pipes and names after --", async () => {
   });
   expect([empty.status, empty.stdout]).toEqual([1, ""]);
   expect(empty.stderr).toContain("error: image: stdin is empty (0 bytes)");
+  const both = await upscale(folder, "a.png", "--out", "-", "--json");
+  expect([both.code, JSON.parse(both.stdout)]).toEqual([
+    2,
+    { error: "--out - needs stdout for the picture: leave --json and --jsonl out" },
+  ]);
   expect((await upscale(folder, "--", "--odd.png")).code).toBe(0);
   expect(await isTwice(join(folder, "--odd_x2.png"), join(folder, "a.png"))).toBe(true);
 });

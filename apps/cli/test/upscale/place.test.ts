@@ -2,7 +2,7 @@ import { linkSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { FoundPhoto } from "../../src/photo/find.ts";
-import { type Naming, Originals, placesOf } from "../../src/upscale/place.ts";
+import { type Naming, Originals, placesOf, sizeName } from "../../src/upscale/place.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const NAMING: Naming = { folder: "out", suffix: "_x{scale}", scale: "2", ending: () => ".png" };
@@ -53,6 +53,16 @@ describe("placesOf", () => {
     const all = places(["a.jpg", "a.png", "a-jpg.webp", "a-png.webp"]);
     expect(new Set(all).size).toBe(4);
   });
+});
+
+test("sizes are named by what was asked for, or by the network's scale", () => {
+  expect(sizeName({}, 4)).toBe("4");
+  expect(sizeName({ scale: 1.5 }, 4)).toBe("1.5");
+  expect([{ width: 12 }, { height: 8 }, { width: 12, height: 8 }].map((size) => sizeName(size, 4))).toEqual([
+    "12w",
+    "8h",
+    "12x8",
+  ]);
 });
 
 describe("Originals", () => {

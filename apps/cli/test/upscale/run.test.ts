@@ -1,54 +1,14 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { decodePhoto } from "../../src/photo/decode.ts";
 import { openTiff, wholeNumbers } from "../../src/photo/tiff-directory.ts";
 import { writePhoto } from "../../src/photo/write.ts";
-import { runUpscale, type UpscaleFlags } from "../../src/upscale/run.ts";
-import { tiff } from "../photo/files.ts";
+import type { UpscaleFlags } from "../../src/upscale/run.ts";
 import { picture } from "../pictures.ts";
-import { recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
-import { writeNearestNetwork } from "../tiny-network.ts";
-
-const [WIDTH, HEIGHT] = [21, 14];
-
-let network = "";
-
-beforeAll(async () => {
-  const folder = mkdtempSync(join(tmpdir(), "deplsr-nearest-"));
-  network = join(folder, "nearest.safetensors");
-  await writeNearestNetwork(network);
-  return () => rmSync(folder, { recursive: true, force: true });
-});
-
-/** Runs the command in this process. → what it printed, and its exit code where it ended well */
-async function upscale(
-  flags: Pick<UpscaleFlags, "images" | "out"> & Partial<UpscaleFlags>,
-): Promise<{ lines: string; warnings: string; code: number }> {
-  const { output, stdout, stderr } = recordedOutput();
-  const defaults: UpscaleFlags = {
-    ...{ images: [], out: "", model: network, key: undefined, assume: [], srclip: undefined, "allow-missing": false },
-    ...{ "clip-input": undefined, "clip-fit": undefined, recursive: false, format: undefined, quality: undefined },
-    ...{ suffix: "_x{scale}", strip: false, overwrite: false, scale: undefined, width: undefined, height: undefined },
-    ...{ strength: 1, colour: undefined, ensemble: false, tile: "auto", blend: "cosine" },
-    ...{ backend: "cpu", adapter: undefined },
-  };
-  await runUpscale({ ...defaults, ...flags }, { output });
-  const code = Number(process.exitCode ?? 0);
-  process.exitCode = undefined;
-  return { lines: stdout(), warnings: stderr(), code };
-}
-
-/** Writes a photo. → its path */
-async function photoIn(folder: string, name: string, channels: 3 | 4 = 3): Promise<string> {
-  const { data } = picture((WIDTH * channels) / 3, HEIGHT);
-  const path = join(folder, name);
-  await sharp(data, { raw: { width: WIDTH, height: HEIGHT, channels } }).toFile(path);
-  return path;
-}
+import { HEIGHT, photoIn, upscale, WIDTH } from "./run-upscale.ts";
 
 /** A file's values, by the decoder alone. */
 async function valuesOf(path: string, depth: 8 | 16 = 8): Promise<{ values: number[]; width: number; height: number }> {
@@ -206,50 +166,30 @@ describe("what a photo has is kept", () => {
   });
 });
 
-describe("what would go wrong is refused before the work", () => {
-  test("an output folder that is a file", async () => {
-    const folder = temporaryFolder();
-    const images = [await photoIn(folder, "a.png")];
-    writeFileSync(join(folder, "file"), "");
-    await expect(upscale({ images, out: join(folder, "file") })).rejects.toThrow(
-      `${join(folder, "file")}/result is a file, not a folder: choose another path`,
-    );
-  });
-
-  test("a result that its format has no room for, by its sides and by its bytes", async () => {
-    const folder = temporaryFolder();
-    const long = join(folder, "long.png");
-    await sharp({ create: { width: 9000, height: 1, channels: 3, background: "red" } }).toFile(long);
-    await expect(upscale({ images: [long], out: join(folder, "a.webp") })).rejects.toThrow(
-      `image: ${folder}/a.webp would be 18000x2, where its format ends at 16383 pixels a side: write a .png or .tif`,
-    );
-    const large = join(folder, "large.tif");
-    writeFileSync(large, tiff({ width: 300, height: 300, channels: 3, values: new Uint8Array(300 * 300 * 3) }));
-    await expect(upscale({ images: [large], out: join(folder, "a.jpg"), scale: 64 })).rejects.toThrow(
-      `image: ${folder}/a.jpg would be 19200x19200, 1105920000 bytes that its format takes at once, over the 1073741824 that it may`,
-    );
-    expect(readdirSync(folder).sort()).toEqual(["large.tif", "long.png"]);
-  });
-
-  test("several photos for one file", async () => {
-    const folder = temporaryFolder();
-    const images = [await photoIn(folder, "a.png"), await photoIn(folder, "b.png")];
-    await expect(upscale({ images, out: join(folder, "c.png") })).rejects.toThrow(
-      `--out ${folder}/c.png is one file for 2 photographs: give a folder`,
-    );
-  });
-
-  test("a network whose values are no numbers", async () => {
-    const folder = temporaryFolder();
-    const images = [await photoIn(folder, "a.png")];
-    const bytes = readFileSync(network);
-    const model = join(folder, "nan.safetensors");
-    bytes.fill(0xff, bytes.length - 8);
-    writeFileSync(model, bytes);
-    await expect(upscale({ images, out: folder, model })).rejects.toThrow(
-      /nan\.safetensors: .*\bno(t| ) ?(finite|number)/,
-    );
-  });
+test("results beside their photos are not enlarged again, whatever is asked for the next time", async () => {
+  const folder = temporaryFolder();
+  const photo = await photoIn(folder, "a.png");
+  await photoIn(folder, "b.jpg");
+  await upscale({ images: [folder], out: folder });
+  await upscale({ images: [photo], out: folder, strip: true, suffix: "_bare" });
+  const again = await upscale({ images: [folder], out: folder });
+  expect(again.lines).toContain(`3 results of earlier runs in ${folder} left alone`);
+  expect([again.code, again.lines]).toEqual([0, expect.stringContaining("2 photographs of 2 had been done already")]);
+  await upscale({ images: [folder], out: folder, scale: 1 });
+  expect(
+    readdirSync(folder)
+      .filter((name) => !name.includes("deplsr"))
+      .sort(),
+  ).toEqual(["a.png", "a_bare.png", "a_x1.png", "a_x2.png", "b.jpg", "b_x1.png", "b_x2.png"]);
+  // Named alone, or for another folder, they are photos as others are.
+  await upscale({ images: [join(folder, "a_x2.png")], out: folder });
+  await upscale({ images: [folder], out: join(folder, "out") });
+  expect(readdirSync(join(folder, "out")).sort()).toContain("a_x2_x2.png");
+  rmSync(photo);
+  rmSync(join(folder, "b.jpg"));
+  await expect(upscale({ images: [folder], out: folder })).rejects.toThrow(
+    `photographs are results of earlier runs in ${folder}: give another --out`,
+  );
 });
 
 test("a folder of 5,000 entries is sorted out in no time", async () => {
