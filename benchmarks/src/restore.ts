@@ -173,7 +173,7 @@ for (const [name, restorer] of networks) {
   }
 }
 const machine = describeMachine();
-const name = `${machine.date.slice(0, 19).replace(/:/g, "-")}-restore-${machine.commit}.json`;
+const name = `${machine.date.slice(0, 19).replace(/:/g, "-")}-restore-${machine.commit.replace("+", "-changed")}.json`;
 const { adapter } = device.info;
 writeFileSync(
   new URL(`../results/${name}`, import.meta.url),
