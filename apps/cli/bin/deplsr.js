@@ -52,7 +52,11 @@ for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
 }
 
 child.on("exit", (code, signal) => {
-  if (ended) for (const path of temporaries) rmSync(path, { recursive: true, force: true });
   const reason = ended ?? signal;
+  if (reason) for (const path of temporaries) rmSync(path, { recursive: true, force: true });
+  if (signal === "SIGKILL" && !ended)
+    process.stderr.write(
+      "error: the system ended this (SIGKILL), as it does where memory runs out: ask for smaller tiles, batches or photographs\n",
+    );
   process.exit(reason ? 128 + constants.signals[reason] : (code ?? 1));
 });

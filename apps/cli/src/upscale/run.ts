@@ -250,7 +250,8 @@ async function upscaleOne(
   for (const note of notes) output.warn(`${out}: ${note}`);
   const { width, height } = result;
   const ms = Math.round(performance.now() - started);
-  output.line(`${path} -> ${out} (${width}x${height}, ${duration(ms / 1000)})`);
+  const [from, to] = [path === "-" ? "stdin" : path, out === "-" ? "stdout" : out];
+  output.line(`${from} -> ${to} (${width}x${height}, ${duration(ms / 1000)})`);
   return { in: path, out, width, height, ms };
 }
 

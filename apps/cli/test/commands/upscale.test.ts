@@ -19,7 +19,7 @@ import { decodeImage, readImage, writeImage } from "../../src/data/image.ts";
 import { picture } from "../pictures.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { TINY_DAT, writeNearestNetwork, writeRandomNetwork } from "../tiny-network.ts";
-import { deplsr, type Finished, LAUNCHER, start } from "./run-command.ts";
+import { deplsr, type Finished, LAUNCHER, type Running, start } from "./run-command.ts";
 
 let network = "";
 
@@ -196,29 +196,46 @@ describe("a signal in the middle of a tile", () => {
     expansion_factor: 4,
   };
 
-  test.each([
-    ["SIGINT", "all", 130],
-    ["SIGTERM", "launcher", 143],
-  ] as const)("%s to %s ends it at once, with nothing half-written", async (signal, to, code) => {
-    const folder = temporaryFolder();
+  /** Starts a run whose tiles take seconds. → it and the process that computes, once it does */
+  async function computing(folder: string): Promise<{ running: Running; pid: number }> {
     await writeRandomNetwork(join(folder, "slow.safetensors"), slow);
     const flat = { width: 600, height: 600, data: new Uint8Array(600 * 600 * 3).fill(120) };
     await writeImage(join(folder, "flat.png"), flat);
     const args = ["--model", "slow.safetensors", "--backend", "cpu", "--tile", "300"];
     const running = start(["upscale", "flat.png", "--out", "out", ...args], folder);
-    // The first temporary file is the trial whether the folder can be written.
-    while (
-      !existsSync(join(folder, "out")) ||
-      !readdirSync(join(folder, "out")).some((name) => name.endsWith("-2.tmp"))
-    )
+    for (;;) {
+      // The first temporary file is the trial whether the folder can be written.
+      const names = existsSync(join(folder, "out")) ? readdirSync(join(folder, "out")).join() : "";
+      const pid = /\.(\d+)-2\.tmp/.exec(names)?.[1];
+      if (pid !== undefined) {
+        await setTimeout(1000);
+        return { running, pid: Number(pid) };
+      }
       await Promise.race([setTimeout(20), running.finished.then(({ stderr }) => Promise.reject(new Error(stderr)))]);
-    // By now it computes: a tile takes seconds.
-    await setTimeout(1000);
+    }
+  }
+
+  test.each([
+    ["SIGINT", "all", 130],
+    ["SIGTERM", "launcher", 143],
+  ] as const)("%s to %s ends it at once, with nothing half-written", async (signal, to, code) => {
+    const folder = temporaryFolder();
+    const { running } = await computing(folder);
     const started = performance.now();
     running.signal(signal, to);
     const ended = await running.finished;
     expect(performance.now() - started).toBeLessThan(1500);
     expect([ended.code, ended.stdout.includes("->")]).toEqual([code, false]);
+    expect(readdirSync(join(folder, "out"))).toEqual([]);
+  });
+
+  test("the system that ends it, as where memory runs out, is told of; nothing half-written stays", async () => {
+    const folder = temporaryFolder();
+    const { running, pid } = await computing(folder);
+    process.kill(pid, "SIGKILL");
+    const { code, stderr } = await running.finished;
+    expect(code).toBe(137);
+    expect(stderr).toMatch(/^error: the system ended this \(SIGKILL\), as it does where memory runs out: [^\n]+$/m);
     expect(readdirSync(join(folder, "out"))).toEqual([]);
   });
 });
