@@ -1,4 +1,4 @@
-import type { UpscaleFlags } from "../upscale/run.ts";
+import type { UpscaleFlags } from "../upscale/flags.ts";
 import { type Command, deviceFlags } from "./command.ts";
 
 /** `deplsr upscale`: enlarges and restores photographs. */

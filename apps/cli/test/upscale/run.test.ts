@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { decodePhoto } from "../../src/photo/decode.ts";
 import { openTiff, wholeNumbers } from "../../src/photo/tiff-directory.ts";
 import { writePhoto } from "../../src/photo/write.ts";
-import type { UpscaleFlags } from "../../src/upscale/run.ts";
+import type { UpscaleFlags } from "../../src/upscale/flags.ts";
 import { picture } from "../pictures.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { HEIGHT, photoIn, upscale, WIDTH } from "./run-upscale.ts";
