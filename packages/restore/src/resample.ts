@@ -3,6 +3,9 @@ import type { RasterImage } from "./image.ts";
 import { whiteOf } from "./image.ts";
 import type { Strip, Strips } from "./strip.ts";
 
+/** Rows that are made at a time. */
+const ROWS = 64;
+
 /** Width and height in pixels. */
 export interface Extent {
   readonly width: number;
@@ -63,9 +66,10 @@ export async function* resampled(strips: Strips, from: Extent, to: Extent, chann
       const line = strip.data.subarray(y * from.width * channels, (y + 1) * from.width * channels);
       kept.push(resampledRow(line, across, to.width, channels));
     }
-    const top = next;
-    while (next < to.height && lastTap(down, next) < base + kept.length) next += 1;
-    if (next > top) {
+    const reaches = (row: number): boolean => row < to.height && lastTap(down, row) < base + kept.length;
+    while (reaches(next)) {
+      const top = next;
+      while (next - top < ROWS && reaches(next)) next += 1;
       const data = new Float32Array((next - top) * row);
       for (let y = top; y < next; y++) {
         const weights = down.weights[y]!;
@@ -100,9 +104,6 @@ function resampledRow(line: Float32Array, { first, weights }: Taps, width: numbe
   }
   return result;
 }
-
-/** Rows of an image that are turned into numbers at a time. */
-const ROWS = 64;
 
 /** An image's colours in strips. */
 export function colourStrips({ data, width, height }: RasterImage): Strips {

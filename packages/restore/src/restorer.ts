@@ -10,7 +10,7 @@ import { type PromptOptions, promptOf } from "./prompt.ts";
 import { colourStrips, type Extent, opacityStrips, resampled } from "./resample.ts";
 import { resultSize, type SizeOptions } from "./size.ts";
 import { blendedCut, referenceCut } from "./spans.ts";
-import { RowReader, type Strips } from "./strip.ts";
+import { cutStrips, RowReader, type Strips } from "./strip.ts";
 import { enlargedByTiles } from "./tiles.ts";
 import { withoutFringes } from "./transparency.ts";
 
@@ -64,6 +64,9 @@ export interface RestoredStrips extends Extent {
   /** Rows from above. Can be read once. */
   readonly strips: AsyncIterable<RestoredStrip>;
 }
+
+/** Rows of a result that are finished at a time. */
+const ROWS = 64;
 
 const REFERENCE_PROMPT: PromptOptions = { clipInput: "raw", clipFit: "squash" };
 const OPTIONS: readonly (keyof RestoreOptions)[] = [
@@ -180,8 +183,7 @@ export class Restorer {
     const opacity = image.alpha
       ? new RowReader(resampled(opacityStrips(image.alpha, image), image, size, 1), size.width)
       : null;
-    for await (const { top, rows, data } of colours) {
-      if (rows === 0) continue;
+    for await (const { top, rows, data } of cutStrips(colours, ROWS, size.width * 3)) {
       const under = await mixture?.read(rows);
       if (under) for (let i = 0; i < data.length; i++) data[i] = under[i]! + (data[i]! - under[i]!) * strength;
       if (image.grey) withoutColour(data);

@@ -12,6 +12,16 @@ export interface Strip {
 /** Strips of consecutive rows that make up an image. */
 export type Strips = AsyncIterable<Strip>;
 
+/** The same strips, cut so that none has more than `rows` rows of `row` values. */
+export async function* cutStrips(strips: Strips, rows: number, row: number): AsyncGenerator<Strip> {
+  for await (const strip of strips) {
+    for (let at = 0; at < strip.rows; at += rows) {
+      const count = Math.min(rows, strip.rows - at);
+      yield { top: strip.top + at, rows: count, data: strip.data.subarray(at * row, (at + count) * row) };
+    }
+  }
+}
+
 /** Reads as many rows as are wanted, however the strips are cut. */
 export class RowReader {
   readonly #strips: AsyncIterator<Strip>;
