@@ -7,38 +7,61 @@ import type { Strip, Strips } from "./strip.ts";
 const LEVELS = 5;
 /** Side of a flat image, in pixels. */
 const SIDE = 16;
-/** Differences below this, of white 1, are not worth the work: half a level. */
-const LEAST = 0.5 / 255;
+/** Differences below this, of white 1, are left to what holds the means of small areas: two levels. */
+const LEAST = 2 / 255;
 
 /** How far a network is off on flat colours: a table over red, green and blue, three differences each. */
 export type FlatResponse = Float32Array;
 
 /**
- * Measures it, `LEVELS`³ small images.
+ * Measures it on small images: on the corners of the cube of colours and its middle first, and only where one of these is off on all.
  *
  * @param forward (1, 3, h, w) → (1, 3, s·h, s·w)
- * @returns null when every colour stays what it is
+ * @param signal asked before each
+ * @returns null when those nine stay what they are, to two levels
+ * @throws the signal's reason once it is aborted
  */
 export async function flatResponse(
   device: Tensor["device"],
   forward: (x: Tensor) => Tensor,
+  signal: AbortSignal | null = null,
 ): Promise<FlatResponse | null> {
   const table = new Float32Array(LEVELS ** 3 * 3);
-  for (let i = 0; i < LEVELS ** 3; i++) {
-    const colour = [Math.floor(i / LEVELS ** 2), Math.floor(i / LEVELS) % LEVELS, i % LEVELS].map(
-      (k) => k / (LEVELS - 1),
-    );
-    const planes = Float32Array.from({ length: 3 * SIDE ** 2 }, (_, k) => colour[Math.floor(k / SIDE ** 2)]!);
-    using made = scope(() => noGrad(() => forward(device.tensor(planes, [1, 3, SIDE, SIDE]))));
-    const values = await made.data();
-    const area = values.length / 3;
-    for (let c = 0; c < 3; c++) {
-      let sum = 0;
-      for (let k = 0; k < area; k++) sum += Math.min(1, Math.max(0, Number(values[c * area + k])));
-      table[i * 3 + c] = colour[c]! - sum / area;
+  const all = Array.from({ length: LEVELS ** 3 }, (_, i) => i);
+  const measure = async (places: readonly number[]): Promise<void> => {
+    for (const i of places) {
+      signal?.throwIfAborted();
+      table.set(await differencesAt(device, forward, levelsAt(i)), i * 3);
     }
-  }
-  return table.every((difference) => Math.abs(difference) < LEAST) ? null : table;
+  };
+  const isProbe = (i: number): boolean =>
+    i === (all.length - 1) / 2 || levelsAt(i).every((level) => level === 0 || level === 1);
+  await measure(all.filter(isProbe));
+  if (table.every((difference) => Math.abs(difference) < LEAST)) return null;
+  await measure(all.filter((i) => !isProbe(i)));
+  return table;
+}
+
+/** Red, green and blue at a place of the table. */
+function levelsAt(i: number): number[] {
+  return [Math.floor(i / LEVELS ** 2), Math.floor(i / LEVELS) % LEVELS, i % LEVELS].map((k) => k / (LEVELS - 1));
+}
+
+/** How far a flat image is from its colour after `forward`, clamped. */
+async function differencesAt(
+  device: Tensor["device"],
+  forward: (x: Tensor) => Tensor,
+  colour: readonly number[],
+): Promise<number[]> {
+  const planes = Float32Array.from({ length: 3 * SIDE ** 2 }, (_, k) => colour[Math.floor(k / SIDE ** 2)]!);
+  using made = scope(() => noGrad(() => forward(device.tensor(planes, [1, 3, SIDE, SIDE]))));
+  const values = await made.data();
+  const area = values.length / 3;
+  return colour.map((level, c) => {
+    let sum = 0;
+    for (let k = 0; k < area; k++) sum += Math.min(1, Math.max(0, Number(values[c * area + k])));
+    return level - sum / area;
+  });
 }
 
 /** Strips of an image that was enlarged by `scale`, with what the table says of the original's colours taken back. In place. */

@@ -3,7 +3,7 @@ import { selfEnsemble } from "@deplsr/dat";
 import type { ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
 import { type Device, noGrad, scope, type Tensor } from "@deplsr/tensor";
 import { keptColours } from "./colour.ts";
-import { flatResponse, withoutFlatResponse } from "./flat-response.ts";
+import { type FlatResponse, flatResponse, withoutFlatResponse } from "./flat-response.ts";
 import { checkImage, type Depth, depthOf, type RasterImage, valuesOf } from "./image.ts";
 import type { EnlargingNetwork } from "./network.ts";
 import { type PromptOptions, promptOf } from "./prompt.ts";
@@ -93,6 +93,7 @@ export class Restorer {
   readonly prompt: PromptOptions;
   /** Bytes that the network takes for a pixel of a tile, once that was measured. */
   #bytesPerPixel: number | undefined;
+  #flatResponse: { readonly table: FlatResponse | null } | undefined;
 
   /** @throws RangeError when the network cannot be steered by this SRCLIP, or has no whole scale */
   constructor(device: Device, { network, srclip = null, prompt = REFERENCE_PROMPT }: RestorerParts) {
@@ -165,6 +166,13 @@ export class Restorer {
     return (1.25 * Math.max(held - liveBytes, side * side * 64)) / (side * side);
   }
 
+  /** Without an SRCLIP it is the same for every image, and measured once. */
+  async #flatResponseOf(forward: (x: Tensor) => Tensor, signal: AbortSignal | null): Promise<FlatResponse | null> {
+    if (this.srclip) return flatResponse(this.device, forward, signal);
+    this.#flatResponse ??= { table: await flatResponse(this.device, forward, signal) };
+    return this.#flatResponse.table;
+  }
+
   #promptOf(image: RasterImage): ImagePrompt | null {
     return this.srclip && promptOf(this.srclip, image, this.prompt);
   }
@@ -203,7 +211,7 @@ export class Restorer {
     const features = this.#promptOf(image);
     const once = (x: Tensor): Tensor => network.forward(x, features);
     try {
-      const table = colour === "keep" ? await flatResponse(device, once) : null;
+      const table = colour === "keep" ? await this.#flatResponseOf(once, options.signal ?? null) : null;
       const tiles = enlargedByTiles(device, image, {
         scale,
         down: cut(image.height),

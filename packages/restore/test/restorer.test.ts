@@ -154,6 +154,24 @@ describe("colour", () => {
       for (let c = 0; c < 3; c++) expect(Math.abs(data[(64 * 128 + x) * 3 + c]! - colour[c]!)).toBeLessThanOrEqual(3);
   });
 
+  test("takes nine small runs of a network that keeps colours, 125 of another one, once for all images", async () => {
+    for (const [change, expected] of [
+      [1, 9],
+      [0.9, 125],
+    ] as const) {
+      let runs = 0;
+      const network = nearest(2, (x) => {
+        runs += 1;
+        return mul(x, change);
+      });
+      const restorer = new Restorer(device, { network });
+      for (const images of [1, 2]) {
+        await restorer.restore(picture(20, 20), { tile: 64 });
+        expect(runs).toBe(expected + images);
+      }
+    }
+  });
+
   test.each([64, 512])("is held on a chart to 2 levels a patch, in tiles of %i", async (tile) => {
     const { image, patches } = chart();
     const kept = await restorer.restore(image, { tile });
