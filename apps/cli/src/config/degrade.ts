@@ -2,6 +2,7 @@
  * The configurations of `deplsr degrade`: the reference's `options/train_srclip.yml` (spec/degradation.md, 6) and Real-ESRGAN's
  * `train_realesrgan_x4plus.yml` (8), so that these files load unchanged. What only their trainings need is read and unused.
  */
+import { SECOND_ORDER_OPTIONS } from "@deplsr/degradation";
 import { z } from "zod";
 import { LARGEST_SIDE } from "../data/image.ts";
 import { count, countOrZero, optionalPath, probability, range } from "./fields.ts";
@@ -75,26 +76,26 @@ export const semanticRun = z.strictObject({
   datasets: z.strictObject({ train: semantic.prefault({}), val: semantic.optional() }).prefault({}),
 });
 
-const SIX_KERNELS = kernelType.options;
-const SIX_SHARES = [0.45, 0.25, 0.12, 0.03, 0.12, 0.03];
+/** The values that the pipeline has where nothing is said. */
+const OPTIONS = SECOND_ORDER_OPTIONS;
 
 /** What the data sets of Real-ESRGAN say of blurs. */
 export const secondOrderKeys = {
-  blur_kernel_size: count.default(21),
-  kernel_list: kernelList.default([...SIX_KERNELS]),
-  kernel_prob: shares.default([...SIX_SHARES]),
-  sinc_prob: probability.default(0.1),
-  blur_sigma: range.default([0.2, 3]),
-  betag_range: range.default([0.5, 4]),
-  betap_range: range.default([1, 2]),
-  blur_kernel_size2: count.default(21),
-  kernel_list2: kernelList.default([...SIX_KERNELS]),
-  kernel_prob2: shares.default([...SIX_SHARES]),
-  sinc_prob2: probability.default(0.1),
-  blur_sigma2: range.default([0.2, 1.5]),
-  betag_range2: range.default([0.5, 4]),
-  betap_range2: range.default([1, 2]),
-  final_sinc_prob: probability.default(0.8),
+  blur_kernel_size: count.default(OPTIONS.blurKernelSize),
+  kernel_list: kernelList.default([...OPTIONS.kernelList]),
+  kernel_prob: shares.default([...OPTIONS.kernelProb]),
+  sinc_prob: probability.default(OPTIONS.sincProb),
+  blur_sigma: range.default([...OPTIONS.blurSigma]),
+  betag_range: range.default([...OPTIONS.betagRange]),
+  betap_range: range.default([...OPTIONS.betapRange]),
+  blur_kernel_size2: count.default(OPTIONS.blurKernelSize2),
+  kernel_list2: kernelList.default([...OPTIONS.kernelList2]),
+  kernel_prob2: shares.default([...OPTIONS.kernelProb2]),
+  sinc_prob2: probability.default(OPTIONS.sincProb2),
+  blur_sigma2: range.default([...OPTIONS.blurSigma2]),
+  betag_range2: range.default([...OPTIONS.betagRange2]),
+  betap_range2: range.default([...OPTIONS.betapRange2]),
+  final_sinc_prob: probability.default(OPTIONS.finalSincProb),
 };
 
 /** What Real-ESRGAN's files say at their root, of resizing, noise and JPEG in both stages. */
@@ -124,22 +125,22 @@ type RootKeys = {
 
 /** Their values where they are left out. */
 export const SECOND_ORDER_ROOT: RootKeys = {
-  resize_prob: [0.2, 0.7, 0.1],
-  resize_range: [0.15, 1.5],
-  gaussian_noise_prob: 0.5,
-  noise_range: [1, 30],
-  poisson_scale_range: [0.05, 3],
-  gray_noise_prob: 0.4,
-  jpeg_range: [30, 95],
-  second_blur_prob: 0.8,
-  resize_prob2: [0.3, 0.4, 0.3],
-  resize_range2: [0.3, 1.2],
-  gaussian_noise_prob2: 0.5,
-  noise_range2: [1, 25],
-  poisson_scale_range2: [0.05, 2.5],
-  gray_noise_prob2: 0.4,
-  jpeg_range2: [30, 95],
-  queue_size: 180,
+  resize_prob: [...OPTIONS.resizeProb],
+  resize_range: [...OPTIONS.resizeRange],
+  gaussian_noise_prob: OPTIONS.gaussianNoiseProb,
+  noise_range: [...OPTIONS.noiseRange],
+  poisson_scale_range: [...OPTIONS.poissonScaleRange],
+  gray_noise_prob: OPTIONS.grayNoiseProb,
+  jpeg_range: [...OPTIONS.jpegRange],
+  second_blur_prob: OPTIONS.secondBlurProb,
+  resize_prob2: [...OPTIONS.resizeProb2],
+  resize_range2: [...OPTIONS.resizeRange2],
+  gaussian_noise_prob2: OPTIONS.gaussianNoiseProb2,
+  noise_range2: [...OPTIONS.noiseRange2],
+  poisson_scale_range2: [...OPTIONS.poissonScaleRange2],
+  gray_noise_prob2: OPTIONS.grayNoiseProb2,
+  jpeg_range2: [...OPTIONS.jpegRange2],
+  queue_size: OPTIONS.queueSize,
 };
 
 /** The values of a run, those that it does not say filled in. */

@@ -143,7 +143,7 @@ function printSummary({ srclip, sr, evaluation, comparisons }: DemoResult, outpu
   ];
   for (const line of table(["loss (means of a tenth)", "first", "last"], losses)) output.line(line);
   output.line();
-  printEvaluation(evaluation, output);
+  printEvaluation(evaluation, output, { ranks: false });
   output.line();
   const rows = comparisons.flatMap(({ name, quality }) => [
     [`${name}, bicubic`, quality.bicubic.psnr.toFixed(2), quality.bicubic.ssim.toFixed(4)],

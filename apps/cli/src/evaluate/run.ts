@@ -37,8 +37,12 @@ export async function runEvaluate(flags: EvaluateFlags, context: Context): Promi
   output.result({ ...result });
 }
 
-/** The accuracies beside what guessing reaches and the retrieval, as tables, and which images were left out. */
-export function printEvaluation(evaluation: Evaluation, output: Output): void {
+/**
+ * The accuracies beside what guessing reaches and the retrieval, as tables, and which images were left out.
+ *
+ * @param ranks whether the retrieval is told: where many images have one caption it says nothing
+ */
+export function printEvaluation(evaluation: Evaluation, output: Output, { ranks = true } = {}): void {
   const { accuracy, chance, constant, retrieval, images, skipped } = evaluation;
   const rows = Object.keys(accuracy).map((name) => [
     name,
@@ -47,7 +51,7 @@ export function printEvaluation(evaluation: Evaluation, output: Output): void {
     percent(constant[name]),
   ]);
   for (const line of table(["recognised", "accuracy", "chance", "best constant answer"], rows)) output.line(line);
-  for (const line of retrievalLines(retrieval)) output.line(line);
+  for (const line of ranks ? retrievalLines(retrieval) : []) output.line(line);
   output.line(counted(images, "image"));
   listSkipped(output, skipped, `${skipped.length} of ${counted(images + skipped.length, "image")}`, NAMED);
 }
