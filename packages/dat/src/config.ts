@@ -1,6 +1,9 @@
 /** How the deep features become a larger image: with 64 features and several steps, or in a single step. */
 export type Upsampler = "pixelshuffle" | "pixelshuffledirect";
 
+/** What the network's output is added to: the mean colour of the training images, as published, or the enlarged input. */
+export type GlobalResidual = "none" | "bicubic";
+
 /** The convolution at the end of a residual group and of the body: one 3×3, or a bottleneck of three. */
 export type ResiConnection = "1conv" | "3conv";
 
@@ -34,6 +37,12 @@ export interface DATConfig {
   readonly upscale: number;
   readonly upsampler: Upsampler;
   readonly resiConnection: ResiConnection;
+  /**
+   * `bicubic`: the network says what bicubic interpolation (Keys, a = -0.5) lacks, and says nothing at the start; small networks are
+   * better than it from the first step on, and keep colours. `none` is the published network.
+   * @see https://arxiv.org/abs/1511.04587 section 3.1
+   */
+  readonly globalResidual: GlobalResidual;
 }
 
 /** DAT at x2, the values from which the other presets differ. @see https://arxiv.org/abs/2308.03364 */
@@ -56,6 +65,7 @@ export const DAT_X2: DATConfig = {
   upscale: 2,
   upsampler: "pixelshuffle",
   resiConnection: "1conv",
+  globalResidual: "none",
 };
 /** DAT at x3. */
 export const DAT_X3: DATConfig = { ...DAT_X2, upscale: 3 };
@@ -161,6 +171,10 @@ export function checkConfig(config: DATConfig): DATConfig {
   if (config.upsampler === "pixelshuffle") upsampleSteps(config.upscale);
   for (const field of ["dropRate", "attnDropRate", "dropPathRate"] as const) {
     if (!(config[field] >= 0 && config[field] < 1)) fail(field, `${config[field]} is not in [0, 1)`);
+  }
+  const { globalResidual } = config;
+  if (globalResidual !== "none" && globalResidual !== "bicubic") {
+    fail("globalResidual", `${JSON.stringify(globalResidual)} is neither none nor bicubic`);
   }
   if (!(config.layerNormEps > 0)) fail("layerNormEps", `${config.layerNormEps} is not above 0`);
   if (config.imgRange === 0 || !Number.isFinite(config.imgRange)) fail("imgRange", `${config.imgRange} cannot divide`);

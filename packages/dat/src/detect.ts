@@ -3,7 +3,7 @@ import { checkConfig, DAT_X2, type DATConfig } from "./config.ts";
 import { datState } from "./state.ts";
 
 /** What decides a DAT's numbers and does not show in the shapes of its tensors. */
-export type DATAssumptions = Pick<DATConfig, "splitSize" | "imgRange" | "qkScale" | "layerNormEps">;
+export type DATAssumptions = Pick<DATConfig, "splitSize" | "imgRange" | "qkScale" | "layerNormEps" | "globalResidual">;
 
 /** How a network is detected. */
 export interface DetectOptions {
@@ -22,7 +22,7 @@ const PARTS = /^(conv_first|before_RG|layers|norm|conv_after_body|conv_before_up
 /**
  * The configuration of the DAT that a state dict belongs to, from names and shapes alone; null for another network.
  *
- * What shapes do not tell is as in the presets: `imgRange`, `qkScale`, `layerNormEps` and the rates of dropout and drop path
+ * What shapes do not tell is as in the presets: `imgRange`, `qkScale`, `layerNormEps`, `globalResidual` and the rates of dropout and drop path
  * everywhere; `imgSize` where no shift mask is stored; `numFeatures` where no layer has them. Both orders of `splitSize` have
  * the same shapes: the shorter side is first, and [8, 32] is taken where no position table is stored. An `expansionFactor`
  * that was rounded down to whole features comes back as one that gives as many.
@@ -72,8 +72,14 @@ export function detectDAT(
 }
 
 /** What of a configuration the shapes of tensors do not tell. */
-export function datAssumptions({ splitSize, imgRange, qkScale, layerNormEps }: DATConfig): DATAssumptions {
-  return { splitSize, imgRange, qkScale, layerNormEps };
+export function datAssumptions({
+  splitSize,
+  imgRange,
+  qkScale,
+  layerNormEps,
+  globalResidual,
+}: DATConfig): DATAssumptions {
+  return { splitSize, imgRange, qkScale, layerNormEps, globalResidual };
 }
 
 /** Checks that windows have the size that is stored, in either order. @throws Error with one line */

@@ -1,5 +1,12 @@
 import type { FieldNames } from "@deplsr/nn";
-import { checkConfig, DAT_X2, type DATConfig, type ResiConnection, type Upsampler } from "./config.ts";
+import {
+  checkConfig,
+  DAT_X2,
+  type DATConfig,
+  type GlobalResidual,
+  type ResiConnection,
+  type Upsampler,
+} from "./config.ts";
 
 /**
  * The reference implementation's names. Parameters follow the fields in snake_case, except those below.
@@ -58,6 +65,7 @@ function choiceOf<T extends string>(choices: readonly T[]): (value: unknown, nam
 }
 
 const upsamplerOf = choiceOf<Upsampler>(["pixelshuffle", "pixelshuffledirect"]);
+const residualOf = choiceOf<GlobalResidual>(["none", "bicubic"]);
 const connectionOf = choiceOf<ResiConnection>(["1conv", "3conv"]);
 
 const READERS: Readonly<Record<string, Reader>> = {
@@ -78,6 +86,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   upscale: (value, name) => ({ upscale: numberOf(value, name) }),
   upsampler: (value, name) => ({ upsampler: upsamplerOf(value, name) }),
   resi_connection: (value, name) => ({ resiConnection: connectionOf(value, name) }),
+  global_residual: (value, name) => ({ globalResidual: residualOf(value, name) }),
   // Recomputing activations in the backward pass changes no number.
   use_chk: (value, name) => (booleanOf(value, name) ? {} : {}),
   layer_norm_eps: (value, name) => ({ layerNormEps: numberOf(value, name) }),

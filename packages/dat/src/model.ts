@@ -13,7 +13,7 @@ import {
   type StateDict,
   type StateEntry,
 } from "@deplsr/nn";
-import { add, E, pointwise, reshape, ShapeError, type Tensor, transient } from "@deplsr/tensor";
+import { add, E, interpolate, pointwise, reshape, ShapeError, type Tensor, transient } from "@deplsr/tensor";
 import { checkConfig, type DATConfig, dropPathRates } from "./config.ts";
 import { type Bottleneck, imageToTokens, ResidualGroup, residualConvolution, tokensToImage } from "./group.ts";
 import { DAT_NAMES } from "./keys.ts";
@@ -41,8 +41,8 @@ export interface DATForward {
 
 /** `(x - mean)·range`. */
 const enter = pointwise("enter", (x, mean, range) => E.mul(E.sub(x, mean), range));
-/** `y/range + mean`. */
-const leave = pointwise("leave", (y, mean, range) => E.add(E.div(y, range), mean));
+/** `y/range + base`. */
+const leave = pointwise("leave", (y, base, range) => E.add(E.div(y, range), base));
 
 /**
  * Dual aggregation transformer for image super-resolution.
@@ -107,8 +107,15 @@ export class DAT extends Module {
         const image = tokensToImage(this.norm.forward(tokens), size);
         return add(this.convAfterBody.forward(image), shallow);
       });
-      return leave(this.head.forward(deep), this.mean, this.range);
+      return leave(this.head.forward(deep), this.#base(x), this.range);
     });
+  }
+
+  /** What the head's output is added to. */
+  #base(x: Tensor): Tensor {
+    const { globalResidual, upscale } = this.config;
+    if (globalResidual === "none") return this.mean;
+    return interpolate(x, { scaleFactor: upscale, mode: "bicubic", cubicA: -0.5 });
   }
 
   /** The first convolution of centred images: `(b, inChannels, h, w)` → `(b, c, h, w)`. */

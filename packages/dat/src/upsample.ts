@@ -1,10 +1,14 @@
 import { Conv2d, type FieldNames, type Init, Module, replaced } from "@deplsr/nn";
-import { leakyRelu, pixelShuffle, type Tensor, transient } from "@deplsr/tensor";
+import { assign, leakyRelu, pixelShuffle, scope, type Tensor, transient } from "@deplsr/tensor";
 import { type DATConfig, upsampleSteps } from "./config.ts";
 import { UPSAMPLE_NAMES } from "./keys.ts";
 
 /** Features `(b, c, h, w)` → image `(b, inChannels, s·h, s·w)`, s the scale of the configuration. */
-export type Head = Module & { forward(features: Tensor): Tensor };
+export type Head = Module & {
+  /** The convolution that everything comes out of. */
+  readonly last: Conv2d;
+  forward(features: Tensor): Tensor;
+};
 
 /** One convolution to s² values for each channel of the image, and a pixel shuffle. */
 class DirectHead extends Module {
@@ -15,6 +19,10 @@ class DirectHead extends Module {
     super();
     this.steps = [new Conv2d(embedDim, inChannels * upscale * upscale, 3, { padding: 1 }, init)];
     this.#scale = upscale;
+  }
+
+  get last(): Conv2d {
+    return this.steps[0]!;
   }
 
   override fieldNames(): FieldNames {
@@ -43,6 +51,10 @@ class SteppedHead extends Module {
     this.convLast = convolution(numFeatures, inChannels);
   }
 
+  get last(): Conv2d {
+    return this.convLast;
+  }
+
   override fieldNames(): FieldNames {
     return UPSAMPLE_NAMES;
   }
@@ -57,7 +69,15 @@ class SteppedHead extends Module {
   }
 }
 
-/** The head that a configuration asks for. */
+/** The head that a configuration asks for; one that says what an enlarged image lacks says nothing at the start. */
 export function makeHead(config: DATConfig, init: Init): Head {
-  return config.upsampler === "pixelshuffle" ? new SteppedHead(config, init) : new DirectHead(config, init);
+  const head = config.upsampler === "pixelshuffle" ? new SteppedHead(config, init) : new DirectHead(config, init);
+  if (config.globalResidual !== "none") silence(head.last);
+  return head;
+}
+
+function silence({ weight, bias }: Conv2d): void {
+  scope(() => {
+    for (const tensor of [weight, bias]) if (tensor) assign(tensor, tensor.device.zeros(tensor.shape));
+  });
 }

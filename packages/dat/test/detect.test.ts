@@ -37,6 +37,7 @@ describe("detectDAT", () => {
       imgRange: 255,
       qkScale: 0.5,
       layerNormEps: 1e-6,
+      globalResidual: "bicubic" as const,
       dropRate: 0.1,
       attnDropRate: 0.1,
       dropPathRate: 0,
@@ -50,7 +51,13 @@ describe("detectDAT", () => {
   });
 
   it("takes what it is told for what shapes do not tell", () => {
-    const told = { splitSize: [16, 8], imgRange: 255, qkScale: 0.5, layerNormEps: 1e-6 } as const;
+    const told = {
+      splitSize: [16, 8],
+      imgRange: 255,
+      qkScale: 0.5,
+      layerNormEps: 1e-6,
+      globalResidual: "bicubic",
+    } as const;
     expect(detectDAT(shapesOf(DAT_S_X4), { assume: told })).toEqual({ ...DAT_S_X4, ...told });
     // Nothing tells the windows where no table is stored.
     const bare = shapesOf(DAT_S_X4, "derived", "statistic");
@@ -62,7 +69,11 @@ describe("detectDAT", () => {
     [{ splitSize: [8] }, "DAT: splitSize: expected 2 numbers, got [8]"],
     [{ imgRange: 0 }, "DAT: imgRange: 0 cannot divide"],
     [{ layerNormEps: 0 }, "DAT: layerNormEps: 0 is not above 0"],
-    [{ embedDim: 60 }, "DAT: nothing is assumed of embedDim: known are splitSize, imgRange, qkScale, layerNormEps"],
+    [{ globalResidual: "cubic" }, 'DAT: globalResidual: "cubic" is neither none nor bicubic'],
+    [
+      { embedDim: 60 },
+      "DAT: nothing is assumed of embedDim: known are splitSize, imgRange, qkScale, layerNormEps, globalResidual",
+    ],
   ])("refuses to be told %j", (assume, message) => {
     for (const whole of [true, false]) expect(() => detectDAT(shapesOf(DAT_S_X4), { whole, assume })).toThrow(message);
   });

@@ -52,6 +52,50 @@ describe("DAT", () => {
     model.dispose();
   });
 
+  it.each([
+    [{}, 2],
+    [{ upsampler: "pixelshuffle", imgRange: 255 }, 4],
+    [{ upsampler: "pixelshuffle", inChannels: 1 }, 3],
+  ] as const)(
+    "starts as bicubic interpolation where that is what its output is added to: %j x%i",
+    async (change, upscale) => {
+      const config = checkConfig({ ...TINY, globalResidual: "bicubic", upscale, ...change });
+      const model = new DAT(config, init);
+      const [h, w] = [5, 7];
+      const pixels = Float32Array.from({ length: config.inChannels * h * w }, (_, i) => 0.5 + 0.5 * Math.sin(i * i));
+      const x = device.tensor(pixels, [1, config.inChannels, h, w]);
+      const found = await noGrad(() => model.forward(x)).data();
+      // Keys' kernel with a = -1/2 (his equation 15), pixels beyond the edge as those at it.
+      const keys = (t: number): number => {
+        const d = Math.abs(t);
+        if (d >= 2) return 0;
+        return d <= 1 ? 1.5 * d ** 3 - 2.5 * d ** 2 + 1 : -0.5 * d ** 3 + 2.5 * d ** 2 - 4 * d + 2;
+      };
+      const taps = (to: number, size: number): [number, number][] => {
+        const at = (to + 0.5) / upscale - 0.5;
+        const first = Math.floor(at) - 1;
+        return [0, 1, 2, 3].map((k) => [Math.min(size - 1, Math.max(0, first + k)), keys(at - first - k)]);
+      };
+      for (let i = 0; i < found.length; i++) {
+        const [column, row, c] = [
+          i % (w * upscale),
+          Math.floor(i / (w * upscale)) % (h * upscale),
+          Math.floor(i / (w * h * upscale ** 2)),
+        ];
+        let expected = 0;
+        for (const [y, a] of taps(row, h))
+          for (const [z, b] of taps(column, w)) expected += a * b * pixels[(c * h + y) * w + z]!;
+        expect(found[i]).toBeCloseTo(expected, 5);
+      }
+      // What it learns is added to that.
+      const { weight, bias } = model.head.last;
+      expect([...(await weight.data()), ...(await bias!.data())].every((value) => value === 0)).toBe(true);
+      const gradients = backward(mean(model.forward(x)));
+      expect((await gradients.get(bias!)!.data()).some((value) => value !== 0)).toBe(true);
+      model.dispose();
+    },
+  );
+
   it("takes images of any size, grey ones too", async () => {
     const colour = new DAT(TINY, init);
     const grey = new DAT({ ...TINY, inChannels: 1, imgRange: 255, upsampler: "pixelshuffle", upscale: 3 }, init);

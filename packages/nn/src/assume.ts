@@ -23,6 +23,7 @@ export function assume<T extends object>(model: string, assumed: T, given: Parti
 function kindOf(like: unknown): [fits: (value: unknown) => boolean, name: string] {
   if (like === null) return [(value) => value === null || Number.isFinite(value), "a number or null"];
   if (typeof like === "boolean") return [(value) => typeof value === "boolean", "true or false"];
+  if (typeof like === "string") return [(value) => typeof value === "string", "a text"];
   if (!Array.isArray(like)) return [Number.isFinite, "a number"];
   const { length } = like;
   const fits = (value: unknown): boolean =>

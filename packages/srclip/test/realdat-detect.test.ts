@@ -56,7 +56,7 @@ describe("detectRealDAT", () => {
       [{ splitSize: [8, 16] }, "splitSize: [8, 16] contradicts the tensors, which are for [8, 32]"],
       [
         { heads: 3 },
-        "RealDAT: nothing is assumed of heads: known are splitSize, imgRange, qkScale, layerNormEps, fusion",
+        "RealDAT: nothing is assumed of heads: known are splitSize, imgRange, qkScale, layerNormEps, globalResidual, fusion",
       ],
     ];
     for (const [assume, message] of wrong) {

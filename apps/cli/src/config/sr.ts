@@ -1,7 +1,7 @@
 /**
  * The configuration of `deplsr train sr`: the fields of the option files of BasicSR, DAT and DePLSR (spec/training.md, 3), so that these load
  * unchanged, and those by which Real-ESRGAN's say how pairs are made. What has no meaning here stands in `unused.ts`. Ours are
- * `datasets.train.mixture`, `light`, `crop_pad_size` and `crop_candidates`, `network_clip.clip_input` and `clip_fit`, `train.grad_clip`,
+ * `network_g.global_residual`, `datasets.train.mixture`, `light`, `crop_pad_size` and `crop_candidates`, `network_clip.clip_input` and `clip_fit`, `train.grad_clip`,
  * `on_nan`, `checkpoint` and `accum_iter`, `logger.keep_last` and `keep_every`.
  */
 import { z } from "zod";
@@ -34,6 +34,8 @@ const network = z.strictObject({
   num_feat: count.default(64),
   resi_connection: z.enum(["1conv", "3conv"]).default("1conv"),
   upsampler: z.enum(["pixelshuffle", "pixelshuffledirect"]).default("pixelshuffle"),
+  /** `bicubic`: the network says what bicubic interpolation lacks. */
+  global_residual: z.enum(["none", "bicubic"]).default("none"),
   fusion_layers: fusionLayers.default("all"),
   fusion_num_heads: count.default(6),
   fusion_mlp_ratio: z.number().positive().default(1),

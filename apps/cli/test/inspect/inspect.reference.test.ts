@@ -38,7 +38,7 @@ describe("deplsr inspect", () => {
       format: "PyTorch zip",
       weights: "params_ema",
       parameters: 37_337,
-      assumed: { splitSize: [2, 4], imgRange: 1, qkScale: null, layerNormEps: 1e-5 },
+      assumed: { splitSize: [2, 4], imgRange: 1, qkScale: null, layerNormEps: 1e-5, globalResidual: "none" },
     });
     const found = (tensors as { name: string; shape: number[] }[]).map(({ name, shape }) => [name, shape]);
     expect(Object.fromEntries(found)).toEqual(
@@ -82,7 +82,7 @@ describe("deplsr inspect", () => {
     const dat = recordedOutput();
     await runInspect({ file: golden("checkpoints/dat_params_ema.pth"), key: undefined }, { output: dat.output });
     expect(dat.stdout()).toContain(
-      "assumed     splitSize=[2,4], imgRange=1, qkScale=null, layerNormEps=0.00001: tensors do not tell; " +
+      'assumed     splitSize=[2,4], imgRange=1, qkScale=null, layerNormEps=0.00001, globalResidual="none": tensors do not tell; ' +
         "deplsr upscale takes others with --assume\n",
     );
     const script = recordedOutput();
