@@ -46,7 +46,7 @@ const STAGES: Readonly<Record<string, readonly Step[]>> = {
       words: ["--import", import.meta.resolve("tsx"), join(root, "scripts/install-photographs.ts"), "photographs"],
       done: "photographs/val.tsv",
     },
-    squares("train", 160),
+    squares("train", 400),
     {
       words: [
         ...[

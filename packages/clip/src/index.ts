@@ -10,6 +10,7 @@ export * from "./block.ts";
 export * from "./clean.ts";
 export type { ColorJitter } from "./color-jitter.ts";
 export * from "./config.ts";
+export { startFromCosines } from "./cosine-patches.ts";
 export * from "./detect.ts";
 export * from "./distinct.ts";
 export { fixText } from "./fix-text.ts";

@@ -69,10 +69,20 @@ export function drawMixture(
     return {
       scale,
       augment: drawAugmentation(rng, heavy),
-      crop: gtSize === null ? null : { size: gtSize, top: rng.uniform(), left: rng.uniform() },
+      crop: gtSize === null ? null : { size: gtSize, ...drawPlace(rng, (side - gtSize) / scale) },
       way: kind === "clean" ? { kind } : kind === "light" ? { kind, draw: lightly() } : { kind, draw: heavies[i]! },
     };
   });
+}
+
+/**
+ * The place of a square with `room` pixels around it, as shares of these: half of the time the corner is one of JPEG's blocks, as in
+ * photographs that come out of a camera, else it is anywhere, as in those that were cut since.
+ */
+function drawPlace(rng: Rng, room: number): { top: number; left: number } {
+  const onGrid = rng.uniform() < 0.5;
+  const place = (): number => (onGrid ? (8 * rng.integer(Math.floor(room / 8) + 1) + 0.5) / (room + 1) : rng.uniform());
+  return { top: place(), left: place() };
 }
 
 /**

@@ -55,6 +55,16 @@ describe("drawMixture", () => {
     expect(new Set(heavy.map((resize) => JSON.stringify(resize))).size).toBe(1);
   });
 
+  it("cuts half of the pairs on the grid of JPEG's blocks, and the others anywhere", () => {
+    const draws = Array.from({ length: 500 }, (_, seed) => drawMixture(seed, { count: 4, side: 112 }, OPTIONS)).flat();
+    // 56 low-quality pixels a side, of which 32 are taken: 25 places, 4 of them on the grid.
+    const corners = draws.map(({ crop }) => [crop!.top, crop!.left].map((place) => Math.floor(place * 25)));
+    const onGrid = corners.filter((corner) => corner.every((at) => at % 8 === 0)).length / corners.length;
+    expect(Math.abs(onGrid - (0.5 + (0.5 * 16) / 625))).toBeLessThan(0.045);
+    expect(new Set(corners.map(([top]) => top)).size).toBe(25);
+    expect(Math.max(...corners.flat())).toBe(24);
+  });
+
   it("refuses what does not fit together", () => {
     const draw = (side: number, more: Partial<MixtureOptions>) =>
       drawMixture(0, { count: 1, side }, { ...OPTIONS, ...more });

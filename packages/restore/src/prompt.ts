@@ -46,8 +46,7 @@ function toSquare(images: Tensor, size: number, fit: PromptOptions["clipFit"]): 
   if (fit === "squash" || height < size || width < size) {
     return interpolate(images, { mode: "bilinear", size: [size, size] });
   }
-  const top = Math.floor((height - size) / 2);
-  const left = Math.floor((width - size) / 2);
+  const [top, left] = [middle(height, size), middle(width, size)];
   return slice(images, [null, null, [top, top + size], [left, left + size]]);
 }
 
@@ -92,8 +91,13 @@ function bilinearTaps(from: number, to: number): Tap[] {
   });
 }
 
+/** Where `to` pixels in the middle of `from` begin: on the grid of JPEG's blocks of 8, where compression shows. */
+function middle(from: number, to: number): number {
+  return 8 * Math.floor((from - to) / 16);
+}
+
 /** The `to` positions in the middle of `from`. */
 function middleTaps(from: number, to: number): Tap[] {
-  const start = Math.floor((from - to) / 2);
+  const start = middle(from, to);
   return Array.from({ length: to }, (_, i) => ({ first: start + i, second: start + i, part: 0 }));
 }

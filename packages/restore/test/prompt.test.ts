@@ -30,14 +30,14 @@ test.each([
   },
 );
 
-test("the middle is cut out of an image that has one, of others all is squashed", () => {
-  const image = picture(20, 18);
+test("the middle is cut out of an image that has one, on the grid of JPEG's blocks; of others all is squashed", () => {
+  const image = picture(35, 42);
   const middle = squareForPrompt(image, 16, "crop");
   for (const [x, y, c] of [
     [0, 0, 0],
     [15, 15, 2],
     [7, 3, 1],
   ] as const)
-    expect(middle[(c * 16 + y) * 16 + x]).toBeCloseTo(image.data[((y + 1) * 20 + x + 2) * 3 + c]! / 255, 6);
+    expect(middle[(c * 16 + y) * 16 + x]).toBeCloseTo(image.data[((y + 8) * 35 + x + 8) * 3 + c]! / 255, 6);
   expect(squareForPrompt(picture(20, 9), 16, "crop")).toEqual(squareForPrompt(picture(20, 9), 16, "squash"));
 });

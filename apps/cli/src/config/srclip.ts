@@ -36,6 +36,8 @@ export const srclipRun = z
     model: z.union([z.string().min(1), clipSizes]),
     /** CLIP weights to start from (safetensors); without them everything is random and everything trains. */
     pretrained: optionalPath,
+    /** How the filters of patches start where no weights are given: `random` as in CLIP, or `cosine`, see `startFromCosines`. */
+    patch_init: z.enum(["random", "cosine"]).default("random"),
     /** `clean` copies the vision tower by name, `reference` repeats the original's misaligned copy. */
     init: z.enum(["clean", "reference"]).default("clean"),
     /** Checkpoints hold the frozen CLIP as well, in place of its file's name and hash. */
@@ -117,6 +119,10 @@ export const srclipRun = z
   .refine(({ train_data, val_data }) => train_data !== null || val_data !== null, {
     message: "text (or val_data alone, to evaluate only)",
     path: ["train_data"],
+  })
+  .refine(({ pretrained, patch_init }) => pretrained === null || patch_init === "random", {
+    message: "random, as there are pretrained weights",
+    path: ["patch_init"],
   })
   .refine(({ train_data, epochs, steps }) => train_data === null || (epochs === undefined) !== (steps === undefined), {
     message: "either epochs or steps, one of the two",

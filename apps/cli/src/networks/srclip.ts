@@ -1,5 +1,12 @@
 /** SRCLIP: from a configuration or a checkpoint folder to a network. */
-import { CLIP_PRESETS, type CLIPConfig, clipConfig, loadCLIP, parseOpenClipConfig } from "@deplsr/clip";
+import {
+  CLIP_PRESETS,
+  type CLIPConfig,
+  clipConfig,
+  loadCLIP,
+  parseOpenClipConfig,
+  startFromCosines,
+} from "@deplsr/clip";
 import { type LoadOptions, type LoadReport, type StateDict, selectWeights, type TensorFile } from "@deplsr/nn";
 import { loadSrCLIP, SrCLIPV2, type SrCLIPV2Config, srclipConfig, underOwnNames } from "@deplsr/srclip";
 import { type Device, Rng } from "@deplsr/tensor";
@@ -21,6 +28,8 @@ export async function makeSrclip(device: Device, run: SrclipRunConfig): Promise<
   if (run.pretrained !== null) {
     await loadPretrained(model, run.pretrained);
     model.lockCLIP();
+  } else if (run.patch_init === "cosine") {
+    startFromCosines(model.clip.visual);
   }
   model.startController(run.init);
   return model;
