@@ -1,5 +1,5 @@
 /**
- * Trains the models in the box, one after the other: a small SRCLIP, RealDAT x2 on its features, RealDAT x4 from that one. What is done is
+ * Trains the models in the box, one after the other: a small SRCLIP, a DAT x2, RealDAT x2 from both, RealDAT x4 from that one. What is done is
  * left alone, what was interrupted goes on: started again after any end, it comes to the same bytes.
  *
  *     npm run train-models -- [FOLDER] [--dry-run] [--only STAGE]       default: runs/models, all stages
@@ -63,7 +63,8 @@ const STAGES: Readonly<Record<string, readonly Step[]>> = {
     squares("val", 100),
   ],
   srclip: [training("srclip", "srclip")],
-  "realdat-x2": [pairs(2), training("sr", "realdat-x2")],
+  "dat-x2": [pairs(2), training("sr", "dat-x2")],
+  "realdat-x2": [training("sr", "realdat-x2")],
   "realdat-x4": [pairs(4), training("sr", "realdat-x4")],
 };
 
