@@ -1,0 +1,8 @@
+/**
+ * The trained networks: where their files of weights and their cards are. Nothing is loaded here, and nothing of the engine is needed.
+ *
+ * @packageDocumentation
+ */
+
+export { MODELS, type ShippedModel, shippedModel } from "./models.ts";
+export { PHOTOGRAPHS, type ShippedPhotograph } from "./photographs.ts";

@@ -1,0 +1,35 @@
+/** A trained network of this package. */
+export interface ShippedModel {
+  /** What `deplsr --model` calls it, such as `realdat-x2`. */
+  readonly name: string;
+  /** Its kind: a super-resolution network, or one that tells degradations. */
+  readonly kind: "sr" | "srclip";
+  /** By how much it enlarges; null for one that does not. */
+  readonly scale: number | null;
+  /** One line on what it is for. */
+  readonly about: string;
+  /** The file of weights, safetensors with halves; it says itself which network it holds. */
+  readonly weights: URL;
+  /** What it is, how it was made and how good it is: Markdown. */
+  readonly card: URL;
+}
+
+const model = (name: string, kind: ShippedModel["kind"], scale: number | null, about: string): ShippedModel => ({
+  name,
+  kind,
+  scale,
+  about,
+  weights: new URL(`../weights/${name}.safetensors`, import.meta.url),
+  card: new URL(`../cards/${name}.md`, import.meta.url),
+});
+
+/** Everything there is, the default of each kind and scale first. */
+export const MODELS: readonly ShippedModel[] = [
+  model("realdat-x2", "sr", 2, "photographs as people have them, twice as large"),
+  model("srclip", "srclip", null, "how blurred, noisy, compressed and ringing a photograph is"),
+];
+
+/** The model of a name; undefined where there is none. */
+export function shippedModel(name: string): ShippedModel | undefined {
+  return MODELS.find((model) => model.name === name);
+}
