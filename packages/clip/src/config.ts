@@ -24,6 +24,11 @@ export interface TextConfig {
   readonly layers: number;
   readonly mlpRatio: number;
   readonly layerScale: number | null;
+  /**
+   * The ids of the tokens that there are vectors for, ascending; all of the vocabulary where it is left out. A tower that was trained on the
+   * captions of degradations alone has learned nothing of other words, and its table of vectors is most of its size.
+   */
+  readonly tokens?: readonly number[];
 }
 
 /** Sizes of a CLIP model. */
@@ -100,11 +105,22 @@ export function clipConfig(partial: PartialCLIPConfig): CLIPConfig {
   if (text.width % text.heads !== 0) {
     throw new RangeError(`CLIP config: ${text.heads} heads do not divide text width ${text.width}`);
   }
+  checkTokens(text);
   return { embedDim, quickGelu, logitScaleStart, logitBiasStart, vision, text };
 }
 
+function checkTokens({ tokens, vocabSize }: TextConfig): void {
+  const wrong = tokens?.findIndex(
+    (id, i) => !Number.isInteger(id) || id < 0 || id >= vocabSize || id <= (tokens[i - 1] ?? -1),
+  );
+  if (wrong === undefined || (wrong < 0 && tokens!.length > 0)) return;
+  throw new RangeError(
+    `CLIP config: text.tokens must be ids from 0 to ${vocabSize - 1}, ascending, but ${wrong < 0 ? "there are none" : `number ${wrong} is ${tokens![wrong]}`}`,
+  );
+}
+
 function prefixed(tower: string, config: VisionConfig | TextConfig): Record<string, number> {
-  const sizes = Object.entries(config).filter(([name]) => name !== "layerScale");
+  const sizes = Object.entries(config).filter(([name]) => name !== "layerScale" && name !== "tokens");
   return Object.fromEntries(sizes.map(([name, value]) => [`${tower}.${name}`, value]));
 }
 

@@ -18,7 +18,7 @@ export function clipShapes({ embedDim, logitBiasStart, vision, text }: CLIPConfi
     ...blocks("visual.", vision),
     ...affine("visual.ln_post", [width]),
     ...blocks("", text),
-    ["token_embedding.weight", [text.vocabSize, text.width]],
+    ["token_embedding.weight", [text.tokens?.length ?? text.vocabSize, text.width]],
     ...affine("ln_final", [text.width]),
   ]);
 }

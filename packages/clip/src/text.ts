@@ -3,17 +3,26 @@ import {
   add,
   argmax,
   assign,
+  type Device,
   flatten,
   indexSelect,
+  keep,
   matmul,
   mul,
   narrow,
+  reshape,
   ShapeError,
   scope,
   type Tensor,
 } from "@deplsr/tensor";
 import { Transformer, type TransformerOptions } from "./block.ts";
 import type { CLIPConfig, TextConfig } from "./config.ts";
+
+function rowsOf(tokens: readonly number[], vocabSize: number, device: Device): Tensor {
+  const rows = new Int32Array(vocabSize).fill(-1);
+  for (const [row, id] of tokens.entries()) rows[id] = row;
+  return keep(device.tensor(rows, [vocabSize], { dtype: "i32" }));
+}
 
 /** CLIP's text tower: a causal transformer whose state at the end token is the feature, `ids (b, n) i32` → `(b, embedDim)`. */
 export class TextTransformer extends Module {
@@ -25,6 +34,8 @@ export class TextTransformer extends Module {
   readonly tokenEmbedding: Embedding;
   readonly lnFinal: LayerNorm;
   readonly config: TextConfig;
+  /** (vocabSize) i32: the row of a token in the table, -1 of one that is not there; null where all are. */
+  readonly #rows: Tensor | null;
 
   constructor({ text, embedDim, quickGelu }: Pick<CLIPConfig, "text" | "embedDim" | "quickGelu">, init: Init) {
     super();
@@ -32,7 +43,8 @@ export class TextTransformer extends Module {
     this.positionalEmbedding = parameter(normal([contextLength, width], 0.01, init));
     this.textProjection = parameter(normal([width, embedDim], width ** -0.5, init));
     this.transformer = new Transformer({ ...text, quickGelu }, init);
-    this.tokenEmbedding = new Embedding(vocabSize, width, init);
+    this.tokenEmbedding = new Embedding(text.tokens?.length ?? vocabSize, width, init);
+    this.#rows = text.tokens ? rowsOf(text.tokens, vocabSize, init.device) : null;
     this.lnFinal = new LayerNorm(width, {}, init);
     this.config = text;
     this.startAsClip(init);
@@ -40,7 +52,8 @@ export class TextTransformer extends Module {
 
   /**
    * Features before any normalisation. A text's row is start token, text, end token, padding; n may be smaller than the
-   * context length, since nothing after the end token reaches the feature.
+   * context length, since nothing after the end token reaches the feature. A token outside of `config.tokens` is an error at the next
+   * read; a `Tokenizer` that knows them refuses it by name.
    */
   forward(ids: Tensor, options: Omit<TransformerOptions, "mask"> = {}): Tensor {
     return this.pool(this.transformer.forward(this.embed(ids), { ...options, mask: "causal" }), ids);
@@ -61,7 +74,13 @@ export class TextTransformer extends Module {
       );
     }
     const positions = n === contextLength ? this.positionalEmbedding : narrow(this.positionalEmbedding, 0, 0, n);
-    return add(this.tokenEmbedding.forward(ids), positions);
+    const rows = this.#rows ? reshape(indexSelect(this.#rows, 0, flatten(ids)), ids.shape) : ids;
+    return add(this.tokenEmbedding.forward(rows), positions);
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.#rows?.dispose();
   }
 
   /** The state at the end token, which has the largest id, to features: `(b, n, c)` → `(b, embedDim)`. */

@@ -28,18 +28,32 @@ const CACHED_LENGTH = 64;
  */
 export class Tokenizer {
   readonly vocabulary: Vocabulary;
+  /** The only ids that may come out; null for all. */
+  readonly #only: ReadonlySet<number> | null;
   private readonly cache = new Map<string, readonly number[]>();
   private readonly utf8 = new TextEncoder();
 
-  constructor(vocabulary: Vocabulary = clipVocabulary()) {
+  /** @param only the ids that a text tower has vectors for (`TextConfig.tokens`); another word is refused by name */
+  constructor(vocabulary: Vocabulary = clipVocabulary(), only?: readonly number[]) {
     this.vocabulary = vocabulary;
+    this.#only = only ? new Set(only) : null;
   }
 
-  /** Ids of a text without the start and end tokens; stops once there are at least `limit` of them. */
+  /**
+   * Ids of a text without the start and end tokens; stops once there are at least `limit` of them.
+   * @throws RangeError naming a word that is not among those of the text tower
+   */
   encode(text: string, limit = Number.POSITIVE_INFINITY): number[] {
     const ids: number[] = [];
     for (const [piece] of cleanText(text).matchAll(PIECES)) {
-      for (const id of this.encodePiece(piece)) ids.push(id);
+      for (const id of this.encodePiece(piece)) {
+        if (this.#only && !this.#only.has(id)) {
+          throw new RangeError(
+            `tokenize: ${JSON.stringify(piece)} in ${JSON.stringify(text)} is no word that this model has learned: it knows those of its captions and prompts`,
+          );
+        }
+        ids.push(id);
+      }
       if (ids.length >= limit) break;
     }
     return ids;

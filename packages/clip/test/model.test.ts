@@ -1,4 +1,4 @@
-import { detach, gelu, noGrad, quickGelu, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { detach, gelu, indexSelect, noGrad, quickGelu, Rng, scope, type Tensor } from "@deplsr/tensor";
 import { expectClose, testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
@@ -184,4 +184,35 @@ describe("clampLogitScale", () => {
     expect(await model.logitScale.item()).toBeCloseTo(LOGIT_SCALE_LIMIT, 6);
     model.dispose();
   });
+});
+
+it("needs no vectors of tokens that its texts do not have", async () => {
+  const full = filled();
+  const used = [...new Set(rows)].sort((a, b) => a - b);
+  const config = clipConfig({ ...TINY, text: { ...TINY.text, tokens: used } });
+  const small = new CLIP(config, init);
+  const entries = new Map(full.stateDict());
+  const table = entries.get("token_embedding.weight")!;
+  const picked = indexSelect(table, 0, device.tensor(Int32Array.from(used), [used.length], { dtype: "i32" }));
+  entries.set("token_embedding.weight", picked);
+  small.loadStateDict(entries);
+  const shapes = new Map([...small.stateDict()].map(([name, { shape }]) => [name, shape]));
+  expect(shapes).toEqual(new Map(clipShapes(config)));
+  expect(await small.encodeText(ids).data()).toEqual(await full.encodeText(ids).data());
+  const other = Int32Array.from(rows, (id, i) =>
+    i === 1 ? [...Array(TINY.text.vocabSize).keys()].find((k) => !used.includes(k))! : id,
+  );
+  await expect(small.encodeText(device.tensor(other, [3, 16], { dtype: "i32" })).data()).rejects.toThrow("-1");
+  full.dispose();
+  small.dispose();
+});
+
+it.each([
+  [[], "there are none"],
+  [[3, 3], "number 1 is 3"],
+  [[-1], "number 0 is -1"],
+  [[0, 1.5], "number 1 is 1.5"],
+  [[0, 49408], "number 1 is 49408"],
+])("refuses the tokens %j", (list, message) => {
+  expect(() => clipConfig({ text: { tokens: list } })).toThrow(message);
 });

@@ -162,6 +162,15 @@ describe("Tokenizer.decode", () => {
     expect(tokenizer.decode(ids)).toBe("naïve café 北京 😀");
   });
 
+  it("refuses a word that is not among those of a text tower, by name", () => {
+    const known = tokenizer.encode("a photo with gaussian noise");
+    const small = new Tokenizer(undefined, known);
+    expect(small.encode("Noise with a photo")).toEqual(tokenizer.encode("noise with a photo"));
+    expect(() => small.encode("a photo of noise")).toThrow(
+      'tokenize: "of" in "a photo of noise" is no word that this model has learned',
+    );
+  });
+
   it("names a token that does not exist", () => {
     expect(() => tokenizer.decode([60_000])).toThrow("decode: there is no token 60000");
   });
