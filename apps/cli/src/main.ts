@@ -10,6 +10,7 @@ import { evaluate } from "./commands/evaluate.ts";
 import { extract } from "./commands/extract.ts";
 import { inspect } from "./commands/inspect.ts";
 import { iqa } from "./commands/iqa.ts";
+import { models } from "./commands/models.ts";
 import { train } from "./commands/train.ts";
 import { withLongOpt } from "./commands/train-flags.ts";
 import { upscale } from "./commands/upscale.ts";
@@ -35,6 +36,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .command(iqa(context))
       .command(bind(convert, context))
       .command(bind(inspect, context))
+      .command(bind(models, context))
       .command(bind(demo, context))
       .option("json", { type: "boolean", default: false, describe: "One JSON object on stdout, logs on stderr" })
       .demandCommand(1, "say what to do: give a command")

@@ -20,6 +20,7 @@ import type { CLIPConfig, TextConfig } from "./config.ts";
 
 function rowsOf(tokens: readonly number[], vocabSize: number, device: Device): Tensor {
   const rows = new Int32Array(vocabSize).fill(-1);
+  rows[0] = 0; // what pads texts, which no feature sees
   for (const [row, id] of tokens.entries()) rows[id] = row;
   return keep(device.tensor(rows, [vocabSize], { dtype: "i32" }));
 }

@@ -1,4 +1,4 @@
-import { detach, gelu, indexSelect, noGrad, quickGelu, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { detach, gelu, indexSelect, noGrad, quickGelu, Rng, scope, slice, type Tensor } from "@deplsr/tensor";
 import { expectClose, testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
@@ -199,6 +199,12 @@ it("needs no vectors of tokens that its texts do not have", async () => {
   const shapes = new Map([...small.stateDict()].map(([name, { shape }]) => [name, shape]));
   expect(shapes).toEqual(new Map(clipShapes(config)));
   expect(await small.encodeText(ids).data()).toEqual(await full.encodeText(ids).data());
+  const short = clipConfig({ ...TINY, text: { ...TINY.text, tokens: used.filter((id) => id !== 0) } });
+  const bare = new CLIP(short, init);
+  entries.set("token_embedding.weight", slice(picked, [[used[0] === 0 ? 1 : 0, used.length]]));
+  bare.loadStateDict(entries);
+  expect(await bare.encodeText(ids).data()).toEqual(await full.encodeText(ids).data());
+  bare.dispose();
   const other = Int32Array.from(rows, (id, i) =>
     i === 1 ? [...Array(TINY.text.vocabSize).keys()].find((k) => !used.includes(k))! : id,
   );

@@ -1,4 +1,5 @@
 import type { EvaluateFlags } from "../evaluate/run.ts";
+import { SHIPPED_SRCLIP } from "../networks/shipped.ts";
 import { type Command, deviceFlags } from "./command.ts";
 
 /** `deplsr evaluate`: how well an SRCLIP recognises degradations. */
@@ -9,26 +10,29 @@ export const evaluate: Command<EvaluateFlags> = {
     deviceFlags(yargs)
       .option("checkpoint", {
         type: "string",
-        demandOption: true,
-        describe: "A run's folder, or one of its checkpoints",
+        default: SHIPPED_SRCLIP,
+        describe: "A run's folder, one of its checkpoints, a file, or the name of a model in the box",
       })
       .option("data", { type: "string", demandOption: true, describe: "TSV with filepath, title ... title7" })
-      .option("template", { type: "string", default: "A photo with {prompt}", describe: "What surrounds a prompt" })
+      .option("template", {
+        type: "string",
+        describe: "What surrounds a prompt; default as in its training, of other files A photo with {prompt}",
+      })
       .option("levels", {
         choices: ["original", "training"] as const,
-        default: "original" as const,
-        describe: "Levels in prompts as the original writes them (15) or as the data set does (15.0)",
+        describe:
+          "Levels in prompts as the original writes them (15) or as the data set does (15.0); default as in its training, of other files original",
       })
       .option("fit", {
         choices: ["squash", "crop"] as const,
-        default: "squash" as const,
-        describe: "Squash an image to the network's square, or take the middle at native resolution",
+        describe:
+          "Squash an image to the network's square, or take the middle at native resolution; default as in its training, of other files squash",
       })
       .option("batch", { type: "number", default: 16, describe: "Images at a time" })
       .example("$0 evaluate --checkpoint runs/train_srclip --data val.tsv", "The paper's protocol")
       .example(
-        "$0 evaluate --checkpoint runs/demo/srclip --data runs/demo/data/heldout.tsv --template '{prompt}' --levels training --fit crop",
-        "The demo's",
+        "$0 evaluate --data data/degraded.tsv",
+        "The one in the box on images of yours that deplsr degrade has damaged",
       ),
   run: async (flags, context) => (await import("../evaluate/run.ts")).runEvaluate(flags, context),
 };

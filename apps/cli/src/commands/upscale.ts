@@ -16,7 +16,8 @@ export const upscale: Command<UpscaleFlags> = {
       .option("model", {
         alias: "checkpoint",
         type: "string",
-        describe: "A DAT or RealDAT: a .pth, .pt, .bin or .safetensors file, or a run's folder; default runs/demo/sr",
+        describe:
+          "A DAT or RealDAT: the name of a model in the box (see deplsr models), a .pth, .pt, .bin or .safetensors file, or a run's folder; default the one in the box for the scale",
       })
       .option("key", {
         type: "string",
@@ -122,7 +123,7 @@ export const upscale: Command<UpscaleFlags> = {
         default: false,
         describe: "One JSON object a photograph on stdout, as they come",
       })
-      .example("$0 upscale photo.jpg", "Writes photo_x2.png with the demo's small network")
+      .example("$0 upscale photo.jpg", "Writes photo_x2.png")
       .example(
         "$0 upscale photo.jpg --model DAT_x4.pth",
         "With weights of PyTorch: what network they are is seen from them",

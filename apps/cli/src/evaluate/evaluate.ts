@@ -24,8 +24,8 @@ export interface Evaluation {
   readonly chance: Shares;
   /** What the best single answer reaches. */
   readonly constant: Shares;
-  /** How well images and captions find each other, see `RetrievalValues`. */
-  readonly retrieval: RetrievalValues;
+  /** How well images and captions find each other, see `RetrievalValues`; null where the model does not know all words of the captions. */
+  readonly retrieval: RetrievalValues | null;
   readonly images: number;
   /** Rows and images that could not be used. */
   readonly skipped: readonly SkippedItem[];
@@ -48,12 +48,13 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
   const kinds = styledKinds(style);
   const { text, embedDim } = model.config.clip;
   const { contextLength } = text;
-  const tokenizer = new Tokenizer();
+  const tokenizer = new Tokenizer(undefined, text.tokens);
   const prompts = encodePrompts(model, model.logitScale.device, tokenizer, kinds, {
     template: templateOf(style),
     contextLength,
   });
-  const meter = new RetrievalMeter();
+  const captions = captionIds(items, tokenizer, contextLength, output);
+  const meter = captions && new RetrievalMeter();
   const probabilities: number[][] = kinds.map(() => []);
   const used: CaptionedItem[] = [];
   const skipped = badRows(data, bad);
@@ -63,16 +64,13 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
       const batch = await readBatch(items.slice(at, at + batchSize), model, options, skipped);
       if (batch.length === 0) continue;
       const images = batch.map(({ image }) => image);
-      const captions = tokenizer.tokenize(
-        batch.map(({ item }) => item.texts[0]!),
-        contextLength,
-      );
-      const seen = encodeBatch(model, images, captions, prompts);
+      const ids = captions && Int32Array.from(batch.flatMap(({ item }) => [...captions.get(item)!]));
+      const seen = encodeBatch(model, images, ids, prompts);
       try {
         for (const [kind, tensor] of seen.probabilities.entries()) probabilities[kind]!.push(...(await tensor.data()));
-        await meter.add(seen.content, seen.captions, seen.logitScale);
+        if (seen.found) await meter?.add(seen.found.content, seen.found.captions, seen.found.logitScale);
       } finally {
-        for (const tensor of [seen.content, seen.captions, seen.logitScale, ...seen.probabilities]) tensor.dispose();
+        for (const tensor of [...Object.values(seen.found ?? {}), ...seen.probabilities]) tensor.dispose();
       }
       used.push(...batch.map(({ item }) => item));
       bar.update(Math.min(items.length, at + batchSize));
@@ -93,7 +91,7 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
     accuracy: shares((i) => scores[i]!.accuracy),
     chance: shares((i) => scores[i]!.chance),
     constant: shares((i) => bestConstant(kinds[i]!, labels(i))),
-    retrieval: await meter.values(model.logitScale, embedDim),
+    retrieval: meter && (await meter.values(model.logitScale, embedDim)),
     images: used.length,
     skipped,
   };
@@ -117,21 +115,33 @@ async function readBatch(
   });
 }
 
+/** Each item's caption as token ids; null, with a warning, where the model does not know all of their words. */
+function captionIds(
+  items: readonly CaptionedItem[],
+  tokenizer: Tokenizer,
+  contextLength: number,
+  output: Output,
+): Map<CaptionedItem, Int32Array> | null {
+  try {
+    return new Map(items.map((item) => [item, tokenizer.tokenize([item.texts[0]!], contextLength)]));
+  } catch (error) {
+    output.warn(`captions are not looked for among images, nor images among captions: ${oneLine(error)}`);
+    return null;
+  }
+}
+
 /** What a model makes of a batch. */
 interface SeenBatch {
   /** Of each kind's prompts, (b, prompts). */
   readonly probabilities: readonly Tensor[];
-  /** Features of length 1, (b, embedDim). */
-  readonly content: Tensor;
-  readonly captions: Tensor;
-  /** Scalar. */
-  readonly logitScale: Tensor;
+  /** Features of length 1, (b, embedDim), and a scalar; null without captions. */
+  readonly found: { readonly content: Tensor; readonly captions: Tensor; readonly logitScale: Tensor } | null;
 }
 
 function encodeBatch(
   model: SrCLIPV2,
   images: readonly Image[],
-  captions: Int32Array,
+  captions: Int32Array | null,
   prompts: readonly Tensor[],
 ): SeenBatch {
   const { imageSize } = model.config.clip.vision;
@@ -142,9 +152,11 @@ function encodeBatch(
       const { content, fine } = model.encodeImage(normalized(planes), { normalize: true });
       return {
         probabilities: fineProbabilities(fine, prompts),
-        content,
-        captions: encodeDistinct(model.clip, captions, { normalize: true }),
-        logitScale: exp(model.logitScale),
+        found: captions && {
+          content,
+          captions: encodeDistinct(model.clip, captions, { normalize: true }),
+          logitScale: exp(model.logitScale),
+        },
       };
     }),
   );

@@ -2,18 +2,19 @@ import type { Context, DeviceFlags } from "../commands/command.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { checkWhole } from "../flags.ts";
-import { loadSrclip } from "../networks/srclip.ts";
+import { loadSrclip, protocolOf } from "../networks/srclip.ts";
 import { counted, type Output, table } from "../output.ts";
 import { type Evaluation, evaluateSrclip } from "./evaluate.ts";
+import { ORIGINAL_STYLE } from "./protocol.ts";
 import type { RetrievalValues } from "./retrieval.ts";
 
 /** The flags of `deplsr evaluate`. */
 export interface EvaluateFlags extends DeviceFlags {
   readonly checkpoint: string;
   readonly data: string;
-  readonly template: string;
-  readonly levels: "original" | "training";
-  readonly fit: "squash" | "crop";
+  readonly template: string | undefined;
+  readonly levels: "original" | "training" | undefined;
+  readonly fit: "squash" | "crop" | undefined;
   readonly batch: number;
 }
 
@@ -24,11 +25,14 @@ const NAMED = 5;
 export async function runEvaluate(flags: EvaluateFlags, context: Context): Promise<void> {
   const { output } = context;
   checkWhole("batch", flags.batch, 1);
+  const trained = await protocolOf(flags.checkpoint);
+  const { template = trained?.template ?? ORIGINAL_STYLE.template } = flags;
+  const { levels = trained?.levels ?? ORIGINAL_STYLE.levels, fit = trained?.fit ?? "squash" } = flags;
   const result = await withDevice(flags, context, async (device) =>
     evaluateSrclip(await loadSrclip(device, flags.checkpoint), {
       data: flags.data,
-      style: { template: flags.template, levels: flags.levels },
-      imageFit: flags.fit,
+      style: { template, levels },
+      imageFit: fit,
       batchSize: flags.batch,
       output,
     }),
@@ -51,7 +55,7 @@ export function printEvaluation(evaluation: Evaluation, output: Output, { ranks 
     percent(constant[name]),
   ]);
   for (const line of table(["recognised", "accuracy", "chance", "best constant answer"], rows)) output.line(line);
-  for (const line of ranks ? retrievalLines(retrieval) : []) output.line(line);
+  for (const line of ranks && retrieval ? retrievalLines(retrieval) : []) output.line(line);
   output.line(counted(images, "image"));
   listSkipped(output, skipped, `${skipped.length} of ${counted(images + skipped.length, "image")}`, NAMED);
 }

@@ -68,17 +68,18 @@ export async function heldByClip(
 }
 
 /**
- * As `withTensorFile`; where the file holds its CLIP by reference, with the tensors of both.
+ * As `withTensorFile`; where the file holds its CLIP by reference, or has its text tower in a file beside it, with the tensors of both.
  *
- * @throws UserError also when the CLIP's file is missing or has changed
+ * @throws UserError also when that other file is missing or has changed
  */
 export async function withWholeFile<T>(path: string, work: (file: TensorFile) => Promise<T>): Promise<T> {
   const description = await withTensorFile(path, async (file) => describedIn(path, file, "srclip"));
-  if (!description?.clip) return withTensorFile(path, work);
-  const { clip, ...whole } = description;
-  return withTensorFile(await findClip(clip, path), (beside) =>
+  if (!description?.clip && description?.texts === undefined) return withTensorFile(path, work);
+  const { clip, texts, ...whole } = description;
+  const other = clip ? await findClip(clip, path) : join(dirname(path), basename(texts!));
+  return withTensorFile(other, (beside) =>
     withTensorFile(path, (file) => {
-      const tensors = new Map([...clipTensors(beside), ...file.tensors]);
+      const tensors = new Map([...(clip ? clipTensors(beside) : beside.tensors), ...file.tensors]);
       return work({ ...file, tensors, metadata: { ...file.metadata, ...metadataOf(whole) } });
     }),
   );

@@ -12,7 +12,13 @@ import { loadSrCLIP, SrCLIPV2, type SrCLIPV2Config, srclipConfig, underOwnNames 
 import { type Device, Rng } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { oneLine, UserError } from "../errors.ts";
-import { type ClipReference, describedIn, type ModelDescription, readDescription } from "../train/checkpoint.ts";
+import {
+  type ClipReference,
+  describedIn,
+  type ModelDescription,
+  type Protocol,
+  readDescription,
+} from "../train/checkpoint.ts";
 import { withWholeFile } from "./clip-reference.ts";
 import { type Assumptions, describeNetwork, detectNetwork, refuseAssumptions } from "./detect.ts";
 import { findModel, loadInto, weightsOf, withTensorFile } from "./weights-file.ts";
@@ -92,9 +98,24 @@ function detectSrclip(path: string, tensors: Parameters<typeof detectNetwork>[1]
   throw new UserError(`checkpoint: ${path} holds ${what}: an SRCLIP with features for single degradations is needed`);
 }
 
-/** What a checkpoint's `model.json` says of a network. @param clip where its frozen CLIP is, unless the checkpoint holds it */
-export function describeSrclip(config: SrCLIPV2Config, clip: ClipReference | null = null): ModelDescription {
-  return { kind: "srclip", config: { ...config }, ...(clip ? { clip } : {}) };
+/**
+ * What a checkpoint's `model.json` says of a network.
+ *
+ * @param clip where its frozen CLIP is, unless the checkpoint holds it
+ */
+export function describeSrclip(
+  config: SrCLIPV2Config,
+  clip: ClipReference | null = null,
+  protocol?: Protocol,
+): ModelDescription {
+  return { kind: "srclip", config: { ...config }, ...(clip ? { clip } : {}), ...(protocol ? { protocol } : {}) };
+}
+
+/** How the SRCLIP at a path is asked; null where that does not tell. @throws UserError as `loadSrclip` */
+export async function protocolOf(path: string): Promise<Protocol | null> {
+  const place = await findModel(path);
+  if ("folder" in place) return (await readDescription(place.folder, "srclip")).protocol ?? null;
+  return withTensorFile(place.file, async (file) => describedIn(place.file, file, "srclip")?.protocol ?? null);
 }
 
 function clipOf({ model, force_image_size, force_quick_gelu }: SrclipRunConfig): CLIPConfig {

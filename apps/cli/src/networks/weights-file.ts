@@ -18,6 +18,7 @@ import { oneLine, systemCode, UserError } from "../errors.ts";
 import { exists } from "../files.ts";
 import { counted } from "../output.ts";
 import { latestCheckpoint } from "../run-folder.ts";
+import { shippedFile, shippedNames } from "./shipped.ts";
 
 /** The weights of a checkpoint folder. */
 export const WEIGHTS = "model.safetensors";
@@ -32,13 +33,20 @@ export type ModelPlace = { readonly folder: string } | { readonly file: string }
 /**
  * What a path given for a network means.
  *
- * @param path a run folder (its newest checkpoint is taken), a checkpoint folder, or a file
+ * @param path a run folder (its newest checkpoint is taken), a checkpoint folder, a file, or, where there is nothing of that name, the name
+ *   of a model in the box
  * @throws UserError when there is nothing, or no checkpoint in a folder
  */
 export async function findModel(path: string): Promise<ModelPlace> {
+  const shipped = shippedFile(path);
   const found = await stat(path).catch((error: unknown) => {
-    throw unreadable(path, error);
+    if (systemCode(error) !== "ENOENT") throw unreadable(path, error);
+    if (shipped !== null) return null;
+    throw new UserError(
+      `checkpoint: ${path} does not exist: check the path, or give the name of a model in the box (${shippedNames()})`,
+    );
   });
+  if (found === null) return { file: shipped! };
   if (found.isDirectory()) return { folder: await latestCheckpoint(path) };
   const described = basename(path) === WEIGHTS && (await exists(join(dirname(path), DESCRIPTION)));
   return described ? { folder: dirname(path) } : { file: path };

@@ -19,6 +19,7 @@ import {
 } from "@deplsr/nn";
 import { type StoredEntry, type Tensor, writeSafetensors } from "@deplsr/tensor";
 import { oneLine, systemCode, UserError } from "../errors.ts";
+import type { PromptStyle } from "../evaluate/protocol.ts";
 import { exists } from "../files.ts";
 import { DESCRIPTION, EMA_WEIGHTS, loadInto, WEIGHTS, withTensorFile } from "../networks/weights-file.ts";
 import type { CheckpointFiles } from "../run-folder.ts";
@@ -33,6 +34,15 @@ export interface ModelDescription {
   readonly config: Readonly<Record<string, unknown>>;
   /** The CLIP of an SRCLIP, where it is frozen and the weights lack what its file holds. */
   readonly clip?: ClipReference;
+  /** The name of the file with an SRCLIP's text tower, beside the weights, where these lack it. */
+  readonly texts?: string;
+  /** How an SRCLIP is asked; left out where that is as the original does. */
+  readonly protocol?: Protocol;
+}
+
+/** How an SRCLIP was asked in its training: the wording of its prompts, and how images become the squares that it sees. */
+export interface Protocol extends PromptStyle {
+  readonly fit: "squash" | "crop";
 }
 
 /** A file of CLIP weights. */

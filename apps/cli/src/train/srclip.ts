@@ -104,7 +104,11 @@ export async function prepareSrclip(
     logEvery: run.log_every_n_steps,
     learningRate: (step) => rate(step - 1),
     state: () => ({
-      description: describeSrclip(model.config, clip.reference),
+      description: describeSrclip(model.config, clip.reference, {
+        template: run.val_template,
+        levels: run.val_levels,
+        fit: run.image_fit,
+      }),
       model: new Map([...model.stateDict()].filter(([name]) => !clip.reference || !held.has(name))),
       optimizer,
       ema: null,

@@ -7,7 +7,9 @@ import { isImageName } from "../data/image.ts";
 import { DEMO_SR } from "../demo/recipe.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
-import { checkPlace, exists } from "../files.ts";
+import { checkPlace } from "../files.ts";
+import { shippedNetwork } from "../networks/shipped.ts";
+import { findModel } from "../networks/weights-file.ts";
 import { counted } from "../output.ts";
 import { describeLeftOut, findPhotos } from "../photo/find.ts";
 import { outputFormat } from "../photo/output-format.ts";
@@ -17,9 +19,6 @@ import { enlarge, jobOf } from "./job.ts";
 import { Originals, placesOf, sizeName } from "./place.ts";
 import { Tally } from "./tally.ts";
 import { loadUpscaler } from "./upscale.ts";
-
-/** Where `deplsr demo` leaves its network. */
-const DEMO_RUN = join("runs", "demo", "sr");
 
 /** Does what `deplsr upscale` asks for. */
 export async function runUpscale(flags: UpscaleFlags, context: Context): Promise<void> {
@@ -33,14 +32,8 @@ export async function runUpscale(flags: UpscaleFlags, context: Context): Promise
     output.leaveStdout();
   }
   const assume = Object.fromEntries(flags.assume.map((text) => parseSetting("assume", text, "imgRange=255")));
-  const model = flags.model ?? DEMO_RUN;
-  if (!(await exists(model))) {
-    throw new UserError(
-      flags.model === undefined
-        ? "upscale: there is no trained network yet: give one with --model, or make a small one with `deplsr demo`"
-        : `upscale: ${model} does not exist: check the path of --model`,
-    );
-  }
+  const model = flags.model ?? shippedNetwork(flags.scale);
+  await findModel(model);
   const { photos: found, leftOut } = await findPhotos(flags.images, { recursive: flags.recursive });
   const toFile = isImageName(flags.out) || flags.out === "-";
   if (toFile && found.length > 1)

@@ -1,5 +1,5 @@
 /** Enlarging images of any size with a trained network, tile by tile. */
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type PromptOptions, Restorer } from "@deplsr/restore";
 import type { SrCLIPV2 } from "@deplsr/srclip";
 import { type Device, interpolate, scope } from "@deplsr/tensor";
@@ -9,7 +9,7 @@ import { UserError } from "../errors.ts";
 import { partAssumptions } from "../networks/detect.ts";
 import { loadSr, loadSrFile, type SrNetwork, type WeightsOptions } from "../networks/sr.ts";
 import { loadSrclip } from "../networks/srclip.ts";
-import { findModel, leftOut, weightsOf } from "../networks/weights-file.ts";
+import { findModel, leftOut, type ModelPlace, weightsOf } from "../networks/weights-file.ts";
 import { runFolderOf } from "../run-folder.ts";
 
 /** A trained network and the SRCLIP that steers it. */
@@ -63,7 +63,6 @@ export async function loadUpscaler(
   options: UpscalerOptions = {},
 ): Promise<LoadedUpscaler> {
   const place = await findModel(path);
-  const folder = "folder" in place ? place.folder : null;
   const steered = options.srclip !== undefined && options.srclip !== "none";
   const assumed = steered ? partAssumptions(options.assume) : { network: options.assume ?? {}, srclip: {} };
   const weights = { ...options, assume: assumed.network };
@@ -77,7 +76,7 @@ export async function loadUpscaler(
     return { ...known, files, srclip: null, prompt: null };
   }
   const trained = description?.prompt;
-  const where = options.srclip ?? (folder !== null && trained ? join(runFolderOf(folder), trained.srclip) : undefined);
+  const where = options.srclip ?? (trained && srclipBeside(place, trained.srclip));
   if (where === undefined) {
     throw new UserError(
       `upscale: ${path} is a RealDAT, which needs an SRCLIP to tell it what an image shows and how it is degraded: give one ` +
@@ -94,6 +93,12 @@ export async function loadUpscaler(
   const { clipInput, clipFit } = { ...REFERENCE_PROMPT, ...trained, ...options.prompt };
   files.push(await weightsOf(await findModel(where)));
   return { ...known, files, srclip, prompt: { clipInput, clipFit } };
+}
+
+/** Where the SRCLIP of a network is: seen from its run's folder, or a file beside its own. */
+function srclipBeside(place: ModelPlace, srclip: string): string | undefined {
+  if ("folder" in place) return join(runFolderOf(place.folder), srclip);
+  return basename(srclip) === srclip ? join(dirname(place.file), srclip) : undefined;
 }
 
 /** An image enlarged by the network's scale. */

@@ -84,11 +84,12 @@ describe("deplsr", () => {
     const bad: [args: string[], message: string][] = [
       [["degrade", "none.jpg", "--out", "out"], "input: none.jpg does not exist: check the path"],
       [["degrade", ".", "--out", "out", "--captions", "none.tsv"], "none.tsv does not exist"],
+      [["upscale", "text.jpg"], "text.jpg is not an image but text"],
       [
-        ["upscale", "text.jpg"],
-        "there is no trained network yet: give one with --model, or make a small one with `deplsr demo`",
+        ["upscale", "text.jpg", "--model", "none"],
+        "checkpoint: none does not exist: check the path, or give the name of a model in the box (realdat-x2",
       ],
-      [["upscale", "text.jpg", "--model", "none"], "upscale: none does not exist: check the path of --model"],
+      [["models", "realdat-x3"], 'models: there is no model "realdat-x3" in the box: is realdat-x'],
       [["upscale", "text.jpg", "--model", "t.tsv"], "t.tsv cannot be read: this is neither a PyTorch file"],
       [["inspect", "none.pth"], "checkpoint: none.pth does not exist: check the path"],
       [["convert", "t.tsv", "text.bin"], "t.tsv cannot be read: this is neither a PyTorch file"],
