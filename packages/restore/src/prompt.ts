@@ -1,7 +1,7 @@
 /** From low-quality images to the features that steer a super-resolution network (spec/training.md, "CLIP features in stage 2"). */
-import { CLIP_MEAN, CLIP_STD } from "@deplsr/clip";
+import { CLIP_MEAN, CLIP_STD, normalizeFeatures } from "@deplsr/clip";
 import type { ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
-import { detach, div, interpolate, noGrad, scope, slice, sub, type Tensor, unsqueeze } from "@deplsr/tensor";
+import { detach, div, interpolate, mean, noGrad, scope, slice, sub, type Tensor, unsqueeze } from "@deplsr/tensor";
 import { type RasterImage, whiteOf } from "./image.ts";
 
 /** How SRCLIP sees an image. */
@@ -24,14 +24,27 @@ export function imagePrompt(srclip: SrCLIPV2, images: Tensor, options: PromptOpt
   );
 }
 
-/** The prompt of an image on the host, which may be too large for the device. */
+/** Squares along either side of a photograph that its prompt is the mean of, where there is room. */
+const SQUARES = 3;
+
+/** The prompt of an image on the host, which may be too large for the device: the mean of those of its squares, of length 1. */
 export function promptOf(srclip: SrCLIPV2, image: RasterImage, options: PromptOptions): ImagePrompt {
   const { imageSize } = srclip.config.clip.vision;
   const { device } = srclip.logitScale;
   return scope(() => {
-    const square = device.tensor(squareForPrompt(image, imageSize, options.clipFit), [1, 3, imageSize, imageSize]);
-    return imagePrompt(srclip, square, options);
+    const squares = squaresForPrompt(image, imageSize, options.clipFit);
+    const planes = device.tensor(joined(squares), [squares.length, 3, imageSize, imageSize]);
+    const { content, degradation } = imagePrompt(srclip, planes, options);
+    const average = (x: Tensor): Tensor => noGrad(() => normalizeFeatures(mean(x, { dim: 0, keepDim: true })));
+    return { content: average(content), degradation: average(degradation) };
   });
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const [first] = parts;
+  const all = new Float32Array(parts.length * (first?.length ?? 0));
+  for (const [i, part] of parts.entries()) all.set(part, i * part.length);
+  return all;
 }
 
 /** Images (b, 3, h, w) in [0, 1] with CLIP's mean and deviation taken out. */
@@ -51,19 +64,25 @@ function toSquare(images: Tensor, size: number, fit: PromptOptions["clipFit"]): 
 }
 
 /**
- * The square that SRCLIP sees of an image of any size, as planes (1, 3, size, size) in [0, 1]: what `imagePrompt` makes on the device,
- * for images that may be too large for it.
+ * The squares that SRCLIP sees of an image of any size, each as planes (3, size, size) in [0, 1]: all of it squashed as `imagePrompt` does
+ * on the device, or up to 3 x 3 squares at native resolution, spread evenly, with the corners on the grid of JPEG's blocks.
  */
-export function squareForPrompt(image: RasterImage, size: number, fit: PromptOptions["clipFit"]): Float32Array {
-  const { width, height, data } = image;
+export function squaresForPrompt(image: RasterImage, size: number, fit: PromptOptions["clipFit"]): Float32Array[] {
+  const { width, height } = image;
+  if (fit === "squash" || width < size || height < size) {
+    return [square(image, bilinearTaps(height, size), bilinearTaps(width, size))];
+  }
+  return starts(height, size).flatMap((top) =>
+    starts(width, size).map((left) => square(image, nativeTaps(top, size), nativeTaps(left, size))),
+  );
+}
+
+function square({ width, data }: RasterImage, rows: readonly Tap[], columns: readonly Tap[]): Float32Array {
   const white = whiteOf(data);
+  const size = rows.length;
   const planes = new Float32Array(3 * size * size);
-  const whole = fit === "squash" || width < size || height < size;
-  const rows = whole ? bilinearTaps(height, size) : middleTaps(height, size);
-  const columns = whole ? bilinearTaps(width, size) : middleTaps(width, size);
-  for (let y = 0; y < size; y++) {
-    for (let x = 0; x < size; x++) {
-      const [row, column] = [rows[y]!, columns[x]!];
+  for (const [y, row] of rows.entries()) {
+    for (const [x, column] of columns.entries()) {
       for (let c = 0; c < 3; c++) {
         const at = (j: number, i: number): number => data[(j * width + i) * 3 + c]! / white;
         const above = at(row.first, column.first) * (1 - column.part) + at(row.first, column.second) * column.part;
@@ -96,8 +115,13 @@ function middle(from: number, to: number): number {
   return 8 * Math.floor((from - to) / 16);
 }
 
-/** The `to` positions in the middle of `from`. */
-function middleTaps(from: number, to: number): Tap[] {
-  const start = middle(from, to);
-  return Array.from({ length: to }, (_, i) => ({ first: start + i, second: start + i, part: 0 }));
+/** Where up to three runs of `size` out of `from` pixels begin, each in the middle of its share. */
+function starts(from: number, size: number): number[] {
+  const count = Math.min(SQUARES, Math.floor(from / size));
+  return Array.from({ length: count }, (_, i) => 8 * Math.floor((((2 * i + 1) * from) / count - size) / 16));
+}
+
+/** `size` positions from `start` on. */
+function nativeTaps(start: number, size: number): Tap[] {
+  return Array.from({ length: size }, (_, i) => ({ first: start + i, second: start + i, part: 0 }));
 }

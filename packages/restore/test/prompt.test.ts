@@ -1,6 +1,7 @@
 import { Device, interpolate, scope } from "@deplsr/tensor";
 import { afterAll, expect, test } from "vitest";
-import { squareForPrompt } from "../src/prompt.ts";
+import type { RasterImage } from "../src/image.ts";
+import { squaresForPrompt } from "../src/prompt.ts";
 import { picture } from "./pictures.ts";
 
 const device = await Device.request();
@@ -25,19 +26,37 @@ test.each([
       interpolate(device.tensor(planes, [1, 3, height, width]), { mode: "bilinear", size: [16, 16] }),
     );
     const reference = await expected.data();
-    for (const [i, value] of squareForPrompt(image, 16, "squash").entries())
+    for (const [i, value] of squaresForPrompt(image, 16, "squash")[0]!.entries())
       expect(Math.abs(value - reference[i]!)).toBeLessThan(1e-5);
   },
 );
 
-test("the middle is cut out of an image that has one, on the grid of JPEG's blocks; of others all is squashed", () => {
-  const image = picture(35, 42);
-  const middle = squareForPrompt(image, 16, "crop");
-  for (const [x, y, c] of [
-    [0, 0, 0],
-    [15, 15, 2],
-    [7, 3, 1],
-  ] as const)
-    expect(middle[(c * 16 + y) * 16 + x]).toBeCloseTo(image.data[((y + 8) * 35 + x + 8) * 3 + c]! / 255, 6);
-  expect(squareForPrompt(picture(20, 9), 16, "crop")).toEqual(squareForPrompt(picture(20, 9), 16, "squash"));
+test("squares are cut out of an image that has room for them, on the grid of JPEG's blocks; of others all is squashed", () => {
+  const places = (width: number, height: number): [number, number][] =>
+    squaresForPrompt(positions(width, height), 16, "crop").map((planes) => {
+      // Red tells the column, green the row, and both go on by one a pixel.
+      for (const [x, y] of [
+        [1, 0],
+        [15, 15],
+        [7, 3],
+      ] as const) {
+        expect(Math.round(255 * (planes[y * 16 + x]! - planes[0]!))).toBe(x);
+        expect(Math.round(255 * (planes[256 + y * 16 + x]! - planes[256]!))).toBe(y);
+      }
+      return [Math.round(255 * planes[0]!), Math.round(255 * planes[256]!)];
+    });
+  expect(places(16, 16)).toEqual([[0, 0]]);
+  expect(places(31, 29)).toEqual([[0, 0]]);
+  // Three shares of 80 / 3 columns, the middles of which are 13.3, 40 and 66.7; two shares of 20 rows.
+  expect(places(80, 40)).toEqual([0, 16].flatMap((y) => [0, 32, 56].map((x) => [x, y])));
+  expect(places(200, 200).length).toBe(9);
+  expect(squaresForPrompt(picture(20, 9), 16, "crop")).toEqual(squaresForPrompt(picture(20, 9), 16, "squash"));
 });
+
+function positions(width: number, height: number): RasterImage {
+  const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
+    const at = Math.floor(i / 3);
+    return [at % width, Math.floor(at / width), 0][i % 3]!;
+  });
+  return { width, height, data };
+}
