@@ -2,7 +2,7 @@
  * Takes the models in the box out of the folder of `train-models`: averages of the weights as halves, each network in a file that says what it is.
  * SRCLIP becomes two, its image side and its text side, the latter with the vectors of the tokens of its captions and prompts alone.
  *
- *     npm run export-models -- [FOLDER] [--out packages/models/weights]       default: runs/models
+ *     npm run export-models -- [FOLDER] [--out packages/models/weights] [--only MODEL ...]       default: runs/models
  */
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -27,7 +27,10 @@ import {
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const { values, positionals } = parseArgs({
-  options: { out: { type: "string", default: join(root, "packages/models/weights") } },
+  options: {
+    out: { type: "string", default: join(root, "packages/models/weights") },
+    only: { type: "string", multiple: true },
+  },
   allowPositionals: true,
 });
 const runs = resolve(positionals[0] ?? join(root, "runs/models"));
@@ -111,6 +114,11 @@ function rowsOf({ name, dtype, shape, read }: FileTensor, tokens: readonly numbe
   };
 }
 
+/** Whether a model is asked for, and has been trained in the folder. */
+function isWanted(name: string): boolean {
+  return (values.only ?? [name]).includes(name) && existsSync(join(runs, name));
+}
+
 const TABLE = "clip.token_embedding.weight";
 const TEXTS = /^clip\.(positional_embedding|text_projection|transformer\.|token_embedding\.|ln_final\.)/;
 const IMAGES_FILE = "srclip.safetensors";
@@ -118,23 +126,25 @@ const TEXTS_FILE = "srclip-text.safetensors";
 const PROTOCOL = { ...TRAINING_STYLE, fit: "crop" } as const;
 
 await mkdir(values.out, { recursive: true });
-await exportRun("srclip/checkpoints/best-accuracy", "srclip", (tensors, description) => {
-  const tokens = usedTokens();
-  const { clip, ...config } = description.config as unknown as SrCLIPV2Config;
-  const trimmed = { ...config, clip: { ...clip, text: { ...clip.text, tokens } } };
-  const all = [...tensors].map(([name, tensor]) => [name, name === TABLE ? rowsOf(tensor, tokens) : tensor] as const);
-  return [
-    {
-      file: IMAGES_FILE,
-      tensors: new Map(all.filter(([name]) => !TEXTS.test(name))),
-      description: { kind: "srclip", config: trimmed, texts: TEXTS_FILE, protocol: PROTOCOL },
-    },
-    { file: TEXTS_FILE, tensors: new Map(all.filter(([name]) => TEXTS.test(name))) },
-  ];
-});
+if (isWanted("srclip")) {
+  await exportRun("srclip/checkpoints/best-accuracy", "srclip", (tensors, description) => {
+    const tokens = usedTokens();
+    const { clip, ...config } = description.config as unknown as SrCLIPV2Config;
+    const trimmed = { ...config, clip: { ...clip, text: { ...clip.text, tokens } } };
+    const all = [...tensors].map(([name, tensor]) => [name, name === TABLE ? rowsOf(tensor, tokens) : tensor] as const);
+    return [
+      {
+        file: IMAGES_FILE,
+        tensors: new Map(all.filter(([name]) => !TEXTS.test(name))),
+        description: { kind: "srclip", config: trimmed, texts: TEXTS_FILE, protocol: PROTOCOL },
+      },
+      { file: TEXTS_FILE, tensors: new Map(all.filter(([name]) => TEXTS.test(name))) },
+    ];
+  });
+}
 for (const scale of [2, 4]) {
   const name = `realdat-x${scale}`;
-  if (!existsSync(join(runs, name))) continue;
+  if (!isWanted(name)) continue;
   await exportRun(name, "sr", (tensors, description) => {
     const { prompt } = description.config as unknown as SrDescription;
     const config = { ...description.config, prompt: prompt && { ...prompt, srclip: IMAGES_FILE } };

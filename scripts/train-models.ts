@@ -4,10 +4,11 @@
  *
  *     npm run train-models -- [FOLDER] [--dry-run] [--only STAGE]       default: runs/models, all stages
  *
- * Everything that is made stands in FOLDER; `scripts/models/*.yml` says how, with paths that count from there.
+ * Everything that is made stands in FOLDER, the models themselves in FOLDER/weights; `scripts/models/*.yml` says how, with paths that count
+ * from there. A FOLDER that does not exist begins with what packages/models/state holds of a training that is not done.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,36 +37,39 @@ const pairs = (scale: number): Step => ({
     ...["--scale", String(scale), "--fit", "crop", "--size", "192", "--count", "4", "--out", `pairs-x${scale}`],
   ),
 });
-const training = (kind: "srclip" | "sr", name: string): Step => ({
+const training = (kind: "srclip" | "sr", name: string, done?: string): Step => ({
   words: deplsr("train", kind, "--config", recipe(name), "--out", name, "--resume"),
+  ...(done === undefined ? {} : { done }),
+});
+/** Runs a script of this folder. */
+const script = (name: string, ...words: string[]): readonly string[] => [
+  ...["--conditions", "@deplsr/source", "--import", import.meta.resolve("tsx"), join(root, "scripts", name)],
+  ...words,
+];
+const exported = (...names: string[]): Step => ({
+  words: script("export-models.ts", ".", "--out", "weights", ...names.flatMap((name) => ["--only", name])),
 });
 
 const STAGES: Readonly<Record<string, readonly Step[]>> = {
   data: [
     {
-      words: ["--import", import.meta.resolve("tsx"), join(root, "scripts/install-photographs.ts"), "photographs"],
+      words: script("install-photographs.ts", "photographs"),
       done: "photographs/val.tsv",
     },
     squares("train", 400),
     {
-      words: [
-        ...[
-          "--conditions",
-          "@deplsr/source",
-          "--import",
-          import.meta.resolve("tsx"),
-          join(root, "scripts/round-levels.ts"),
-        ],
-        ...["squares/train/degraded.tsv", "squares/train/rounded.tsv"],
-      ],
+      words: script("round-levels.ts", "squares/train/degraded.tsv", "squares/train/rounded.tsv"),
       done: "squares/train/rounded.tsv",
     },
     squares("val", 100),
   ],
-  srclip: [training("srclip", "srclip")],
-  "dat-x2": [pairs(2), training("sr", "dat-x2")],
-  "realdat-x2": [training("sr", "realdat-x2")],
-  "realdat-x4": [pairs(4), training("sr", "realdat-x4")],
+  srclip: [
+    training("srclip", "srclip", "weights/srclip.safetensors"),
+    { ...exported("srclip"), done: "weights/srclip.safetensors" },
+  ],
+  "dat-x2": [pairs(2), training("sr", "dat-x2", "realdat-x2/config.yml")],
+  "realdat-x2": [training("sr", "realdat-x2"), exported("realdat-x2")],
+  "realdat-x4": [pairs(4), training("sr", "realdat-x4"), exported("realdat-x4")],
 };
 
 const { values, positionals } = parseArgs({
@@ -91,11 +95,19 @@ for (const stage of wanted) {
     const isDone = done !== undefined && existsSync(join(folder, done));
     console.log(`${stage}: ${isDone ? "is there: " : ""}node ${words.join(" ")}`);
     if (isDone || values["dry-run"]) continue;
-    mkdirSync(folder, { recursive: true });
+    begin();
     const code = await run(words);
     if (stopped) process.exit(128 + constants.signals[stopped]);
     if (code !== 0) fail(`stage ${stage} ended with ${code}; its log says why; start it again to go on`, 1);
   }
+}
+
+/** Makes the folder, and takes over what there is of a training that is not done. */
+function begin(): void {
+  if (existsSync(folder)) return;
+  const state = join(root, "packages/models/state");
+  mkdirSync(folder, { recursive: true });
+  if (existsSync(state)) cpSync(state, folder, { recursive: true });
 }
 
 function run(words: readonly string[]): Promise<number> {
