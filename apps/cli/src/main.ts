@@ -1,10 +1,12 @@
 /** The `deplsr` command. */
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
+import { classify } from "./commands/classify.ts";
 import { bind, type Context, pointingToHelp, shielded } from "./commands/command.ts";
 import { convert } from "./commands/convert.ts";
 import { degrade } from "./commands/degrade.ts";
 import { demo } from "./commands/demo.ts";
+import { diagnose } from "./commands/diagnose.ts";
 import { doctor } from "./commands/doctor.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { extract } from "./commands/extract.ts";
@@ -32,6 +34,8 @@ async function main(argv: readonly string[]): Promise<number> {
       .command(bind(extract, context))
       .command(train(context))
       .command(bind(evaluate, context))
+      .command(bind(diagnose, context))
+      .command(bind(classify, context))
       .command(bind(upscale, context))
       .command(iqa(context))
       .command(bind(convert, context))

@@ -5,6 +5,7 @@
  */
 
 export * from "./channels.ts";
+export * from "./diagnosis.ts";
 export type { Depth, RasterImage } from "./image.ts";
 export * from "./network.ts";
 export * from "./prompt.ts";

@@ -1,6 +1,6 @@
 /** From low-quality images to the features that steer a super-resolution network (spec/training.md, "CLIP features in stage 2"). */
 import { CLIP_MEAN, CLIP_STD, normalizeFeatures } from "@deplsr/clip";
-import type { ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
+import type { ImageFeatures, ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
 import { detach, div, interpolate, mean, noGrad, scope, slice, sub, type Tensor, unsqueeze } from "@deplsr/tensor";
 import { type RasterImage, whiteOf } from "./image.ts";
 
@@ -15,29 +15,45 @@ export interface PromptOptions {
 /** Images (b, 3, h, w) in [0, 1] → content (b, 1, e) and degradation (b, 5, e), of length 1, without gradients. */
 export function imagePrompt(srclip: SrCLIPV2, images: Tensor, options: PromptOptions): ImagePrompt {
   return noGrad(() =>
+    scope(() =>
+      asPrompt(encode(srclip, toSquare(images, srclip.config.clip.vision.imageSize, options.clipFit), options)),
+    ),
+  );
+}
+
+/** Squares along either side of a photograph that its features are the mean of, where there is room. */
+const SQUARES = 3;
+
+/** The prompt of an image on the host, which may be too large for the device, see `imageFeatures`. */
+export function promptOf(srclip: SrCLIPV2, image: RasterImage, options: PromptOptions): ImagePrompt {
+  return noGrad(() => scope(() => asPrompt(imageFeatures(srclip, image, options))));
+}
+
+/** What SRCLIP sees in an image on the host, b = 1: the means of the features of its squares, of length 1, without gradients. */
+export function imageFeatures(srclip: SrCLIPV2, image: RasterImage, options: PromptOptions): ImageFeatures {
+  const { imageSize } = srclip.config.clip.vision;
+  const { device } = srclip.logitScale;
+  return noGrad(() =>
     scope(() => {
-      const square = toSquare(images, srclip.config.clip.vision.imageSize, options.clipFit);
-      const seen = options.clipInput === "normalized" ? normalized(square) : square;
-      const { content, fine } = srclip.encodeImage(seen, { normalize: true });
-      return { content: detach(unsqueeze(content, 1)), degradation: detach(fine!) };
+      const squares = squaresForPrompt(image, imageSize, options.clipFit);
+      const planes = device.tensor(joined(squares), [squares.length, 3, imageSize, imageSize]);
+      const { content, degradation, fine } = encode(srclip, planes, options);
+      const average = (x: Tensor): Tensor => normalizeFeatures(mean(x, { dim: 0, keepDim: true }));
+      return {
+        content: average(content),
+        degradation: degradation && average(degradation),
+        fine: fine && average(fine),
+      };
     }),
   );
 }
 
-/** Squares along either side of a photograph that its prompt is the mean of, where there is room. */
-const SQUARES = 3;
+function encode(srclip: SrCLIPV2, square: Tensor, { clipInput }: PromptOptions): ImageFeatures {
+  return srclip.encodeImage(clipInput === "normalized" ? normalized(square) : square, { normalize: true });
+}
 
-/** The prompt of an image on the host, which may be too large for the device: the mean of those of its squares, of length 1. */
-export function promptOf(srclip: SrCLIPV2, image: RasterImage, options: PromptOptions): ImagePrompt {
-  const { imageSize } = srclip.config.clip.vision;
-  const { device } = srclip.logitScale;
-  return scope(() => {
-    const squares = squaresForPrompt(image, imageSize, options.clipFit);
-    const planes = device.tensor(joined(squares), [squares.length, 3, imageSize, imageSize]);
-    const { content, degradation } = imagePrompt(srclip, planes, options);
-    const average = (x: Tensor): Tensor => noGrad(() => normalizeFeatures(mean(x, { dim: 0, keepDim: true })));
-    return { content: average(content), degradation: average(degradation) };
-  });
+function asPrompt({ content, fine }: ImageFeatures): ImagePrompt {
+  return { content: detach(unsqueeze(content, 1)), degradation: detach(fine!) };
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array {

@@ -31,6 +31,23 @@ export const DEGRADATION_KINDS: readonly DegradationKind[] = [
   },
 ];
 
+/** The same kinds in finer steps, for photographs of which nothing is known: wording as in the published protocol. */
+export const DIAGNOSIS_KINDS: readonly DegradationKind[] = DEGRADATION_KINDS.map((kind) => {
+  const steps = Array.from({ length: 7 }, (_, i) => i);
+  switch (kind.name) {
+    case "blur":
+      return { ...kind, prompts: steps.map((i) => `blur with sigma:${(i / 2).toFixed(1)}`) };
+    case "gaussian":
+      return { ...kind, prompts: steps.map((i) => `gaussian noise with sigma:${5 * i}`) };
+    case "poisson":
+      return { ...kind, prompts: steps.map((i) => `poisson noise with scale:${(i / 2).toFixed(1)}`) };
+    case "jpeg":
+      return { ...kind, prompts: steps.map((i) => `jpeg with quality factor:${30 + 10 * i}`) };
+    default:
+      return kind;
+  }
+});
+
 /** Wraps a prompt as in the published protocol. */
 export function photoWith(prompt: string): string {
   return `A photo with ${prompt}`;
@@ -100,15 +117,22 @@ export function degradationProbabilities(
 /**
  * The same from features of single degradations (b, kinds, embedDim) of length 1.
  *
+ * @param scale the factor on the cosines, as a number or a scalar
  * @throws Error when there are fewer of them than kinds are asked for
  */
-export function fineProbabilities(fine: Tensor | null, promptFeatures: readonly Tensor[]): Tensor[] {
+export function fineProbabilities(
+  fine: Tensor | null,
+  promptFeatures: readonly Tensor[],
+  scale: number | Tensor = 100,
+): Tensor[] {
   if (!fine || fine.shape[1]! < promptFeatures.length) {
     throw new Error(
       `degradationProbabilities: the model tells ${fine?.shape[1] ?? 0} single degradations apart, ${promptFeatures.length} are asked for`,
     );
   }
-  return promptFeatures.map((text, kind) => softmax(mul(matmul(select(fine, 1, kind), transpose(text, 0, 1)), 100), 1));
+  return promptFeatures.map((text, kind) =>
+    softmax(mul(matmul(select(fine, 1, kind), transpose(text, 0, 1)), scale), 1),
+  );
 }
 
 /** Share of right answers of one kind, and what choosing a prompt at random would reach. */

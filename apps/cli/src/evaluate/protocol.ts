@@ -15,11 +15,14 @@ export const ORIGINAL_STYLE: PromptStyle = { template: photoWith("{prompt}"), le
 /** The data set's own wording: for networks that have read nothing else. */
 export const TRAINING_STYLE: PromptStyle = { template: "{prompt}", levels: "training" };
 
-/** The five kinds of degradation with their prompts in a style. */
-export function styledKinds({ levels }: PromptStyle): DegradationKind[] {
-  if (levels === "original") return [...DEGRADATION_KINDS];
+/** Kinds of degradation with their prompts in a style. @param kinds in the original's wording; those of the evaluation by default */
+export function styledKinds(
+  { levels }: Pick<PromptStyle, "levels">,
+  kinds: readonly DegradationKind[] = DEGRADATION_KINDS,
+): DegradationKind[] {
+  if (levels === "original") return [...kinds];
   // Absent gaussian noise is "0" in the data set too.
-  return DEGRADATION_KINDS.map((kind) => ({
+  return kinds.map((kind) => ({
     ...kind,
     prompts: kind.prompts.map((prompt) => prompt.replace(/:([1-9]\d*)$/, ":$1.0")),
   }));
