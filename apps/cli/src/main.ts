@@ -13,6 +13,7 @@ import { extract } from "./commands/extract.ts";
 import { inspect } from "./commands/inspect.ts";
 import { iqa } from "./commands/iqa.ts";
 import { models } from "./commands/models.ts";
+import { test } from "./commands/test.ts";
 import { train } from "./commands/train.ts";
 import { withLongOpt } from "./commands/train-flags.ts";
 import { upscale } from "./commands/upscale.ts";
@@ -26,7 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const output = new Output(argv.includes("--jsonl") ? "jsonl" : argv.includes("--json") ? "json" : "text");
   const context: Context = { output };
   try {
-    await pointingToHelp(yargs(shielded(argv[0] === "train" ? withLongOpt(argv) : argv)))
+    await pointingToHelp(yargs(shielded(argv[0] === "train" || argv[0] === "test" ? withLongOpt(argv) : argv)))
       .scriptName("deplsr")
       .usage(`${DESCRIPTION}\n\nUsage: $0 <command> [options]`)
       .command(bind(doctor, context))
@@ -37,6 +38,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .command(bind(diagnose, context))
       .command(bind(classify, context))
       .command(bind(upscale, context))
+      .command(bind(test, context))
       .command(iqa(context))
       .command(bind(convert, context))
       .command(bind(inspect, context))

@@ -10,9 +10,8 @@ import type { SkippedItem } from "../data/skipped.ts";
 import { synthesizedPairs } from "../data/synthesized-pairs.ts";
 import { UserError } from "../errors.ts";
 import { checkChannels } from "../networks/channels.ts";
-import { loadSrWeights, makeSr, networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
-import { loadSrclip } from "../networks/srclip.ts";
-import { leftOut } from "../networks/weights-file.ts";
+import { networkOfRun } from "../networks/run-network.ts";
+import { networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
 import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
@@ -38,22 +37,15 @@ export interface SrTraining {
  */
 export async function prepareSr(device: Device, run: SrRunConfig, folder: string, output: Output): Promise<SrTraining> {
   checkScales(run);
-  const srclip = await srclipOf(device, run);
-  const clipDim = srclip?.config.clip.embedDim ?? null;
-  const prompt: PromptOptions = {
-    clipInput: run.network_clip?.clip_input ?? "normalized",
-    clipFit: run.network_clip?.clip_fit ?? "squash",
-  };
+  const { network, srclip, srclipPath, prompt, clipDim } = await networkOfRun(device, run, output);
   const { color, mean, std } = run.datasets.train;
   const plain = (color ?? mean ?? std) === undefined;
   const description: SrDescription = {
     name: run.name,
     network: { type: run.network_g.type, ...networkArguments(run.network_g, clipDim) },
-    prompt: srclip === null ? null : { ...prompt, srclip: relative(folder, run.path.srclip_pretrain_network!) },
+    prompt: srclipPath === null ? null : { ...prompt, srclip: relative(folder, srclipPath) },
     ...(plain ? {} : { channels: { color, mean, std } }),
   };
-  const network = makeSr(device, description.network, run.manual_seed);
-  await startFrom(network, run, output);
   const source = run.datasets.train;
   const { scale, manual_seed: seed } = run;
   const pairs = await (source.type === "RealESRGANDataset"
@@ -198,22 +190,4 @@ function checkScales(run: SrRunConfig): void {
       `config: key "datasets.train.batch_size_per_gpu" is ${batch_size_per_gpu}: expected at least 2`,
     );
   }
-}
-
-async function srclipOf(device: Device, run: SrRunConfig): Promise<SrCLIPV2 | null> {
-  if (run.network_g.type === "DAT") return null;
-  const path = run.path.srclip_pretrain_network;
-  if (path === null) {
-    throw new UserError(
-      'config: key "path.srclip_pretrain_network" is missing: RealDAT needs the folder of an SRCLIP run (or take network_g.type: DAT)',
-    );
-  }
-  return loadSrclip(device, path, { imagesOnly: true });
-}
-
-async function startFrom(network: SrNetwork, run: SrRunConfig, output: Output): Promise<void> {
-  const { pretrain_network_g: path, param_key_g: key, strict_load_g: strict } = run.path;
-  if (path === null) return;
-  const report = await loadSrWeights(network, path, key === null ? { strict } : { key, strict });
-  for (const line of leftOut(report)) output.warn(`${path}: ${line}`);
 }

@@ -4,11 +4,9 @@ import type { ImageMetric } from "@deplsr/metrics";
 import type { Ema } from "@deplsr/nn";
 import { assign, type Device, scope } from "@deplsr/tensor";
 import { type SrRunConfig, validationSets } from "../config/sr.ts";
-import type { MeasuredSet } from "../config/sr-data.ts";
-import { listImages, stem } from "../data/folder.ts";
-import { type Image, readImage, writeImage } from "../data/image.ts";
-import { listPairs, readPair } from "../data/paired.ts";
-import { oneLine, UserError } from "../errors.ts";
+import type { Image } from "../data/image.ts";
+import { UserError } from "../errors.ts";
+import { type ImageSet, listSet, measureSet } from "../measure/set.ts";
 import { type Upscaler, upscaleImage } from "../upscale/upscale.ts";
 import { MOST_PICTURES } from "./report-page.ts";
 import type { Measured } from "./session.ts";
@@ -17,17 +15,6 @@ import { validationMetrics, withMetrics } from "./validation-metrics.ts";
 
 /** Side of the squares that an image is enlarged by, so that memory stays bounded. */
 const TILE = 128;
-
-interface Item {
-  readonly name: string;
-  readonly lq: string;
-  readonly gt: string | null;
-}
-
-interface ImageSet {
-  readonly name: string;
-  readonly items: readonly Item[];
-}
 
 /** What is validated. */
 export interface ValidationOptions {
@@ -97,53 +84,24 @@ function useAverages({ ema, upscaler }: ValidationOptions): void {
   });
 }
 
-async function listSet(key: string, source: MeasuredSet, scale: number): Promise<ImageSet> {
-  const name = source.name === "data" ? key : source.name;
-  const { type, dataroot_lq: roots } = source;
-  if (type !== "SingleImageDataset") {
-    const { pairs } = await listPairs({ ...source, type }, scale, `datasets.${key}`);
-    return { name, items: pairs.map(({ gt, lq }) => ({ name: stem(lq), lq, gt })) };
-  }
-  if (roots === null) throw new UserError(`config: datasets.${key}.dataroot_lq is missing: a folder of images`);
-  const images = (await Promise.all([roots].flat().map((root) => listImages(root)))).flat();
-  return { name, items: images.map((lq) => ({ name: stem(lq), lq, gt: null })) };
-}
-
 async function measure(
   { device, run, folder, upscaler, warn }: ValidationOptions,
-  { name, items }: ImageSet,
+  set: ImageSet,
   metrics: readonly ImageMetric[],
   step: number,
 ): Promise<Measured> {
-  const scores = new Map<ImageMetric, number[]>(metrics.map((metric) => [metric, []]));
   const pictures: { name: string; image: Image }[] = [];
-  for (const item of items) {
-    try {
-      const pair = item.gt === null ? null : await readPair({ gt: item.gt, lq: item.lq }, run.scale);
-      const image = await upscaleImage(device, upscaler, pair?.lq ?? (await readImage(item.lq)), { tile: TILE });
-      for (const [metric, values] of scores) {
-        if (!pair && metric.needsReference) continue;
-        try {
-          values.push(await metric.score(image, pair?.gt));
-        } catch (error) {
-          // Too small for it, say.
-          warn(`validation: ${item.lq} is left out of ${metric.name}: ${oneLine(error)}`);
-        }
-      }
-      if (pictures.length < MOST_PICTURES) pictures.push({ name: item.name, image });
-      if (run.val?.save_img) {
-        const file = `${item.name}_${run.val.suffix ?? step}.png`;
-        await writeImage(join(folder, "visualization", name, item.name, file), image);
-      }
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      warn(`validation: ${item.lq} is left out: ${oneLine(error)}`);
-    }
-  }
-  const means = [...scores].flatMap(([metric, values]) => {
-    if (values.length === 0) return [];
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    return [[metric.name, { value: mean, lowerBetter: metric.lowerBetter }] as const];
+  const { save_img: saves = false, suffix = null } = run.val ?? {};
+  const means = await measureSet(set, {
+    scale: run.scale,
+    metrics,
+    enlarge: (image) => upscaleImage(device, upscaler, image, { tile: TILE }),
+    place: ({ name }) =>
+      saves ? join(folder, "visualization", set.name, name, `${name}_${suffix ?? step}.png`) : null,
+    onImage: ({ name }, image) => {
+      if (pictures.length < MOST_PICTURES) pictures.push({ name, image });
+    },
+    warn: (line) => warn(`validation: ${line}`),
   });
-  return { dataSet: name, metrics: Object.fromEntries(means), pictures };
+  return { dataSet: set.name, metrics: Object.fromEntries(means), pictures };
 }

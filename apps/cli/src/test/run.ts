@@ -1,0 +1,155 @@
+/** The command `test`: what the original's `basicsr/test.py` does with an option file. */
+import { mkdir, rename } from "node:fs/promises";
+import { freemem } from "node:os";
+import { join } from "node:path";
+import { type RestoreOptions, Restorer } from "@deplsr/restore";
+import type { Device } from "@deplsr/tensor";
+import type { Context, DeviceFlags } from "../commands/command.ts";
+import { readConfig } from "../config/parse.ts";
+import { fromForceYml, fromSet } from "../config/set.ts";
+import { type SrTestConfig, srTest } from "../config/sr.ts";
+import { unusedWarnings } from "../config/unused.ts";
+import type { Image } from "../data/image.ts";
+import { withDevice } from "../device.ts";
+import { UserError } from "../errors.ts";
+import { makeFolder, sortedNames, writeFileAtomic } from "../files.ts";
+import { type ImageSet, listSet, type Mean, measureSet } from "../measure/set.ts";
+import { networkOfRun } from "../networks/run-network.ts";
+import { counted, type Output } from "../output.ts";
+import { timeStamp } from "../run-folder.ts";
+import { validationMetrics, withMetrics } from "../train/validation-metrics.ts";
+
+/** The flags of `deplsr test`. */
+export interface TestFlags extends DeviceFlags {
+  readonly config: string;
+  readonly out: string | undefined;
+  readonly set: string[];
+  readonly force_yml: string[];
+}
+
+/** Does what `deplsr test` asks for. */
+export async function runTest(flags: TestFlags, context: Context): Promise<void> {
+  const { output } = context;
+  const now = new Date();
+  const settings = [...fromForceYml(flags.force_yml), ...fromSet(flags.set)];
+  const { config, warnings } = await readConfig(flags.config, srTest, settings);
+  for (const warning of [...warnings, ...unusedWarnings({ ...config })]) output.warn(warning);
+  if (config.path.pretrain_network_g === null) {
+    throw new UserError('config: key "path.pretrain_network_g" is missing: the weights that are tested');
+  }
+  const sets = await setsOf(config);
+  const folder = flags.out ?? join("results", config.name);
+  await makeRoom(folder, now, output);
+  const lines: string[] = [];
+  const say = (line: string): void => {
+    output.line(line);
+    lines.push(line);
+  };
+  const warn = (line: string): void => {
+    output.warn(line);
+    lines.push(`warning: ${line}`);
+  };
+  const results: Record<string, Record<string, number>> = {};
+  try {
+    await withDevice(flags, context, async (device) => {
+      const { network, srclip, prompt } = await networkOfRun(device, config, output);
+      const { type } = config.network_g;
+      say(`network: ${type} x${config.scale} of ${config.path.pretrain_network_g}`);
+      const restorer = new Restorer(device, { network, srclip, ...(srclip ? { prompt } : {}) });
+      const testing = { config, device, folder, output, warn, enlarge: enlargerOf(restorer, config.val.use_chop) };
+      for (const set of sets) {
+        const means = await testSet(set, testing);
+        for (const line of resultLines(set, means)) say(line);
+        results[set.name] = Object.fromEntries([...means].map(([name, { value }]) => [name, value]));
+      }
+    });
+  } finally {
+    if (lines.length > 0) await writeFileAtomic(join(folder, logName(config.name, now)), `${lines.join("\n")}\n`);
+  }
+  output.line(`results: ${folder}`);
+  output.result({ name: config.name, out: folder, results });
+}
+
+/** The sets by their keys, `test_1` before `test_2`. @throws UserError when one cannot be listed, or two have one name */
+async function setsOf({ datasets, scale }: SrTestConfig): Promise<ImageSet[]> {
+  const found = Object.entries(datasets).filter(([, set]) => set !== undefined);
+  if (found.length === 0) throw new UserError("config: datasets has nothing to test on: add test_1");
+  const sets = await Promise.all(found.map(([key, set]) => listSet(key, set!, scale)));
+  const names = sets.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new UserError(`config: two of datasets have the name ${twice}: give others`);
+  const empty = sets.findIndex(({ items }) => items.length === 0);
+  if (empty >= 0) throw new UserError(`config: datasets.${found[empty]![0]} holds no images: check its folders`);
+  return sets;
+}
+
+/** Makes the folder of the results; those of an earlier test are kept under another name, as in the original. */
+async function makeRoom(folder: string, now: Date, output: Output): Promise<void> {
+  const names = await sortedNames(folder).catch(() => []);
+  if (names.length > 0) {
+    if (!names.some((name) => /^test_.*\.log$/.test(name))) {
+      throw new UserError(`test: ${folder} holds something that is no test's results: choose another --out`);
+    }
+    const archive = `${folder}_archived_${timeStamp(now)}`;
+    await rename(folder, archive);
+    output.line(`the results that stood in ${folder} are now in ${archive}`);
+  }
+  await makeFolder(folder);
+}
+
+function logName(name: string, now: Date): string {
+  return `test_${name}_${timeStamp(now)}.log`;
+}
+
+/** As the reference enlarges: cut as it does with `use_chop`, else the image as a whole, or in tiles where there is no memory for that. */
+function enlargerOf(restorer: Restorer, chops: boolean): (image: Image) => Promise<Image> {
+  const how: RestoreOptions = chops ? { tile: 200, blend: "reference" } : { tile: "auto", tileBytes: freemem() / 4 };
+  return async (image) => {
+    const { width, height, data } = await restorer.restore(image, { ...how, colour: "free" });
+    return { width, height, data: data as Uint8Array }; // as deep as the image
+  };
+}
+
+interface Testing {
+  readonly config: SrTestConfig;
+  readonly device: Device;
+  readonly folder: string;
+  readonly output: Output;
+  readonly warn: (line: string) => void;
+  readonly enlarge: (image: Image) => Promise<Image>;
+}
+
+async function testSet(
+  set: ImageSet,
+  { config, device, folder, output, warn, enlarge }: Testing,
+): Promise<ReadonlyMap<string, Mean>> {
+  const { metrics: asked = {}, save_img: saves, suffix } = config.val;
+  const metrics = await validationMetrics(device, asked, warn);
+  const pictures = join(folder, "visualization", set.name);
+  if (saves) await mkdir(pictures, { recursive: true });
+  const bar = output.progress(`test ${set.name}`, set.items.length, "image");
+  let done = 0;
+  try {
+    return await withMetrics(metrics, warn, (ready) =>
+      measureSet(set, {
+        scale: config.scale,
+        metrics: ready,
+        enlarge,
+        place: ({ name }) => (saves ? join(pictures, `${name}_${suffix ?? config.name}.png`) : null),
+        onImage: () => bar.update(++done),
+        warn: (line) => warn(`${set.name}: ${line}`),
+      }),
+    );
+  } finally {
+    bar.finish();
+  }
+}
+
+/** In the words of the original's logs; a mean over fewer images than there are says so. */
+function resultLines({ name, items }: ImageSet, means: ReadonlyMap<string, Mean>): string[] {
+  const lines = [...means].map(([metric, { value, images }]) => {
+    const of = images < items.length ? ` (over ${images} of ${counted(items.length, "image")})` : "";
+    return `\t # ${metric}: ${value.toFixed(4)}${of}`;
+  });
+  return [`Validation ${name}`, ...(lines.length > 0 ? lines : ["\t no metric could be measured"])];
+}
