@@ -126,6 +126,8 @@ export function srRecipe(
         embed_dim: 32,
         num_heads: [2],
         expansion_factor: 2,
+        // Begins as bicubic interpolation, which has the right colours.
+        global_residual: "bicubic",
         upsampler: "pixelshuffledirect",
         fusion_num_heads: 2,
         drop_path_rate: 0,
