@@ -31,7 +31,7 @@ export const SCALE = 2;
 /** Side of an original of a training pair. */
 export const PAIR_SIDE = 128;
 /** Side of the original of the comparison. */
-export const COMPARISON_SIDE = 192;
+export const COMPARISON_SIDE = 256;
 
 /** Damage that SRCLIP learns to tell apart: ringing in half of the squares, so that guessing is right half of the time. */
 export const SQUARE_DAMAGE: SemanticOptions = {
