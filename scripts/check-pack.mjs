@@ -1,7 +1,16 @@
 // Packs every package, installs the archives together in an empty project outside of this repository, and uses them there as anybody
-// would: imported by plain Node, type-checked from a TypeScript file, and the command started. Prints OK for each.
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+// would: imported by plain Node, type-checked from a TypeScript file, and the command started and its demo run. Prints OK for each.
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -48,9 +57,21 @@ try {
     project,
   );
 
+  const lock = JSON.parse(readFileSync(join(project, "package-lock.json"), "utf8"));
+  const unwanted = Object.keys(lock.packages).filter((path) => /node_modules\/@(sparticuz|stdlib)\//.test(path));
+  if (unwanted.length > 0) throw new Error(`installed without need: ${unwanted.join(", ")}`);
+  const installed = join(project, "node_modules");
+  const bytes = readdirSync(installed, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+  console.log(`OK node_modules: no Chromium, ${(bytes / 1e6).toFixed(0)} MB`);
+
   const libraries = packages.filter(({ manifest }) => manifest.name !== "deplsr");
+  // A pattern stands for files that are no modules.
   const entries = libraries.flatMap(({ manifest }) =>
-    Object.keys(manifest.exports).map((path) => `${manifest.name}${path.slice(1)}`),
+    Object.keys(manifest.exports)
+      .filter((path) => !path.includes("*"))
+      .map((path) => `${manifest.name}${path.slice(1)}`),
   );
   for (const entry of entries) {
     const script = `console.log(Object.keys(await import(${JSON.stringify(entry)})).length)`;
@@ -75,9 +96,25 @@ try {
   run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), ...options, "use.ts"], project);
   for (const entry of entries) console.log(`OK ${entry}: types resolve under NodeNext`);
 
-  const help = run(process.execPath, [join(project, "node_modules/deplsr/bin/deplsr.js"), "--help"], project);
+  const deplsr = join(project, "node_modules/deplsr/bin/deplsr.js");
+  /** @param {string[]} args */
+  const start = (args) => spawnSync(process.execPath, [deplsr, ...args], { cwd: project, encoding: "utf8" });
+  const help = start(["--help"]).stdout;
   if (!help.includes("deplsr")) throw new Error(`deplsr --help printed: ${help}`);
   console.log("OK deplsr: the command starts");
+  const demo = start(["demo", "--backend", "cpu", "--steps", "2", "--json"]);
+  if (demo.status !== 0) throw new Error(`deplsr demo ended with ${demo.status}: ${demo.stderr}`);
+  const { report, seconds } = JSON.parse(demo.stdout);
+  if (!existsSync(join(project, report))) throw new Error(`deplsr demo wrote no ${report}`);
+  console.log(`OK deplsr: the demo runs on the CPU, in ${seconds.total.toFixed(0)} s with two steps`);
+  if (process.platform === "linux" && process.arch === "x64") {
+    const { status, stderr } = start(["doctor", "--backend", "webgpu", "--adapter", "swiftshader"]);
+    const last = stderr.trimEnd().split("\n").at(-1) ?? "";
+    if (status !== 1 || !last.startsWith("error: ") || !last.includes("npm install @sparticuz/chromium@")) {
+      throw new Error(`deplsr doctor --adapter swiftshader ended with ${status}: ${stderr}`);
+    }
+    console.log(`OK deplsr: without Chromium, ${last}`);
+  }
 } catch (error) {
   // tsc reports on its standard output.
   const printed = error instanceof Error && "stdout" in error ? String(error.stdout) : "";

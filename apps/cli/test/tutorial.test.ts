@@ -43,13 +43,13 @@ describe("the tutorial on one's own photos", () => {
       ...commands,
     ].join("\n");
     const { stdout } = await run("bash", ["-c", script], { cwd: folder, maxBuffer: 2 ** 26 });
-    expect(readdirSync(join(folder, "val"))).toEqual(["black-canyon.jpg"]);
+    expect(readdirSync(join(folder, "val"))).toEqual(["fawn.jpg"]);
     expect(existsSync(join(folder, "clip", "preview.png"))).toBe(true);
     expect(readdirSync(join(folder, "runs", "my_RealDAT_x2", "checkpoints"))).toEqual(
       expect.arrayContaining(["best-psnr", "best-ssim", "step-1", "step-2"]),
     );
     expect(existsSync(join(folder, "runs", "my_RealDAT_x2", "report.html"))).toBe(true);
-    expect(readdirSync(join(folder, "late"))).toEqual(["black-canyon_001_x2.png", "black-canyon_002_x2.png"]);
+    expect(readdirSync(join(folder, "late"))).toEqual(["fawn_001_x2.png", "fawn_002_x2.png"]);
     expect(readdirSync(join(folder, "larger"))).toEqual(readdirSync(join(folder, "late")));
     // The means of both networks, in two tables.
     expect(stdout.match(/^mean +\d+\.\d{4} +\d\.\d{4}$/gm)).toHaveLength(2);

@@ -5,4 +5,4 @@
  */
 
 export { MODELS, type ShippedModel, shippedModel } from "./models.ts";
-export { PHOTOGRAPHS, type ShippedPhotograph } from "./photographs.ts";
+export { PHOTOGRAPH_SIDE, PHOTOGRAPHS, type ShippedPhotograph } from "./photographs.ts";

@@ -12,7 +12,7 @@ export const demo: Command<DemoFlags> = {
       .option("out", { type: "string", default: join("runs", "demo"), describe: "Where everything goes" })
       .option("steps", { type: "number", describe: "Steps of each training; more take longer and do better" })
       .option("seed", { type: "number", default: 1, describe: "Another seed gives other crops and weights" })
-      .example("$0 demo", "Eight old photographs, a report in runs/demo/report.html")
+      .example("$0 demo", "Ten photographs that come along, a report in runs/demo/report.html")
       .example("$0 demo holiday.jpg --steps 2000", "Trains longer and enlarges a photograph of yours too"),
   run: async (flags, context) => (await import("../demo/run.ts")).runDemoCommand(flags, context),
 };

@@ -1,7 +1,7 @@
 /** The demo's data: degraded squares with captions for SRCLIP, and pairs for super-resolution. */
 import { join } from "node:path";
 import { type Device, interpolate, noGrad, Rng, scope } from "@deplsr/tensor";
-import { fromPlanes, toPlanes } from "../data/crop.ts";
+import { crop, fromPlanes, toPlanes } from "../data/crop.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
 import { degradeImages, randomCrop } from "../degrade/images.ts";
 import { planImages, semanticRecipes } from "../degrade/plan.ts";
@@ -68,7 +68,11 @@ export async function makeData(
   const seen = photos.filter((photo) => !photo.heldOut);
   for (const [index, photo] of seen.entries()) {
     const rng = new Rng(seed).fork("pairs").fork(index);
-    const made = await damagedPairs(device, await readImage(photo.path), PAIR_SIDE, PAIRS_PER_PHOTO, rng);
+    const image = await readImage(photo.path);
+    const originals = Array.from({ length: PAIRS_PER_PHOTO }, (_, i) =>
+      randomCrop(image, PAIR_SIDE, rng.fork(i).fork("crop")),
+    );
+    const made = await damagedPairs(device, originals, rng);
     await Promise.all(
       made.flatMap(({ gt, lq }, i) => [
         writeImage(join(folder, PLACES.gt, `${photo.name}_${i + 1}.png`), gt),
@@ -79,21 +83,22 @@ export async function makeData(
   return { training, heldOut, pairs: seen.length * PAIRS_PER_PHOTO };
 }
 
-/** The pair of the comparison: the same square of a photograph at every run with one seed. */
+/** The pair of the comparison: the middle of a photograph, damaged in the same way at every run with one seed. */
 export async function comparisonPair(device: Device, photo: DemoPhoto, seed: number): Promise<DamagedPair> {
-  const rng = new Rng(seed).fork("comparison");
-  return (await damagedPairs(device, await readImage(photo.path), COMPARISON_SIDE, 1, rng))[0]!;
+  const image = await readImage(photo.path);
+  const middle = {
+    left: Math.floor((image.width - COMPARISON_SIDE) / 2),
+    top: Math.floor((image.height - COMPARISON_SIDE) / 2),
+    width: COMPARISON_SIDE,
+    height: COMPARISON_SIDE,
+  };
+  return (await damagedPairs(device, [crop(image, middle)], new Rng(seed).fork("comparison")))[0]!;
 }
 
-/** Random squares of a photograph, each made smaller and then damaged. */
-async function damagedPairs(
-  device: Device,
-  photo: Image,
-  side: number,
-  count: number,
-  rng: Rng,
-): Promise<DamagedPair[]> {
-  const originals = Array.from({ length: count }, (_, i) => randomCrop(photo, side, rng.fork(i).fork("crop")));
+/** Squares of one size, each made smaller and then damaged. */
+async function damagedPairs(device: Device, originals: readonly Image[], rng: Rng): Promise<DamagedPair[]> {
+  const side = originals[0]!.width;
+  const count = originals.length;
   const small = side / SCALE;
   using smaller = scope(() =>
     noGrad(() =>

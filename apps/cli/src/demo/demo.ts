@@ -1,6 +1,8 @@
-/** The whole method on eight photographs: degrade, train SRCLIP, recognise, train super-resolution, enlarge, report. */
+/** The whole method on ten photographs: degrade, train SRCLIP, recognise, train super-resolution, enlarge, report. */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { psnr, ssim } from "@deplsr/metrics";
+import type { ShippedModel } from "@deplsr/models";
 import type { Device } from "@deplsr/tensor";
 import { sideBySide } from "../data/crop.ts";
 import { encodeImage, type Image, writeImage } from "../data/image.ts";
@@ -27,6 +29,8 @@ export interface DemoOptions {
   readonly squares: number;
   readonly srclipSteps: number;
   readonly srSteps: number;
+  /** A trained network that enlarges as much as the demo's, to be shown beside it; null for none. */
+  readonly shipped: Pick<ShippedModel, "name" | "weights"> | null;
   readonly seed: number;
   readonly output: Output;
 }
@@ -38,15 +42,22 @@ export interface Quality {
   readonly ssim: number;
 }
 
-/** An image that was enlarged, beside bicubic interpolation and the original. */
+/** What became of a small image. */
+export interface Enlarged {
+  /** What enlarged it: "bicubic", "ours" (the demo's network), or a shipped network's name. */
+  readonly by: string;
+  readonly image: Image;
+  readonly quality: Quality;
+  readonly ms: number;
+}
+
+/** A small image, what enlarged it in several ways, and the original. */
 export interface Comparison {
   readonly name: string;
   readonly lq: Image;
   readonly gt: Image;
-  readonly bicubic: Image;
-  readonly ours: Image;
-  readonly quality: { readonly bicubic: Quality; readonly ours: Quality };
-  readonly ms: number;
+  /** By bicubic interpolation, by ours, and by the shipped network where there is one. */
+  readonly enlarged: readonly [bicubic: Enlarged, ours: Enlarged, ...shipped: Enlarged[]];
 }
 
 /** A training with the numbers of all its steps. */
@@ -97,11 +108,18 @@ export async function runDemo(device: Device, options: DemoOptions): Promise<Dem
   const sr = await timed("Training RealDAT on SRCLIP's features", () => trainNetwork(device, options));
   const upscaler = await loadUpscaler(device, join(folder, PLACES.sr));
   const comparisons = await timed("Enlarging squares of the two photographs", async () => {
+    const shipped = options.shipped && (await loadUpscaler(device, fileURLToPath(options.shipped.weights)));
+    const networks = [
+      { by: "ours", upscaler },
+      ...(shipped ? [{ by: options.shipped!.name, upscaler: shipped }] : []),
+    ] as const;
     const unseen = photos.filter((photo) => photo.heldOut);
     const made: Comparison[] = [];
     for (const photo of unseen)
-      made.push(await compare(device, upscaler, photo.name, await comparisonPair(device, photo, seed)));
+      made.push(await compare(device, networks, photo.name, await comparisonPair(device, photo, seed)));
     await writeImage(join(folder, PLACES.comparison), stacked(made.map(comparisonPicture)));
+    shipped?.network.module.dispose();
+    shipped?.srclip?.dispose();
     return made;
   });
   return { data, srclip: srclip.part, evaluation, sr, upscaler, comparisons, seconds };
@@ -152,21 +170,39 @@ function stopIfInterrupted({ interrupted, checkpoint }: SessionResult): void {
   if (interrupted) throw new UserError(`demo: interrupted; what was trained so far is in ${checkpoint}`);
 }
 
-async function compare(device: Device, upscaler: Upscaler, name: string, { gt, lq }: DamagedPair): Promise<Comparison> {
-  const started = performance.now();
-  const ours = await upscaleImage(device, upscaler, lq, { colour: "keep" });
-  const ms = performance.now() - started;
-  const plain = await bicubic(device, lq, SCALE);
-  const quality = (image: Image): Quality => ({
-    psnr: psnr(image, gt, { channels: "y", cropBorder: SCALE }),
-    ssim: ssim(image, gt, { channels: "y", cropBorder: SCALE }),
-  });
-  return { name, lq, gt, bicubic: plain, ours, quality: { bicubic: quality(plain), ours: quality(ours) }, ms };
+/** A network that enlarges, and what to call it. */
+interface Network {
+  readonly by: string;
+  readonly upscaler: Upscaler;
 }
 
-/** Bicubic, ours and the original beside each other. */
-export function comparisonPicture(comparison: Comparison): Image {
-  return sideBySide([comparison.bicubic, comparison.ours, comparison.gt], 8);
+async function compare(
+  device: Device,
+  [ours, ...shipped]: readonly [Network, ...Network[]],
+  name: string,
+  { gt, lq }: DamagedPair,
+): Promise<Comparison> {
+  const timed = async (by: string, work: () => Promise<Image>): Promise<Enlarged> => {
+    const started = performance.now();
+    const image = await work();
+    const ms = performance.now() - started;
+    const quality = {
+      psnr: psnr(image, gt, { channels: "y", cropBorder: SCALE }),
+      ssim: ssim(image, gt, { channels: "y", cropBorder: SCALE }),
+    };
+    return { by, image, quality, ms };
+  };
+  const by = (network: Network): Promise<Enlarged> =>
+    timed(network.by, () => upscaleImage(device, network.upscaler, lq, { colour: "keep" }));
+  const plain = await timed("bicubic", () => bicubic(device, lq, SCALE));
+  const enlarged: [Enlarged, Enlarged, ...Enlarged[]] = [plain, await by(ours)];
+  for (const network of shipped) enlarged.push(await by(network));
+  return { name, lq, gt, enlarged };
+}
+
+/** All that was enlarged and the original beside each other. */
+export function comparisonPicture({ enlarged, gt }: Comparison): Image {
+  return sideBySide([...enlarged.map(({ image }) => image), gt], 8);
 }
 
 function stacked(images: readonly Image[]): Image {

@@ -1,4 +1,7 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type ShippedModel, shippedModel } from "@deplsr/models";
 import type { Device } from "@deplsr/tensor";
 import type { Context, DeviceFlags } from "../commands/command.ts";
 import { crop } from "../data/crop.ts";
@@ -59,6 +62,7 @@ export async function runDemoCommand(flags: DemoFlags, context: Context): Promis
       squares: amount.squares,
       srclipSteps: flags.steps ?? amount.srclip,
       srSteps: flags.steps ?? amount.sr,
+      shipped: shippedNetwork(),
       seed: flags.seed,
       output,
     });
@@ -77,6 +81,12 @@ export async function runDemoCommand(flags: DemoFlags, context: Context): Promis
   });
 }
 
+/** The network that comes with the command; null where its file of weights is not there. */
+function shippedNetwork(): ShippedModel | null {
+  const model = shippedModel("realdat-x2")!;
+  return existsSync(fileURLToPath(model.weights)) ? model : null;
+}
+
 interface EnlargedImage {
   readonly in: string;
   readonly out: string;
@@ -90,7 +100,8 @@ async function enlargePhoto(
   { upscaler, comparisons }: DemoResult,
   { photo, path, out, output }: { photo: Image; path: string; out: string; output: Output },
 ): Promise<{ image: EnlargedImage; shown: UserPhoto }> {
-  const [{ lq, ms }] = comparisons as [DemoResult["comparisons"][number]];
+  const { lq, enlarged } = comparisons[0]!;
+  const { ms } = enlarged[1];
   const pixels = (lq.width * lq.height * PHOTO_SECONDS * 1000) / ms;
   const share = Math.min(1, Math.sqrt(pixels / (photo.width * photo.height)));
   const before = share === 1 ? photo : middle(photo, share);
@@ -145,10 +156,9 @@ function printSummary({ srclip, sr, evaluation, comparisons }: DemoResult, outpu
   output.line();
   printEvaluation(evaluation, output, { ranks: false });
   output.line();
-  const rows = comparisons.flatMap(({ name, quality }) => [
-    [`${name}, bicubic`, quality.bicubic.psnr.toFixed(2), quality.bicubic.ssim.toFixed(4)],
-    [`${name}, ours`, quality.ours.psnr.toFixed(2), quality.ours.ssim.toFixed(4)],
-  ]);
+  const rows = comparisons.flatMap(({ name, enlarged }) =>
+    enlarged.map(({ by, quality }) => [`${name}, ${by}`, quality.psnr.toFixed(2), quality.ssim.toFixed(4)]),
+  );
   for (const line of table(["enlarged x2", "PSNR-Y", "SSIM-Y"], rows)) output.line(line);
 }
 
@@ -175,13 +185,13 @@ function summary(result: DemoResult, { seconds, report, out, adapter, photo }: S
     evaluate: evaluation,
     upscale: {
       images: [
-        ...comparisons.map(({ name, gt, ms, quality }) => ({
+        ...comparisons.map(({ name, gt, enlarged }) => ({
           in: name,
           out: join(out, PLACES.comparison),
           width: gt.width,
           height: gt.height,
-          ms: Math.round(ms),
-          ...quality,
+          ms: Math.round(enlarged[1].ms),
+          ...Object.fromEntries(enlarged.map(({ by, quality }) => [by, quality])),
         })),
         ...(photo ? [photo] : []),
       ],

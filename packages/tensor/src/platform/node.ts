@@ -105,7 +105,8 @@ type Kind = "hardware" | "system" | "swiftshader";
 const VULKAN_LOADER = "libvulkan.so.1";
 const DRIVER_FOLDERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
 const INSTALL_LAVAPIPE = "Debian, Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1";
-const INSTALL_SWIFTSHADER = "npm install @sparticuz/chromium@147.0.0";
+// `resolvePackage` looks there too, so that it helps a command that npx has put elsewhere.
+const INSTALL_SWIFTSHADER = "npm install @sparticuz/chromium@147.0.0 in the current folder";
 
 // Timestamps come rounded to 100 us otherwise, which is longer than most kernels.
 const DAWN_FLAGS = ["disable-dawn-features=timestamp_quantization"];
@@ -244,7 +245,7 @@ async function findSwiftShader(create: Dawn["create"]): Promise<FoundAdapter> {
 async function loadSwiftShader(gpu: GPU): Promise<GPUAdapter | null> {
   const files = await unpackFromPackage();
   if (!files)
-    throw new Missing(`no SwiftShader: the package @sparticuz/chromium is not installed\n${INSTALL_SWIFTSHADER}`);
+    throw new Missing(`no SwiftShader: the package @sparticuz/chromium is not installed\n(${INSTALL_SWIFTSHADER})`);
   const { driverFile, loader } = files;
   if (!hasSystemLoader() && !loadsLibrary(loader)) {
     throw new Missing(`no SwiftShader: ${loader} cannot be loaded here (it needs glibc)`);

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
@@ -61,6 +61,42 @@ describe("findAdapter", () => {
       cwd: outside,
     });
     expect(stdout.trim()).toBe("no WebGPU in Node: the package webgpu is not installed\nnpm install webgpu@0.6.2");
+  });
+});
+
+/** Where SwiftShader's package is for. */
+const linux = process.platform === "linux" && process.arch === "x64";
+
+describe("a machine without a driver and without @sparticuz/chromium", () => {
+  const find = async (choice: string): Promise<string> => {
+    const outside = mkdtempSync(join(folder, "no-driver-"));
+    cpSync(sources, outside, { recursive: true });
+    writeFileSync(join(outside, "package.json"), `{ "type": "module" }`);
+    mkdirSync(join(outside, "node_modules"));
+    const webgpu = dirname(createRequire(import.meta.url).resolve("webgpu/package.json"));
+    symlinkSync(webgpu, join(outside, "node_modules", "webgpu"));
+    const script = `import { findAdapter } from "./node.ts";
+      await findAdapter("${choice}").catch((e) => console.log(e.message));
+      process.exit();`;
+    const { stdout } = await run(process.execPath, ["--import", tsx, "--input-type=module", "--eval", script], {
+      cwd: outside,
+      env: { ...process.env, VK_DRIVER_FILES: join(outside, "none.json") },
+    });
+    return stdout.trim();
+  };
+
+  it.runIf(linux)("says how to install SwiftShader, to who asks for that", async () => {
+    expect(await find("swiftshader")).toBe(
+      "no SwiftShader: the package @sparticuz/chromium is not installed\n" +
+        "(npm install @sparticuz/chromium@147.0.0 in the current folder)",
+    );
+  });
+
+  it.runIf(linux)("says how to install it, to who asks for any adapter", async () => {
+    expect((await find("auto")).split("\n").at(-1)).toBe(
+      "install a Vulkan driver (Debian, Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1) or, on Linux x64, " +
+        "SwiftShader (npm install @sparticuz/chromium@147.0.0 in the current folder)",
+    );
   });
 });
 
