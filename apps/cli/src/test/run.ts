@@ -33,7 +33,9 @@ export async function runTest(flags: TestFlags, context: Context): Promise<void>
   const now = new Date();
   const settings = [...fromForceYml(flags.force_yml), ...fromSet(flags.set)];
   const { config, warnings } = await readConfig(flags.config, srTest, settings);
-  for (const warning of [...warnings, ...unusedWarnings({ ...config })]) output.warn(warning);
+  // What a training passes over is obeyed here.
+  const read = { ...config, val: { ...config.val, use_chop: false } };
+  for (const warning of [...warnings, ...unusedWarnings(read)]) output.warn(warning);
   if (config.path.pretrain_network_g === null) {
     throw new UserError('config: key "path.pretrain_network_g" is missing: the weights that are tested');
   }
