@@ -21,8 +21,8 @@ export interface Comparison {
   /** How many there are. */
   readonly of: number;
   readonly rows: readonly Row[];
-  /** `gridExcess` of the originals, over the same images; null where there are none. */
-  readonly originalGrid: number | null;
+  /** The originals themselves, as far as they can be measured; null where there are none. */
+  readonly originals: Scores | null;
 }
 
 /** Who enlarges, and how it is measured. */
@@ -44,7 +44,6 @@ export interface Contest {
  */
 export async function compareOn(set: TestSet, contest: Contest): Promise<Comparison> {
   const { ours, plain, peers, say, limit } = contest;
-  const started = performance.now();
   const pairs: { readonly name: string; readonly pair: Pair }[] = [];
   for (const item of set.cases.slice(0, limit)) {
     const pair = await loaded(item, say);
@@ -52,7 +51,9 @@ export async function compareOn(set: TestSet, contest: Contest): Promise<Compari
   }
   const score = (result: Image, original: Image | null): Scores =>
     scoresOf(result, original, { scale: set.scale, niqeModel: contest.niqeModel });
+  const seconds: string[] = [];
   const run = async ({ name, enlarge }: Enlarger): Promise<(Scores | null)[]> => {
+    const started = performance.now();
     const found: (Scores | null)[] = [];
     for (const { name: image, pair } of pairs) {
       try {
@@ -62,6 +63,7 @@ export async function compareOn(set: TestSet, contest: Contest): Promise<Compari
         found.push(null);
       }
     }
+    seconds.push(`${name} ${((performance.now() - started) / 1000).toFixed(1)} s`);
     return found;
   };
   const found = new Map<Enlarger, (Scores | null)[]>();
@@ -72,8 +74,7 @@ export async function compareOn(set: TestSet, contest: Contest): Promise<Compari
   const of = <T>(all: readonly T[]): T[] => all.filter((_, i) => whole[i]);
   const originals = of(pairs).flatMap(({ pair: { gt } }) => (gt ? [score(gt, null)] : []));
   const means = meansOf(rows.map((enlarger) => of(found.get(enlarger)!) as Scores[]));
-  const seconds = Math.round((performance.now() - started) / 1000);
-  say(`${set.title} x${set.scale}: ${of(pairs).length} images in ${seconds} s`);
+  say(`${set.title} x${set.scale}: ${of(pairs).length} images; ${seconds.join(", ")}`);
   return {
     title: set.title,
     about: set.about,
@@ -81,7 +82,7 @@ export async function compareOn(set: TestSet, contest: Contest): Promise<Compari
     images: of(pairs).length,
     of: set.cases.length,
     rows: rows.map((enlarger, i) => ({ name: enlarger.name, ours: ours.includes(enlarger), scores: means[i]! })),
-    originalGrid: originals.length > 0 ? meansOf([originals])[0]!.grid : null,
+    originals: originals.length > 0 ? meansOf([originals])[0]! : null,
   };
 }
 

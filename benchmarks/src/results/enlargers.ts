@@ -1,12 +1,13 @@
 /** Whatever makes a larger image of an image: our networks, interpolation, and UpscalerJS. */
+import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MODELS, shippedModel } from "@deplsr/models";
 import { Restorer } from "@deplsr/restore";
 import type { Device } from "@deplsr/tensor";
-import sharp from "sharp";
 import type { Image } from "../../../apps/cli/src/data/image.ts";
 import { bicubic, loadUpscaler } from "../../../apps/cli/src/upscale/upscale.ts";
+import { lanczos } from "./lanczos.ts";
 import { UPSCALER_MODELS, UpscalerProcess } from "./upscaler-process.ts";
 
 /** A row of a table. */
@@ -34,13 +35,12 @@ export function placeOf(nameOrPath: string): string {
 /**
  * Loads a network of ours; it enlarges as `deplsr upscale` does by default, colours held.
  *
- * @param srclip its SRCLIP, where it takes one and does not say itself where that is
+ * @param srclip the SRCLIP of a file; a run says itself where its own is
  */
 export async function loadOurs(device: Device, nameOrPath: string, srclip: string): Promise<OurModel> {
   const place = placeOf(nameOrPath);
-  const loaded = await loadUpscaler(device, place).catch(() =>
-    loadUpscaler(device, place, { srclip: placeOf(srclip) }),
-  );
+  const isRun = (await stat(place).catch(() => null))?.isDirectory() ?? false;
+  const loaded = await loadUpscaler(device, place, isRun ? {} : { srclip: placeOf(srclip) });
   const { network, prompt } = loaded;
   const restorer = new Restorer(device, { network, srclip: loaded.srclip, ...(prompt ? { prompt } : {}) });
   return {
@@ -58,19 +58,8 @@ export async function loadOurs(device: Device, nameOrPath: string, srclip: strin
 export function interpolations(device: Device, scale: number): Enlarger[] {
   return [
     { name: "bicubic", scale, enlarge: (image) => bicubic(device, image, scale) },
-    { name: "Lanczos-3", scale, enlarge: (image) => lanczos(image, scale) },
+    { name: "Lanczos-3", scale, enlarge: async (image) => lanczos(image, scale) },
   ];
-}
-
-/** Lanczos with three lobes, as libvips resizes. */
-async function lanczos({ width, height, data }: Image, scale: number): Promise<Image> {
-  const picture = sharp(data, { raw: { width, height, channels: 3 } });
-  const size = { width: width * scale, height: height * scale };
-  const enlarged = await picture
-    .resize({ ...size, fit: "fill", kernel: "lanczos3" })
-    .raw()
-    .toBuffer();
-  return { ...size, data: new Uint8Array(enlarged) };
 }
 
 /** The networks of UpscalerJS at a scale, each in a process of its own. @param folder where the peers are installed */

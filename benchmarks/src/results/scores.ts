@@ -1,6 +1,6 @@
 /** What is measured of an enlarged image, and its means over a set. */
 import { type Image, type NiqeModel, niqe, psnr, ssim } from "@deplsr/metrics";
-import { gridExcess } from "./spectrum.ts";
+import { gridPattern } from "./spectrum.ts";
 
 /** Of one image; null where it cannot be measured: without an original, or of an image that is too small for it. */
 export interface Scores {
@@ -10,12 +10,10 @@ export interface Scores {
   readonly ssimY: number | null;
   /** Lower is better. */
   readonly niqe: number | null;
-  /** See `gridExcess`. */
-  readonly grid: number | null;
+  /** See `GridPattern`. */
+  readonly gridExcess: number | null;
+  readonly gridLevels: number | null;
 }
-
-/** Their names. */
-export const SCORES = ["psnrY", "psnrRgb", "ssimY", "niqe", "grid"] as const satisfies readonly (keyof Scores)[];
 
 /** Measures a result. @param original null where nobody knows it */
 export function scoresOf(
@@ -24,12 +22,14 @@ export function scoresOf(
   { scale, niqeModel }: { readonly scale: number; readonly niqeModel: NiqeModel },
 ): Scores {
   const border = { cropBorder: scale } as const;
+  const grid = gridPattern(result, scale);
   return {
     psnrY: original && psnr(result, original, { ...border, channels: "y" }),
     psnrRgb: original && psnr(result, original, { ...border, channels: "rgb" }),
     ssimY: original && ssim(result, original, { ...border, channels: "y" }),
     niqe: niqeOf(result, niqeModel),
-    grid: gridExcess(result, scale),
+    gridExcess: grid?.excess ?? null,
+    gridLevels: grid?.levels ?? null,
   };
 }
 
@@ -59,6 +59,7 @@ export function meansOf(rows: readonly (readonly Scores[])[]): Scores[] {
     psnrRgb: mean(row, "psnrRgb"),
     ssimY: mean(row, "ssimY"),
     niqe: mean(row, "niqe"),
-    grid: mean(row, "grid"),
+    gridExcess: mean(row, "gridExcess"),
+    gridLevels: mean(row, "gridLevels"),
   }));
 }

@@ -9,31 +9,44 @@ const NEAR = 1;
 /** The ring of its neighbours, from and to this many bins away. */
 const RING = [4, 8] as const;
 
+/** A pattern that repeats with the grid. */
+export interface GridPattern {
+  /** How far the power at the grid's frequencies stands out from that of their neighbours; 1 where it does not. */
+  readonly excess: number;
+  /** The root of the pattern's mean square, in levels of 8 bits: what of that power is more than the neighbours'. */
+  readonly levels: number;
+}
+
 /**
- * How far the power at the grid's frequencies stands out from that of their neighbours; 1 where it does not.
- *
  * What repeats every `scale` pixels along both axes has all its power at the frequencies `(k / scale, l / scale)` cycles a pixel, whole `k` and `l` below
  * `scale`; all of them but (0, 0) are looked at. Of the luma of the middle square (256 pixels, or the largest power of two that fits), less its mean and
  * under a Hann window, the mean power of the 3 x 3 bins around each is divided by the mean power of the bins 4 to 8 away (the larger of both distances);
- * the result is the mean of these ratios. Photographs themselves are above 1, for their vertical and horizontal lines lie on the axes: compare with the
- * original's.
+ * `excess` is the mean of these ratios. The window leaves 9 / 64 of a pattern's power, all of it in these 3 x 3 bins: `levels` follows from what they hold
+ * more than nine of their neighbours, over all frequencies.
+ *
+ * Photographs have both themselves, for their vertical and horizontal lines lie on the axes: compare with the original's.
  *
  * @returns null for an image without 64 x 64 pixels, or a flat one
  */
-export function gridExcess(image: Image, scale: number): number | null {
+export function gridPattern(image: Image, scale: number): GridPattern | null {
   const side = squareSide(image);
   if (side < SMALLEST) return null;
   const power = powerSpectrum(windowed(image, side), side);
   const ratios: number[] = [];
+  let more = 0;
   for (let k = 0; k < scale; k++) {
     for (let l = 0; l < scale; l++) {
       if (k === 0 && l === 0) continue;
       const [row, column] = [Math.round((k * side) / scale), Math.round((l * side) / scale)];
-      ratios.push(meanAround(power, side, row, column, [0, NEAR]) / meanAround(power, side, row, column, RING));
+      const own = meanAround(power, side, row, column, [0, NEAR]);
+      const others = meanAround(power, side, row, column, RING);
+      ratios.push(own / others);
+      more += (2 * NEAR + 1) ** 2 * (own - others);
     }
   }
-  const mean = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
-  return Number.isFinite(mean) ? mean : null;
+  const excess = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
+  const levels = Math.sqrt(Math.max(0, more) / (side ** 4 * (9 / 64)));
+  return Number.isFinite(excess) ? { excess, levels } : null;
 }
 
 /** The largest power of two that both sides have room for, up to `LARGEST`. */

@@ -1,7 +1,7 @@
 import type { Image } from "@deplsr/metrics";
 import { Rng } from "@deplsr/tensor";
 import { describe, expect, it } from "vitest";
-import { gridExcess, powerSpectrum } from "../../src/results/spectrum.ts";
+import { gridPattern, powerSpectrum } from "../../src/results/spectrum.ts";
 
 const SIDE = 64;
 
@@ -38,7 +38,7 @@ describe("powerSpectrum", () => {
   });
 });
 
-describe("gridExcess", () => {
+describe("gridPattern", () => {
   it("is the mean of three ratios at scale 2, as they are computed by the definition", () => {
     const image = grey(SIDE, SIDE, noise(5, 60));
     // Luma of grey in studio range.
@@ -59,17 +59,29 @@ describe("gridExcess", () => {
       return average(near) / average(ring);
     };
     const expected = (ratio(0, 32) + ratio(32, 0) + ratio(32, 32)) / 3;
-    expect(gridExcess(image, 2)).toBeCloseTo(expected, 3);
+    expect(gridPattern(image, 2)?.excess).toBeCloseTo(expected, 3);
   });
 
-  it("is about 1 for noise, and far above where every second or fourth pixel is brighter", () => {
+  it("is near 1 for noise, of few bins as it is, and far above where every second or fourth pixel is brighter", () => {
     const plain = noise(7, 80);
     for (const scale of [2, 4]) {
-      expect(gridExcess(grey(256, 256, plain), scale)).toBeGreaterThan(0.5);
-      expect(gridExcess(grey(256, 256, plain), scale)).toBeLessThan(1.7);
+      const { excess } = gridPattern(grey(256, 256, plain), scale)!;
+      expect(excess).toBeGreaterThan(0.5);
+      expect(excess).toBeLessThan(2.5);
       const brighter = grey(256, 256, (x, y) => plain(x, y) + (x % scale === 0 && y % scale === 0 ? 20 : 0));
-      expect(gridExcess(brighter, scale)).toBeGreaterThan(20);
+      expect(gridPattern(brighter, scale)!.excess).toBeGreaterThan(20);
     }
+  });
+
+  it("tells the size of a pattern in levels of luma", () => {
+    // A checkerboard of ±4 grey levels and noise that is much weaker: luma is 219 / 255 of grey.
+    const weak = noise(3, 6);
+    const board = grey(256, 256, (x, y) => weak(x, y) + ((x + y) % 2 === 0 ? 4 : -4));
+    expect(gridPattern(board, 2)!.levels).toBeCloseTo((4 * 219) / 255, 1);
+    // Every fourth pixel along both axes 32 brighter: the mean square of what is no mean is 32² / 16 (1 - 1 / 16).
+    const dots = grey(256, 256, (x, y) => weak(x, y) + (x % 4 === 1 && y % 4 === 2 ? 32 : 0));
+    expect(gridPattern(dots, 4)!.levels).toBeCloseTo((Math.sqrt((32 ** 2 / 16) * (15 / 16)) * 219) / 255, 1);
+    expect(gridPattern(grey(256, 256, weak), 2)!.levels).toBeLessThan(0.1);
   });
 
   it("looks at the middle of an image, and at none that is too small or flat", () => {
@@ -79,10 +91,10 @@ describe("gridExcess", () => {
       const [column, row] = [x - 18, y - 13];
       return column >= 0 && column < 64 && row >= 0 && row < 64 ? middle.data[3 * (row * 64 + column)]! : 3;
     });
-    expect(gridExcess(around, 2)).toBe(gridExcess(middle, 2));
-    expect(gridExcess(grey(63, 200, level), 2)).toBeNull();
+    expect(gridPattern(around, 2)).toEqual(gridPattern(middle, 2));
+    expect(gridPattern(grey(63, 200, level), 2)).toBeNull();
     expect(
-      gridExcess(
+      gridPattern(
         grey(64, 64, () => 7),
         2,
       ),
