@@ -19,8 +19,8 @@ import { mixtureOptions, secondOrderOptions } from "../../../apps/cli/src/degrad
 import { DEGRADED_FILE, type DegradedSquare, degradeSquare, sha256Of } from "./degraded.ts";
 
 const SEED = 15;
-/** Pixels of a square's side. */
-const SIDE = 256;
+/** Pixels of a square's side at each scale. */
+const SIDES = { 2: 192, 4: 256 } as const;
 const PHOTOGRAPHS = [
   ...[1, 3, 4, 5, 6, 7, 8, 13, 15, 17, 19, 23].map((n) => `kodak/kodim${String(n).padStart(2, "0")}.png`),
   ...[2, 5, 7, 10, 12, 14, 16, 19].map((n) => `bsd100/HR/img_${String(n).padStart(3, "0")}.png`),
@@ -44,18 +44,19 @@ const folder = process.argv[2] ?? fileURLToPath(new URL("../../../../shared/data
 const device = await Device.request({ backend: "cpu" });
 const lines: string[] = [];
 for (const kind of ["light", "heavy"] as const) {
-  for (const scale of [2, 4]) {
+  for (const scale of [2, 4] as const) {
+    const side = SIDES[scale];
     const options = { shares: { clean: 0, light: 0, heavy: 0, [kind]: 1 }, ...(await optionsOf(scale)) };
     for (const image of PHOTOGRAPHS) {
       const rng = new Rng(SEED).fork(kind).fork(scale).fork(image);
       const photograph = await readImage(join(folder, image));
       const square = {
-        left: rng.integer(photograph.width - SIDE + 1),
-        top: rng.integer(photograph.height - SIDE + 1),
-        side: SIDE,
+        left: rng.integer(photograph.width - side + 1),
+        top: rng.integer(photograph.height - side + 1),
+        side,
       };
-      const draw = drawMixture(rng.integer(2 ** 31), { count: 1, side: SIDE }, options)[0]!;
-      const original = crop(photograph, { ...square, width: SIDE, height: SIDE });
+      const draw = drawMixture(rng.integer(2 ** 31), { count: 1, side }, options)[0]!;
+      const original = crop(photograph, { ...square, width: side, height: side });
       const sha256 = sha256Of(await degradeSquare(device, original, draw));
       lines.push(JSON.stringify({ kind, image, ...square, draw, sha256 } satisfies DegradedSquare));
     }

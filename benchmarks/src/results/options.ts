@@ -37,7 +37,7 @@ export const usage = `npm run results -- [FOLDER] [options]: how good the models
   --srclip NAME        the SRCLIP that is tested and that files of weights are steered by (default srclip)
   --sets NAME,NAME     some of ${ALL.join(", ")}
   --limit N            only the first N images of each set, for trying
-  --side N             the middle N x N pixels of each image, but for Set5 (default 384)
+  --side N             the middle N x N pixels of each image, but for Set5 (default 288)
   --peers-folder DIR   where UpscalerJS is installed, or none (default benchmarks/peers, installed when it is not there)
   --out FILE           the page (default docs/results.md); a .json with every number is written beside benchmarks' other results`;
 
@@ -73,7 +73,7 @@ function parse(args: readonly string[]) {
         srclip: { type: "string", default: "srclip" },
         sets: { type: "string" },
         limit: { type: "string" },
-        side: { type: "string", default: "384" },
+        side: { type: "string", default: "288" },
         "peers-folder": { type: "string" },
         out: { type: "string", default: "docs/results.md" },
         help: { type: "boolean", short: "h", default: false },
