@@ -141,7 +141,12 @@ async function niqeModelOf(folder: string): Promise<NiqeModel> {
 /** Where the peers are, installed if need be; null for none. */
 function peersFolder({ peers, parts }: ResultsOptions): string | null {
   if (peers === null || !parts.some((part) => part in TEST_SETS)) return null;
-  if (peers !== undefined) return resolve(peers);
+  if (peers !== undefined) {
+    const manifest = join(peers, "package.json");
+    if (!existsSync(manifest))
+      throw new UsageError(`--peers-folder: ${manifest} does not exist: take benchmarks/peers`);
+    return resolve(peers);
+  }
   installPeers(say);
   return fileURLToPath(new URL("../peers", import.meta.url));
 }
