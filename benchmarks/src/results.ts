@@ -6,14 +6,15 @@ import { fileURLToPath } from "node:url";
 import { type NiqeModel, OWN_PRISTINE_MODEL, readNiqeModel } from "@deplsr/metrics";
 import { Device } from "@deplsr/tensor";
 import { crop } from "../../apps/cli/src/data/crop.ts";
-import { type Image, readImage } from "../../apps/cli/src/data/image.ts";
+import { readImage } from "../../apps/cli/src/data/image.ts";
+import { oneLine } from "../../apps/cli/src/errors.ts";
 import { Output } from "../../apps/cli/src/output.ts";
 import { installPeers } from "./install.ts";
 import { describeMachine } from "./machine.ts";
 import { measureShifts } from "./results/chart.ts";
 import { type Comparison, compareOn } from "./results/compare.ts";
 import { interpolations, loadOurs, type OurModel, placeOf, upscalers } from "./results/enlargers.ts";
-import { parseOptions, type ResultsOptions, UsageError, usage } from "./results/options.ts";
+import { type PARTS, parseOptions, type ResultsOptions, UsageError, usage } from "./results/options.ts";
 import { formatPage, type Results } from "./results/page.ts";
 import { measureRecognition, type Recognition } from "./results/recognition.ts";
 import { measureSeams } from "./results/seams.ts";
@@ -36,7 +37,17 @@ async function main(options: ResultsOptions): Promise<void> {
   const models: OurModel[] = [];
   for (const name of options.models) models.push(await loadOurs(device, name, options.srclip));
   const niqeModel = await niqeModelOf(folder);
-  const wants = (part: string): boolean => parts.includes(part);
+  /** What is found of a part that is wanted; one that fails does not take the others with it. */
+  const part = async <T>(name: (typeof PARTS)[number], measure: () => Promise<readonly T[]>): Promise<readonly T[]> => {
+    if (!parts.includes(name)) return [];
+    try {
+      return await measure();
+    } catch (error) {
+      say(`${name}: ${oneLine(error)}`);
+      process.exitCode = 1;
+      return [];
+    }
+  };
   const results: Results = {
     machine,
     threads: `${Number(process.env.DEPLSR_THREADS) || availableParallelism()} threads`,
@@ -45,10 +56,10 @@ async function main(options: ResultsOptions): Promise<void> {
     peers: peers && versionsOf(peers),
     niqeModel: niqeModel.label,
     sets: await compareAll(device, models, peers, niqeModel, options),
-    chart: wants("chart") ? await perModel(models, "colours", ({ restorer }) => measureShifts(restorer)) : [],
-    tiles: wants("tiles") ? await tilesOf(models, folder) : [],
-    recognition: wants("recognition") ? await recognise(device, options) : [],
-    time: wants("time") ? await timesOf(models, folder) : [],
+    chart: await part("chart", () => perModel(models, "colours", ({ restorer }) => measureShifts(restorer))),
+    tiles: await part("tiles", () => tilesOf(models, folder)),
+    recognition: await part("recognition", () => recognise(device, options)),
+    time: await part("time", () => timesOf(models, folder)),
   };
   device.destroy();
   mkdirSync(dirname(out), { recursive: true });
@@ -97,37 +108,27 @@ async function perModel<T extends object>(
 }
 
 async function tilesOf(models: readonly OurModel[], folder: string): Promise<Results["tiles"]> {
-  const photograph = await readImage(firstPhotograph(folder));
+  const photograph = await readImage(photographs(folder)[0]!);
   const input = crop(photograph, middle(photograph, SEAM_SIDE, 1));
   return perModel(models, "tiles", ({ restorer }) => measureSeams(restorer, input, TILE));
 }
 
 async function timesOf(models: readonly OurModel[], folder: string): Promise<Results["time"]> {
-  const photograph: Image = await readImage(firstPhotograph(folder));
+  const photograph = await readImage(photographs(folder)[0]!);
   return perModel(models, "time", async (model) => [await measureSpeed(model, photograph)]);
 }
 
-async function recognise(device: Device, { srclip, folder, limit }: ResultsOptions): Promise<readonly Recognition[]> {
-  const place = placeOf(srclip);
-  if (!existsSync(place)) {
-    say(`recognition: ${place} does not exist: left out`);
-    return [];
-  }
+function recognise(device: Device, { srclip, folder, limit }: ResultsOptions): Promise<readonly Recognition[]> {
   const output = new Output("text", { stdout: process.stderr, stderr: process.stderr });
-  return measureRecognition(device, place, photographs(folder).slice(0, limit), { each: SQUARES, output });
+  return measureRecognition(device, placeOf(srclip), photographs(folder).slice(0, limit), { each: SQUARES, output });
 }
 
-/** Kodak's, which are photographs of many things, and free. */
+/** Kodak's, which are photographs of many things, and free. @throws Error where there are none */
 function photographs(folder: string): string[] {
   const names = Array.from({ length: 24 }, (_, i) => `kodim${String(i + 1).padStart(2, "0")}.png`);
-  return names.map((name) => resolve(folder, "kodak", name)).filter((path) => existsSync(path));
-}
-
-function firstPhotograph(folder: string): string {
-  const [first] = photographs(folder);
-  if (first === undefined)
-    throw new UsageError(`${join(folder, "kodak")} has no kodim*.png, which tiles and time are measured with`);
-  return first;
+  const found = names.map((name) => resolve(folder, "kodak", name)).filter((path) => existsSync(path));
+  if (found.length === 0) throw new Error(`${join(folder, "kodak")} has no kodim*.png, of which this is measured`);
+  return found;
 }
 
 /** NIQE's published model where the test sets have it, else ours. */

@@ -1,5 +1,6 @@
 /** Several ways to enlarge, on the images of a set. */
 import type { Image, NiqeModel } from "@deplsr/metrics";
+import { oneLine } from "../../../apps/cli/src/errors.ts";
 import type { Enlarger } from "./enlargers.ts";
 import { meansOf, type Scores, scoresOf } from "./scores.ts";
 import type { Case, Pair, TestSet } from "./sets.ts";
@@ -21,6 +22,8 @@ export interface Comparison {
   /** How many there are. */
   readonly of: number;
   readonly rows: readonly Row[];
+  /** The ways that failed on every image. */
+  readonly failed: readonly string[];
   /** The originals themselves, as far as they can be measured; null where there are none. */
   readonly originals: Scores | null;
 }
@@ -59,7 +62,7 @@ export async function compareOn(set: TestSet, contest: Contest): Promise<Compari
       try {
         found.push(score(await enlarge(pair.lq), pair.gt));
       } catch (error) {
-        say(`${set.title} x${set.scale}: ${image}: ${name}: ${error instanceof Error ? error.message : error}`);
+        say(`${set.title} x${set.scale}: ${image}: ${name}: ${oneLine(error)}`);
         found.push(null);
       }
     }
@@ -69,7 +72,8 @@ export async function compareOn(set: TestSet, contest: Contest): Promise<Compari
   const found = new Map<Enlarger, (Scores | null)[]>();
   for (const enlarger of [...ours, ...plain]) found.set(enlarger, await run(enlarger));
   await Promise.all(peers.map(async (enlarger) => found.set(enlarger, await run(enlarger))));
-  const rows = [...ours, ...plain, ...peers].filter((enlarger) => found.get(enlarger)!.some((scores) => scores));
+  const all = [...ours, ...plain, ...peers];
+  const rows = all.filter((enlarger) => found.get(enlarger)!.some((scores) => scores));
   const whole = pairs.map((_, i) => rows.every((enlarger) => found.get(enlarger)![i] !== null));
   const of = <T>(all: readonly T[]): T[] => all.filter((_, i) => whole[i]);
   const originals = of(pairs).flatMap(({ pair: { gt } }) => (gt ? [score(gt, null)] : []));
@@ -82,6 +86,7 @@ export async function compareOn(set: TestSet, contest: Contest): Promise<Compari
     images: of(pairs).length,
     of: set.cases.length,
     rows: rows.map((enlarger, i) => ({ name: enlarger.name, ours: ours.includes(enlarger), scores: means[i]! })),
+    failed: all.filter((enlarger) => !rows.includes(enlarger)).map(({ name }) => name),
     originals: originals.length > 0 ? meansOf([originals])[0]! : null,
   };
 }
@@ -90,7 +95,7 @@ async function loaded(item: Case, say: (line: string) => void): Promise<Pair | n
   try {
     return await item.load();
   } catch (error) {
-    say(`${item.name}: ${error instanceof Error ? error.message : error}`);
+    say(`${item.name}: ${oneLine(error)}`);
     return null;
   }
 }

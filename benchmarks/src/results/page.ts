@@ -54,12 +54,12 @@ export function beside(row: Row, rows: readonly Row[], score: keyof Scores): num
   return plain === null || own === null || row.name === "bicubic" ? null : own - plain;
 }
 
-/** The best of ours is what a reader looks for: our rows are bold. */
+/** Ours is what a reader looks for: it is bold. */
 function named({ name, ours }: Row): string {
   return ours ? `**${name}**` : name;
 }
 
-function comparisonTable({ rows }: Comparison): string {
+function comparisonTable({ rows, originals }: Comparison): string {
   const hasOriginals = rows.some(({ scores }) => scores.psnrY !== null);
   if (!hasOriginals) {
     return markdownTable(
@@ -69,21 +69,25 @@ function comparisonTable({ rows }: Comparison): string {
   }
   return markdownTable(
     ["", "PSNR-Y", "vs bicubic", "SSIM-Y", "vs bicubic", "PSNR-RGB", "NIQE"],
-    rows.map((row) => [
-      named(row),
-      digits(row.scores.psnrY, 2),
-      signed(beside(row, rows, "psnrY"), 2),
-      digits(row.scores.ssimY, 4),
-      signed(beside(row, rows, "ssimY"), 4),
-      digits(row.scores.psnrRgb, 2),
-      digits(row.scores.niqe, 2),
-    ]),
+    [
+      ...rows.map((row) => [
+        named(row),
+        digits(row.scores.psnrY, 2),
+        signed(beside(row, rows, "psnrY"), 2),
+        digits(row.scores.ssimY, 4),
+        signed(beside(row, rows, "ssimY"), 4),
+        digits(row.scores.psnrRgb, 2),
+        digits(row.scores.niqe, 2),
+      ]),
+      ["originals", "-", "-", "-", "-", "-", digits(originals?.niqe ?? null, 2)],
+    ],
   );
 }
 
-/** What a comparison is about: `5 images`, or how many of how many. */
-export function countOf({ about, images, of }: Comparison): string {
-  return images === of ? about : `${about}; here ${images} of them`;
+/** What a comparison is about: `5 images.`, or how many of how many, and who has no row in it. */
+export function aboutOf({ about, images, of, failed }: Comparison): string {
+  const count = images === of ? `${about}.` : `${about}; here ${images} of them.`;
+  return failed.length === 0 ? count : `${count} Failed on every image: ${failed.join(", ")}.`;
 }
 
 function comparisons(sets: readonly Comparison[]): string[] {
@@ -92,7 +96,7 @@ function comparisons(sets: readonly Comparison[]): string[] {
     `## x${scale}`,
     ...sets
       .filter((set) => set.scale === scale)
-      .flatMap((set) => [`### ${set.title}, x${scale}`, `${countOf(set)}.`, comparisonTable(set)]),
+      .flatMap((set) => [`### ${set.title}, x${scale}`, aboutOf(set), comparisonTable(set)]),
   ]);
 }
 

@@ -46,7 +46,7 @@ it("measures the same images in every row, and leaves out what fails with one li
     limit: Number.POSITIVE_INFINITY,
     say: (line) => lines.push(line),
   });
-  expect(found).toMatchObject({ title: "Flat", scale: 2, images: 2, of: 4 });
+  expect(found).toMatchObject({ title: "Flat", scale: 2, images: 2, of: 4, failed: ["another"] });
   const of = (error: number) => expect.closeTo(20 * Math.log10(255 / error), 9);
   expect(found.rows.map(({ name, ours, scores }) => [name, ours, scores.psnrRgb])).toEqual([
     ["ours", true, of(1)],

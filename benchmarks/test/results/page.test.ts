@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Comparison } from "../../src/results/compare.ts";
 import {
+  aboutOf,
   beside,
-  countOf,
   digits,
   formatPage,
   markdownTable,
@@ -29,7 +29,8 @@ const SET: Comparison = {
     { name: "bicubic", ours: false, scores: { ...NONE, psnrY: 33.66, ssimY: 0.9299, psnrRgb: 31.5, niqe: 5.25 } },
     { name: "Lanczos-3", ours: false, scores: { ...NONE, psnrY: 33.6601, ssimY: 0.93, niqe: 5 } },
   ],
-  originals: { ...NONE, gridLevels: 0.09, gridExcess: 1.1 },
+  failed: [],
+  originals: { ...NONE, niqe: 4.126, gridLevels: 0.09, gridExcess: 1.1 },
 };
 
 const RESULTS: Results = {
@@ -78,10 +79,11 @@ describe("markdownTable", () => {
   });
 });
 
-describe("countOf", () => {
+describe("aboutOf", () => {
   it("says when a set was cut short", () => {
-    expect(countOf(SET)).toBe("5 images");
-    expect(countOf({ ...SET, images: 2 })).toBe("5 images; here 2 of them");
+    expect(aboutOf(SET)).toBe("5 images.");
+    expect(aboutOf({ ...SET, images: 2 })).toBe("5 images; here 2 of them.");
+    expect(aboutOf({ ...SET, failed: ["a peer"] })).toBe("5 images. Failed on every image: a peer.");
   });
 });
 
@@ -101,6 +103,7 @@ describe("formatPage", () => {
     expect(page).toContain("| **realdat-x2** | 33.99 | +0.33 | 0.9312 | +0.0013 | 32.00 | 5.00 |");
     expect(page).toContain("| bicubic | 33.66 | - | 0.9299 | - | 31.50 | 5.25 |");
     expect(page).toContain("| Lanczos-3 | 33.66 | 0.00 | 0.9300 | +0.0001 | - | 5.00 |");
+    expect(page).toContain("| originals | - | - | - | - | - | 4.13 |");
     expect(page).toContain("| originals | 0.09 (1.1) |");
     expect(page).toContain("| **realdat-x2** | 0.12 (2.0) |");
   });
