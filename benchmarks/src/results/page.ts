@@ -120,7 +120,7 @@ function gridSection(sets: readonly Comparison[]): string[] {
   return [
     "## Patterns of the pixel grid",
     "What repeats every `scale` pixels, as the checkerboards of a pixel shuffle do, in the luma of the middle 256 x 256 pixels: its size in levels of 8 bits (root mean square), and in " +
-      "brackets how many times the power at its frequencies is that of the frequencies around them. Below half a level nobody sees it. Photographs have lines along the axes and are not at 0 and 1 " +
+      "brackets how many times the power at its frequencies is that of the frequencies around them. Rounding to 8 bits alone is an error of 0.29. Photographs have lines along the axes and are not at 0 and 1 " +
       "themselves: compare with the originals (`gridPattern` in `benchmarks/src/results/spectrum.ts` is the definition).",
     gridTable(known),
   ];
@@ -212,6 +212,6 @@ function introduction(niqeModel: string): string {
     "All rows of a table are about the same pixels. PSNR (dB) and SSIM as in BasicSR: Y is the luma of BT.601, a border of `scale` pixels does not count; higher is better.",
     `NIQE of the result needs no original; lower is better (${niqeModel}). The sets are parts of the public ones: numbers differ from those of papers.`,
     "Low-quality images are bicubic as MATLAB makes them of bytes, unless the heading says otherwise. Rows of ours are bold, with colours held as `deplsr upscale` does by default. UpscalerJS' networks",
-    "learned from clean images only.",
+    "were trained on DIV2K without damage, as their packages say.",
   ].join("\n");
 }
