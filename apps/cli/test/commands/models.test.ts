@@ -1,19 +1,20 @@
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MODELS } from "@deplsr/models";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readImage, writeImage } from "../../src/data/image.ts";
 import { shippedNetwork } from "../../src/networks/shipped.ts";
 import { picture } from "../pictures.ts";
-import { temporaryFolder } from "../temporary-folder.ts";
 import { deplsr } from "./run-command.ts";
 
-const folder = temporaryFolder();
+const folder = mkdtempSync(join(tmpdir(), "deplsr-models-"));
 beforeAll(async () => {
   await writeImage(join(folder, "photo.png"), picture(60, 50));
   writeFileSync(join(folder, "table.tsv"), "filepath\ttitle\n");
 });
+afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The one object that a command with --json prints. */
 async function answered(...args: string[]): Promise<Record<string, unknown>> {
