@@ -9,15 +9,19 @@ describe("deplsr", () => {
     const folder = temporaryFolder();
     const { code, stdout } = await deplsr(["--help"], folder);
     expect(code).toBe(0);
-    for (const name of ["doctor", "degrade", "train", "evaluate", "upscale", "convert", "inspect", "demo"])
-      expect(stdout).toContain(`deplsr ${name}`);
+    const names =
+      "doctor degrade extract train evaluate diagnose classify upscale test iqa convert inspect models demo";
+    for (const name of names.split(" ")) expect(stdout).toContain(`deplsr ${name}`);
     const commands = [
       ["doctor"],
       ["degrade"],
       ["train", "srclip"],
       ["train", "sr"],
       ["evaluate"],
+      ["diagnose"],
+      ["classify"],
       ["upscale"],
+      ["test"],
       ["demo"],
     ];
     for (const command of commands) {
@@ -40,7 +44,8 @@ describe("deplsr", () => {
       [["iqa", "fit-niqe", "photos"], /\(see deplsr iqa fit-niqe --help\)/],
       [["doctor", "--colour", "red"], /Unknown argument: colour \(see deplsr doctor --help\)/],
       [["doctor", "--adapter", "quantum"], /Invalid values.* \(see deplsr doctor --help\)/],
-      [["evaluate", "--data", "x.tsv"], /Missing required argument: checkpoint/],
+      [["evaluate", "--checkpoint", "x"], /Missing required argument: data/],
+      [["test", "--set", "scale=2"], /Missing required argument: config/],
       [["demo", "--steps", "many"], /--steps NaN must be a whole number of at least 1/],
       [["demo", "--seed", "-1"], /--seed -1 must be a whole number of at least 0/],
       [["evaluate", "--checkpoint", "a", "--data", "b", "--batch", "few"], /--batch NaN must be a whole number/],
