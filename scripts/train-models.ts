@@ -105,9 +105,13 @@ for (const stage of wanted) {
 /** Makes the folder, and takes over what there is of a training that is not done. */
 function begin(): void {
   if (existsSync(folder)) return;
-  const state = join(root, "packages/models/state");
+  const shipped = join(root, "packages/models");
   mkdirSync(folder, { recursive: true });
-  if (existsSync(state)) cpSync(state, folder, { recursive: true });
+  if (!existsSync(join(shipped, "state"))) return;
+  cpSync(join(shipped, "state"), folder, { recursive: true });
+  // The SRCLIP in the box is done.
+  const srclip = (path: string): boolean => !/\.safetensors$/.test(path) || path.includes("srclip");
+  cpSync(join(shipped, "weights"), join(folder, "weights"), { recursive: true, filter: srclip });
 }
 
 function run(words: readonly string[]): Promise<number> {
