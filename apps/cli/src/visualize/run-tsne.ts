@@ -57,6 +57,8 @@ export async function runTsne(flags: TsneFlags, context: Context): Promise<void>
     throw new UsageError(`--by label: the images of a folder have no labels: give a TSV, or --by folder or predicted`);
   const images = sampled(found.images, flags.limit, seed);
   checkCount(images.length, perplexity);
+  // A label without a level is told before the work.
+  if (by === "label") for (const { label } of images) nearestLevel(kind, label!);
   const places = await placesFor(flags.data, [`tsne_${kind}.svg`, `tsne_${kind}.png`], flags);
   const [svgFile, pngFile] = places as [string, string];
   if (images.length < found.images.length)

@@ -9,7 +9,7 @@ describe("deplsr", () => {
     const folder = temporaryFolder();
     const { code, stdout } = await deplsr(["--help"], folder);
     expect(code).toBe(0);
-    for (const name of ["doctor", "degrade", "train", "evaluate", "upscale", "convert", "inspect", "demo"])
+    for (const name of ["doctor", "degrade", "train", "evaluate", "upscale", "convert", "inspect", "demo", "visualize"])
       expect(stdout).toContain(`deplsr ${name}`);
     const commands = [
       ["doctor"],
@@ -18,6 +18,7 @@ describe("deplsr", () => {
       ["train", "sr"],
       ["evaluate"],
       ["upscale"],
+      ["visualize", "tsne"],
       ["demo"],
     ];
     for (const command of commands) {
