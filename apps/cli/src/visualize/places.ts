@@ -1,5 +1,5 @@
 /** Where pictures are written. */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { stem } from "../data/folder.ts";
 import { checkPlace } from "../files.ts";
 import { refuseExisting } from "../flags.ts";
@@ -16,7 +16,7 @@ export interface PlaceFlags {
  * @throws UserError when a file stands there and is not to be replaced, or cannot be written
  */
 export async function placesFor(shown: string, endings: readonly string[], flags: PlaceFlags): Promise<string[]> {
-  const name = shown === "-" ? "stdin" : stem(shown);
+  const name = shown === "-" ? "stdin" : stem(resolve(shown));
   const places = endings.map((ending) => join(flags.out, `${name}_${ending}`));
   for (const place of places) await refuseExisting("visualize", place, flags.overwrite);
   for (const place of places) await checkPlace(place);

@@ -5,6 +5,8 @@ import { DIAGNOSIS_KINDS, degradationLevel } from "@deplsr/srclip";
 import { Rng } from "@deplsr/tensor";
 import { type DegradationName, readCaptioned } from "../data/captioned.ts";
 import { isFolder } from "../data/folder.ts";
+import type { SkippedItem } from "../data/skipped.ts";
+import { badRows } from "../data/tsv.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { listFolder } from "../photo/find.ts";
 import { isPhotoName, kindOfFile } from "../photo/format.ts";
@@ -26,6 +28,8 @@ export interface DataImages {
   readonly images: readonly DataImage[];
   /** What colours them, where nothing else is asked for. */
   readonly natural: GroupBy;
+  /** Rows that cannot be used. */
+  readonly skipped: readonly SkippedItem[];
 }
 
 /**
@@ -37,14 +41,14 @@ export async function dataImages(data: string, kind: DegradationName): Promise<D
   if (!(await isFolder(data))) {
     if (isPhotoName(data) || (await kindOfFile(data)) !== null)
       throw new UserError(`visualize: ${data} is no table: give a TSV of many images, or a folder of them`);
-    const { items } = await readCaptioned(data);
+    const { items, bad } = await readCaptioned(data);
     const column = 2 + FINE_FEATURES.indexOf(kind);
     const images = items.map(({ path, texts }) => ({
       path,
       folder: basename(dirname(path)),
       label: texts[column]!,
     }));
-    return { images, natural: "predicted" };
+    return { images, natural: "predicted", skipped: badRows(data, bad) };
   }
   const { files } = await listFolder(data, true);
   const images = files
@@ -54,7 +58,8 @@ export async function dataImages(data: string, kind: DegradationName): Promise<D
       return { path, folder: parts.length > 1 ? parts[0]! : ".", label: null };
     });
   if (images.length === 0) throw new UserError(`folder: ${data} holds no images: check the path`);
-  return { images, natural: new Set(images.map(({ folder }) => folder)).size > 1 ? "folder" : "predicted" };
+  const folders = new Set(images.map(({ folder }) => folder));
+  return { images, natural: folders.size > 1 ? "folder" : "predicted", skipped: [] };
 }
 
 /** So many of the images, chosen by a seed, in their order; all where there are no more. */

@@ -52,6 +52,7 @@ export async function runTsne(flags: TsneFlags, context: Context): Promise<void>
   if (!(perplexity >= 1 && Number.isFinite(perplexity)))
     throw new UsageError(`--perplexity ${perplexity} must be a number of at least 1`);
   const found = await dataImages(flags.data, kind);
+  for (const { name, reason } of found.skipped) output.warn(`${name} is left out: ${reason}`);
   const by = flags.by ?? found.natural;
   if (by === "label" && found.images[0]!.label === null)
     throw new UsageError(`--by label: the images of a folder have no labels: give a TSV, or --by folder or predicted`);
