@@ -37,7 +37,10 @@ export function scatterPlot(
   { title, legend, groups, ordered }: ScatterOptions,
 ): string {
   const [x, y] = [placed(points.map((point) => point.x)), placed(points.map((point) => point.y))];
-  const colours = groups.map((_, group) => colourOf(group, groups.length, ordered));
+  // Neighbours are easier to tell apart where the colours go from the first level that is there to the last.
+  const used = points.map(({ group }) => group);
+  const [first, last] = [Math.min(...used), Math.max(...used)];
+  const colours = groups.map((_, group) => colourOf(group - first, last - first + 1, ordered));
   const [width, height] = [SIDE + LEGEND + 3 * MARGIN, SIDE + TOP + MARGIN];
   const dots = points.map(
     (point, i) =>
@@ -76,7 +79,7 @@ function placed(values: readonly number[]): number[] {
 }
 
 function colourOf(group: number, groups: number, ordered: boolean): string {
-  if (!ordered && groups <= PALETTE.length) return PALETTE[group]!;
+  if (!ordered && groups <= PALETTE.length) return PALETTE[group] ?? "none";
   return `rgb(${viridis((LIGHTEST * group) / Math.max(1, groups - 1)).join(",")})`;
 }
 
