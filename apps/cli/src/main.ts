@@ -17,6 +17,7 @@ import { test } from "./commands/test.ts";
 import { train } from "./commands/train.ts";
 import { withLongOpt } from "./commands/train-flags.ts";
 import { upscale } from "./commands/upscale.ts";
+import { visualize } from "./commands/visualize.ts";
 import { exitCode, oneLine, UsageError } from "./errors.ts";
 import { leaveAtOnce } from "./files.ts";
 import { Output } from "./output.ts";
@@ -37,6 +38,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .command(bind(evaluate, context))
       .command(bind(diagnose, context))
       .command(bind(classify, context))
+      .command(visualize(context))
       .command(bind(upscale, context))
       .command(bind(test, context))
       .command(iqa(context))

@@ -37,7 +37,15 @@ export interface DATForward {
   readonly modulator?: Modulator | null;
   /** Recompute each block in the backward pass instead of storing its activations: less memory, a third more time. */
   readonly checkpoint?: boolean;
+  /**
+   * Shown the features `(b, c, h, w)` on their way: after the first convolution, after each residual group (its index), and after the body with
+   * the shallow features added. They are freed with the pass: what is made of them and wanted later needs `keep`.
+   */
+  readonly onFeatures?: (features: Tensor, after: FeatureStage) => void;
 }
+
+/** Behind what features are looked at. */
+export type FeatureStage = "convFirst" | number | "body";
 
 /** `(x - mean)·range`. */
 const enter = pointwise("enter", (x, mean, range) => E.mul(E.sub(x, mean), range));
@@ -91,10 +99,11 @@ export class DAT extends Module {
    * Images `(b, inChannels, h, w)` in [0, 1] → `(b, inChannels, s·h, s·w)`, s the scale. Any size.
    * @throws ShapeError when `x` has other axes or another number of channels
    */
-  forward(x: Tensor, { mode = inference, modulator = null, checkpoint = false }: DATForward = {}): Tensor {
+  forward(x: Tensor, { mode = inference, modulator = null, checkpoint = false, onFeatures }: DATForward = {}): Tensor {
     const size = this.#checkImages(x);
     return transient(() => {
       const shallow = this.shallow(x); // (b, c, h, w)
+      onFeatures?.(shallow, "convFirst");
       let tokens = this.beforeGroups.forward(imageToTokens(shallow)); // (b, n, c)
       for (const [group, layer] of this.layers.entries()) {
         if (modulator) tokens = replaced(tokens, modulator.modulate(group, tokens));
@@ -102,11 +111,13 @@ export class DAT extends Module {
           tokens,
           transient(() => layer.forward(tokens, size, mode, { checkpoint })),
         );
+        onFeatures?.(tokensToImage(tokens, size), group);
       }
       const deep = transient(() => {
         const image = tokensToImage(this.norm.forward(tokens), size);
         return add(this.convAfterBody.forward(image), shallow);
       });
+      onFeatures?.(deep, "body");
       return leave(this.head.forward(deep), this.#base(x), this.range);
     });
   }

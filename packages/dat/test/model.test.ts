@@ -1,9 +1,9 @@
 import type { Mode } from "@deplsr/nn";
-import { backward, Device, mean, noGrad, Rng, scope } from "@deplsr/tensor";
+import { backward, clone, Device, keep, mean, noGrad, Rng, rand, scope, type Tensor } from "@deplsr/tensor";
 import { afterAll, describe, expect, it } from "vitest";
 import { checkConfig, DAT_LIGHT_X3, DAT_X4, type DATConfig } from "../src/config.ts";
 import { configFromReference } from "../src/keys.ts";
-import { DAT } from "../src/model.ts";
+import { DAT, type FeatureStage } from "../src/model.ts";
 import { windowRanges } from "../src/spatial-attention.ts";
 import { datState } from "../src/state.ts";
 
@@ -171,6 +171,28 @@ describe("DAT", () => {
     expect(device.memory().liveBuffers).toBeGreaterThan(before);
     model.dispose();
     expect(device.memory().liveBuffers).toBe(before);
+  });
+
+  it("shows its features on their way without changing its result", async () => {
+    const model = new DAT({ ...TINY, depth: [1, 1], numHeads: [2, 2] }, init);
+    const x = rand(device, [1, 3, 8, 12], new Rng(2));
+    const seen: [stage: FeatureStage, shape: readonly number[]][] = [];
+    const kept: Tensor[] = [];
+    const onFeatures = (features: Tensor, after: FeatureStage): void => {
+      seen.push([after, features.shape]);
+      if (after === "convFirst") kept.push(keep(clone(features)));
+    };
+    const [plain, shown] = noGrad(() => [model.forward(x), model.forward(x, { onFeatures })]);
+    const shape = [1, TINY.embedDim, 8, 12];
+    expect(seen).toEqual([
+      ["convFirst", shape],
+      [0, shape],
+      [1, shape],
+      ["body", shape],
+    ]);
+    expect(await shown!.data()).toEqual(await plain!.data());
+    expect(await kept[0]!.data()).toEqual(await noGrad(() => model.shallow(x)).data());
+    model.dispose();
   });
 });
 

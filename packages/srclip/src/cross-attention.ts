@@ -118,6 +118,10 @@ export interface Fused extends Attended {
   readonly xi: Tensor;
   /** (b, nd, c) */
   readonly xd: Tensor;
+  /** The map with which the content features attended to the image, (b, heads, ni, n). */
+  readonly attnI: Tensor;
+  /** The same of the degradation features, (b, heads, nd, n). */
+  readonly attnD: Tensor;
 }
 
 /**
@@ -161,8 +165,8 @@ export class CrossAttentionFusion extends Module {
 
   /** Tokens `x (b, n, c)`, content `xi (b, ni, c)`, degradation `xd (b, nd, c)`; x, xi and xd keep their shapes. */
   forward(x: Tensor, xi: Tensor, xd: Tensor, mode: Mode = inference): Fused {
-    const content = this.attnI.forward(xi, x, mode).x;
-    const degradation = this.attnD.forward(xd, x, mode).x;
+    const { x: content, attn: attnI } = this.attnI.forward(xi, x, mode);
+    const { x: degradation, attn: attnD } = this.attnD.forward(xd, x, mode);
     const pairs = pairsOf(content, degradation); // (b, p, 2c), p = ni·nd
     const [b, n, c] = x.shape as [number, number, number];
     const [heads, p] = [this.#heads, pairs.shape[1]!];
@@ -174,7 +178,14 @@ export class CrossAttentionFusion extends Module {
     const weightProj = permute(reshape(this.proj.weight, [c, heads, c / heads]), [1, 2, 0]); // (heads, d, c)
     const values = reshape(matmul(splitHeads(this.v.forward(pairs), heads), weightProj), [b, heads * p, c]);
     const fused = add(matmul(kept, values), this.proj.bias!); // (b, n, c)
-    return { x: this.#drop.forward(fused, mode), xi: content, xd: degradation, attn: permute(attn, [0, 2, 1, 3]) };
+    return {
+      x: this.#drop.forward(fused, mode),
+      xi: content,
+      xd: degradation,
+      attn: permute(attn, [0, 2, 1, 3]),
+      attnI,
+      attnD,
+    };
   }
 
   /** Adds the product of the queries' bias and the keys `(b, heads, p, d)` to the scores `(b, n, heads·p)`. */

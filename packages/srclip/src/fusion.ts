@@ -1,6 +1,6 @@
 import { makeLinear } from "@deplsr/dat";
 import { Dropout, type Init, inference, LayerNorm, type Linear, type Mode, Module } from "@deplsr/nn";
-import { add, gelu, type Tensor } from "@deplsr/tensor";
+import { add, gelu, mean, type Tensor } from "@deplsr/tensor";
 import { CrossAttentionFusion, type CrossAttentionOptions, type Fused } from "./cross-attention.ts";
 
 /** How a fusion block is built. Defaults: ratios 1, `eps` 1e-5. */
@@ -10,6 +10,16 @@ export interface FusionOptions extends CrossAttentionOptions {
   /** Hidden width of the MLP as a multiple of the block's. */
   readonly mlpRatio?: number;
   readonly layerNormEps?: number;
+}
+
+/** Where a fusion block looks: softmax maps averaged over the heads, for n positions of the image. */
+export interface FusionMaps {
+  /** How strongly each position attends to each pair of a content and a degradation feature, content slowest: (b, n, ni·nd); rows sum to 1. */
+  readonly image: Tensor;
+  /** How strongly each content feature attends to each position: (b, ni, n); rows sum to 1. */
+  readonly content: Tensor;
+  /** The same of each degradation feature: (b, nd, n). */
+  readonly degradation: Tensor;
 }
 
 /** Two linear layers with a GELU between them. */
@@ -58,10 +68,22 @@ export class FusionBlock extends Module {
   /**
    * Tokens `x (b, n, c)`, content `xi (b, ni, c)`, degradation `xd (b, nd, c)` → the same shapes. The residual starts from
    * the normalised tokens, and the conditions are replaced by what they attended to.
+   * @param onMaps shown where the block looks; made for it alone
    */
-  forward(x: Tensor, xi: Tensor, xd: Tensor, mode: Mode = inference): Omit<Fused, "attn"> {
+  forward(
+    x: Tensor,
+    xi: Tensor,
+    xd: Tensor,
+    mode: Mode = inference,
+    onMaps?: (maps: FusionMaps) => void,
+  ): Pick<Fused, "x" | "xi" | "xd"> {
     const tokens = this.norm1X.forward(x);
     const fused = this.attn.forward(tokens, this.norm1Xi.forward(xi), this.norm1Xd.forward(xd), mode);
+    onMaps?.({
+      image: mean(fused.attn, { dim: 1 }),
+      content: mean(fused.attnI, { dim: 1 }),
+      degradation: mean(fused.attnD, { dim: 1 }),
+    });
     const mixed = add(tokens, fused.x);
     return { x: add(mixed, this.mlp.forward(this.norm2.forward(mixed), mode)), xi: fused.xi, xd: fused.xd };
   }

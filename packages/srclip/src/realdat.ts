@@ -1,4 +1,4 @@
-import { DAT, type Modulator, makeLinear } from "@deplsr/dat";
+import { DAT, type DATForward, type Modulator, makeLinear } from "@deplsr/dat";
 import {
   type FieldNames,
   type Init,
@@ -11,7 +11,7 @@ import {
   type StateDict,
 } from "@deplsr/nn";
 import { relu, ShapeError, type Tensor, transient } from "@deplsr/tensor";
-import { FusionBlock } from "./fusion.ts";
+import { FusionBlock, type FusionMaps } from "./fusion.ts";
 import { checkRealDATConfig, fusionGroups, type RealDATConfig } from "./realdat-config.ts";
 
 /** What SrCLIP says of an image. b is the batch of the images, `clipDim` the width of the embedding. */
@@ -28,6 +28,10 @@ export interface RealDATForward {
   readonly prompt?: ImagePrompt | null;
   /** Recompute each block in the backward pass instead of storing its activations: less memory, a third more time. */
   readonly checkpoint?: boolean;
+  /** As of a DAT. */
+  readonly onFeatures?: NonNullable<DATForward["onFeatures"]>;
+  /** Shown where the fusion block in front of each residual group looks. The maps are freed with the pass: those wanted later need `keep`. */
+  readonly onFusion?: (maps: FusionMaps, group: number) => void;
 }
 
 /** DAT whose groups are preceded by cross-modal fusion with features of the image's content and degradation. */
@@ -65,9 +69,9 @@ export class RealDAT extends Module {
    * Images `(b, inChannels, h, w)` in [0, 1] → `(b, inChannels, s·h, s·w)`, s the scale. Any size.
    * @throws ShapeError when the images or the prompt do not fit the configuration or each other
    */
-  forward(x: Tensor, { mode = inference, prompt = null, checkpoint = false }: RealDATForward = {}): Tensor {
+  forward(x: Tensor, { mode = inference, prompt = null, onFusion, ...how }: RealDATForward = {}): Tensor {
     return transient(() =>
-      this.dat.forward(x, { mode, checkpoint, modulator: prompt && this.modulator(x, prompt, mode) }),
+      this.dat.forward(x, { ...how, mode, modulator: prompt && this.modulator(x, prompt, mode, onFusion) }),
     );
   }
 
@@ -82,9 +86,15 @@ export class RealDAT extends Module {
 
   /**
    * The fusion of one forward pass: the prompt enters it, changes from group to group and is used up.
+   * @param onFusion see `RealDATForward`
    * @throws ShapeError when the prompt does not fit the images or the configuration
    */
-  modulator(x: Tensor, { content, degradation }: ImagePrompt, mode: Mode = inference): Modulator {
+  modulator(
+    x: Tensor,
+    { content, degradation }: ImagePrompt,
+    mode: Mode = inference,
+    onFusion?: RealDATForward["onFusion"],
+  ): Modulator {
     const { clipDim } = this.config;
     for (const [name, features] of Object.entries({ content, degradation })) {
       const [b, , width] = features.shape;
@@ -100,7 +110,8 @@ export class RealDAT extends Module {
       modulate: (group, tokens) => {
         const block = this.fusionBlocks[group];
         if (!block) return tokens;
-        const fused = transient(() => block.forward(tokens, xi, xd, mode));
+        const onMaps = onFusion && ((maps: FusionMaps) => onFusion(maps, group));
+        const fused = transient(() => block.forward(tokens, xi, xd, mode, onMaps));
         xi = fused.xi;
         xd = fused.xd;
         return fused.x;

@@ -1,6 +1,6 @@
 import { DAT, type DATConfig, imageToTokens } from "@deplsr/dat";
 import { l1Loss } from "@deplsr/nn";
-import { add, assign, backward, clone, Device, keep, mul, noGrad, Rng, type Tensor } from "@deplsr/tensor";
+import { add, assign, backward, clone, Device, keep, mul, noGrad, Rng, sum, type Tensor } from "@deplsr/tensor";
 import { afterAll, describe, expect, it } from "vitest";
 import { type ImagePrompt, RealDAT } from "../src/realdat.ts";
 import { type RealDATConfig, realDATConfigFromReference } from "../src/realdat-config.ts";
@@ -283,6 +283,37 @@ describe("RealDAT", () => {
       expect(Math.abs(slope / norm - 1), name).toBeLessThan(3e-3);
       assign(parameter, start);
     }
+    model.dispose();
+  });
+
+  it("shows where its fusion looks without changing its result", async () => {
+    const model = realDAT(TINY_A);
+    const groups: number[] = [];
+    const kept: Tensor[] = [];
+    const stages: unknown[] = [];
+    const [plain, shown] = noGrad(() => [
+      model.forward(images, { prompt }),
+      model.forward(images, {
+        prompt,
+        onFeatures: (_, after) => stages.push(after),
+        onFusion: ({ image, content, degradation }, group) => {
+          groups.push(group);
+          const n = 18 * 20;
+          expect([image.shape, content.shape, degradation.shape]).toEqual([
+            [2, n, 5],
+            [2, 1, n],
+            [2, 5, n],
+          ]);
+          kept.push(...[image, content, degradation].map((map) => keep(sum(map, { dim: -1 }))));
+        },
+      }),
+    ]);
+    expect([groups, stages]).toEqual([
+      [0, 1],
+      ["convFirst", 0, 1, "body"],
+    ]);
+    expect(await shown!.data()).toEqual(await plain!.data());
+    for (const rows of kept) for (const total of await rows.data()) expect(total).toBeCloseTo(1, 4);
     model.dispose();
   });
 

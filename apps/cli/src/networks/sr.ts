@@ -12,7 +12,13 @@ import {
   type Weights,
 } from "@deplsr/nn";
 import { type Channels, type PromptOptions, throughChannels } from "@deplsr/restore";
-import { type ImagePrompt, RealDAT, type RealDATConfig, realDATConfigFromReference } from "@deplsr/srclip";
+import {
+  type ImagePrompt,
+  RealDAT,
+  type RealDATConfig,
+  type RealDATForward,
+  realDATConfigFromReference,
+} from "@deplsr/srclip";
 import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, UserError } from "../errors.ts";
@@ -38,6 +44,10 @@ export interface SrForward {
   readonly mode?: Mode;
   /** Recomputes blocks in the backward pass. */
   readonly checkpoint?: boolean;
+  /** Shown features on their way, see `DATForward`. */
+  readonly onFeatures?: NonNullable<RealDATForward["onFeatures"]>;
+  /** Shown where fusion blocks look, see `RealDATForward`; not called by a network without. */
+  readonly onFusion?: NonNullable<RealDATForward["onFusion"]>;
 }
 
 /** What `model.json` says of a super-resolution network. */
