@@ -9,14 +9,9 @@ describe("deplsr", () => {
     const folder = temporaryFolder();
     const { code, stdout } = await deplsr(["--help"], folder);
     expect(code).toBe(0);
-<<<<<<< HEAD
     const names =
-      "doctor degrade extract train evaluate diagnose classify upscale test iqa convert inspect models demo";
+      "doctor degrade extract train evaluate diagnose classify visualize upscale test iqa convert inspect models demo";
     for (const name of names.split(" ")) expect(stdout).toContain(`deplsr ${name}`);
-=======
-    for (const name of ["doctor", "degrade", "train", "evaluate", "upscale", "convert", "inspect", "demo", "visualize"])
-      expect(stdout).toContain(`deplsr ${name}`);
->>>>>>> wt-vis
     const commands = [
       ["doctor"],
       ["degrade"],
@@ -26,11 +21,8 @@ describe("deplsr", () => {
       ["diagnose"],
       ["classify"],
       ["upscale"],
-<<<<<<< HEAD
       ["test"],
-=======
       ["visualize", "tsne"],
->>>>>>> wt-vis
       ["demo"],
     ];
     for (const command of commands) {
