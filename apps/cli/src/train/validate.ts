@@ -87,14 +87,14 @@ function useAverages({ ema, upscaler }: ValidationOptions): void {
 async function measure(
   { device, run, folder, upscaler, warn }: ValidationOptions,
   set: ImageSet,
-  metrics: readonly ImageMetric[],
+  ready: readonly ImageMetric[],
   step: number,
 ): Promise<Measured> {
   const pictures: { name: string; image: Image }[] = [];
   const { save_img: saves = false, suffix = null } = run.val ?? {};
   const means = await measureSet(set, {
     scale: run.scale,
-    metrics,
+    metrics: ready,
     enlarge: (image) => upscaleImage(device, upscaler, image, { tile: TILE }),
     place: ({ name }) =>
       saves ? join(folder, "visualization", set.name, name, `${name}_${suffix ?? step}.png`) : null,
@@ -103,5 +103,6 @@ async function measure(
     },
     warn: (line) => warn(`validation: ${line}`),
   });
-  return { dataSet: set.name, metrics: Object.fromEntries(means), pictures };
+  const metrics = [...means].map(([name, { value, lowerBetter }]) => [name, { value, lowerBetter }] as const);
+  return { dataSet: set.name, metrics: Object.fromEntries(metrics), pictures };
 }
