@@ -86,3 +86,13 @@ export function deviceFlags<T>(yargs: Argv<T>): Argv<T & DeviceFlags> {
       describe: "Which WebGPU adapter (also DEPLSR_ADAPTER)",
     });
 }
+
+/** Adds the photographs of a command. */
+export function photographs<T>(yargs: Argv<T>): Argv<T & { readonly images: string[] }> {
+  return yargs.positional("images", {
+    type: "string",
+    array: true,
+    demandOption: true,
+    describe: "Photographs, folders of them, patterns, or - for stdin",
+  });
+}

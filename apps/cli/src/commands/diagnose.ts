@@ -1,19 +1,13 @@
 import type { DiagnoseFlags } from "../diagnose/run.ts";
 import { SHIPPED_SRCLIP } from "../networks/shipped.ts";
-import { type Command, deviceFlags } from "./command.ts";
+import { type Command, deviceFlags, photographs } from "./command.ts";
 
 /** `deplsr diagnose`: what is wrong with photographs. */
 export const diagnose: Command<DiagnoseFlags> = {
   command: "diagnose <images..>",
   describe: "Say what is wrong with photographs: how blurred, noisy, compressed and ringing they are",
   options: (yargs) =>
-    deviceFlags(yargs)
-      .positional("images", {
-        type: "string",
-        array: true,
-        demandOption: true,
-        describe: "Photographs, folders of them, patterns, or - for stdin",
-      })
+    photographs(deviceFlags(yargs))
       .option("recursive", { alias: "r", type: "boolean", default: false, describe: "Also the sub-folders of folders" })
       .option("srclip", {
         type: "string",

@@ -1,12 +1,13 @@
 import type { TestFlags } from "../test/run.ts";
 import { type Command, deviceFlags } from "./command.ts";
+import { settingFlags } from "./train-flags.ts";
 
 /** `deplsr test`: the original's `basicsr/test.py`. */
 export const test: Command<TestFlags> = {
   command: "test",
   describe: "Enlarge the sets of an option file with its network, and measure the results",
   options: (yargs) =>
-    deviceFlags(yargs)
+    settingFlags(deviceFlags(yargs))
       .option("config", {
         type: "string",
         alias: "opt",
@@ -14,17 +15,6 @@ export const test: Command<TestFlags> = {
         describe: "YAML file, see options/test (-opt FILE also)",
       })
       .option("out", { type: "string", describe: "Where results go; default results/NAME" })
-      .option("set", {
-        type: "string",
-        array: true,
-        default: [],
-        describe: "Replaces a value of the configuration: key.key=value",
-      })
-      .option("force_yml", { type: "string", array: true, default: [], describe: "The same as key:key=value" })
-      .option("launcher", {
-        choices: ["none", "pytorch", "slurm"] as const,
-        describe: "Of the original, without effect: one process measures",
-      })
       .example("$0 test -opt options/test/test_RealDAT_x4.yml", "The paper's sets at x4")
       .example("$0 test -opt my.yml --set path.pretrain_network_g=realdat-x2", "With the model in the box"),
   run: async (flags, context) => (await import("../test/run.ts")).runTest(flags, context),

@@ -1,22 +1,43 @@
 import type { Argv } from "yargs";
 import { type DeviceFlags, deviceFlags } from "./command.ts";
 
+/** The flags that change single values of an option file. */
+export interface SettingFlags {
+  readonly set: string[];
+  readonly force_yml: string[];
+}
+
+/** Adds `--set`, `--force_yml`, and what the original has for several processes. */
+export function settingFlags<T>(yargs: Argv<T>): Argv<T & SettingFlags & { readonly launcher: string | undefined }> {
+  return yargs
+    .option("set", {
+      type: "string",
+      array: true,
+      default: [],
+      describe: "Replaces a value of the configuration: key.key=value",
+    })
+    .option("force_yml", { type: "string", array: true, default: [], describe: "The same as key:key=value" })
+    .option("launcher", {
+      choices: ["none", "pytorch", "slurm"] as const,
+      describe: "Of the original, without effect: one process computes",
+    })
+    .option("local_rank", { type: "string", hidden: true });
+}
+
 /** The flags of both trainings. */
-export interface TrainFlags extends DeviceFlags {
+export interface TrainFlags extends DeviceFlags, SettingFlags {
   readonly config: string | undefined;
   readonly out: string | undefined;
   readonly resume: string | true | undefined;
   readonly overwrite: boolean;
   readonly "dry-run": boolean;
   readonly debug: boolean;
-  readonly set: string[];
-  readonly force_yml: string[];
   readonly launcher: string | undefined;
 }
 
 /** Adds the flags of both trainings. */
 export function trainFlags<T>(yargs: Argv<T>): Argv<T & TrainFlags> {
-  return deviceFlags(yargs)
+  return settingFlags(deviceFlags(yargs))
     .option("config", {
       type: "string",
       alias: "opt",
@@ -41,19 +62,7 @@ export function trainFlags<T>(yargs: Argv<T>): Argv<T & TrainFlags> {
       type: "boolean",
       default: false,
       describe: "A run debug_NAME that logs every step, saves and validates every 8 steps",
-    })
-    .option("set", {
-      type: "string",
-      array: true,
-      default: [],
-      describe: "Replaces a value of the configuration: key.key=value",
-    })
-    .option("force_yml", { type: "string", array: true, default: [], describe: "The same as key:key=value" })
-    .option("launcher", {
-      choices: ["none", "pytorch", "slurm"] as const,
-      describe: "Of the original, without effect: one process trains",
-    })
-    .option("local_rank", { type: "string", hidden: true });
+    });
 }
 
 /** `-opt FILE` of the original as `--opt FILE`: yargs takes a single dash for the flags o, p and t. */

@@ -1,18 +1,12 @@
 import type { UpscaleFlags } from "../upscale/flags.ts";
-import { type Command, deviceFlags } from "./command.ts";
+import { type Command, deviceFlags, photographs } from "./command.ts";
 
 /** `deplsr upscale`: enlarges and restores photographs. */
 export const upscale: Command<UpscaleFlags> = {
   command: "upscale <images..>",
   describe: "Enlarge and restore photographs",
   options: (yargs) =>
-    deviceFlags(yargs)
-      .positional("images", {
-        type: "string",
-        array: true,
-        demandOption: true,
-        describe: "Photographs, folders of them, patterns, or - for stdin",
-      })
+    photographs(deviceFlags(yargs))
       .option("model", {
         alias: "checkpoint",
         type: "string",

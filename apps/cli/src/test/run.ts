@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type RestoreOptions, Restorer } from "@deplsr/restore";
 import type { Device } from "@deplsr/tensor";
 import type { Context, DeviceFlags } from "../commands/command.ts";
+import type { SettingFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { fromForceYml, fromSet } from "../config/set.ts";
 import { type SrTestConfig, srTest } from "../config/sr.ts";
@@ -20,11 +21,9 @@ import { timeStamp } from "../run-folder.ts";
 import { validationMetrics, withMetrics } from "../train/validation-metrics.ts";
 
 /** The flags of `deplsr test`. */
-export interface TestFlags extends DeviceFlags {
+export interface TestFlags extends DeviceFlags, SettingFlags {
   readonly config: string;
   readonly out: string | undefined;
-  readonly set: string[];
-  readonly force_yml: string[];
 }
 
 /** Does what `deplsr test` asks for. */
