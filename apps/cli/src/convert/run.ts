@@ -16,7 +16,8 @@ import { UsageError } from "../errors.ts";
 import { writeFileAtomic } from "../files.ts";
 import { refuseExisting } from "../flags.ts";
 import { withWholeFile } from "../networks/clip-reference.ts";
-import { describedSr } from "../networks/sr.ts";
+import { detectNetwork, untold } from "../networks/detect.ts";
+import { describedSr, type SrDescription, srConfig } from "../networks/sr.ts";
 import { findModel, otherWeights, printable, weightsOf } from "../networks/weights-file.ts";
 import { counted, type Output } from "../output.ts";
 import { duration } from "../progress.ts";
@@ -57,6 +58,11 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
       return flags.fp16 ? inHalf(whole, output) : whole;
     };
     const chosen = complete(tensors);
+    const lost = description ? untoldBy(path, chosen, description) : [];
+    if (lost.length > 0) {
+      const flags = lost.map((assumption) => `--assume ${assumption}`).join(" ");
+      output.warn(`a PyTorch file does not tell ${lost.join(", ")}: deplsr upscale takes that with ${flags}`);
+    }
     const beside = weights && complete(weights.tensors);
     const bar = output.progress("convert", Math.ceil((bytesOf(chosen) + (beside ? bytesOf(beside) : 0)) / MIB), "MiB");
     let bytes = 0;
@@ -91,6 +97,16 @@ export async function runConvert(flags: ConvertFlags, { output }: Context): Prom
 }
 
 type Tensors = ReadonlyMap<string, FileTensor>;
+
+/** What of a network neither a file's tensors tell nor what is assumed of them: `globalResidual=bicubic`. */
+function untoldBy(path: string, tensors: Tensors, { network }: SrDescription): string[] {
+  const found = detectNetwork(path, tensors, { whole: false });
+  const assumed = found ? untold(found) : {};
+  return Object.entries(untold(srConfig(network))).flatMap(([name, value]) => {
+    const text = (x: unknown): string => (typeof x === "string" ? x : JSON.stringify(x));
+    return text(assumed[name]) === text(value) ? [] : [`${name}=${text(value)}`];
+  });
+}
 
 function formatOf(path: string): "safetensors" | "PyTorch" {
   const extension = extname(path).toLowerCase();
