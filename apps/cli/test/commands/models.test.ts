@@ -54,6 +54,16 @@ describe("models in the box", () => {
     });
   });
 
+  test("are the same as PyTorch files, once they are told what such a file does not tell", async () => {
+    const { stderr } = await deplsr(["convert", "realdat-x2", "x2.pth"], folder);
+    const [, flags = ""] =
+      /does not tell globalResidual=bicubic.*: deplsr upscale takes that with (.*)$/m.exec(stderr) ?? [];
+    const prompt = ["--srclip", "srclip", "--clip-input", "normalized", "--clip-fit", "crop", "--colour", "keep"];
+    await answered("upscale", "photo.png", "--model", "x2.pth", ...flags.split(" "), ...prompt, "--out", "pth.png");
+    await answered("upscale", "photo.png", "--model", "realdat-x2", "--out", "box.png");
+    expect(await readImage(join(folder, "pth.png"))).toEqual(await readImage(join(folder, "box.png")));
+  });
+
   test("are chosen by what is wanted", () => {
     const scales = MODELS.flatMap(({ kind, scale }) => (kind === "sr" ? [scale!] : []));
     expect(shippedNetwork(undefined)).toBe("realdat-x2");
