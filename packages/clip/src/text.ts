@@ -18,6 +18,7 @@ import {
 import { Transformer, type TransformerOptions } from "./block.ts";
 import type { CLIPConfig, TextConfig } from "./config.ts";
 
+/** The table (vocabSize) i32 of the rows of tokens, -1 for those that have none. */
 function rowsOf(tokens: readonly number[], vocabSize: number, device: Device): Tensor {
   const rows = new Int32Array(vocabSize).fill(-1);
   rows[0] = 0; // what pads texts, which no feature sees

@@ -4,6 +4,7 @@
  */
 import type { Argv, CommandModule } from "yargs";
 import { oneLine, UsageError } from "../errors.ts";
+import { SHIPPED_SRCLIP } from "../networks/shipped.ts";
 import type { Output } from "../output.ts";
 
 /** What a command gets besides its arguments. */
@@ -94,5 +95,14 @@ export function photographs<T>(yargs: Argv<T>): Argv<T & { readonly images: stri
     array: true,
     demandOption: true,
     describe: "Photographs, folders of them, patterns, or - for stdin",
+  });
+}
+
+/** Adds `--srclip`, the one in the box by default. */
+export function srclipFlag<T>(yargs: Argv<T>): Argv<T & { srclip: string }> {
+  return yargs.option("srclip", {
+    type: "string",
+    default: SHIPPED_SRCLIP,
+    describe: "The SRCLIP: a run's folder, a file, or the name of a model in the box",
   });
 }

@@ -1,19 +1,13 @@
 import type { DiagnoseFlags } from "../diagnose/run.ts";
-import { SHIPPED_SRCLIP } from "../networks/shipped.ts";
-import { type Command, deviceFlags, photographs } from "./command.ts";
+import { type Command, deviceFlags, photographs, srclipFlag } from "./command.ts";
 
 /** `deplsr diagnose`: what is wrong with photographs. */
 export const diagnose: Command<DiagnoseFlags> = {
   command: "diagnose <images..>",
   describe: "Say what is wrong with photographs: how blurred, noisy, compressed and ringing they are",
   options: (yargs) =>
-    photographs(deviceFlags(yargs))
+    srclipFlag(photographs(deviceFlags(yargs)))
       .option("recursive", { alias: "r", type: "boolean", default: false, describe: "Also the sub-folders of folders" })
-      .option("srclip", {
-        type: "string",
-        default: SHIPPED_SRCLIP,
-        describe: "The SRCLIP: a run's folder, a file, or the name of a model in the box",
-      })
       .option("all", {
         type: "boolean",
         default: false,

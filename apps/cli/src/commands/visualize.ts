@@ -1,11 +1,19 @@
 import type { Argv, CommandModule } from "yargs";
-import { SHIPPED_SRCLIP, shippedNetwork } from "../networks/shipped.ts";
+import { shippedNetwork } from "../networks/shipped.ts";
 import type { AttentionFlags } from "../visualize/attention.ts";
 import type { NetworkFlags } from "../visualize/features.ts";
 import type { FiltersFlags } from "../visualize/filters.ts";
 import type { PlaceFlags } from "../visualize/places.ts";
 import type { TsneFlags } from "../visualize/run-tsne.ts";
-import { bind, type Command, type Context, type DeviceFlags, deviceFlags, pointingToHelp } from "./command.ts";
+import {
+  bind,
+  type Command,
+  type Context,
+  type DeviceFlags,
+  deviceFlags,
+  pointingToHelp,
+  srclipFlag,
+} from "./command.ts";
 
 /** `FINE_FEATURES`, without loading what computes. */
 const KINDS = ["blur", "gaussian", "poisson", "jpeg", "ringing"] as const;
@@ -90,14 +98,6 @@ function placeFlags<T>(yargs: Argv<T>): Argv<T & DeviceFlags & PlaceFlags> {
   return deviceFlags(yargs)
     .option("out", { type: "string", default: ".", describe: "The folder that pictures go into" })
     .option("overwrite", { type: "boolean", default: false, describe: "Replace pictures that are there" });
-}
-
-function srclipFlag<T>(yargs: Argv<T>): Argv<T & { srclip: string }> {
-  return yargs.option("srclip", {
-    type: "string",
-    default: SHIPPED_SRCLIP,
-    describe: "The SRCLIP: a run's folder, a file, or the name of a model in the box",
-  });
 }
 
 function networkFlags<T>(yargs: Argv<T>): Argv<T & { image: string; model: string; srclip: string | undefined }> {
