@@ -10,6 +10,7 @@ export * from "./degradation-test.ts";
 export * from "./features.ts";
 export * from "./finetune.ts";
 export * from "./fusion.ts";
+export * from "./fusion-start.ts";
 export * from "./gradient-cache.ts";
 export { FINETUNE_NAMES, loadSrCLIP, underOwnNames, withVisualAlias } from "./keys.ts";
 export * from "./parameter-groups.ts";

@@ -1,7 +1,23 @@
+import { isDeepStrictEqual } from "node:util";
 import { DAT, type DATConfig, imageToTokens } from "@deplsr/dat";
 import { l1Loss } from "@deplsr/nn";
-import { add, assign, backward, clone, Device, keep, mul, noGrad, Rng, sum, type Tensor } from "@deplsr/tensor";
+import {
+  add,
+  amax,
+  assign,
+  backward,
+  clone,
+  Device,
+  keep,
+  mean,
+  mul,
+  noGrad,
+  Rng,
+  sum,
+  type Tensor,
+} from "@deplsr/tensor";
 import { afterAll, describe, expect, it } from "vitest";
+import { startFusionFromFanIn } from "../src/fusion-start.ts";
 import { type ImagePrompt, RealDAT } from "../src/realdat.ts";
 import { type RealDATConfig, realDATConfigFromReference } from "../src/realdat-config.ts";
 import { realDATState } from "../src/realdat-state.ts";
@@ -315,6 +331,45 @@ describe("RealDAT", () => {
     expect(await shown!.data()).toEqual(await plain!.data());
     for (const rows of kept) for (const total of await rows.data()) expect(total).toBeCloseTo(1, 4);
     model.dispose();
+  });
+
+  it("looks where the prompt says from its first step on, where it starts from fan-in", async () => {
+    /** A position's share of what a feature attends to, at most, where 1 is an even share: the mean over images and features. */
+    const focus = async (model: RealDAT): Promise<number> => {
+      let largest: Tensor | undefined;
+      noGrad(() =>
+        model.forward(images, {
+          prompt,
+          onFusion: ({ degradation }, group) => {
+            if (group === 1) largest = keep(mean(amax(degradation, -1)));
+          },
+        }),
+      );
+      return (await largest!.item()) * 18 * 20;
+    };
+    const fresh = new RealDAT(TINY_A, { device, rng: new Rng(3) });
+    expect(await focus(fresh)).toBeLessThan(1.05);
+    const weights = async (): Promise<Map<string, readonly number[]>> => {
+      const read = [...fresh.parameters()].map(async ([name, weight]) => [name, [...(await weight.data())]] as const);
+      return new Map(await Promise.all(read));
+    };
+    const before = await weights();
+    startFusionFromFanIn(fresh, { device, rng: new Rng(4) });
+    expect(await focus(fresh)).toBeGreaterThan(1.3);
+    const changed = [...(await weights())].filter(([name, values]) => !isDeepStrictEqual(values, before.get(name)));
+    const layers = ["attn_i.q", "attn_i.kv", "attn_i.proj", "attn_d.q", "attn_d.kv", "attn_d.proj", "q", "k", "v"];
+    expect(changed.map(([name]) => name).sort()).toEqual(
+      [
+        ...[0, 1].flatMap((group) => layers.map((layer) => `fusion_blocks.${group}.attn.${layer}.weight`)),
+        ...["adaptive_feat_channels.0.weight", "adaptive_feat_channels.2.weight"],
+      ].sort(),
+    );
+    for (const [name, values] of changed) {
+      const fanIn = fresh.parameters().get(name)!.shape[1]!;
+      const square = values.reduce((total, value) => total + value * value, 0) / values.length;
+      expect(Math.abs(square * fanIn - 1), name).toBeLessThan(0.06);
+    }
+    fresh.dispose();
   });
 
   it("refuses a prompt that does not fit", () => {

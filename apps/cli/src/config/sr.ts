@@ -1,8 +1,8 @@
 /**
  * The configuration of `deplsr train sr`: the fields of the option files of BasicSR, DAT and DePLSR (spec/training.md, 3), so that these load
  * unchanged, and those by which Real-ESRGAN's say how pairs are made. What has no meaning here stands in `unused.ts`. Ours are
- * `network_g.global_residual`, `datasets.train.mixture`, `light`, `crop_pad_size` and `crop_candidates`, `network_clip.clip_input` and `clip_fit`, `train.grad_clip`,
- * `on_nan`, `checkpoint` and `accum_iter`, `logger.keep_last` and `keep_every`.
+ * `network_g.global_residual`, `datasets.train.mixture`, `light`, `crop_pad_size` and `crop_candidates`, `network_clip.clip_input` and `clip_fit`, `train.fusion_init`,
+ * `grad_clip`, `on_nan`, `checkpoint` and `accum_iter`, `logger.keep_last` and `keep_every`.
  */
 import { z } from "zod";
 import { SECOND_ORDER_ROOT, secondOrderRoot, secondOrderRootKeys } from "./degrade.ts";
@@ -209,6 +209,8 @@ const srKeys = z.strictObject({
     gan_opt: notHere("~: only pixel losses are known here"),
     ldl_opt: notHere("~: only pixel losses are known here"),
     optim_d: notHere("~: no discriminator is trained here"),
+    /** How the layers from a prompt to where the fusion looks start: as in the reference, or see `startFusionFromFanIn`. */
+    fusion_init: z.enum(["reference", "fan_in"]).default("reference"),
     /** Largest norm of all gradients together: longer ones are shortened to it. */
     grad_clip: z.number().positive().optional(),
     /** What a loss or gradient that is no number does: ends the run, or is left out, up to the next step. */

@@ -1,7 +1,7 @@
 /** The network of a configuration and the SRCLIP that steers it, as both its training and its test need them. */
 import type { PromptOptions } from "@deplsr/restore";
-import type { SrCLIPV2 } from "@deplsr/srclip";
-import type { Device } from "@deplsr/tensor";
+import { RealDAT, type SrCLIPV2, startFusionFromFanIn } from "@deplsr/srclip";
+import { type Device, Rng } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { UserError } from "../errors.ts";
 import { exists } from "../files.ts";
@@ -12,7 +12,9 @@ import { loadSrclip } from "./srclip.ts";
 import { leftOut } from "./weights-file.ts";
 
 /** What a configuration says of its network. */
-export type NetworkConfig = Pick<SrRunConfig, "network_g" | "network_clip" | "path" | "manual_seed">;
+export type NetworkConfig = Pick<SrRunConfig, "network_g" | "network_clip" | "path" | "manual_seed"> & {
+  readonly train?: Pick<SrRunConfig["train"], "fusion_init">;
+};
 
 /** A network, with the weights of `path.pretrain_network_g` where there are some. */
 export interface RunNetwork {
@@ -36,6 +38,9 @@ export async function networkOfRun(device: Device, run: NetworkConfig, output: O
   };
   const description = { type: run.network_g.type, ...networkArguments(run.network_g, clipDim) };
   const network = makeSr(device, description, run.manual_seed);
+  if (network.module instanceof RealDAT && run.train?.fusion_init === "fan_in") {
+    startFusionFromFanIn(network.module, { device, rng: new Rng(run.manual_seed).fork("weights of the fusion") });
+  }
   await startFrom(network, run, output);
   return { network, srclip, srclipPath, prompt, clipDim };
 }
