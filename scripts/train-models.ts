@@ -4,6 +4,8 @@
  *
  *     npm run train-models -- [FOLDER] [--dry-run] [--only STAGE]       default: runs/models, all stages
  *
+ * It stands still while a benchmark or `.ci/run` asks for a quiet machine (`benchmarks/src/quiet.ts`), but on Windows.
+ *
  * Everything that is made stands in FOLDER, the models themselves in FOLDER/weights; `scripts/models/*.yml` says how, with paths that count
  * from there. A FOLDER that does not exist begins with what packages/models/state holds of a training that is not done.
  */
@@ -13,6 +15,7 @@ import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { isQuietAsked } from "../benchmarks/src/quiet.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const recipe = (name: string): string => join(root, "scripts/models", `${name}.yml`);
@@ -23,6 +26,7 @@ interface Step {
   readonly done?: string;
 }
 
+const IS_POSIX = process.platform !== "win32";
 const deplsr = (...words: string[]): readonly string[] => [join(root, "apps/cli/bin/deplsr.js"), ...words];
 const squares = (split: string, count: number): Step => ({
   words: deplsr(
@@ -84,7 +88,8 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   // The training saves and ends by itself; nothing follows it.
   process.on(signal, () => {
     stopped = signal;
-    child?.kill(signal);
+    tell("SIGCONT");
+    tell(signal);
   });
 }
 
@@ -116,9 +121,29 @@ function begin(): void {
 
 function run(words: readonly string[]): Promise<number> {
   return new Promise((end) => {
-    child = spawn(process.execPath, words, { cwd: folder, stdio: "inherit" });
-    child.on("exit", (code, signal) => end(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+    // A group of its own: the command computes in a child, which has to stand still with it.
+    const started = spawn(process.execPath, words, { cwd: folder, stdio: "inherit", detached: IS_POSIX });
+    child = started;
+    let isWaiting = false;
+    const watch = setInterval(() => {
+      if (!IS_POSIX || stopped || isQuietAsked() === isWaiting) return;
+      isWaiting = !isWaiting;
+      console.log(isWaiting ? "waits: something measures time on this machine" : "goes on");
+      tell(isWaiting ? "SIGSTOP" : "SIGCONT");
+    }, 1000);
+    started.on("exit", (code, signal) => {
+      clearInterval(watch);
+      child = undefined;
+      end(code ?? 128 + (signal ? constants.signals[signal] : 0));
+    });
   });
+}
+
+/** Sends a signal to all processes of the step that runs. */
+function tell(signal: NodeJS.Signals): void {
+  if (child?.pid === undefined) return;
+  if (IS_POSIX) process.kill(-child.pid, signal);
+  else child.kill(signal);
 }
 
 function fail(reason: string, code: number): never {

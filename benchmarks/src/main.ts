@@ -9,10 +9,12 @@ import { installPeers } from "./install.ts";
 import { jobName, planJobs } from "./jobs.ts";
 import { describeMachine } from "./machine.ts";
 import { type Options, parseOptions, UsageError, usage } from "./options.ts";
+import { askForQuiet } from "./quiet.ts";
 import { formatTable, makeReport, type Report } from "./report.ts";
 import { loadRows } from "./rows.ts";
 
 async function main(options: Options): Promise<number> {
+  askForQuiet();
   const jobs = planJobs(await loadRows(), options);
   const against = options.against === undefined ? undefined : checkout(options.against);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);

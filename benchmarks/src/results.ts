@@ -11,6 +11,7 @@ import { oneLine } from "../../apps/cli/src/errors.ts";
 import { Output } from "../../apps/cli/src/output.ts";
 import { installPeers } from "./install.ts";
 import { describeMachine } from "./machine.ts";
+import { askForQuiet } from "./quiet.ts";
 import { measureShifts } from "./results/chart.ts";
 import { type Comparison, compareOn } from "./results/compare.ts";
 import { interpolations, loadOurs, type OurModel, placeOf, upscalers } from "./results/enlargers.ts";
@@ -29,6 +30,7 @@ const SQUARES = 24;
 const [SEAM_SIDE, TILE] = [288, 96];
 
 async function main(options: ResultsOptions): Promise<void> {
+  if (options.parts.includes("time")) askForQuiet();
   const { folder, parts, out } = options;
   if (!existsSync(folder)) throw new UsageError(`${resolve(folder)} does not exist: name the folder of the test sets`);
   const peers = peersFolder(options);
