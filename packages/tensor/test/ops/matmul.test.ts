@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import * as T from "../../src/index.ts";
 import { checkOp, expectClose, expectNoLeak, ndarray, testDevice } from "../../src/testing.ts";
 import { matmulReference } from "../reference/arrays.ts";
+import { deviceWithoutSubgroups } from "../without-subgroups.ts";
 
 const gpu = await testDevice();
 
@@ -30,6 +31,50 @@ describe("matmul", () => {
       reference: matmulReference as never,
       inputs: [{ shape: [2, 3, 4, 5] }, { shape: [2, 3, 5, 6] }],
     });
+  });
+
+  it.each([
+    ["", async () => gpu],
+    ["without subgroups", deviceWithoutSubgroups],
+  ])("reads b where and how it lies: by rows, by columns, from any element on %s", async (_, open) => {
+    const device = await open();
+    const values = T.rand(device, [20_000], new T.Rng(3)).sub(0.5);
+    const numbers = [...(await values.data())] as number[];
+    /** A matrix (k, n) among the values: its rows, or its columns, lie `rowLength` apart. */
+    const lying = (k: number, n: number, from: number, rowLength: number, byColumns: boolean): T.Tensor => {
+      const [rows, length] = byColumns ? [n, k] : [k, n];
+      const padded = T.reshape(T.narrow(values, 0, from, rows * rowLength), [rows, rowLength]);
+      const cut = T.narrow(padded, 1, 0, length);
+      return byColumns ? T.transpose(cut, 0, 1) : cut;
+    };
+    for (const [m, k, n] of [
+      [1, 4, 1],
+      [3, 8, 6],
+      [9, 36, 3],
+      [5, 100, 36],
+      [17, 516, 5],
+      [2, 7, 9],
+    ] as const) {
+      const a = T.rand(device, [m, k], new T.Rng(m));
+      const left = await a.data();
+      for (const byColumns of [true, false]) {
+        for (const from of [0, 4, 1]) {
+          for (const pad of [0, 4, 3]) {
+            const rowLength = (byColumns ? k : n) + pad;
+            const right = (i: number, j: number): number =>
+              numbers[from + (byColumns ? j * rowLength + i : i * rowLength + j)]!;
+            const expected = Float64Array.from({ length: m * n }, (_, at) => {
+              let sum = 0;
+              for (let i = 0; i < k; i++) sum += left[Math.floor(at / n) * k + i]! * right(i, at % n);
+              return sum;
+            });
+            const y = await T.matmul(a, lying(k, n, from, rowLength, byColumns)).data();
+            expectClose(y, expected, { rel: 1e-5, abs: 1e-5 });
+          }
+        }
+      }
+    }
+    if (device !== gpu) device.destroy();
   });
 
   it("takes more rows than one launch has workgroups for", async () => {

@@ -20,11 +20,47 @@ const UNIFORMS = {
   aInner: "u32",
   aFrom: "u32",
   bRow: "u32",
+  bCol: "u32",
   bOuter: "u32",
   bInner: "u32",
   bFrom: "u32",
   firstGroup: "vec4u",
 } as const;
+
+interface Template {
+  readonly rows: number;
+  readonly wide: boolean;
+  /** How `b` lies in its vectors of four: along its columns, or along k, as the weights of a linear layer do. */
+  readonly along: "columns" | "k";
+}
+
+/** WGSL from where on a thread reads its four columns, to stand before its loops. */
+function columnStart({ along }: Template): string {
+  if (along === "columns") return "let bFirst = bBase + min(col, cols - 1u);";
+  // What lies past the last column is never stored.
+  const starts = [0, 1, 2, 3].map((j) => `let column${j} = min(col * 4u + ${j}u, u.n - 1u) * u.bCol;`);
+  return `let bFirst = bBase;\n  ${starts.join("\n  ")}`;
+}
+
+/** WGSL of the place of step `k`, for k a multiple of four where `b` lies along it. */
+function placeOf({ along }: Template, k: string): string {
+  return along === "columns" ? `bFirst + (${k}) * u.bRow` : `bFirst + (${k}) / 4u`;
+}
+
+/** How many steps of k are read together. */
+function stepsAtOnce({ along }: Template): 1 | 4 {
+  return along === "columns" ? 1 : 4;
+}
+
+/** WGSL of that many steps from `bAt` on, which moves on: `multiply` uses the row `v` of a step. */
+function steps(template: Template, multiply: (step: number) => string): string {
+  if (template.along === "columns") return `{ let v = b[bAt]; bAt += u.bRow;\n    ${multiply(0)} }`;
+  const loads = [0, 1, 2, 3].map((j) => `let q${j} = b[bAt + column${j}];`).join(" ");
+  const rows = [0, 1, 2, 3].map(
+    (i) => `{ let v = vec4f(q0[${i}], q1[${i}], q2[${i}], q3[${i}]);\n    ${multiply(i)} }`,
+  );
+  return `{ ${loads} bAt++;\n    ${rows.join("\n    ")} }`;
+}
 
 /** Stores one row's four columns: as a vector where rows of the output are aligned, else one by one inside the matrix. */
 function store(wide: boolean, row: string, value: string): string {
@@ -39,12 +75,14 @@ function store(wide: boolean, row: string, value: string): string {
  * lanes, every lane loads one value of a per row and the others get it by broadcast, so that the inner loop is a vector load
  * of b and R fused multiply-adds: loads, not arithmetic, bound this on software adapters.
  */
-const broadcastKernel = kernel("matmul", ({ rows, wide }: { rows: number; wide: boolean }, gpu) => {
+const broadcastKernel = kernel("matmul", (template: Template, gpu) => {
+  const { rows, wide } = template;
   const size = gpu.subgroupSize;
+  const together = stepsAtOnce(template);
   const each = (text: (r: number) => string): string => Array.from({ length: rows }, (_, r) => text(r)).join("\n    ");
   const multiply = (lane: number): string =>
     each((r) => `acc${r} = fma(vec4f(subgroupBroadcast(a${r}, ${lane}u)), v, acc${r});`);
-  const lanes = Array.from({ length: size }, (_, lane) => lane);
+  const firstLanes = Array.from({ length: size / together }, (_, i) => i * together);
   return {
     inputs: { a: "f32", b: "vec4f" },
     outputs: { y: wide ? "vec4f" : "f32" },
@@ -56,27 +94,27 @@ const broadcastKernel = kernel("matmul", ({ rows, wide }: { rows: number; wide: 
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let cols = (u.n + 3u) / 4u;
   let col = (group.x + u.firstGroup.x) * WG + lane;
-  let at = min(col, cols - 1u);
   let row = (group.y + u.firstGroup.y) * ${rows}u;
   let batch = group.z + u.firstGroup.z;
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
-  let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner + at;
+  let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner;
+  ${columnStart(template)}
   ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f(); var sum${r} = vec4f();`)}
   let full = u.k - u.k % WG;
   for (var stretch = 0u; stretch < full; stretch += ${STRETCH}u) {
     let end = min(full, stretch + ${STRETCH}u);
     for (var k = stretch; k < end; k += WG) {
       ${each((r) => `let a${r} = a[from${r} + (k + lane) * u.aCol];`)}
-      var bAt = bBase + k * u.bRow;
-      ${lanes.map((lane) => `{ let v = b[bAt]; bAt += u.bRow;\n    ${multiply(lane)} }`).join("\n    ")}
+      var bAt = ${placeOf(template, "k")};
+      ${firstLanes.map((lane) => steps(template, (step) => multiply(lane + step))).join("\n    ")}
     }
     ${each((r) => `sum${r} += acc${r}; acc${r} = vec4f();`)}
   }
   if (full < u.k) {
     ${each((r) => `let a${r} = a[from${r} + min(full + lane, u.k - 1u) * u.aCol];`)}
-    for (var l = 0u; full + l < u.k; l++) {
-      let v = b[bBase + (full + l) * u.bRow];
-      ${each((r) => `acc${r} = fma(vec4f(subgroupShuffle(a${r}, l)), v, acc${r});`)}
+    var bAt = ${placeOf(template, "full")};
+    for (var l = 0u; full + l < u.k; l += ${together}u) {
+      ${steps(template, (step) => each((r) => `acc${r} = fma(vec4f(subgroupShuffle(a${r}, l + ${step}u)), v, acc${r});`))}
     }
   }
   if (col < cols) {
@@ -87,7 +125,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 });
 
 /** The same tile without subgroups, for adapters whose subgroup size is unknown or varies: every thread loads its own a. */
-const plainKernel = kernel("matmul-plain", ({ rows, wide }: { rows: number; wide: boolean }) => {
+const plainKernel = kernel("matmul-plain", (template: Template) => {
+  const { rows, wide } = template;
   const each = (text: (r: number) => string): string => Array.from({ length: rows }, (_, r) => text(r)).join("\n    ");
   return {
     inputs: { a: "f32", b: "vec4f" },
@@ -103,14 +142,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let row = (group.y + u.firstGroup.y) * ${rows}u;
   let batch = group.z + u.firstGroup.z;
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
-  let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner + col;
+  let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner;
+  ${columnStart(template)}
   ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var sum${r} = vec4f();`)}
   for (var stretch = 0u; stretch < u.k; stretch += ${STRETCH}u) {
     let end = min(u.k, stretch + ${STRETCH}u);
     ${each((r) => `var acc${r} = vec4f();`)}
-    for (var k = stretch; k < end; k++) {
-      let v = b[bBase + k * u.bRow];
-      ${each((r) => `acc${r} = fma(vec4f(a[from${r} + k * u.aCol]), v, acc${r});`)}
+    var bAt = ${placeOf(template, "stretch")};
+    for (var k = stretch; k < end; k += ${stepsAtOnce(template)}u) {
+      ${steps(template, (step) => each((r) => `acc${r} = fma(vec4f(a[from${r} + (k + ${step}u) * u.aCol]), v, acc${r});`))}
     }
     ${each((r) => `sum${r} += acc${r};`)}
   }
@@ -119,19 +159,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   };
 });
 
-/** Batched matrix product; `b` is copied first where its columns are not side by side in whole vectors. */
+/** Batched matrix product; `b` is copied first where neither its columns nor its rows lie in whole vectors. */
 export function matmul(gpu: Gpu, { a, b, out }: MatmulCall): void {
   const [outer, inner, m, k] = a.layout.shape as [number, number, number, number];
   const n = b.layout.shape[3]!;
   const batch = outer * inner;
   if (batch * m * n === 0) return;
-  const ready = vectorColumns(b);
+  const along = inVectors(b, 2) && !inVectors(b, 3) ? "k" : "columns";
+  const ready = inVectors(b, along === "k" ? 2 : 3);
   const right = ready ? b : alignColumns(gpu, b);
   const [aOuter, aInner, aRow, aCol] = a.layout.strides as [number, number, number, number];
-  const [bOuter, bInner, bRow] = right.layout.strides as [number, number, number, number];
+  const [bOuter, bInner, bRow, bCol] = right.layout.strides as [number, number, number, number];
   const rows = tileRows(gpu, m);
   const lanes = gpu.subgroupSize || 32;
-  const template = { rows, wide: n % 4 === 0 };
+  const template: Template = { rows, wide: n % 4 === 0, along };
   const variant = gpu.subgroupSize > 0 ? broadcastKernel : plainKernel;
   const grid = [Math.ceil(Math.ceil(n / 4) / lanes), Math.ceil(m / rows), batch] as const;
   for (const { first, count } of pieces(grid)) {
@@ -148,7 +189,8 @@ export function matmul(gpu: Gpu, { a, b, out }: MatmulCall): void {
         aOuter,
         aInner,
         aFrom: a.layout.offset,
-        bRow: bRow / 4,
+        bRow: along === "k" ? 0 : bRow / 4,
+        bCol: along === "k" ? bCol / 4 : 0,
         bOuter: bOuter / 4,
         bInner: bInner / 4,
         bFrom: right.layout.offset / 4,
@@ -176,13 +218,14 @@ function* pieces([x, y, z]: Grid): Generator<{ readonly first: Grid; readonly co
   }
 }
 
-function vectorColumns(b: View): boolean {
-  const { shape, strides, offset } = b.layout;
+/** Whether the elements of `b` along an axis lie side by side in whole vectors of four. */
+function inVectors({ layout: { shape, strides, offset } }: View, axis: 2 | 3): boolean {
   return (
-    (strides[3] === 1 || shape[3] === 1) &&
-    shape[3]! % 4 === 0 &&
+    strides[axis] === 1 &&
+    shape[axis]! % 4 === 0 &&
     offset % 4 === 0 &&
-    strides.slice(0, 3).every((stride) => stride % 4 === 0)
+    // Of an axis of one element the stride is never used.
+    strides.every((stride, other) => other === axis || shape[other] === 1 || stride % 4 === 0)
   );
 }
 

@@ -1,0 +1,27 @@
+import { expect, it } from "vitest";
+import type { WebGPUBackend } from "../../src/backends/webgpu/backend.ts";
+import * as T from "../../src/index.ts";
+
+const device = await T.Device.request({ backend: "webgpu" });
+const { gpu } = device.backend as WebGPUBackend;
+// Memory that is poisoned, as in all tests, is written by launches too.
+gpu.pool.onFree = undefined;
+
+/** Launches that something records. */
+function launchesOf(work: () => void): number {
+  const before = gpu.queue.launches;
+  T.scope(work);
+  return gpu.queue.launches - before;
+}
+
+it("multiplies by a matrix and by a transposed one, as linear layers do, in one launch", () => {
+  const x = T.rand(device, [3, 10, 16], new T.Rng(1));
+  const weight = T.rand(device, [24, 16], new T.Rng(2));
+  const flipped = T.rand(device, [16, 24], new T.Rng(3));
+  for (const drawn of [x, weight, flipped]) drawn.view(); // what is drawn is pending until then
+  expect(launchesOf(() => T.matmul(x, flipped))).toBe(1);
+  expect(launchesOf(() => T.matmul(x, T.transpose(weight, 0, 1)))).toBe(1);
+  expect(launchesOf(() => T.linear(x, weight))).toBe(1);
+  // Rows of 15 are no whole vectors of four: those are copied to such first.
+  expect(launchesOf(() => T.linear(T.narrow(x, 2, 0, 15), T.narrow(weight, 1, 0, 15)))).toBe(2);
+});
