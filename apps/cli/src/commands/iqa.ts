@@ -4,15 +4,27 @@ import type { IqaFlags } from "../iqa/run.ts";
 import { bind, type Command, type Context, deviceFlags } from "./command.ts";
 
 const score: Command<IqaFlags> = {
-  command: "$0 <images>",
-  describe: "Score images, beside what they should be or alone",
+  command: "$0 [images]",
+  describe: "Score images, or sets of them, beside what they should be or alone",
   options: (yargs) =>
     deviceFlags(yargs)
-      .positional("images", { type: "string", demandOption: true, describe: "An image, or a folder of them" })
+      .positional("images", { type: "string", describe: "An image, or a folder of them" })
       .option("ref", { type: "string", describe: "What they should be: an image, or a folder with the same names" })
+      .option("set", {
+        type: "string",
+        array: true,
+        default: [],
+        describe: "NAME=SR,HR, once for each of several sets, instead of images and --ref; without ,HR no originals",
+      })
+      .option("crop-reference", {
+        type: "boolean",
+        default: false,
+        describe:
+          "Cut references at their right and lower border to their images: sizes that are no multiple of the scale",
+      })
       .option("metrics", {
         type: "string",
-        describe: "Names with commas between; default psnr,ssim,niqe, or niqe alone without --ref",
+        describe: "Names with commas between; default psnr,ssim,niqe, or niqe alone without references",
       })
       .option("crop", {
         type: "number",
@@ -20,7 +32,10 @@ const score: Command<IqaFlags> = {
         describe: "Leave out a border of so many pixels: the scale, usually",
       })
       .option("y", { type: "boolean", default: false, describe: "PSNR and SSIM of the luma instead of RGB" })
-      .option("csv", { type: "string", describe: "Write the score of every image to this file" })
+      .option("csv", {
+        type: "string",
+        describe: "Write the score of every image to this file, or with --set the means",
+      })
       .option("overwrite", {
         type: "boolean",
         default: false,
@@ -36,14 +51,18 @@ const score: Command<IqaFlags> = {
         describe: "The folder with the weights of learned metrics",
       })
       .example("$0 iqa sr/ --ref hr/ --crop 4 --y --csv scores.csv", "PSNR and SSIM as papers report them, and NIQE")
-      .example("$0 iqa sr/ --ref hr/ --metrics psnr-pyiqa,ssim-pyiqa,lpips", "As DePLSR's scripts/iqa.py scores")
+      .example(
+        "$0 iqa --set Set5=sr/Set5,Set5/GTmod12 --set mine=sr/mine --metrics psnr-pyiqa,ssim-pyiqa,niqe --csv metrics.csv",
+        "Several sets, scored and written as by DePLSR's scripts/iqa.py",
+      )
+      .example("$0 iqa sr/ --ref BSD100/ --crop-reference", "Originals of 481x321 beside images of 480x320, x4")
       .example(
         "$0 iqa photo.jpg --metrics niqe --niqe-params niqe_pris_params.npz",
         "No reference, published parameters",
       )
       .epilogue(
         "An image's reference has its name, or the longest name that the image's goes on from: baby_x4 and babyx4 belong to baby " +
-          "or baby_HR. --crop and --y do not apply to what pyiqa defines without them: metrics that end in -pyiqa and learned ones.",
+          "or baby_HR. The file of several sets has a line for each mean: Dataset,Metric,Score,Best Image. --crop and --y do not apply to what pyiqa defines without them: metrics that end in -pyiqa and learned ones.",
       ),
   run: async (flags, context) => (await import("../iqa/run.ts")).runIqa(flags, context),
 };

@@ -63,7 +63,9 @@ export function chooseMetrics(
       );
     }
     if (metric.needsReference && !hasReferences) {
-      throw new UsageError(`--metrics: ${metric.name} compares with a reference: give one with --ref`);
+      throw new UsageError(
+        `--metrics: ${metric.name} compares with a reference: give one with --ref, or --set NAME=SR,HR`,
+      );
     }
     return metric;
   });

@@ -2,22 +2,25 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { type LearnedMetric, type Metric, type NiqeModel, OWN_PRISTINE_MODEL, readNiqeModel } from "@deplsr/metrics";
 import type { Context, DeviceFlags } from "../commands/command.ts";
-import { listSkipped, type SkippedItem } from "../data/skipped.ts";
+import { listSkipped, MOST_NAMED, type SkippedItem } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, systemCode, UserError } from "../errors.ts";
 import { checkPlace, writeFileAtomic } from "../files.ts";
 import { checkWhole, refuseExisting } from "../flags.ts";
-import { counted } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { chooseMetrics } from "./metrics.ts";
-import { listPairs } from "./pairs.ts";
-import { scoreCsv, scoreJson, scoreLines } from "./report.ts";
-import { type Scores, scoreAll } from "./score.ts";
+import { listPairs, type PairedFiles } from "./pairs.ts";
+import { reportOf, type ScoredSet } from "./report.ts";
+import { type ScoreOptions, type Scores, scoreAll } from "./score.ts";
+import { type AskedSet, askedSets } from "./sets.ts";
 import { missingWeights, openMetric } from "./weights.ts";
 
 /** The flags of `deplsr iqa`. */
 export interface IqaFlags extends DeviceFlags {
-  readonly images: string;
+  readonly images: string | undefined;
   readonly ref: string | undefined;
+  readonly set: readonly string[];
+  readonly "crop-reference": boolean;
   readonly metrics: string | undefined;
   readonly crop: number;
   readonly y: boolean;
@@ -33,12 +36,14 @@ export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {
   const { crop, csv, "niqe-params": parameters } = flags;
   checkWhole("crop", crop, 0);
   if (csv !== undefined) await refuseExisting("iqa", csv, flags.overwrite);
-  const chosen = chooseMetrics(flags.metrics, flags.ref !== undefined, {
+  const sets = askedSets(flags);
+  const chosen = chooseMetrics(flags.metrics, sets.some(hasReference), {
     channels: flags.y ? "y" : "rgb",
     cropBorder: crop,
     niqeModel: parameters === undefined ? OWN_PRISTINE_MODEL : await readModel(parameters),
   });
-  const files = await listPairs(flags.images, flags.ref);
+  const listed: ListedSet[] = [];
+  for (const set of sets) listed.push({ ...set, files: await listPairs(set.images, set.reference) });
   if (csv !== undefined) await checkPlace(csv);
   const missing: SkippedItem[] = [];
   const metrics: (Metric | LearnedMetric)[] = [];
@@ -48,16 +53,62 @@ export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {
     else missing.push({ name: metric.name, reason });
   }
   if (metrics.length === 0) throw new UserError(`iqa: ${missing.map(({ reason }) => reason).join("; ")}`);
-  const scores = await withMetrics(metrics, flags, context, (ready) => scoreAll(files, ready, output));
-  const skipped = [...missing, ...scores.skipped];
-  if (scores.mean.size === 0) {
-    const { name, reason } = skipped[0]!;
+  const scored: ScoredSet[] = [];
+  await withMetrics(metrics, flags, context, async (ready) => {
+    for (const set of listed) {
+      const scores = await scoreSet(set, ready, { output, cropReference: flags["crop-reference"] });
+      scored.push({ name: set.name, scores });
+    }
+  });
+  if (scored.every(({ scores }) => scores.mean.size === 0)) {
+    const { name, reason } = [...missing, ...scored.flatMap(({ scores }) => scores.skipped)][0]!;
     throw new UserError(`iqa: nothing could be scored: ${name}: ${reason}`);
   }
-  for (const line of scoreLines(scores, metrics)) output.line(line);
-  if (csv !== undefined) await writeFileAtomic(csv, scoreCsv(scores, metrics));
-  listSkipped(output, skipped, counted(skipped.length, "image or metric", "images or metrics"));
-  output.result(scoreJson({ ...scores, skipped }, metrics));
+  const report = reportOf(scored, metrics, missing);
+  for (const line of report.lines) output.line(line);
+  if (csv !== undefined) await writeFileAtomic(csv, report.csv);
+  listSkipped(output, missing, counted(missing.length, "metric"));
+  for (const { name, scores } of scored) {
+    const what = counted(scores.skipped.length, "image or metric", "images or metrics");
+    listSkipped(output, scores.skipped, name === null ? what : `${what} of ${name}`);
+  }
+  output.result(report.json);
+}
+
+/** A set with its files. */
+type ListedSet = AskedSet & { readonly files: PairedFiles };
+
+function hasReference({ reference }: AskedSet): boolean {
+  return reference !== undefined;
+}
+
+/** Scores a set with the metrics that apply: where others have originals and it has none, those that compare are left out. */
+async function scoreSet(set: ListedSet, metrics: readonly Metric[], options: ScoreOptions): Promise<Scores> {
+  const { name, images, files } = set;
+  const { output } = options;
+  if (name !== null) output.line(`${name}: ${counted(files.pairs.length, "image")}`);
+  const [comparing, alone] = [metrics.filter(compares), metrics.filter((metric) => !compares(metric))];
+  if (hasReference(set) || comparing.length === 0) {
+    if (comparing.length > 0) warnOfUnused(files, output);
+    return scoreAll(files, metrics, options);
+  }
+  const scores = await scoreAll(files, alone, options);
+  const names = comparing.map((metric) => metric.name).join(", ");
+  const reason = `there are no originals for ${names}: give them with --set ${name}=${images},HR`;
+  return { ...scores, skipped: [{ name: `${name}`, reason }, ...scores.skipped] };
+}
+
+function compares({ needsReference }: Metric): boolean {
+  return needsReference;
+}
+
+/** Says how many references have no image: the means are over fewer than there are. A single image needs one only. */
+function warnOfUnused({ pairs, references }: PairedFiles, output: Output): void {
+  const used = new Set(pairs.map(({ reference }) => reference));
+  const unused = references.filter((reference) => !used.has(reference));
+  if (pairs.length === 1 || unused.length === 0) return;
+  const named = `${unused.slice(0, MOST_NAMED).join(", ")}${unused.length > MOST_NAMED ? " ..." : ""}`;
+  output.warn(`${unused.length} of ${counted(references.length, "reference")} have no image: ${named}`);
 }
 
 /** Opens the metrics that learned something, on a device that is asked for where there are any. */
@@ -65,8 +116,8 @@ async function withMetrics(
   metrics: readonly (Metric | LearnedMetric)[],
   flags: IqaFlags,
   context: Context,
-  work: (ready: readonly Metric[]) => Promise<Scores>,
-): Promise<Scores> {
+  work: (ready: readonly Metric[]) => Promise<void>,
+): Promise<void> {
   const plain = metrics.filter((metric): metric is Metric => !("open" in metric));
   if (plain.length === metrics.length) return work(plain);
   return withDevice(flags, context, async (device) => {

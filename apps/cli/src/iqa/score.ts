@@ -1,5 +1,7 @@
 /** Scoring images with metrics. */
+import { basename } from "node:path";
 import type { ImageMetric, Metric } from "@deplsr/metrics";
+import { crop } from "../data/crop.ts";
 import { type Image, readImage } from "../data/image.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { oneLine, UserError } from "../errors.ts";
@@ -9,17 +11,35 @@ import type { ImagePair, PairedFiles } from "./pairs.ts";
 /** The scores of one image by the metrics' names. */
 export interface ImageScores {
   readonly name: string;
+  /** Its file's name, with the ending. */
+  readonly file: string;
   readonly scores: ReadonlyMap<string, number>;
+}
+
+/** A mean over the images that a metric could score, or the score of a metric that compares whole sets. */
+export interface MeanScore {
+  readonly value: number;
+  /** Over so many images. */
+  readonly images: number;
 }
 
 /** What came out. */
 export interface Scores {
+  /** How many images there were to score. */
+  readonly given: number;
   /** The images with at least one score. */
   readonly images: readonly ImageScores[];
-  /** Means over the images that a metric could score; and the scores of metrics that compare whole sets. */
-  readonly mean: ReadonlyMap<string, number>;
+  /** By the metrics' names; without those that could score no image. */
+  readonly mean: ReadonlyMap<string, MeanScore>;
   /** Images and metrics that were left out. */
   readonly skipped: readonly SkippedItem[];
+}
+
+/** How images are scored. */
+export interface ScoreOptions {
+  readonly output: Output;
+  /** Whether a reference is cut to its image's size where it is larger by what a scale leaves over. */
+  readonly cropReference: boolean;
 }
 
 type Skip = (name: string, reason: string) => void;
@@ -28,47 +48,56 @@ type Skip = (name: string, reason: string) => void;
 export async function scoreAll(
   { pairs, references }: PairedFiles,
   metrics: readonly Metric[],
-  output: Output,
+  { output, cropReference }: ScoreOptions,
 ): Promise<Scores> {
   const images: ImageScores[] = [];
   const skipped: SkippedItem[] = [];
   const skip: Skip = (name, reason) => {
     if (!skipped.some((item) => item.name === name && item.reason === reason)) skipped.push({ name, reason });
   };
-  const mean = new Map<string, number>();
+  const mean = new Map<string, MeanScore>();
   const single = metrics.filter((metric) => "score" in metric);
   const bar = output.progress("iqa", pairs.length, "image");
   for (const [i, pair] of pairs.entries()) {
-    const scores = single.length > 0 ? await scorePair(pair, single, skip) : new Map<string, number>();
-    if (scores.size > 0) images.push({ name: pair.name, scores });
+    const scores =
+      single.length > 0 ? await scorePair(pair, single, { skip, cropReference }) : new Map<string, number>();
+    if (scores.size > 0) images.push({ name: pair.name, file: basename(pair.image), scores });
     bar.update(i + 1);
   }
   bar.finish();
   for (const { name } of single) {
     const known = images.flatMap(({ scores }) => scores.get(name) ?? []);
-    if (known.length > 0) mean.set(name, known.reduce((sum, score) => sum + score, 0) / known.length);
+    if (known.length === 0) continue;
+    mean.set(name, { value: known.reduce((sum, score) => sum + score, 0) / known.length, images: known.length });
   }
   for (const metric of metrics) {
     if ("score" in metric) continue;
     const files = pairs.map(({ image }) => image);
-    const score = await attempt(metric.name, skip, () =>
-      metric.scoreSets(readable(files, skip), readable(references, skip)),
+    const [read, beside] = [new Set<string>(), new Set<string>()];
+    const value = await attempt(metric.name, skip, () =>
+      metric.scoreSets(readable(files, { skip, read }), readable(references, { skip, read: beside })),
     );
-    if (score === undefined) continue;
-    mean.set(metric.name, score);
-    output.line(
-      `${metric.name}: ${counted(files.length, "image")} beside ${references.length}; few images make it too large`,
-    );
+    if (value === undefined) continue;
+    mean.set(metric.name, { value, images: read.size });
+    output.line(`${metric.name}: ${counted(read.size, "image")} beside ${beside.size}; few images make it too large`);
   }
-  return { images, mean, skipped };
+  return { given: pairs.length, images, mean, skipped };
 }
 
-async function scorePair(pair: ImagePair, metrics: readonly ImageMetric[], skip: Skip): Promise<Map<string, number>> {
+/** How an image is paired and what is told where that fails. */
+type Pairing = Pick<ScoreOptions, "cropReference"> & { readonly skip: Skip };
+
+async function scorePair(
+  pair: ImagePair,
+  metrics: readonly ImageMetric[],
+  pairing: Pairing,
+): Promise<Map<string, number>> {
+  const { skip } = pairing;
   const scores = new Map<string, number>();
   const image = await attempt(pair.image, skip, () => readImage(pair.image));
   if (!image) return scores;
   const comparing = metrics.some((metric) => metric.needsReference);
-  const reference = comparing ? await readReference(pair, image, skip) : undefined;
+  const reference = comparing ? await readReference(pair, image, pairing) : undefined;
   for (const metric of metrics) {
     if (metric.needsReference && !reference) continue;
     const score = await attempt(pair.image, skip, async () => metric.score(image, reference));
@@ -80,26 +109,40 @@ async function scorePair(pair: ImagePair, metrics: readonly ImageMetric[], skip:
 async function readReference(
   { image: path, reference }: ImagePair,
   image: Image,
-  skip: Skip,
+  { skip, cropReference }: Pairing,
 ): Promise<Image | undefined> {
   if (reference === undefined) {
     skip(path, "there is no reference of its name");
     return undefined;
   }
   const should = await attempt(path, skip, () => readImage(reference));
-  if (!should || (should.width === image.width && should.height === image.height)) return should;
-  skip(
-    path,
-    `it is ${image.width} x ${image.height}, but its reference ${reference} is ${should.width} x ${should.height}: both must have one size`,
-  );
+  if (!should) return undefined;
+  const { width, height } = image;
+  if (should.width === width && should.height === height) return should;
+  const [right, below] = [should.width - width, should.height - height];
+  const leftOver = right >= 0 && below >= 0 && Math.max(right, below) < MOST_SCALE;
+  if (leftOver && cropReference) return crop(should, { left: 0, top: 0, width, height });
+  const sizes = `it is ${width} x ${height}, but its reference ${reference} is ${should.width} x ${should.height}`;
+  const advice = cropReference
+    ? `--crop-reference cuts off less than ${MOST_SCALE} pixels each way, as a scale leaves over`
+    : `both must have one size${leftOver ? " (--crop-reference cuts the reference, as for a scale that leaves pixels over)" : ""}`;
+  skip(path, `${sizes}: ${advice}`);
   return undefined;
 }
 
-/** The images of files, as far as they can be read. */
-async function* readable(files: readonly string[], skip: Skip): AsyncGenerator<Image> {
+/** Scales are below: an enlarged image lacks less than its scale of what it was made from. A reference that is larger by more belongs to something else. */
+const MOST_SCALE = 16;
+
+/** The images of files, as far as they can be read. @param read is told the files of those */
+async function* readable(
+  files: readonly string[],
+  { skip, read }: { readonly skip: Skip; readonly read: Set<string> },
+): AsyncGenerator<Image> {
   for (const file of files) {
     const image = await attempt(file, skip, () => readImage(file));
-    if (image) yield image;
+    if (!image) continue;
+    read.add(file);
+    yield image;
   }
 }
 

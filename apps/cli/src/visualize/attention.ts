@@ -7,7 +7,7 @@ import { readImage } from "../data/image.ts";
 import { inRows, type SheetEntry, writeSheetRows } from "../degrade/contact-sheet.ts";
 import { withDevice } from "../device.ts";
 import { askSrclip } from "../diagnose/asked.ts";
-import { overlaid, type Plane, range } from "./colour.ts";
+import { isEven, overlaid, type Plane, range } from "./colour.ts";
 import { type PlaceFlags, placesFor } from "./places.ts";
 import { framed, squareOf } from "./square.ts";
 
@@ -79,7 +79,8 @@ export async function runAttention(flags: AttentionFlags, context: Context): Pro
     const entries = blocks.map(({ tower, block, plane }) => {
       const { min, max } = range(plane);
       const name = tower === "adaptor" ? "adaptor" : "frozen tower";
-      const caption = `${name}, block ${block}\n${percent(min)} to ${percent(max)}`;
+      const spread = isEven(plane) ? `even: ${percent(max)}` : `${percent(min)} to ${percent(max)}`;
+      const caption = `${name}, block ${block}\n${spread}`;
       return { image: overlaid(plane, square.image), caption };
     });
     const columns = Math.min(MOST_COLUMNS, layers);

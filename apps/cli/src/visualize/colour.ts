@@ -80,14 +80,15 @@ export function grey(value: number): Rgb {
   return [level, level, level];
 }
 
-/** A plane enlarged to a picture's size by bilinear interpolation, stretched, coloured, and laid over the picture's grey. */
+/** A plane enlarged to a picture's size by bilinear interpolation, stretched, coloured, and laid over the picture's grey; grey alone where the values are even. */
 export function overlaid(plane: Plane, { width, height, data }: Image): Image {
   const { values } = enlarged(stretched(plane), width, height);
+  const share = isEven(plane) ? 0 : COLOURED;
   const mixed = new Uint8Array(data.length);
   for (let i = 0; i < values.length; i++) {
     const luma = 0.299 * data[3 * i]! + 0.587 * data[3 * i + 1]! + 0.114 * data[3 * i + 2]!;
     const colour = viridis(values[i]!);
-    for (let c = 0; c < 3; c++) mixed[3 * i + c] = Math.round(COLOURED * colour[c]! + (1 - COLOURED) * luma);
+    for (let c = 0; c < 3; c++) mixed[3 * i + c] = Math.round(share * colour[c]! + (1 - share) * luma);
   }
   return { width, height, data: mixed };
 }

@@ -6,57 +6,106 @@ export interface Eigen {
   readonly vectors: readonly Float64Array[];
 }
 
-/** Sweeps after which a matrix that is not diagonal is given up; 6 to 10 do. */
-const MOST_SWEEPS = 60;
+/** Steps for each eigenvalue after which a matrix is given up; about 2 do. */
+const MOST_STEPS = 60;
 
 /**
- * Eigenvalues and eigenvectors of a symmetric matrix, by Jacobi's rotations (Golub and Van Loan, Matrix Computations, 8.5).
+ * Eigenvalues and eigenvectors of a symmetric matrix: made tridiagonal by reflections, then diagonal by shifted QR steps. A few seconds for 768 rows.
  *
  * @param matrix n rows of n values, symmetric
+ * @see Golub and Van Loan, Matrix Computations, 8.3
  */
 export function symmetricEigen(matrix: readonly ArrayLike<number>[]): Eigen {
   const n = matrix.length;
+  const { diagonal, beside, mirrors } = tridiagonal(matrix);
+  // Row i is the vector of diagonal[i], in the basis that makes the matrix tridiagonal: rotating rows keeps the inner loop in one array.
+  const rows = Array.from({ length: n }, (_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)));
+  const size = diagonal.reduce((most, value, i) => Math.max(most, Math.abs(value), Math.abs(beside[i] ?? 0)), 0);
+  const isZero = (value: number): boolean => Math.abs(value) <= Number.EPSILON * size;
+  let end = n - 1;
+  for (let step = 0; end > 0 && step < MOST_STEPS * n; step++) {
+    while (end > 0 && isZero(beside[end - 1]!)) end--;
+    let start = end;
+    while (start > 0 && !isZero(beside[start - 1]!)) start--;
+    if (start < end) qrStep({ diagonal, beside, rows }, start, end);
+  }
+  for (const mirror of mirrors.reverse()) for (const row of rows) reflect(row, mirror);
+  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => diagonal[j]! - diagonal[i]!);
+  return { values: order.map((i) => diagonal[i]!), vectors: order.map((i) => rows[i]!) };
+}
+
+/** A symmetric matrix with nothing but its diagonal and the values beside that, after reflections. */
+interface Tridiagonal {
+  readonly diagonal: Float64Array;
+  /** Entry i stands between i and i + 1. */
+  readonly beside: Float64Array;
+  /** Normals of length √2 of the hyperplanes, in the order of the reflections. */
+  readonly mirrors: Float64Array[];
+}
+
+/** Householder's: column by column, all below the first value under the diagonal is reflected into that. */
+function tridiagonal(matrix: readonly ArrayLike<number>[]): Tridiagonal {
+  const n = matrix.length;
   const a = matrix.map((row) => Float64Array.from(row));
-  // Row i of v is the eigenvector of a[i][i]: rotating rows of v keeps the inner loop in one array.
-  const v = Array.from({ length: n }, (_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)));
-  const total = a.reduce((sum, row) => sum + row.reduce((s, x) => s + x * x, 0), 0);
-  for (let sweep = 0; sweep < MOST_SWEEPS && offDiagonal(a) > 1e-26 * total; sweep++) {
-    for (let p = 0; p < n; p++) for (let q = p + 1; q < n; q++) rotate(a, v, p, q);
+  const mirrors: Float64Array[] = [];
+  for (let k = 0; k + 2 < n; k++) {
+    const below = a[k]!.map((value, i) => (i > k ? value : 0));
+    const length = Math.sqrt(dot(below, below));
+    if (length === 0) continue;
+    // To the side that adds up: nothing is cancelled.
+    below[k + 1] = below[k + 1]! + (below[k + 1]! < 0 ? -length : length);
+    const norm = Math.sqrt(dot(below, below) / 2);
+    const mirror = below.map((value) => value / norm);
+    mirrors.push(mirror);
+    // (I - v vᵀ) A (I - v vᵀ) = A - v wᵀ - w vᵀ with w = A v - (vᵀ A v / 2) v.
+    const w = Float64Array.from(a, (row) => dot(row, mirror));
+    const half = dot(w, mirror) / 2;
+    for (let i = 0; i < n; i++) w[i] = w[i]! - half * mirror[i]!;
+    for (let i = k; i < n; i++) {
+      const [row, vi, wi] = [a[i]!, mirror[i]!, w[i]!];
+      for (let j = k; j < n; j++) row[j] = row[j]! - vi * w[j]! - wi * mirror[j]!;
+    }
   }
-  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => a[j]![j]! - a[i]![i]!);
-  return { values: order.map((i) => a[i]![i]!), vectors: order.map((i) => v[i]!) };
+  const diagonal = Float64Array.from(a, (row, i) => row[i]!);
+  const beside = Float64Array.from({ length: Math.max(0, n - 1) }, (_, i) => a[i]![i + 1]!);
+  return { diagonal, beside, mirrors };
 }
 
-function offDiagonal(a: readonly Float64Array[]): number {
-  return a.reduce((sum, row, i) => sum + row.reduce((s, x, j) => (i === j ? s : s + x * x), 0), 0);
+/** x to (I - v vᵀ) x, where v is of length √2. */
+function reflect(x: Float64Array, mirror: Float64Array): void {
+  const along = dot(x, mirror);
+  for (let i = 0; i < x.length; i++) x[i] = x[i]! - along * mirror[i]!;
 }
 
-/** The rotation that makes `a[p][q]` zero. */
-function rotate(a: readonly Float64Array[], v: readonly Float64Array[], p: number, q: number): void {
-  const [rowP, rowQ] = [a[p]!, a[q]!];
-  const apq = rowP[q]!;
-  if (apq === 0) return;
-  const theta = (rowQ[q]! - rowP[p]!) / (2 * apq);
-  const t = (theta < 0 ? -1 : 1) / (Math.abs(theta) + Math.hypot(theta, 1));
-  const c = 1 / Math.hypot(t, 1);
-  const s = t * c;
-  for (let k = 0; k < a.length; k++) {
-    if (k === p || k === q) continue;
-    const [akp, akq] = [rowP[k]!, rowQ[k]!];
-    rowP[k] = c * akp - s * akq;
-    rowQ[k] = s * akp + c * akq;
-    a[k]![p] = rowP[k]!;
-    a[k]![q] = rowQ[k]!;
-  }
-  rowP[p] = rowP[p]! - t * apq;
-  rowQ[q] = rowQ[q]! + t * apq;
-  rowP[q] = 0;
-  rowQ[p] = 0;
-  const [vp, vq] = [v[p]!, v[q]!];
-  for (let k = 0; k < a.length; k++) {
-    const [x, y] = [vp[k]!, vq[k]!];
-    vp[k] = c * x - s * y;
-    vq[k] = s * x + c * y;
+/** An implicit QR step with Wilkinson's shift on the rows `start` to `end`, between which nothing beside the diagonal is zero. */
+function qrStep(
+  { diagonal, beside, rows }: Pick<Tridiagonal, "diagonal" | "beside"> & { readonly rows: readonly Float64Array[] },
+  start: number,
+  end: number,
+): void {
+  const last = beside[end - 1]!;
+  const half = (diagonal[end - 1]! - diagonal[end]!) / 2;
+  const shift = diagonal[end]! - last ** 2 / (half + (half < 0 ? -1 : 1) * Math.hypot(half, last));
+  let [x, bulge] = [diagonal[start]! - shift, beside[start]!];
+  for (let k = start; k < end; k++) {
+    const length = Math.hypot(x, bulge);
+    const [c, s] = length === 0 ? [1, 0] : [x / length, bulge / length];
+    if (k > start) beside[k - 1] = length;
+    const [upper, between, lower] = [diagonal[k]!, beside[k]!, diagonal[k + 1]!];
+    diagonal[k] = c * c * upper + 2 * c * s * between + s * s * lower;
+    diagonal[k + 1] = s * s * upper - 2 * c * s * between + c * c * lower;
+    beside[k] = (c * c - s * s) * between + c * s * (lower - upper);
+    x = beside[k]!;
+    if (k + 1 < end) {
+      bulge = s * beside[k + 1]!;
+      beside[k + 1] = c * beside[k + 1]!;
+    }
+    const [first, second] = [rows[k]!, rows[k + 1]!];
+    for (let i = 0; i < first.length; i++) {
+      const [p, q] = [first[i]!, second[i]!];
+      first[i] = c * p + s * q;
+      second[i] = c * q - s * p;
+    }
   }
 }
 

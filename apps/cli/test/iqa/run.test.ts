@@ -1,7 +1,17 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CNNIQA, CNNIQA_KONIQ, imageTensor, niqe, OWN_PRISTINE_MODEL, psnr, ssim } from "@deplsr/metrics";
+import {
+  CNNIQA,
+  CNNIQA_KONIQ,
+  imageTensor,
+  niqe,
+  OWN_PRISTINE_MODEL,
+  psnr,
+  psnrPyiqa,
+  ssim,
+  ssimPyiqa,
+} from "@deplsr/metrics";
 import { encodeCheckpoint } from "@deplsr/nn";
 import { Device, Rng } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
@@ -13,8 +23,11 @@ import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
-const DEFAULTS: Omit<IqaFlags, "images"> = {
+const DEFAULTS: IqaFlags = {
+  images: undefined,
   ref: undefined,
+  set: [],
+  "crop-reference": false,
   metrics: undefined,
   crop: 0,
   y: false,
@@ -27,7 +40,7 @@ const DEFAULTS: Omit<IqaFlags, "images"> = {
 };
 
 /** The object that `--json` prints, and what people read. */
-async function iqa(flags: Partial<IqaFlags> & { images: string }): Promise<{ json: Scored; text: string }> {
+async function iqa(flags: Partial<IqaFlags>): Promise<{ json: Scored; text: string }> {
   const { output, stdout, stderr } = recordedOutput(true);
   await runIqa({ ...DEFAULTS, ...flags }, { output });
   return { json: JSON.parse(stdout()), text: stderr() };
@@ -35,6 +48,8 @@ async function iqa(flags: Partial<IqaFlags> & { images: string }): Promise<{ jso
 
 interface Scored {
   mean: Record<string, number | string>;
+  given: number;
+  scored: Record<string, number>;
   images: ({ name: string } & Record<string, unknown>)[];
   best: Record<string, string>;
   labels: Record<string, string>;
@@ -74,6 +89,8 @@ describe("iqa", () => {
       { name: "two", psnr: "Infinity", ssim: 1 },
     ]);
     expect(json.mean).toEqual({ psnr: "Infinity", ssim: (one.ssim + 1) / 2, niqe: (alone + one.niqe) / 2 });
+    expect([json.given, json.scored]).toEqual([5, { psnr: 2, ssim: 2, niqe: 2 }]);
+    expect(text).toContain("the mean of ssim is over 2 of 5 images\n");
     expect(json.best).toEqual({ psnr: "two", ssim: "two", niqe: alone < one.niqe ? "alone" : "one_x4" });
     expect(json.labels.niqe).toBe("niqe (own pristine model, crop 4)");
     expect(json.skipped?.map(({ name, reason }) => [name.slice(folder.length + 1), reason])).toEqual([
@@ -145,10 +162,144 @@ describe("iqa", () => {
       [{ crop: 1.5 }, "--crop 1.5 must be a whole number of at least 0"],
       [{ "niqe-params": join(folder, "none.mat") }, "none.mat does not exist: check the path of --niqe-params"],
       [{ "niqe-params": join(folder, "a.json") }, '"mu_pris_param" is missing'],
+      [{ "niqe-params": file }, "a.png cannot be used ("],
       [{ ref: join(folder, "hr") }, "hr does not exist"],
+      [{ images: undefined }, "iqa: give images, or sets of them with --set NAME=SR,HR"],
+      [{ set: [`a=${file}`] }, `iqa: ${file} stands beside --set: give it as a set, --set NAME=${file}`],
+      [{ images: join(folder, "a.json") }, "a.json is not an image but text"],
+      [{ images: file, ref: join(folder, "a.json"), metrics: "psnr" }, "a.json is not an image but text"],
       [{}, `iqa: nothing could be scored: ${file}: niqe: 20 x 20 pixels hold 0 blocks`],
     ];
     for (const [flags, message] of wrong) await expect(iqa({ images: file, ...flags })).rejects.toThrow(message);
+  });
+});
+
+describe("iqa --set", () => {
+  const metrics = "psnr-pyiqa,ssim-pyiqa";
+
+  test("writes the means of each set as the original's script does, with the best image of each metric's direction", async () => {
+    const folder = temporaryFolder();
+    const at = (name: string): string => join(folder, name);
+    const [first, second] = [picture(208, 110), picture(220, 120, 3)];
+    await writeImage(at("hr/a.png"), first);
+    await writeImage(at("hr/b, c.png"), second);
+    await writeImage(at("sr/a_x4.png"), disturbed(disturbed(first)));
+    await writeImage(at("sr/b, c.png"), disturbed(second));
+    await writeImage(at("photos/late.png"), first);
+    await writeImage(at("photos/small.png"), picture(20, 20));
+    const set = [`Two, quoted=${at("sr")},${at("hr")}`, `mine=${at("photos")}`];
+    const { output, stdout } = recordedOutput();
+    await runIqa({ ...DEFAULTS, set, metrics: `${metrics},niqe`, csv: at("metrics.csv") }, { output });
+
+    const [one, two] = [disturbed(disturbed(first)), disturbed(second)];
+    const psnrs = [psnrPyiqa(one, first), psnrPyiqa(two, second)] as const;
+    const ssims = [ssimPyiqa(one, first), ssimPyiqa(two, second)] as const;
+    const niqes = [niqe(one, OWN_PRISTINE_MODEL), niqe(two, OWN_PRISTINE_MODEL)] as const;
+    expect(psnrs[0]).toBeLessThan(psnrs[1]);
+    // "b, c" is the best: it is quoted, as the set's name is.
+    const bestOf = (values: readonly number[], lower: boolean): string =>
+      (lower ? values[0]! < values[1]! : values[0]! > values[1]!) ? "a_x4.png" : '"b, c.png"';
+    const mean = ([x, y]: readonly [number, number]): number => (x + y) / 2;
+    expect(readFileSync(at("metrics.csv"), "utf8").split("\n")).toEqual([
+      "Dataset,Metric,Score,Best Image",
+      `"Two, quoted",psnr-pyiqa,${mean(psnrs)},"b, c.png"`,
+      `"Two, quoted",ssim-pyiqa,${mean(ssims)},${bestOf(ssims, false)}`,
+      `"Two, quoted",niqe,${mean(niqes)},${bestOf(niqes, true)}`,
+      `mine,niqe (1 of 2 images),${niqe(first, OWN_PRISTINE_MODEL)},late.png`,
+      "",
+    ]);
+    expect(stdout()).toMatch(/^set +metric +mean +images +best$/m);
+    expect(stdout()).toMatch(/^mine +niqe \(own pristine model\) +\d+\.\d{4} +1 of 2 +late \(lowest\)$/m);
+  });
+
+  test("a set without originals is scored by what needs none, and says so; all others go on", async () => {
+    const folder = temporaryFolder();
+    const at = (name: string): string => join(folder, name);
+    for (const name of ["sr/a.png", "sr/b.png", "hr/a.png", "hr/c.png"]) await writeImage(at(name), picture(32, 24));
+    const set = [`alone=${at("sr")}`, `both=${at("sr")},${at("hr")}`];
+    const { output, stdout, stderr } = recordedOutput(true);
+    await runIqa({ ...DEFAULTS, set, metrics }, { output });
+    const { sets } = JSON.parse(stdout()) as { sets: (Scored & { name: string })[] };
+    expect(sets.map(({ name, mean, given, scored }) => ({ name, mean, given, scored }))).toEqual([
+      { name: "alone", mean: {}, given: 2, scored: {} },
+      {
+        name: "both",
+        mean: { "psnr-pyiqa": 80, "ssim-pyiqa": 1 },
+        given: 2,
+        scored: { "psnr-pyiqa": 1, "ssim-pyiqa": 1 },
+      },
+    ]);
+    expect(sets[0]!.skipped).toEqual([
+      {
+        name: "alone",
+        reason: `there are no originals for psnr-pyiqa, ssim-pyiqa: give them with --set alone=${at("sr")},HR`,
+      },
+    ]);
+    expect(stderr()).toContain(`1 of 2 references have no image: ${at("hr/c.png")}`);
+    await expect(iqa({ set: [`alone=${at("sr")}`], metrics })).rejects.toThrow(
+      "--metrics: psnr-pyiqa compares with a reference: give one with --ref, or --set NAME=SR,HR",
+    );
+  });
+
+  test("refuses in one line what it does not understand, and a mean over nothing", async () => {
+    const folder = temporaryFolder();
+    const at = (name: string): string => join(folder, name);
+    await writeImage(at("sr/a.png"), picture(32, 24));
+    await writeImage(at("hr/b.png"), picture(32, 24));
+    await writeFileAtomic(at("table.tsv"), "filepath\ttitle\n");
+    mkdirSync(at("empty"));
+    const must = "must be NAME=SR,HR";
+    const wrong: [flags: Partial<IqaFlags>, message: string][] = [
+      [{ set: ["sr"] }, `--set "sr" ${must}`],
+      [{ set: ["=sr,hr"] }, must],
+      [{ set: ["a=,hr"] }, must],
+      [{ set: ["a=sr,hr,lr"] }, must],
+      [{ set: ["a=sr", "a=other"] }, "--set: two sets have the name a: give others"],
+      [{ set: ["a=sr"], ref: "hr" }, "--ref goes with images: a set names its originals"],
+      [{ set: [`a=${at("none")}`] }, "none does not exist"],
+      [{ set: [`a=${at("empty")}`] }, "empty holds no images"],
+      [{ set: [`a=${at("sr")},${at("hr")},`] }, must],
+      [{ set: [`a=${at("sr/a.png")},${at("table.tsv")}`], metrics }, "table.tsv is not an image but text"],
+      [{ set: [`a=${at("table.tsv")}`], metrics: "niqe" }, "iqa: nothing could be scored: "],
+    ];
+    for (const [flags, message] of wrong) await expect(iqa(flags)).rejects.toThrow(message);
+    await writeImage(at("sr/c.png"), picture(32, 24));
+    await expect(iqa({ set: [`a=${at("sr")},${at("hr")}`], metrics })).rejects.toThrow(
+      `iqa: nothing could be scored: ${at("sr/a.png")}: there is no reference of its name`,
+    );
+  });
+});
+
+describe("iqa --crop-reference", () => {
+  test("compares with the reference's upper left, cut to the image's size; without it the flag is named", async () => {
+    const folder = temporaryFolder();
+    const at = (name: string): string => join(folder, name);
+    const reference = picture(51, 39);
+    // What `mod_crop` leaves of it at x4.
+    const cut = { width: 48, height: 36, data: new Uint8Array(48 * 36 * 3) };
+    for (let y = 0; y < 36; y++) {
+      for (let x = 0; x < 3 * 48; x++) cut.data[y * 3 * 48 + x] = reference.data[y * 3 * 51 + x]!;
+    }
+    await writeImage(at("hr.png"), reference);
+    await writeImage(at("sr.png"), disturbed(cut));
+    const asked = { images: at("sr.png"), ref: at("hr.png"), metrics: "psnr,ssim", crop: 4 };
+    const { json } = await iqa({ ...asked, "crop-reference": true });
+    const options = { channels: "rgb", cropBorder: 4 } as const;
+    expect(json.mean).toEqual({ psnr: psnr(disturbed(cut), cut, options), ssim: ssim(disturbed(cut), cut, options) });
+    await expect(iqa(asked)).rejects.toThrow(
+      `it is 48 x 36, but its reference ${at("hr.png")} is 51 x 39: both must have one size (--crop-reference cuts`,
+    );
+  });
+
+  test("does not cut what no scale leaves over, nor the image", async () => {
+    const folder = temporaryFolder();
+    const at = (name: string): string => join(folder, name);
+    await writeImage(at("small.png"), picture(24, 20));
+    await writeImage(at("large.png"), picture(40, 36));
+    const asked = { metrics: "psnr", "crop-reference": true };
+    const cutsOff = "--crop-reference cuts off less than 16 pixels each way";
+    await expect(iqa({ ...asked, images: at("small.png"), ref: at("large.png") })).rejects.toThrow(cutsOff);
+    await expect(iqa({ ...asked, images: at("large.png"), ref: at("small.png") })).rejects.toThrow(cutsOff);
   });
 });
 

@@ -37,14 +37,14 @@ test("a metric of sets sees every image and every reference that can be read", a
   ] as const) {
     await writeImage(join(folder, name), grey(value));
   }
-  await writeFileAtomic(join(folder, "hr/d.png"), "no image");
+  for (const name of ["sr/c.png", "hr/d.png"]) await writeFileAtomic(join(folder, name), "no image");
   const files = await listPairs(join(folder, "sr"), join(folder, "hr"));
   const { output, stdout } = recordedOutput();
-  const { images, mean, skipped } = await scoreAll(files, [metric], output);
-  expect(stdout()).toContain("brightness: 2 images beside 3");
-  expect(images).toEqual([]);
-  expect([...mean]).toEqual([["brightness", 13]]);
-  expect(skipped.map(({ name }) => name)).toEqual([join(folder, "hr/d.png")]);
+  const { given, images, mean, skipped } = await scoreAll(files, [metric], { output, cropReference: false });
+  expect(stdout()).toContain("brightness: 2 images beside 2");
+  expect([given, images]).toEqual([3, []]);
+  expect([...mean]).toEqual([["brightness", { value: 13, images: 2 }]]);
+  expect(skipped.map(({ name }) => name)).toEqual([join(folder, "sr/c.png"), join(folder, "hr/d.png")]);
 });
 
 test("a learned metric says which files to bring and where to put them, and is made of them", async () => {

@@ -32,5 +32,7 @@ describe("colours of values", () => {
     const over = overlaid({ width: 2, height: 2, values: [0, 1, 0, 1] }, white);
     expect([over.width, over.height]).toEqual([4, 4]);
     expect([...over.data.slice(0, 3)]).toEqual(viridis(0).map((level) => Math.round(0.6 * level + 0.4 * 255)));
+    // An even plane prefers nothing: it has no colour, not that of the least.
+    expect(overlaid({ width: 2, height: 1, values: [0.5, 0.5] }, white)).toEqual(white);
   });
 });

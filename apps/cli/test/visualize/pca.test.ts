@@ -34,6 +34,45 @@ describe("symmetricEigen", () => {
   });
 });
 
+describe("symmetricEigen of large matrices", () => {
+  test("of the second difference of 200 points: 2 - 2 cos(kπ / 201)", () => {
+    const n = 200;
+    const matrix = Array.from({ length: n }, (_, i) =>
+      Array.from({ length: n }, (_, j) => (i === j ? 2 : Math.abs(i - j) === 1 ? -1 : 0)),
+    );
+    // The same behind a reflection, so that it is full: the eigenvalues stay.
+    const mirror = Array.from({ length: n }, (_, i) => Math.sin(i + 1));
+    const square = dot(mirror, mirror);
+    const columns = matrix.map((row) => {
+      const along = (2 * dot(row, mirror)) / square;
+      return row.map((value, j) => value - along * mirror[j]!);
+    });
+    const across = Array.from(
+      { length: n },
+      (_, j) => (2 * columns.reduce((sum, row, i) => sum + row[j]! * mirror[i]!, 0)) / square,
+    );
+    const full = columns.map((row, i) => row.map((value, j) => value - across[j]! * mirror[i]!));
+    const { values, vectors } = symmetricEigen(full);
+    for (const [i, value] of values.entries()) {
+      expect(value).toBeCloseTo(2 - 2 * Math.cos(((n - i) * Math.PI) / (n + 1)), 10);
+    }
+    for (const i of [0, 1, 100, 199]) {
+      expect(dot(full[7]!, vectors[i]!)).toBeCloseTo(values[i]! * vectors[i]![7]!, 10);
+    }
+  });
+
+  test("of nothing, of one value, of zeros, of equal eigenvalues", () => {
+    expect(symmetricEigen([])).toEqual({ values: [], vectors: [] });
+    expect(symmetricEigen([[3]]).values).toEqual([3]);
+    const zeros = Array.from({ length: 5 }, () => [0, 0, 0, 0, 0]);
+    expect(symmetricEigen(zeros).values).toEqual([0, 0, 0, 0, 0]);
+    // All ones: 5 along (1, 1, 1, 1, 1), nothing along what is orthogonal to it.
+    const { values, vectors } = symmetricEigen(zeros.map((row) => row.map(() => 1)));
+    for (const [i, value] of values.entries()) expect(value).toBeCloseTo(i === 0 ? 5 : 0, 12);
+    expect(Math.abs(dot(vectors[0]!, [1, 1, 1, 1, 1]))).toBeCloseTo(Math.sqrt(5), 12);
+  });
+});
+
 describe("principalComponents", () => {
   // Around (1, 2, 3): 2 either way along (3, 4, 0) / 5, 1 either way along (0, 0, 1).
   const points = [

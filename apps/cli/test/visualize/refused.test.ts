@@ -8,6 +8,7 @@ import { UsageError, UserError } from "../../src/errors.ts";
 import { SHIPPED_SRCLIP } from "../../src/networks/shipped.ts";
 import { runAttention } from "../../src/visualize/attention.ts";
 import { runFeatures } from "../../src/visualize/features.ts";
+import { runFilters } from "../../src/visualize/filters.ts";
 import { runFusion } from "../../src/visualize/fusion.ts";
 import { runTsne, type TsneFlags } from "../../src/visualize/run-tsne.ts";
 import { picture } from "../pictures.ts";
@@ -81,6 +82,14 @@ describe("visualize refuses in one line", () => {
     await expect(runAttention({ ...attention, srclip: network.model }, context)).rejects.toThrow(
       "an SRCLIP with features for single degradations is needed",
     );
+    await expect(runTsne({ ...plot, perplexity: 2, srclip: network.model }, context)).rejects.toThrow(
+      "an SRCLIP with features for single degradations is needed",
+    );
+    const filters = { ...common, srclip: network.model, tower: "adaptor" } as const;
+    await expect(runFilters(filters, context)).rejects.toThrow(
+      "an SRCLIP with features for single degradations is needed",
+    );
+    await expect(runFilters({ ...filters, srclip: at("photo.png") }, context)).rejects.toThrow(UserError);
     await expect(runFusion(network, context)).rejects.toThrow("dat.safetensors is a DAT, which has no fusion");
     await expect(runFeatures({ ...network, model: SHIPPED_SRCLIP }, context)).rejects.toThrow(
       "a DAT or RealDAT is needed",
