@@ -62,9 +62,7 @@ describe("deplsr", () => {
       [["upscale", "a.png", "--tile", "1e12"], /--tile 1000000000000 must be a whole number from 16 to 16384/],
       [["doctor", "--adapter", "system", "--adapter", "system"], /--adapter is given 2 times: give it once/],
       [["inspect"], /Not enough non-option arguments.* \(see deplsr inspect --help\)/],
-      [["captions"], /\(see deplsr captions --help\)/],
       [["captions", "photos"], /Missing required argument: out \(see deplsr captions --help\)/],
-      [["captions", "fine", "a.tsv"], /\(see deplsr captions fine --help\)/],
       [["captions", "fine", "a.tsv", "b.png"], /b.png must end in .tsv or .csv/],
       [["convert", "a.pth", "b.onnx"], /b.onnx must end in .safetensors, .pth, .pt or .bin/],
     ];
