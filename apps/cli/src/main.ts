@@ -1,6 +1,7 @@
 /** The `deplsr` command. */
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
+import { captions } from "./commands/captions.ts";
 import { classify } from "./commands/classify.ts";
 import { bind, type Context, pointingToHelp, shielded } from "./commands/command.ts";
 import { convert } from "./commands/convert.ts";
@@ -33,6 +34,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .usage(`${DESCRIPTION}\n\nUsage: $0 <command> [options]`)
       .command(bind(doctor, context))
       .command(bind(degrade, context))
+      .command(captions(context))
       .command(bind(extract, context))
       .command(train(context))
       .command(bind(evaluate, context))

@@ -10,12 +10,9 @@ const lines = [...page.matchAll(/`deplsr ([^`]+)`/g)].map(([, line]) => ({
   flags: line!.match(/--[a-z][\w-]*/g) ?? [],
 }));
 
-/** Comes with its own change. */
-const NOT_YET = ["captions"];
-
 describe("the page of the original's commands", () => {
   test("names commands that there are, with flags that they have", { timeout: 300_000 }, async () => {
-    const words = [...new Set(lines.map((line) => line.words))].filter((name) => !NOT_YET.includes(name));
+    const words = [...new Set(lines.map((line) => line.words))];
     expect(words).toContain("visualize tsne");
     for (const name of words) {
       const { code, stdout } = await deplsr([...name.split(" "), "--help"], ".");

@@ -75,7 +75,7 @@ export function parseCaption(caption: string): DegradationLevels {
     const [, name, level] = /^(.*?):\s*(\d+(?:\.\d+)?)$/.exec(part) ?? [];
     const key = name === undefined ? part : name;
     const known = name === undefined ? key === RINGING : [BLUR, GAUSSIAN, POISSON, JPEG].includes(key);
-    if (!known) throw new Error(`caption: "${part}" is not a degradation`);
+    if (!known) throw new Error(`caption: "${part}" is not a degradation, as "${BLUR}:1.2" is`);
     if (levels.has(key)) throw new Error(`caption: "${key}" is there twice`);
     levels.set(key, Number(level));
     ringing ||= key === RINGING;

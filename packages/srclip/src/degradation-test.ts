@@ -144,10 +144,30 @@ export interface DegradationScore {
 }
 
 /**
+ * Which prompt each image's probabilities make the likeliest one: its index, -1 where they are NaN.
+ *
+ * @param probabilities (images, prompts), row after row
+ * @throws RangeError when they are not whole rows
+ */
+export function likeliestPrompts({ name, prompts }: DegradationKind, probabilities: ArrayLike<number>): number[] {
+  const images = probabilities.length / prompts.length;
+  if (!Number.isInteger(images)) {
+    throw new RangeError(
+      `likeliestPrompts: ${name}: ${probabilities.length} probabilities are no rows of ${prompts.length} prompts`,
+    );
+  }
+  return Array.from({ length: images }, (_, image) => {
+    const row = prompts.map((_, prompt) => probabilities[image * prompts.length + prompt]!);
+    return row.indexOf(Math.max(...row));
+  });
+}
+
+/**
  * Scores one kind.
  *
  * @param probabilities (images, prompts), row after row
  * @param labels the images' own descriptions of this kind
+ * @throws RangeError when the two do not fit together, or there are no images
  */
 export function scoreDegradation(
   kind: DegradationKind,
@@ -160,13 +180,13 @@ export function scoreDegradation(
       `scoreDegradation: ${name}: ${probabilities.length} probabilities are not ${labels.length} images of ${prompts.length} prompts`,
     );
   }
+  const chosen = likeliestPrompts(kind, probabilities);
   let hits = 0;
   let chance = 0;
   for (const [image, label] of labels.entries()) {
-    const row = Array.from(prompts, (_, prompt) => probabilities[image * prompts.length + prompt]!);
-    const best = row.indexOf(Math.max(...row));
-    if (best >= 0 && isRight(kind, label, prompts[best]!)) hits++;
-    chance += prompts.filter((prompt) => isRight(kind, label, prompt)).length / prompts.length;
+    const prompt = prompts[chosen[image]!];
+    if (prompt !== undefined && isRight(kind, label, prompt)) hits++;
+    chance += prompts.filter((other) => isRight(kind, label, other)).length / prompts.length;
   }
   return { name, accuracy: hits / labels.length, chance: chance / labels.length, images: labels.length };
 }

@@ -8,6 +8,7 @@ import {
   degradationProbabilities,
   encodePrompts,
   isRight,
+  likeliestPrompts,
   photoWith,
   SrCLIPV2,
   scoreDegradation,
@@ -58,6 +59,14 @@ describe("isRight", () => {
     expect(isRight(blur, "blur with sigma:0.4", "blur with sigma:0.0")).toBe(true);
     expect(isRight(gaussian, "gaussian noise with sigma:9.9", "gaussian noise with sigma:0")).toBe(true);
     expect(isRight(ringing, "ringing and overshoot artifacts", "no ringing and overshoot artifacts")).toBe(false);
+  });
+});
+
+describe("likeliestPrompts", () => {
+  it("finds each row's largest, and none where there is no number", () => {
+    expect(likeliestPrompts(gaussian, [0.1, 0.7, 0.2, 0.5, 0.1, 0.4, Number.NaN, 0.5, 0.5])).toEqual([1, 0, -1]);
+    expect(likeliestPrompts(gaussian, [])).toEqual([]);
+    expect(() => likeliestPrompts(gaussian, [1, 0])).toThrow("2 probabilities are no rows of 3 prompts");
   });
 });
 

@@ -98,6 +98,29 @@ export function photographs<T>(yargs: Argv<T>): Argv<T & { readonly images: stri
   });
 }
 
+/** The flags of commands that tell what photographs show. */
+export interface CaptionFlags {
+  readonly root: string | undefined;
+  readonly captions: string | undefined;
+  readonly "caption-command": string | undefined;
+  readonly "caption-timeout": number;
+}
+
+/** Adds them. */
+export function captionFlags<T>(yargs: Argv<T>): Argv<T & CaptionFlags> {
+  return yargs
+    .option("root", { type: "string", describe: "Folder that paths in lists count from; default: the list's own" })
+    .option("captions", {
+      type: "string",
+      describe: "A TSV or JSON file, `sidecar` (a.txt beside a.jpg), or `none`; default: what the lists say",
+    })
+    .option("caption-command", {
+      type: "string",
+      describe: "Program that prints a caption, `blip {image}`, for photographs that have none",
+    })
+    .option("caption-timeout", { type: "number", default: 300, describe: "Seconds that it may take for one" });
+}
+
 /** Adds `--srclip`, the one in the box by default. */
 export function srclipFlag<T>(yargs: Argv<T>): Argv<T & { srclip: string }> {
   return yargs.option("srclip", {

@@ -1,12 +1,12 @@
 import type { DegradeFlags } from "../degrade/request.ts";
-import { type Command, deviceFlags } from "./command.ts";
+import { type Command, captionFlags, deviceFlags } from "./command.ts";
 
 /** `deplsr degrade`: photographs to a data set of degraded images, with captions or as pairs. */
 export const degrade: Command<DegradeFlags> = {
   command: "degrade [images..]",
   describe: "Degrade photographs and write what was done to each; started again, it goes on where it stopped",
   options: (yargs) =>
-    deviceFlags(yargs)
+    captionFlags(deviceFlags(yargs))
       .positional("images", {
         type: "string",
         array: true,
@@ -24,16 +24,6 @@ export const degrade: Command<DegradeFlags> = {
       })
       .option("scale", { type: "number", describe: "second-order: how many times smaller, instead of the file's" })
       .option("config", { type: "string", describe: "How to degrade; options/degrade/ shows the defaults" })
-      .option("root", { type: "string", describe: "Folder that paths in lists count from; default: the list's own" })
-      .option("captions", {
-        type: "string",
-        describe: "A TSV or JSON file, `sidecar` (a.txt beside a.jpg), or `none`; default: what the lists say",
-      })
-      .option("caption-command", {
-        type: "string",
-        describe: "Program that prints a caption, `blip {image}`, for photographs that have none",
-      })
-      .option("caption-timeout", { type: "number", default: 300, describe: "Seconds that it may take for one" })
       .option("caption", { type: "string", default: "a photo", describe: "Caption of photographs without one" })
       .option("count", { type: "number", default: 1, describe: "Degraded versions of each photograph" })
       .option("fit", {

@@ -29,10 +29,16 @@ export const evaluate: Command<EvaluateFlags> = {
           "Squash an image to the network's square, or take the middle at native resolution; default as in its training, of other files squash",
       })
       .option("batch", { type: "number", default: 16, describe: "Images at a time" })
+      .option("out", {
+        type: "string",
+        describe: "Folder for answers.tsv, every answer with its probability, and confusion_blur.csv ...",
+      })
+      .option("overwrite", { type: "boolean", default: false, describe: "Replace those files where they are" })
       .example("$0 evaluate --checkpoint runs/train_srclip --data val.tsv", "The paper's protocol")
       .example(
         "$0 evaluate --data data/degraded.tsv",
         "The one in the box on images of yours that deplsr degrade has damaged",
-      ),
+      )
+      .example("$0 evaluate --data val.tsv --out judged/", "Also which images it judged wrongly, as files"),
   run: async (flags, context) => (await import("../evaluate/run.ts")).runEvaluate(flags, context),
 };

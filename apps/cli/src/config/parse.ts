@@ -1,8 +1,8 @@
 /** From a YAML file to a checked configuration, or one line that names the file, the key and what was expected. */
-import { readFile } from "node:fs/promises";
 import { parseDocument, type Tags } from "yaml";
 import { z } from "zod";
-import { nearest, oneLine, systemCode, UsageError, UserError } from "../errors.ts";
+import { readText } from "../data/text.ts";
+import { nearest, oneLine, UsageError, UserError } from "../errors.ts";
 import { counted } from "../output.ts";
 import { isGroup, keysAt, schemasAt, withoutNothing } from "./schema.ts";
 import { INTEGER_FLOAT, type Setting, withSettings } from "./set.ts";
@@ -20,14 +20,7 @@ export async function readConfig<S extends z.ZodType>(
   settings: readonly Setting[] = [],
 ): Promise<Parsed<z.output<S>>> {
   if (file === undefined) throw new UsageError("--config is missing: the YAML file of the run, see options/train");
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if (systemCode(error) === "ENOENT") throw new UserError(`config: ${file} does not exist: check the path`);
-    throw new UserError(`config: ${file} cannot be read: ${oneLine(error)}`);
-  }
-  return parseConfig(text, file, schema, settings);
+  return parseConfig(await readText(file, "config"), file, schema, settings);
 }
 
 const YAML = { customTags: (tags: Tags): Tags => [...tags, INTEGER_FLOAT], merge: true };

@@ -74,7 +74,12 @@ function output(program: string, args: readonly string[], seconds: number, image
           new UsageError(`--caption-command: there is no program ${program} that can be run: check its path`),
         );
       }
-      const said = stderr.trim() === "" ? "" : `: ${oneLine(stderr)}`;
+      // The last line says what is wrong where a program prints the way that led to it.
+      const last = stderr
+        .trimEnd()
+        .split(/[\r\n]/)
+        .at(-1)!;
+      const said = last === "" ? "" : `: ${oneLine(last)}`;
       const how =
         error.killed && code === undefined
           ? `took longer than ${seconds} s`

@@ -1,8 +1,9 @@
 /** The data set that SRCLIP learns from: degraded images with a caption and six texts that say how they were degraded. */
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import type { FINE_FEATURES } from "@deplsr/degradation";
 import { UserError } from "../errors.ts";
 import { counted } from "../output.ts";
+import { isBelow } from "./sources.ts";
 import { type BadRow, readTable } from "./tsv.ts";
 
 /** The columns of the data set (spec/srclip.md, 8): path, caption, the whole degradation, then blur, gaussian, poisson, jpeg and ringing. */
@@ -48,4 +49,10 @@ export async function readCaptioned(file: string): Promise<{ items: CaptionedIte
 /** A path of a TSV as one that can be opened: those that are not absolute count from the TSV's folder. */
 export function resolveBeside(file: string, path: string): string {
   return isAbsolute(path) ? path : join(dirname(file), path);
+}
+
+/** The other way round: a path as a TSV names it, counted from the TSV's folder unless it is absolute and leads elsewhere. */
+export function namedBeside(file: string, path: string): string {
+  const folder = dirname(file);
+  return isAbsolute(path) && !isBelow(path, resolve(folder)) ? path : relative(resolve(folder), resolve(path));
 }

@@ -18,6 +18,8 @@ export interface BadRow {
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly Readonly<Record<string, string>>[];
+  /** The line on which each of the rows starts, from 1. */
+  readonly lines: readonly number[];
   readonly bad: readonly BadRow[];
 }
 
@@ -31,23 +33,24 @@ export interface Table {
  * @throws UserError when the table is empty, a column is missing, or a quote is never closed
  */
 export function parseTable(text: string, file: string, required: readonly string[] = []): Table {
-  const lines = splitCells(text.startsWith("\uFEFF") ? text.slice(1) : text, file);
-  const header = lines[0];
+  const [header, ...body] = splitCells(text.startsWith("\uFEFF") ? text.slice(1) : text, file);
   if (header === undefined)
     throw new UserError(`tsv: ${file} is empty: a header line with ${quoteAll(required)} is expected`);
   const columns = header.cells.map((cell) => cell.trim());
   requireColumns(columns, required, file);
   const rows: Record<string, string>[] = [];
+  const lines: number[] = [];
   const bad: BadRow[] = [];
-  for (const { cells, line } of lines.slice(1)) {
+  for (const { cells, line } of body) {
     if (cells.length === columns.length) {
       rows.push(Object.fromEntries(columns.map((column, i) => [column, cells[i]!])));
+      lines.push(line);
     } else {
       const hint = cells.length > columns.length ? " (a tab inside a caption needs quotes around the cell)" : "";
       bad.push({ line, reason: `${counted(cells.length, "cell")} where the header has ${columns.length}${hint}` });
     }
   }
-  return { columns, rows, bad };
+  return { columns, rows, lines, bad };
 }
 
 /** Reads a table from a file. @throws UserError as `parseTable`, and when the file cannot be read */
@@ -62,8 +65,12 @@ export function badRows(file: string, bad: readonly BadRow[]): SkippedItem[] {
 
 /** The table as text: header, rows, `\n` at every line's end; what `parseTable` reads back unchanged. */
 export function formatTable(columns: readonly string[], rows: readonly Readonly<Record<string, string>>[]): string {
-  const lines = [columns, ...rows.map((row) => columns.map((column) => row[column] ?? ""))];
-  return lines.map((cells) => `${cells.map(quoteCell).join("\t")}\n`).join("");
+  return [columns, ...rows.map((row) => columns.map((column) => row[column] ?? ""))].map(formatRow).join("");
+}
+
+/** One row of a table as text. */
+export function formatRow(cells: readonly string[]): string {
+  return `${cells.map(quoteCell).join("\t")}\n`;
 }
 
 /** Writes a table whole or not at all. */

@@ -2,16 +2,16 @@
 import { isAbsolute, join, relative, resolve } from "node:path";
 import type { SecondOrderOptions, SemanticOptions } from "@deplsr/degradation";
 import type { z } from "zod";
-import type { DeviceFlags } from "../commands/command.ts";
+import type { CaptionFlags, DeviceFlags } from "../commands/command.ts";
 import { secondOrderRun, semanticRun } from "../config/degrade.ts";
 import { parseConfig, readConfig } from "../config/parse.ts";
 import { resolveBeside } from "../data/captioned.ts";
+import { checkCaptionFlags, readCaptioner } from "../data/captioner.ts";
 import { LARGEST_SIDE } from "../data/image.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { checkWhole, MOST_JOBS } from "../flags.ts";
 import type { Output } from "../output.ts";
-import { readCaptioner } from "./captions.ts";
 import { secondOrderOptions, semanticOptions, smallestSide } from "./options.ts";
 import { placeImages } from "./placement.ts";
 import { type Plan, planImages, type Recipe, secondOrderRecipes, semanticRecipes } from "./plan.ts";
@@ -19,15 +19,11 @@ import { readRecords } from "./records.ts";
 import type { SynthesisRequest } from "./synthesize.ts";
 
 /** The flags of `deplsr degrade`. */
-export interface DegradeFlags extends DeviceFlags {
+export interface DegradeFlags extends DeviceFlags, CaptionFlags {
   readonly images: string[];
   readonly out: string | undefined;
   readonly pipeline: "semantic" | "second-order";
   readonly config: string | undefined;
-  readonly root: string | undefined;
-  readonly captions: string | undefined;
-  readonly "caption-command": string | undefined;
-  readonly "caption-timeout": number;
   readonly caption: string;
   readonly count: number;
   readonly fit: "squash" | "crop";
@@ -52,8 +48,6 @@ export interface Wanted {
 const PAIR_SQUARE = 512;
 /** Squares of one photograph that are degraded together. */
 const BATCH = 16;
-/** Node's timers count milliseconds up to 2^31 - 1; longer ones end at once. */
-const MOST_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
 /** What a configuration says, with the flags that stand above it. */
 interface Settings {
@@ -93,16 +87,7 @@ export async function wantedSet(flags: DegradeFlags, output: Output): Promise<Wa
   const { out, folder } = place;
   const records = join(folder, "degraded.jsonl");
   const plans = planImages({ ...place, count: flags.count, square, seed, draw, records });
-  const captions = await readCaptioner(
-    place,
-    {
-      captions: flags.captions,
-      command: flags["caption-command"],
-      seconds: flags["caption-timeout"],
-      fallback: flags.caption,
-    },
-    output,
-  );
+  const captions = await readCaptioner(place, { ...flags, fallback: flags.caption }, output);
   const request: SynthesisRequest = {
     plans,
     records,
@@ -132,7 +117,7 @@ async function recordedSet(file: string, { out, caption, jobs, preview }: Degrad
     plans,
     records: join(folder, "degraded.jsonl"),
     table: pair === undefined ? join(folder, "degraded.tsv") : null,
-    captions: { known: (path) => titles.get(resolve(path)) ?? caption, ask: async () => caption },
+    captions: { known: (path) => titles.get(resolve(path)) ?? caption, ask: null },
     fallback: caption,
     leastSide: 1,
     batchSize: 1,
@@ -226,10 +211,7 @@ function checkNumbers(flags: DegradeFlags): void {
   checkWhole("size", flags.size, 1, LARGEST_SIDE);
   checkWhole("scale", flags.scale, 1, LARGEST_SIDE);
   checkWhole("seed", flags.seed, 0);
-  checkWhole("caption-timeout", flags["caption-timeout"], 1, MOST_SECONDS);
+  checkCaptionFlags(flags);
   if (flags.caption.trim() === "")
     throw new UsageError("--caption is empty: say what photographs without a caption show");
-  if (flags.captions === "none" && flags["caption-command"] !== undefined) {
-    throw new UsageError("--captions none and --caption-command say two things: leave one out");
-  }
 }

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { degradationCaption, fineLabels, levelsOf } from "@deplsr/degradation";
 import type { Device } from "@deplsr/tensor";
 import { CAPTIONED_COLUMNS, resolveBeside } from "../data/captioned.ts";
+import type { Captioner } from "../data/captioner.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
 import { inParallel, oneAtATime } from "../data/jobs.ts";
 import type { SkippedItem } from "../data/skipped.ts";
@@ -10,7 +11,6 @@ import { writeTable } from "../data/tsv.ts";
 import { oneLine, UserError, WriteError } from "../errors.ts";
 import { removeLeftovers } from "../files.ts";
 import { counted, type Output } from "../output.ts";
-import type { Captioner } from "./captions.ts";
 import { cutSquare, degradeImages } from "./images.ts";
 import type { Plan } from "./plan.ts";
 import { type ImageRecord, Records } from "./records.ts";
@@ -117,7 +117,7 @@ export async function synthesize(device: Device, request: SynthesisRequest, outp
   async function titleOf(own: readonly Plan[], path: string): Promise<string | null> {
     const earlier = own.map((plan) => records.get(plan)?.title).find((title) => title);
     const title = captions.known(path) ?? earlier;
-    if (title !== undefined) return title;
+    if (title !== undefined || captions.ask === null) return title ?? null;
     try {
       return await captions.ask(path);
     } catch (error) {

@@ -8,7 +8,7 @@ import { crop } from "../data/crop.ts";
 import { stem } from "../data/folder.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
 import { withDevice } from "../device.ts";
-import { printEvaluation } from "../evaluate/run.ts";
+import { printEvaluation } from "../evaluate/report.ts";
 import { checkWhole } from "../flags.ts";
 import { type Output, table } from "../output.ts";
 import { duration } from "../progress.ts";
@@ -154,7 +154,7 @@ function printSummary({ srclip, sr, evaluation, comparisons }: DemoResult, outpu
   ];
   for (const line of table(["loss (means of a tenth)", "first", "last"], losses)) output.line(line);
   output.line();
-  printEvaluation(evaluation, output, { ranks: false });
+  printEvaluation(evaluation, output, { ranks: false, confusion: false });
   output.line();
   const rows = comparisons.flatMap(({ name, enlarged }) =>
     enlarged.map(({ by, quality }) => [`${name}, ${by}`, quality.psnr.toFixed(2), quality.ssim.toFixed(4)]),

@@ -26,11 +26,14 @@ export interface ClassifyFlags extends DeviceFlags {
 export async function runClassify(flags: ClassifyFlags, context: Context): Promise<void> {
   const { output } = context;
   const prompts = [...new Set(flags.prompts)];
-  if (prompts.length === 0 || prompts.some((prompt) => prompt.trim() === ""))
-    throw new UsageError("--prompts: give texts with words, in quotes");
+  if (prompts.length === 0) throw wordlessPrompt("");
+  const blank = prompts.find((text) => text.trim() === "");
+  if (blank !== undefined) throw wordlessPrompt(blank);
   const photo = await readPhoto(flags.image);
   await withDevice(flags, context, async (device) => {
     const { model, prompt, tokenizer } = await askSrclip(device, flags.srclip);
+    const wordless = prompts.find((text) => tokenizer.encode(text, 1).length === 0);
+    if (wordless !== undefined) throw wordlessPrompt(wordless);
     const ids = tokenizer.tensor(device, prompts, model.config.clip.text.contextLength);
     const shares = noGrad(() =>
       scope(() => {
@@ -44,6 +47,11 @@ export async function runClassify(flags: ClassifyFlags, context: Context): Promi
     for (const line of bars(ranked)) output.line(line.trimStart());
     output.result({ probabilities: Object.fromEntries(prompts.map((text, i) => [text, values[i]!])) });
   });
+}
+
+/** Of a text that has nothing in it once it is cleaned as the tokenizer does: blanks, `&nbsp;`. */
+function wordlessPrompt(text: string): UsageError {
+  return new UsageError(`--prompts: give texts with words, in quotes: ${JSON.stringify(text)} has none`);
 }
 
 function chosen({ content, degradation, fine }: ImageFeatures, feature: Feature): Tensor {

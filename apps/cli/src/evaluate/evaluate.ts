@@ -1,9 +1,15 @@
 /** How well an SRCLIP recognises each of the five degradations on a captioned data set (spec/srclip.md, 9), and images their captions. */
 import { encodeDistinct, Tokenizer } from "@deplsr/clip";
 import { normalized } from "@deplsr/restore";
-import { encodePrompts, fineProbabilities, type SrCLIPV2, scoreDegradation } from "@deplsr/srclip";
+import {
+  type DegradationKind,
+  encodePrompts,
+  fineProbabilities,
+  type SrCLIPV2,
+  scoreDegradation,
+} from "@deplsr/srclip";
 import { exp, noGrad, scope, type Tensor } from "@deplsr/tensor";
-import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
+import { CAPTIONED_COLUMNS, type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { toPlanes } from "../data/crop.ts";
 import { fitImage } from "../data/fit.ts";
 import { type Image, readImage } from "../data/image.ts";
@@ -11,8 +17,12 @@ import type { SkippedItem } from "../data/skipped.ts";
 import { badRows } from "../data/tsv.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { counted, type Output } from "../output.ts";
-import { bestConstant, type PromptStyle, styledKinds, templateOf } from "./protocol.ts";
+import { type Answer, answersOf, type Confusion, confusionOf } from "./answers.ts";
+import { bestConstant, nearestPrompt, type PromptStyle, shortLevel, styledKinds, templateOf } from "./protocol.ts";
 import { RetrievalMeter, type RetrievalValues } from "./retrieval.ts";
+
+/** Which of an item's texts is the first label, that of blur. */
+const FIRST_LABEL = 2;
 
 /** Shares by the names of the degradations. */
 export type Shares = Readonly<Record<string, number>>;
@@ -24,6 +34,12 @@ export interface Evaluation {
   readonly chance: Shares;
   /** What the best single answer reaches. */
   readonly constant: Shares;
+  /** The level that it answers. */
+  readonly constantAnswer: Readonly<Record<string, string>>;
+  /** Which levels are taken for which, by the names of the degradations. */
+  readonly confusion: Readonly<Record<string, Confusion>>;
+  /** Image by image, degradation by degradation. */
+  readonly answers: readonly Answer[];
   /** How well images and captions find each other, see `RetrievalValues`; null where the model does not know all words of the captions. */
   readonly retrieval: RetrievalValues | null;
   readonly images: number;
@@ -44,8 +60,10 @@ export interface EvaluationOptions {
 /** Runs the evaluation. @throws UserError when the data set cannot be read or holds no good image */
 export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions): Promise<Evaluation> {
   const { data, style, batchSize, output } = options;
-  const { items, bad } = await readCaptioned(data);
   const kinds = styledKinds(style);
+  const table = await readCaptioned(data);
+  const { items, unlabelled } = labelled(table.items, kinds);
+  const skipped = [...badRows(data, table.bad), ...unlabelled];
   const { text, embedDim } = model.config.clip;
   const { contextLength } = text;
   const tokenizer = new Tokenizer(undefined, text.tokens);
@@ -57,7 +75,6 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
   const meter = captions && new RetrievalMeter();
   const probabilities: number[][] = kinds.map(() => []);
   const used: CaptionedItem[] = [];
-  const skipped = badRows(data, bad);
   const bar = output.progress("evaluate", items.length, "image");
   try {
     for (let at = 0; at < items.length; at += batchSize) {
@@ -80,21 +97,55 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
     for (const tensor of prompts) tensor.dispose();
   }
   if (used.length === 0) {
-    const { reason } = skipped[bad.length]!;
-    throw new UserError(`evaluate: none of ${counted(items.length, "image")} of ${data} can be read: ${reason}`);
+    const { reason } = skipped[table.bad.length]!;
+    throw new UserError(`evaluate: none of ${counted(table.items.length, "image")} of ${data} can be read: ${reason}`);
   }
-  const labels = (kind: number): string[] => used.map(({ texts }) => texts[2 + kind]!);
-  const scores = kinds.map((kind, i) => scoreDegradation(kind, probabilities[i]!, labels(i)));
-  const shares = (value: (i: number) => number): Shares =>
-    Object.fromEntries(kinds.map(({ name }, i) => [name, value(i)]));
+  const found = kinds.map((kind, i) => {
+    const images = used.map(({ path, texts }) => ({ path, label: texts[FIRST_LABEL + i]! }));
+    const labels = images.map(({ label }) => label);
+    const answers = answersOf(kind, probabilities[i]!, images);
+    return {
+      score: scoreDegradation(kind, probabilities[i]!, labels),
+      constant: bestConstant(kind, labels),
+      confusion: confusionOf(kind, answers, labels),
+      answers,
+    };
+  });
+  const byName = <T>(value: (one: (typeof found)[number]) => T): Record<string, T> =>
+    Object.fromEntries(kinds.map(({ name }, i) => [name, value(found[i]!)]));
   return {
-    accuracy: shares((i) => scores[i]!.accuracy),
-    chance: shares((i) => scores[i]!.chance),
-    constant: shares((i) => bestConstant(kinds[i]!, labels(i))),
+    accuracy: byName(({ score }) => score.accuracy),
+    chance: byName(({ score }) => score.chance),
+    constant: byName(({ constant }) => constant.share),
+    constantAnswer: byName(({ constant }) => shortLevel(constant.prompt)),
+    confusion: byName(({ confusion }) => confusion),
+    answers: used.flatMap((_, image) => found.map(({ answers }) => answers[image]!)),
     retrieval: meter && (await meter.values(model.logitScale, embedDim)),
     images: used.length,
     skipped,
   };
+}
+
+/** Parts the images whose labels can be understood from those with one that cannot. */
+function labelled(
+  items: readonly CaptionedItem[],
+  kinds: readonly DegradationKind[],
+): { items: CaptionedItem[]; unlabelled: SkippedItem[] } {
+  const unlabelled: SkippedItem[] = [];
+  const usable = items.filter(({ path, texts }) => {
+    for (const [i, kind] of kinds.entries()) {
+      try {
+        nearestPrompt(kind, texts[FIRST_LABEL + i]!);
+      } catch (error) {
+        const expected = kind.tolerance === null ? "" : `, as "${kind.prompts[1]}" does`;
+        const reason = `${CAPTIONED_COLUMNS[1 + FIRST_LABEL + i]}: ${oneLine(error)}${expected}`;
+        unlabelled.push({ name: path, reason });
+        return false;
+      }
+    }
+    return true;
+  });
+  return { items: usable, unlabelled };
 }
 
 /** The images that can be read; the others go to `skipped`. */

@@ -1,5 +1,5 @@
 /** How the prompts of the evaluation are worded, and what always giving one answer would reach. */
-import { DEGRADATION_KINDS, type DegradationKind, isRight, photoWith } from "@deplsr/srclip";
+import { DEGRADATION_KINDS, type DegradationKind, degradationLevel, isRight, photoWith } from "@deplsr/srclip";
 import { UserError } from "../errors.ts";
 
 /** How prompts are worded. */
@@ -36,8 +36,41 @@ export function templateOf({ template }: PromptStyle): (prompt: string) => strin
   return (prompt) => template.replace("{prompt}", prompt);
 }
 
-/** The share of right answers that always giving the same one gets, the best one taken with hindsight: harder to beat than guessing. */
-export function bestConstant(kind: DegradationKind, labels: readonly string[]): number {
+/** Which prompt's level is nearest to what a text says, of two equally near ones the first. @throws Error of one line when it says none */
+export function nearestPrompt({ prompts, tolerance }: DegradationKind, text: string): number {
+  if (tolerance === null) {
+    const found = prompts.indexOf(text);
+    if (found < 0) throw new Error(`"${text}" is neither ${prompts.map((prompt) => `"${prompt}"`).join(" nor ")}`);
+    return found;
+  }
+  const level = degradationLevel(text);
+  const distances = prompts.map((prompt) => Math.abs(degradationLevel(prompt) - level));
+  return distances.indexOf(Math.min(...distances));
+}
+
+/** A text's level in few characters: what stands behind its last colon, else whether it says that there is any, `no` or `yes`. */
+export function shortLevel(text: string): string {
+  const colon = text.lastIndexOf(":");
+  if (colon >= 0) return text.slice(colon + 1).trim();
+  return text.startsWith("no ") ? "no" : "yes";
+}
+
+/** The answer that is right most often when it is always given. */
+export interface ConstantAnswer {
+  /** The prompt. */
+  readonly prompt: string;
+  /** The share of images for which it is right. */
+  readonly share: number;
+}
+
+/**
+ * The best constant answer, chosen with hindsight: harder to beat than guessing.
+ *
+ * @throws RangeError without labels
+ */
+export function bestConstant(kind: DegradationKind, labels: readonly string[]): ConstantAnswer {
+  if (labels.length === 0) throw new RangeError(`bestConstant: ${kind.name}: there are no labels`);
   const hits = kind.prompts.map((prompt) => labels.filter((label) => isRight(kind, label, prompt)).length);
-  return Math.max(...hits) / labels.length;
+  const most = Math.max(...hits);
+  return { prompt: kind.prompts[hits.indexOf(most)]!, share: most / labels.length };
 }

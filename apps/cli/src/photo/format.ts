@@ -90,13 +90,20 @@ const BEGINNINGS: readonly (readonly [begins: string, content: Content, at?: num
   ["version https://git-lfs", other("a Git LFS pointer", "fetch the file itself with `git lfs pull`")],
 ];
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: those characters are what text has not
+const NO_TEXT = /[\0-\x08\x0e-\x1a\x1c-\x1f]/;
+
+function headOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 4096)).toString("latin1");
+}
+
 /**
  * What a file's bytes are.
  *
  * @param bytes the whole file; its first 64 KiB are enough for all but some camera raw files
  */
 export function recognise(bytes: Uint8Array): Content {
-  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 4096)).toString("latin1");
+  const head = headOf(bytes);
   for (const [begins, content, at = 0] of BEGINNINGS) if (head.startsWith(begins, at)) return content;
   if (head.startsWith("II*\0") || head.startsWith("MM\0*")) return recogniseTiff(bytes);
   if (head.startsWith("ftyp", 4)) return recogniseBrand(bytes);
@@ -106,9 +113,15 @@ export function recognise(bytes: Uint8Array): Content {
   if (/^(<\?xml|<!--|<!doctype svg|<svg)/i.test(text) && /<svg[\s>]/i.test(text))
     return other("a drawing (SVG)", "export it as PNG at the size that you need");
   if (/^(<!doctype html|<html|<head|<body)/i.test(text)) return other("a web page (HTML)", GIVE);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: those characters are what text has not
-  if (text.length > 0 && !/[\0-\x08\x0e-\x1a\x1c-\x1f]/.test(text)) return other("text", GIVE);
+  if (text.length > 0 && !NO_TEXT.test(text)) return other("text", GIVE);
   return null;
+}
+
+/** What a file is that is no text, "a photo (JPEG)", by its bytes; null for text, and for what is not known. */
+export function binaryKind(bytes: Uint8Array): string | null {
+  const content = recognise(bytes);
+  if (content === null || !NO_TEXT.test(headOf(bytes))) return null;
+  return content.photo === null ? content.what : `a photo (${content.photo.toUpperCase()})`;
 }
 
 /** Pictures of the family of MP4, by the brands that they say they keep to. */

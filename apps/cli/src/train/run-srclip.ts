@@ -7,7 +7,7 @@ import { unusedWarnings } from "../config/unused.ts";
 import { listSkipped, MOST_NAMED } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { evaluateSrclip } from "../evaluate/evaluate.ts";
-import { printEvaluation } from "../evaluate/run.ts";
+import { printEvaluation } from "../evaluate/report.ts";
 import { loadSrclip, makeSrclip } from "../networks/srclip.ts";
 import { counted } from "../output.ts";
 import { dryRunLines, tryTraining } from "./dry-run.ts";

@@ -1,13 +1,14 @@
 /** The images of a plot and what they are coloured by. */
 import { basename, dirname, sep } from "node:path";
 import { FINE_FEATURES } from "@deplsr/degradation";
-import { DIAGNOSIS_KINDS, degradationLevel } from "@deplsr/srclip";
+import { DIAGNOSIS_KINDS } from "@deplsr/srclip";
 import { Rng } from "@deplsr/tensor";
 import { type DegradationName, readCaptioned } from "../data/captioned.ts";
 import { isFolder } from "../data/folder.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { badRows } from "../data/tsv.ts";
 import { oneLine, UserError } from "../errors.ts";
+import { nearestPrompt } from "../evaluate/protocol.ts";
 import { listFolder } from "../photo/find.ts";
 import { isPhotoName, kindOfFile } from "../photo/format.ts";
 
@@ -78,16 +79,8 @@ export function levelsOf(kind: DegradationName): string[] {
 
 /** Which of the levels is nearest to what a text says. @throws UserError when it says none */
 export function nearestLevel(kind: DegradationName, text: string): number {
-  const { prompts, tolerance } = kindOf(kind);
   try {
-    if (tolerance === null) {
-      const found = prompts.indexOf(text);
-      if (found < 0) throw new Error(`"${text}" is neither ${prompts.map((prompt) => `"${prompt}"`).join(" nor ")}`);
-      return found;
-    }
-    const level = degradationLevel(text);
-    const distances = prompts.map((prompt) => Math.abs(degradationLevel(prompt) - level));
-    return distances.indexOf(Math.min(...distances));
+    return nearestPrompt(kindOf(kind), text);
   } catch (error) {
     throw new UserError(`visualize: the label of ${kind}: ${oneLine(error)}`);
   }

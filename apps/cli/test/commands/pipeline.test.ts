@@ -164,6 +164,71 @@ describe("the commands one after the other", () => {
     for (const name of names) expect(result.accuracy[name]).toBeLessThanOrEqual(1);
   });
 
+  test("evaluate tells and writes every answer, and counts them as its accuracy does", async () => {
+    const args = [
+      "evaluate",
+      "--checkpoint",
+      "runs/srclip",
+      "--data",
+      "data/degraded.tsv",
+      "--out",
+      "judged",
+      "--json",
+    ];
+    const { code, stdout, stderr } = await deplsr(args, folder);
+    expect(code).toBe(0);
+    const { accuracy, constant, constantAnswer, confusion, answers, files } = JSON.parse(stdout);
+    expect(answers).toHaveLength(5 * 8);
+    for (const name of Object.keys(accuracy)) {
+      const own = answers.filter(({ kind }: { kind: string }) => kind === name);
+      expect(own.filter(({ right }: { right: boolean }) => right).length / 8, name).toBe(accuracy[name]);
+      const { levels, counts } = confusion[name];
+      expect(counts.flat().reduce((sum: number, count: number) => sum + count, 0)).toBe(8);
+      for (const [column, level] of levels.entries()) {
+        const taken = counts.map((row: number[]) => row[column]!);
+        const answered = own.filter(({ answer }: { answer: string }) => answer === level).length;
+        expect(taken.reduce((sum: number, count: number) => sum + count, 0)).toBe(answered);
+      }
+      const below = `warning: ${name}: its accuracy of `;
+      expect(stderr.includes(below), name).toBe(accuracy[name] < constant[name]);
+      expect(levels).toContain(constantAnswer[name]);
+    }
+    expect(files.answers).toBe("judged/answers.tsv");
+    expect(readFileSync(join(folder, "judged/answers.tsv"), "utf8").split("\n")).toHaveLength(2 + 5 * 8);
+    expect(readFileSync(join(folder, files.confusion.jpeg), "utf8")).toMatch(/^level,30,50,70,90,right\n30,/);
+    const again = await deplsr(args, folder);
+    expect([again.code, JSON.parse(again.stdout).error]).toEqual([
+      1,
+      "evaluate: judged/answers.tsv exists: choose another name, or --overwrite to replace it",
+    ]);
+  });
+
+  test("evaluate leaves out what its table says no level of", async () => {
+    const lines = readFileSync(join(folder, "data", "degraded.tsv"), "utf8")
+      .trimEnd()
+      .split("\n");
+    const sharp = lines[1]!.replace(/\tblur with sigma:[^,\t]*\t/, "\tsharp\t");
+    const rings = lines[2]!.replace(/[^\t]*$/, "rings");
+    writeFileSync(join(folder, "data", "words.tsv"), `${[lines[0], sharp, rings, ...lines.slice(3)].join("\n")}\n`);
+    const args = ["evaluate", "--checkpoint", "runs/srclip", "--data", "data/words.tsv", "--json"];
+    const { code, stdout } = await deplsr(args, folder);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      images: 6,
+      skipped: [
+        {
+          name: "data/a_001.png",
+          reason: 'title3: "sharp" does not end in a number after a colon, as "blur with sigma:1.0" does',
+        },
+        {
+          name: "data/a_002.png",
+          reason:
+            'title7: "rings" is neither "no ringing and overshoot artifacts" nor "ringing and overshoot artifacts"',
+        },
+      ],
+    });
+  });
+
   test("evaluate says which images it left out and why: the first few, and how many more", async () => {
     const table = readFileSync(join(folder, "data", "degraded.tsv"), "utf8");
     const row = table.split("\n")[1]!;

@@ -10,7 +10,7 @@ describe("deplsr", () => {
     const { code, stdout } = await deplsr(["--help"], folder);
     expect(code).toBe(0);
     const names =
-      "doctor degrade extract train evaluate diagnose classify visualize upscale test iqa convert inspect models demo";
+      "doctor degrade captions extract train evaluate diagnose classify visualize upscale test iqa convert inspect models demo";
     for (const name of names.split(" ")) expect(stdout).toContain(`deplsr ${name}`);
     const commands = [
       ["doctor"],
@@ -31,6 +31,10 @@ describe("deplsr", () => {
       expect(help.stdout).toContain("Examples:");
       expect(help.stdout).toContain("--json");
       expect(help.stdout).toContain("--adapter");
+    }
+    for (const command of [["captions"], ["captions", "fine"]]) {
+      const help = await deplsr([...command, "--help"], folder);
+      expect([help.code, help.stdout]).toEqual([0, expect.stringContaining("Examples:")]);
     }
   });
 
@@ -58,6 +62,8 @@ describe("deplsr", () => {
       [["upscale", "a.png", "--tile", "1e12"], /--tile 1000000000000 must be a whole number from 16 to 16384/],
       [["doctor", "--adapter", "system", "--adapter", "system"], /--adapter is given 2 times: give it once/],
       [["inspect"], /Not enough non-option arguments.* \(see deplsr inspect --help\)/],
+      [["captions", "photos"], /Missing required argument: out \(see deplsr captions --help\)/],
+      [["captions", "fine", "a.tsv", "b.png"], /b.png must end in .tsv or .csv/],
       [["convert", "a.pth", "b.onnx"], /b.onnx must end in .safetensors, .pth, .pt or .bin/],
     ];
     for (const [args, message] of wrong) {

@@ -29,10 +29,10 @@ describe("captionCommand", () => {
     }
   });
 
-  test("a failure, silence and a program that does not end are told in one line", async () => {
-    await expect(program("console.error('no\\nmodel'); process.exit(3);")("a.png")).rejects.toThrow(
-      /^caption: \S+ ended with 3 for a\.png: no model$/,
-    );
+  test("a failure, silence and a program that does not end are told in one line, with the last that it said", async () => {
+    await expect(
+      program("console.error('Traceback\\n  in main\\nno  model\\n'); process.exit(3);")("a.png"),
+    ).rejects.toThrow(/^caption: \S+ ended with 3 for a\.png: no model$/);
     await expect(program("")("a.png")).rejects.toThrow(/^caption: \S+ printed nothing for a\.png$/);
     const started = performance.now();
     await expect(program("setInterval(() => {}, 1000);", 1)("a.png")).rejects.toThrow("took longer than 1 s for a.png");

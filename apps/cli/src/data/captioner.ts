@@ -1,37 +1,49 @@
 /** Who tells what a photograph shows. */
 import { extname, resolve } from "node:path";
-import { captionCommand } from "../data/caption-command.ts";
-import { readCaptions } from "../data/image-list.ts";
-import type { SourceList } from "../data/sources.ts";
-import { readText } from "../data/text.ts";
-import { UserError } from "../errors.ts";
+import { UsageError, UserError } from "../errors.ts";
 import { exists } from "../files.ts";
+import { checkWhole } from "../flags.ts";
 import { counted, type Output } from "../output.ts";
+import { captionCommand } from "./caption-command.ts";
+import { readCaptions } from "./image-list.ts";
+import type { SourceList } from "./sources.ts";
+import { readText } from "./text.ts";
 
 /** Where captions come from besides the lists of photographs. */
 export interface CaptionOptions {
   /** A TSV or JSON file, `sidecar` for a text file beside each photograph, `none`; undefined for what the lists say. */
   readonly captions: string | undefined;
   /** A program that prints the caption of `{image}`, for photographs that have none yet. */
-  readonly command: string | undefined;
-  /** Seconds that it may take. */
-  readonly seconds: number;
-  /** The caption of photographs without one. */
-  readonly fallback: string;
+  readonly "caption-command": string | undefined;
+  /** Seconds that it may take, at most 2^31 ms. */
+  readonly "caption-timeout": number;
+  /** The caption of photographs without one; null leaves them without. */
+  readonly fallback: string | null;
+}
+
+/** Node's timers count milliseconds up to 2^31 - 1; longer ones end at once. */
+const MOST_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
+
+/** Checks the flags that say where captions come from. @throws UsageError naming the one that is wrong */
+export function checkCaptionFlags(flags: Omit<CaptionOptions, "fallback">): void {
+  checkWhole("caption-timeout", flags["caption-timeout"], 1, MOST_SECONDS);
+  if (flags.captions === "none" && flags["caption-command"] !== undefined) {
+    throw new UsageError("--captions none and --caption-command say two things: leave one out");
+  }
 }
 
 /** Tells what photographs show. */
 export interface Captioner {
   /** What is known without asking a program; undefined where one has to be asked. */
   readonly known: (path: string) => string | undefined;
-  /** Asks it. @throws UserError when it does not know */
-  readonly ask: (path: string) => Promise<string>;
+  /** Asks it; null where there is none. @throws UserError when it does not know */
+  readonly ask: ((path: string) => Promise<string>) | null;
 }
 
 /** Collects the captions. @throws UserError for a file of captions that cannot be read, UsageError for a wrong command */
 export async function readCaptioner(
   { sources, titles }: SourceList,
-  { captions, command, seconds, fallback }: CaptionOptions,
+  { captions, "caption-command": command, "caption-timeout": seconds, fallback }: CaptionOptions,
   output: Output,
 ): Promise<Captioner> {
   const found = new Map(captions === "none" ? [] : titles);
@@ -49,11 +61,12 @@ export async function readCaptioner(
   }
   if (command !== undefined)
     return { known: (path) => found.get(resolve(path)), ask: captionCommand(command, seconds) };
+  if (fallback === null) return { known: (path) => found.get(resolve(path)), ask: null };
   const missing = sources.filter(({ path }) => !found.has(resolve(path))).length;
   if (missing > 0 && found.size > 0) {
     output.warn(`no caption for ${missing} of ${counted(sources.length, "photograph")}: "${fallback}" stands for it`);
   }
-  return { known: (path) => found.get(resolve(path)) ?? fallback, ask: async () => fallback };
+  return { known: (path) => found.get(resolve(path)) ?? fallback, ask: null };
 }
 
 async function fileOf(file: string, output: Output): Promise<(path: string) => string | undefined> {

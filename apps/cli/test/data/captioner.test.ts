@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type CaptionOptions, readCaptioner } from "../../src/degrade/captions.ts";
+import { type CaptionOptions, readCaptioner } from "../../src/data/captioner.ts";
 import { Output } from "../../src/output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
@@ -14,10 +14,10 @@ describe("readCaptioner", () => {
     const titles = new Map([[resolve(sources[0]!.path), "listed"]]);
     const { known, ask } = await readCaptioner(
       { sources, titles, skipped: [] },
-      { captions: undefined, command: undefined, seconds: 20, fallback: "a photo", ...options },
+      { captions: undefined, "caption-command": undefined, "caption-timeout": 20, fallback: "a photo", ...options },
       new Output("text", { stdout: stream, stderr: stream }),
     );
-    return { known: sources.map(({ path }) => known(path)), ask: () => ask(sources[1]!.path), lines };
+    return { known: sources.map(({ path }) => known(path)), ask: ask && (() => ask(sources[1]!.path)), lines };
   }
 
   test("what lists say, files beside the photographs, a file of captions, or nothing", async () => {
@@ -29,6 +29,12 @@ describe("readCaptioner", () => {
     expect(await captionsOf(folder, {})).toMatchObject({
       known: ["listed", "a photo", "a photo"],
       lines: [warning(2)],
+      ask: null,
+    });
+    expect(await captionsOf(folder, { fallback: null })).toEqual({
+      known: ["listed", undefined, undefined],
+      lines: [],
+      ask: null,
     });
     expect(await captionsOf(folder, { captions: "none" })).toMatchObject({
       known: Array(3).fill("a photo"),
@@ -50,7 +56,7 @@ describe("readCaptioner", () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "c.txt"), "a hen");
     const command = `"${process.execPath}" -p "process.argv[1].slice(-5)" {image}`;
-    const { known, ask, lines } = await captionsOf(folder, { captions: "sidecar", command });
-    expect([known, await ask(), lines]).toEqual([["listed", undefined, "a hen"], "b.jpg", []]);
+    const { known, ask, lines } = await captionsOf(folder, { captions: "sidecar", "caption-command": command });
+    expect([known, await ask?.(), lines]).toEqual([["listed", undefined, "a hen"], "b.jpg", []]);
   });
 });
