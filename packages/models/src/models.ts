@@ -26,6 +26,7 @@ const model = (name: string, kind: ShippedModel["kind"], scale: number | null, a
 /** Everything there is, the default of each kind and scale first. */
 export const MODELS: readonly ShippedModel[] = [
   model("realdat-x2", "sr", 2, "photographs as people have them, twice as large"),
+  model("realdat-x4", "sr", 4, "photographs as people have them, four times as large"),
   model("srclip", "srclip", null, "how blurred, noisy, compressed and ringing a photograph is"),
 ];
 
