@@ -107,6 +107,24 @@ try {
   const { report, seconds } = JSON.parse(demo.stdout);
   if (!existsSync(join(project, report))) throw new Error(`deplsr demo wrote no ${report}`);
   console.log(`OK deplsr: the demo runs on the CPU, in ${seconds.total.toFixed(0)} s with two steps`);
+  // From a folder of its own, in processes that cannot connect to anything.
+  const elsewhere = join(outside, "elsewhere");
+  mkdirSync(elsewhere);
+  const offline =
+    'import net from "node:net"; net.Socket.prototype.connect = () => { throw new Error("the network was used"); };';
+  const photograph = join(installed, "@deplsr/models/photographs/deer.jpg");
+  for (const scale of [2, 4]) {
+    const words = ["upscale", photograph, "--backend", "cpu", "--scale", String(scale), "--json"];
+    const { status, stdout, stderr } = spawnSync(process.execPath, [deplsr, ...words], {
+      cwd: elsewhere,
+      encoding: "utf8",
+      env: { ...process.env, NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(offline)}` },
+    });
+    if (status !== 0) throw new Error(`deplsr upscale without network ended with ${status}: ${stderr}`);
+    const [{ out, width }] = JSON.parse(stdout).images;
+    if (width !== 384 * scale || !existsSync(join(elsewhere, out))) throw new Error(`deplsr upscale gave ${stdout}`);
+    console.log(`OK deplsr: ${out} by realdat-x${scale}, without network`);
+  }
   if (process.platform === "linux" && process.arch === "x64") {
     const { status, stderr } = start(["doctor", "--backend", "webgpu", "--adapter", "swiftshader"]);
     const last = stderr.trimEnd().split("\n").at(-1) ?? "";
