@@ -110,7 +110,10 @@ export interface NormCall {
   readonly bias?: View;
 }
 
-/** `dx` of layer normalisation; `weight` as in the forward call. */
+/**
+ * `dx` of layer normalisation; `weight` as in the forward call. `sums (groups, 2, cols)`, of a backend that has `layerNormGroup`, receives what
+ * the gradients of weight and bias are added up from: Σ dy·n and Σ dy over each group of so many rows, n the normalised x.
+ */
 export interface NormGradCall {
   readonly rows: number;
   readonly cols: number;
@@ -119,6 +122,7 @@ export interface NormGradCall {
   readonly dy: View;
   readonly dx: View;
   readonly weight?: View;
+  readonly sums?: View;
 }
 
 /** `out[o, j, i] = x[o, index[j], i]` for `x (outer, n, inner)`; dense operands, `index` i32 of `count`. */
@@ -303,6 +307,8 @@ export interface Backend {
   softmaxGrad(call: SoftmaxGradCall): void;
   layerNorm(call: NormCall): void;
   layerNormGrad(call: NormGradCall): void;
+  /** Rows of a group of `NormGradCall.sums`; undefined for a backend that gives none. */
+  readonly layerNormGroup?: number;
   gather(call: GatherCall): void;
   gatherElements(call: GatherElementsCall): void;
   segmentSum(call: SegmentSumCall): void;

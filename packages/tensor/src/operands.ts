@@ -16,7 +16,7 @@ const TAKES: Readonly<Record<string, readonly Readonly<Record<string, DType>>[]>
   softmax: floats("x", "y"),
   softmaxGrad: floats("y", "dy", "dx"),
   layerNorm: floats("x", "y", "weight", "bias").map((types) => ({ ...types, stats: "f32" })),
-  layerNormGrad: floats("x", "dy", "dx", "weight").map((types) => ({ ...types, stats: "f32" })),
+  layerNormGrad: floats("x", "dy", "dx", "weight").map((types) => ({ ...types, stats: "f32", sums: "f32" })),
   gather: indexed(alike("x", "out")),
   gatherElements: indexed(alike("x", "out")),
   segmentSum: floats("x", "out").map((types) => ({ ...types, order: "i32", start: "i32" })),

@@ -62,23 +62,33 @@ export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
   };
   const y = filled(device, shape, dtype, "layerNorm", (y) => backend.layerNorm({ rows, cols, eps, ...operands, y }));
   const flat = (t: Tensor): Tensor => reshape(t, [rows, cols]);
-  const pairs: GradPair[] = [
-    [
-      x,
-      [x, stats, ...(weight ? [weight] : [])],
-      (dy, x, stats, weight) => {
-        const operands = {
-          x: widened(x).dense("layerNorm"),
-          stats: stats.view(),
-          dy: dy.dense("layerNorm"),
-          ...(weight ? { weight: widened(weight).dense("layerNorm") } : {}),
-        };
-        return filled(device, shape, "f32", "layerNorm.grad", (dx) =>
-          backend.layerNormGrad({ rows, cols, ...operands, dx }),
-        );
-      },
-    ],
-  ];
+  const needs = [x, stats, ...(weight ? [weight] : [])];
+  /** The gradient of x; `sums` as in `NormGradCall`. */
+  const byInput = (dy: Tensor, [x, stats, weight]: readonly Tensor[], sums?: Tensor): Tensor => {
+    const operands = {
+      x: widened(x!).dense("layerNorm"),
+      stats: stats!.view(),
+      dy: dy.dense("layerNorm"),
+      ...(weight ? { weight: widened(weight).dense("layerNorm") } : {}),
+      ...(sums ? { sums: sums.view() } : {}),
+    };
+    return filled(device, shape, "f32", "layerNorm.grad", (dx) =>
+      backend.layerNormGrad({ rows, cols, ...operands, dx }),
+    );
+  };
+  const { layerNormGroup } = backend;
+  if (layerNormGroup !== undefined && x.requiresGrad && affine.some((t) => t.requiresGrad)) {
+    recordTogether([y], "layerNorm", [x, ...affine], needs, ([dy], give, saved) => {
+      const sums = empty(device, [Math.ceil(rows / layerNormGroup), 2, cols], "f32", "layerNorm.sums");
+      give(0, byInput(dy!, saved, sums));
+      const total = sum(sums, { dim: 0 });
+      const row = (i: number): Tensor => reshape(narrow(total, 0, i, 1), tail);
+      if (weight) give(1, row(0));
+      if (bias) give(affine.length, row(1));
+    });
+    return y;
+  }
+  const pairs: GradPair[] = [[x, needs, (dy, ...saved) => byInput(dy, saved)]];
   if (weight) {
     pairs.push([
       weight,

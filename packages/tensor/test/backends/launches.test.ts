@@ -10,7 +10,9 @@ gpu.pool.onFree = undefined;
 /** Launches that something records. */
 function launchesOf(work: () => void): number {
   const before = gpu.queue.launches;
-  T.scope(work);
+  T.scope(() => {
+    work(); // what it returns is not wanted
+  });
   return gpu.queue.launches - before;
 }
 
@@ -24,4 +26,17 @@ it("multiplies by a matrix and by a transposed one, as linear layers do, in one 
   expect(launchesOf(() => T.linear(x, weight))).toBe(1);
   // Rows of 15 are no whole vectors of four: those are copied to such first.
   expect(launchesOf(() => T.linear(T.narrow(x, 2, 0, 15), T.narrow(weight, 1, 0, 15)))).toBe(2);
+});
+
+it("normalises rows in one launch, and gives all three gradients in two", () => {
+  const leaves = [[40, 12], [12], [12], [40, 12]].map((shape, i) => T.rand(device, shape, new T.Rng(i)));
+  for (const drawn of leaves) drawn.view();
+  const [x, weight, bias, grad] = leaves as [T.Tensor, T.Tensor, T.Tensor, T.Tensor];
+  for (const leaf of [x, weight, bias]) T.requireGrad(leaf);
+  expect(launchesOf(() => T.layerNorm(x, { weight, bias }))).toBe(1);
+  const both = launchesOf(() => {
+    const gradients = T.backward(T.layerNorm(x, { weight, bias }), { grad });
+    for (const leaf of [x, weight, bias]) gradients.get(leaf)!.view();
+  });
+  expect(both).toBe(3);
 });

@@ -79,6 +79,7 @@ export class WebGPUBackend implements Calls.Backend {
   softmax = (call: Calls.SoftmaxCall): void => softmax.softmax(this.gpu, call);
   softmaxGrad = (call: Calls.SoftmaxGradCall): void => softmax.softmaxGrad(this.gpu, call);
   layerNorm = (call: Calls.NormCall): void => norm.layerNorm(this.gpu, call);
+  readonly layerNormGroup = norm.GROUP_ROWS;
   layerNormGrad = (call: Calls.NormGradCall): void => norm.layerNormGrad(this.gpu, call);
   gather = (call: Calls.GatherCall): void => index.gather(this.gpu, call);
   gatherElements = (call: Calls.GatherElementsCall): void => index.gatherElements(this.gpu, call);
