@@ -1,6 +1,7 @@
 import {
   add,
   cast,
+  cat,
   checkNumber,
   checkTensor,
   div,
@@ -36,10 +37,35 @@ export function clipGradNorm(grads: ReadonlyMap<Tensor, Tensor>, maxNorm: number
   if (!first) throw new Error("clipGradNorm: there are no gradients");
   return noGrad(() =>
     scope(() => {
-      const norms = Array.from(grads.values(), (grad) => reshape(l2Norm(cast(grad, "f32")), []));
-      const norm = l2Norm(stack(norms, 0));
+      const norm = l2Norm(stack(bucketsOf([...grads.values()]).map(normOf), 0));
       const factor = minimum(div(maxNorm, add(norm, 1e-6)), 1);
       return { grads: new Map(Array.from(grads, ([param, grad]) => [param, mul(grad, factor)])), norm };
     }),
   );
+}
+
+/** Elements that are joined to one tensor, so that their norm takes few launches; what is larger stands alone. */
+const BUCKET = 2 ** 20;
+
+/** The tensors in runs of at most so many elements together. */
+function bucketsOf(tensors: readonly Tensor[]): Tensor[][] {
+  const buckets: Tensor[][] = [];
+  let room = 0;
+  for (const tensor of tensors) {
+    if (buckets.length === 0 || tensor.size > room) {
+      buckets.push([]);
+      room = BUCKET;
+    }
+    buckets.at(-1)!.push(tensor);
+    room -= tensor.size;
+  }
+  return buckets;
+}
+
+/** The norm of all their values together, a scalar. */
+function normOf(tensors: readonly Tensor[]): Tensor {
+  return scope(() => {
+    const flat = tensors.map((tensor) => reshape(cast(tensor, "f32"), [tensor.size]));
+    return reshape(l2Norm(cat(flat, 0)), []);
+  });
 }

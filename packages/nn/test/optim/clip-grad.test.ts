@@ -19,6 +19,30 @@ describe("clipGradNorm", () => {
     expectClose(await clipped.get(q)!.data(), [-0.8]);
   });
 
+  it("takes the norm of gradients of any size, together", async () => {
+    const sizes = [0, 3, 2 ** 20 - 2, 5, 0, 2 ** 20 + 7, 1];
+    const grads = new Map(
+      sizes.map((size, i) => [
+        device.zeros([size]),
+        device.tensor(
+          Float32Array.from({ length: size }, (_, k) => Math.sin(k + i)),
+          [size],
+        ),
+      ]),
+    );
+    let squares = 0;
+    sizes.forEach((size, i) => {
+      for (let k = 0; k < size; k++) squares += Math.fround(Math.sin(k + i)) ** 2;
+    });
+    const { grads: clipped, norm } = clipGradNorm(grads, 0.5);
+    expect(Math.abs((await norm.item()) / Math.sqrt(squares) - 1)).toBeLessThan(1e-6);
+    for (const [i, grad] of [...clipped.values()].entries()) {
+      const values = await grad.data();
+      expect(values.length).toBe(sizes[i]);
+      if (values.length > 2) expect(values[2]! / (Math.sin(2 + i) * (0.5 / Math.sqrt(squares)))).toBeCloseTo(1, 5);
+    }
+  });
+
   it("leaves small gradients alone", async () => {
     const { grads: same } = clipGradNorm(grads, 100);
     expect(await same.get(p)!.data()).toEqual(Float32Array.of(3, 0));
