@@ -52,6 +52,6 @@ const style =
   "svg{background:#fff}text{font:12px system-ui,sans-serif;fill:#444}.title{font-weight:600}.axis{stroke:#ddd}";
 writeFileSync(
   values.out,
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 920 240" width="920" height="240"><style>${style}</style>${sides.join("")}</svg>\n`,
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 920 240" width="920" height="240"><title>How the networks in the box learned</title><style>${style}</style>${sides.join("")}</svg>\n`,
 );
 console.log(`${runs.join(", ")} -> ${values.out}`);
