@@ -1,5 +1,5 @@
-import { type FieldNames, type Init, LayerNorm, type Linear, Module } from "@deplsr/nn";
-import { embedding, permute, relu, reshape, type Tensor } from "@deplsr/tensor";
+import { type FieldNames, type Init, LayerNorm, type Linear, type Mode, Module } from "@deplsr/nn";
+import { embedding, gradEnabled, permute, relu, reshape, type Tensor } from "@deplsr/tensor";
 import { positionWidth } from "./config.ts";
 import { POSITION_LAYER_NAMES } from "./keys.ts";
 import { makeLinear } from "./linear.ts";
@@ -49,10 +49,15 @@ export class PositionBias extends Module {
   /**
    * Bias of every pair of tokens, `(heads, n, n)`; null where it is the same for all pairs, which no softmax notices.
    * That is so below an `embedDim` of 64: a LayerNorm over a single value always gives its bias, whatever the offset, and
-   * no gradient comes back through it.
+   * no gradient comes back through it. In inference without gradients it is computed once while the weights stand.
    */
-  forward({ offsets, index, window }: WindowTable): Tensor | null {
+  forward(table: WindowTable, mode: Mode): Tensor | null {
     if (this.#constant) return null;
+    if (mode.training || gradEnabled()) return this.#ofOffsets(table);
+    return table.biases.of(this, this.parameters().values(), () => this.#ofOffsets(table));
+  }
+
+  #ofOffsets({ offsets, index, window }: WindowTable): Tensor {
     const hidden = this.pos2.forward(this.pos1.forward(this.posProj.forward(offsets)));
     const table = this.pos3.forward(hidden); // ((2hs-1)(2ws-1), heads)
     const n = window[0] * window[1];

@@ -51,7 +51,7 @@ export class WindowAttention extends Module {
       const shifted = mask ? roll(image, [-down, -right], [2, 3]) : image;
       return partition(shifted, table.window, this.#heads);
     }) as [Tensor, Tensor, Tensor]; // (b, windows, g, n, d)
-    const bias = this.pos.forward(table);
+    const bias = this.pos.forward(table, mode);
     const bytes = b * this.#heads * n * n * Float32Array.BYTES_PER_ELEMENT;
     const ranges = windowRanges((h * w) / n, bytes, qkv[0].device.info.maxTensorBytes);
     const attended = ranges.map(([start, length]) => {

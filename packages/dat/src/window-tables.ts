@@ -1,7 +1,8 @@
 import { type Device, keep, noGrad, type Tensor } from "@deplsr/tensor";
+import { StandingTensors } from "./standing.ts";
 import { paddedSize, relativeOffsets, relativePositionIndex, type Size, shiftMask } from "./window.ts";
 
-/** The constant tensors of one window shape: made once, shared by all blocks, and never part of a scope. */
+/** The tensors of one window shape: made once, shared by all blocks, and never part of a scope. */
 export interface WindowTable {
   readonly window: Size;
   readonly shift: Size;
@@ -9,6 +10,8 @@ export interface WindowTable {
   readonly offsets: Tensor;
   /** `(n²)` i32, flat. */
   readonly index: Tensor;
+  /** The biases of the blocks, while their weights stand. */
+  readonly biases: StandingTensors;
 }
 
 /** How many image sizes keep their masks at a time: those of an x4 model at 232×232 take 134 MB. */
@@ -40,6 +43,7 @@ export class WindowTables {
       shift: [Math.floor(hs / 2), Math.floor(ws / 2)],
       offsets: this.#constant(relativeOffsets(window), [(2 * hs - 1) * (2 * ws - 1), 2]),
       index: this.#constant(relativePositionIndex(window), [n * n]),
+      biases: new StandingTensors(),
     };
   }
 
@@ -74,9 +78,10 @@ export class WindowTables {
 
   /** Gives back all of its tensors. */
   dispose(): void {
-    for (const { offsets, index } of this.branches) {
+    for (const { offsets, index, biases } of this.branches) {
       offsets.dispose();
       index.dispose();
+      biases.dispose();
     }
     for (const mask of [...this.#masks.values()].flat()) mask.dispose();
     this.#masks.clear();

@@ -58,7 +58,10 @@ describe("one line says what is wrong", () => {
   test("a set without originals, and so a mean over nothing", async () => {
     const context = { output: recordedOutput().output };
     const flags = { ...device, images: at("alone"), metrics: "psnr", crop: 0, y: false, csv: undefined };
-    const more = { overwrite: false, "niqe-params": undefined, weights: at("weights") };
+    const more = {
+      ...{ set: [], "crop-reference": false, overwrite: false },
+      ...{ "niqe-params": undefined, weights: at("weights") },
+    };
     await expect(runIqa({ ...flags, ...more, ref: at("originals") }, context)).rejects.toThrow(
       `iqa: nothing could be scored: ${at("alone", "a.png")}: there is no reference of its name`,
     );
