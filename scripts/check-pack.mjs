@@ -115,6 +115,7 @@ try {
   const photograph = join(installed, "@deplsr/models/photographs/deer.jpg");
   for (const scale of [2, 4]) {
     const words = ["upscale", photograph, "--backend", "cpu", "--scale", String(scale), "--json"];
+    const model = `RealDAT x${scale} of realdat-x${scale}`;
     const { status, stdout, stderr } = spawnSync(process.execPath, [deplsr, ...words], {
       cwd: elsewhere,
       encoding: "utf8",
@@ -122,8 +123,10 @@ try {
     });
     if (status !== 0) throw new Error(`deplsr upscale without network ended with ${status}: ${stderr}`);
     const [{ out, width }] = JSON.parse(stdout).images;
-    if (width !== 384 * scale || !existsSync(join(elsewhere, out))) throw new Error(`deplsr upscale gave ${stdout}`);
-    console.log(`OK deplsr: ${out} by realdat-x${scale}, without network`);
+    if (width !== 384 * scale || !existsSync(join(elsewhere, out)) || !stderr.includes(model)) {
+      throw new Error(`deplsr upscale --scale ${scale} gave ${stdout} ${stderr}`);
+    }
+    console.log(`OK deplsr: ${out} by ${model}, without network`);
   }
   if (process.platform === "linux" && process.arch === "x64") {
     const { status, stderr } = start(["doctor", "--backend", "webgpu", "--adapter", "swiftshader"]);

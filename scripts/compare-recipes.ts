@@ -11,6 +11,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { recordsOf } from "../apps/cli/src/train/report-page.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const { values, positionals } = parseArgs({
@@ -76,8 +77,7 @@ function train(run: string, last: number, set: readonly string[]): Scores {
 function scores(run: string, step: number): Scores | undefined {
   const path = join(folder, run, "metrics.jsonl");
   if (!existsSync(path)) return undefined;
-  const lines = readFileSync(path, "utf8").split("\n").filter(Boolean);
-  const entries = lines.map((line): Record<string, number> => JSON.parse(line));
+  const entries = [...recordsOf(readFileSync(path, "utf8"))] as Record<string, number>[];
   const found = entries.find((entry) => entry.step === step && "metrics/held-out/psnr" in entry);
   return found && { psnr: found["metrics/held-out/psnr"]!, ssim: found["metrics/held-out/ssim"]! };
 }

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { lineChart, type Series } from "../apps/cli/src/report/chart.ts";
 import { Curve } from "../apps/cli/src/report/curve.ts";
+import { recordsOf } from "../apps/cli/src/train/report-page.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const { values, positionals } = parseArgs({
@@ -25,10 +26,8 @@ if (runs.length === 0) {
 /** A curve of what the lines of a run say under a key. */
 function series(run: string, key: string, most: number): Series {
   const curve = new Curve(most);
-  for (const line of readFileSync(join(folder, run, "metrics.jsonl"), "utf8")
-    .split("\n")
-    .filter(Boolean)) {
-    const { step, [key]: value } = JSON.parse(line) as Record<string, number>;
+  for (const record of recordsOf(readFileSync(join(folder, run, "metrics.jsonl"), "utf8"))) {
+    const { step, [key]: value } = record as unknown as Record<string, number | undefined>;
     if (step !== undefined && value !== undefined) curve.add(step, value);
   }
   return curve.series(run);

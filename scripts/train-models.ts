@@ -93,6 +93,12 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   });
 }
 
+// Whatever ends this, nothing is left standing still.
+process.on("exit", () => {
+  tell("SIGCONT");
+  tell("SIGTERM");
+});
+
 for (const stage of wanted) {
   const steps = STAGES[stage];
   if (!steps) fail(`there is no stage ${JSON.stringify(stage)}: one of ${Object.keys(STAGES).join(", ")}`, 2);
@@ -142,8 +148,11 @@ function run(words: readonly string[]): Promise<number> {
 /** Sends a signal to all processes of the step that runs. */
 function tell(signal: NodeJS.Signals): void {
   if (child?.pid === undefined) return;
-  if (IS_POSIX) process.kill(-child.pid, signal);
-  else child.kill(signal);
+  try {
+    process.kill(IS_POSIX ? -child.pid : child.pid, signal);
+  } catch {
+    // It has just ended by itself.
+  }
 }
 
 function fail(reason: string, code: number): never {

@@ -50,7 +50,7 @@ async function countBoth(
 
 const rows: [name: string, forward: number, withGradient: number][] = [];
 const block = new ResidualAttentionBlock(
-  { width: 768, layers: 1, heads: 12, mlpRatio: 4, layerScale: null, quickGelu: false } as never,
+  { width: 768, layers: 1, heads: 12, mlpRatio: 4, layerScale: null, quickGelu: false },
   init,
 );
 await countBoth("block of ViT-B/32", [50, 768], (x) => block.forward(x));
@@ -59,7 +59,7 @@ const side = 64;
 const kinds = ["spatial", "channel", "shifted", "channel"];
 for (const [i, datBlock] of dat.layers[0]!.blocks.slice(0, 3).entries()) {
   await countBoth(`DAT block of width 180, ${kinds[i]}`, [side * side, 180], (x, mode) =>
-    datBlock.forward(x, [side, side] as never, mode),
+    datBlock.forward(x, [side, side], mode),
   );
 }
 

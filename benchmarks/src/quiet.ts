@@ -5,6 +5,7 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lives } from "../../apps/cli/src/files.ts";
 
 const NAME = /^deplsr-measures-(\d+)$/;
 
@@ -15,21 +16,19 @@ export function askForQuiet(folder: string = tmpdir()): void {
   process.on("exit", () => rmSync(file, { force: true }));
 }
 
-/** Whether a living process asks for it; files that others left behind are removed. @param folder for tests */
+/** Whether a living process asks for it; what is left of others is removed. @param folder for tests */
 export function isQuietAsked(folder: string = tmpdir()): boolean {
   const asking = readdirSync(folder).flatMap((file) => {
     const id = NAME.exec(file)?.[1];
     return id === undefined ? [] : [{ file, id: Number(id) }];
   });
-  for (const { file, id } of asking) if (!isAlive(id)) rmSync(join(folder, file), { force: true });
-  return asking.some(({ id }) => isAlive(id));
-}
-
-function isAlive(id: number): boolean {
-  try {
-    process.kill(id, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM"; // somebody else's
+  const left = asking.filter(({ id }) => !lives(id));
+  for (const { file } of left) {
+    try {
+      rmSync(join(folder, file), { force: true });
+    } catch {
+      // Somebody else's; it asks for nothing all the same.
+    }
   }
+  return left.length < asking.length;
 }

@@ -242,7 +242,8 @@ function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path)}.${process.pid}-${counter}.tmp`);
 }
 
-function lives(pid: number): boolean {
+/** Whether a process of this number is there, whoever it belongs to. */
+export function lives(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {

@@ -30,9 +30,10 @@ export async function runFine({ in: from, out, overwrite }: FineFlags, { output 
   const skipped = badRows(from, bad);
   const expanded = rows.flatMap((row, i) => {
     try {
+      if (row.filepath === "") throw new Error("filepath is empty");
       return [{ ...row, filepath: movedPath(row.filepath!, from, out), ...fineTexts(row.title2!) }];
     } catch (error) {
-      skipped.push({ name: `${from} line ${lines[i]}`, reason: `title2: ${oneLine(error)}` });
+      skipped.push({ name: `${from} line ${lines[i]}`, reason: oneLine(error) });
       return [];
     }
   });
@@ -57,6 +58,11 @@ function movedPath(path: string, from: string, to: string): string {
 
 /** The cells of the five columns. @throws Error of one line that says what of the text is not understood */
 function fineTexts(degradation: string): Record<string, string> {
-  const labels = fineLabels(parseCaption(degradation));
+  let labels: readonly string[];
+  try {
+    labels = fineLabels(parseCaption(degradation));
+  } catch (error) {
+    throw new Error(`title2: ${oneLine(error)}`);
+  }
   return Object.fromEntries(FINE.map((column, i) => [column, labels[i]!]));
 }

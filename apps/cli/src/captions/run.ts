@@ -53,7 +53,7 @@ export async function runCaptions(flags: CaptionsFlags, { output }: Context): Pr
     skipped,
     ms: Math.round(performance.now() - started),
   });
-  if (failed.size > 0) process.exitCode = 1;
+  if (failed.size > 0 || skipped.length > 0) process.exitCode = 1;
 }
 
 /** Asks for the captions that are missing. @returns why it failed, of the photographs for which it did */

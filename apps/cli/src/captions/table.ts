@@ -58,12 +58,22 @@ export class CaptionTable {
   /** Adds a caption, in the file too. @throws WriteError when the disk is full; the file then ends before it */
   add(path: string, title: string): void {
     this.#titles.set(resolve(path), title);
-    const { size } = statSync(this.file);
+    let size: number | undefined;
     try {
+      ({ size } = statSync(this.file));
       appendFileSync(this.file, formatRow([namedBeside(this.file, path), title]));
     } catch (error) {
-      truncateSync(this.file, size);
+      if (size !== undefined) this.#cut(size);
       throw explain(error, this.file);
+    }
+  }
+
+  /** Takes back the half of a row. */
+  #cut(size: number): void {
+    try {
+      truncateSync(this.file, size);
+    } catch {
+      // What was in the way of the row is in the way of this too, and is what is told.
     }
   }
 

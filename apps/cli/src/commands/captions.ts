@@ -39,7 +39,7 @@ const list: Command<CaptionsFlags> = {
 
 const fine: Command<FineFlags> = {
   command: "fine <in> <out>",
-  describe: "Add title3 ... title7, the five single degradations, to a TSV that has title2 only",
+  describe: "Write title3 ... title7, the five single degradations, anew from title2 of a TSV",
   options: (yargs) =>
     yargs
       .positional("in", { type: "string", demandOption: true, describe: "A TSV with filepath, title, title2" })

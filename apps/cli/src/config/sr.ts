@@ -239,6 +239,10 @@ const srKeys = z.strictObject({
 /** The schema of a super-resolution run. What Real-ESRGAN's files say at their root is said of a `RealESRGANDataset` alone. */
 export const srRun = srKeys
   .superRefine((run, context) => {
+    if (run.train.fusion_init === "fan_in" && run.network_g.type === "DAT") {
+      const message = "fan_in is of no use here: a DAT has no fusion";
+      context.addIssue({ code: "custom", path: ["train", "fusion_init"], message });
+    }
     if (run.datasets.train.type === "RealESRGANDataset") return;
     for (const key of Object.keys(SECOND_ORDER_ROOT) as (keyof typeof SECOND_ORDER_ROOT)[]) {
       if (run[key] === undefined) continue;

@@ -1,6 +1,6 @@
 /** Who tells what a photograph shows. */
 import { extname, resolve } from "node:path";
-import { UsageError, UserError } from "../errors.ts";
+import { oneLine, UsageError, UserError } from "../errors.ts";
 import { exists } from "../files.ts";
 import { checkWhole } from "../flags.ts";
 import { counted, type Output } from "../output.ts";
@@ -48,7 +48,7 @@ export async function readCaptioner(
 ): Promise<Captioner> {
   const found = new Map(captions === "none" ? [] : titles);
   if (captions !== undefined && captions !== "none") {
-    const captionOf = captions === "sidecar" ? sidecar : await fileOf(captions, output);
+    const captionOf = captions === "sidecar" ? (path: string) => sidecar(path, output) : await fileOf(captions, output);
     for (const { path } of sources) {
       const caption = await captionOf(path);
       if (caption) found.set(resolve(path), caption);
@@ -76,7 +76,14 @@ async function fileOf(file: string, output: Output): Promise<(path: string) => s
 }
 
 /** The text file beside a photograph: `a.txt` for `a.jpg`. */
-async function sidecar(path: string): Promise<string | undefined> {
+async function sidecar(path: string, output: Output): Promise<string | undefined> {
   const file = `${path.slice(0, path.length - extname(path).length)}.txt`;
-  return (await exists(file)) ? (await readText(file, "caption")).replace(/\s+/g, " ").trim() : undefined;
+  if (!(await exists(file))) return undefined;
+  try {
+    return (await readText(file, "caption")).replace(/\s+/g, " ").trim();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    output.warn(`${oneLine(error)}; ${path} is without a caption`);
+    return undefined;
+  }
 }

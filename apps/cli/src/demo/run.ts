@@ -172,6 +172,7 @@ interface SummaryFacts {
 
 function summary(result: DemoResult, { seconds, report, out, adapter, photo }: SummaryFacts): Record<string, unknown> {
   const { data, srclip, sr, evaluation, comparisons } = result;
+  const { answers: _, ...measured } = evaluation;
   const part = ({ metrics, ...rest }: DemoResult["sr"]): Omit<DemoResult["sr"], "metrics"> => rest;
   return {
     adapter,
@@ -182,7 +183,7 @@ function summary(result: DemoResult, { seconds, report, out, adapter, photo }: S
       tsv: join(out, PLACES.training),
     },
     train: { srclip: part(srclip), sr: part(sr) },
-    evaluate: evaluation,
+    evaluate: measured,
     upscale: {
       images: [
         ...comparisons.map(({ name, gt, enlarged }) => ({

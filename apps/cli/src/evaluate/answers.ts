@@ -1,6 +1,5 @@
 /** What an SRCLIP answered image by image, and which levels it takes for which. */
 import { type DegradationKind, isRight, likeliestPrompts } from "@deplsr/srclip";
-import { UserError } from "../errors.ts";
 import { nearestPrompt, shortLevel } from "./protocol.ts";
 
 /** The answer about one degradation of one image. */
@@ -10,9 +9,9 @@ export interface Answer {
   readonly kind: string;
   /** The level that the data set tells, `1.3`; of ringing `no` or `yes`. */
   readonly level: string;
-  /** That of the likeliest prompt, and its probability. */
-  readonly answer: string;
-  readonly probability: number;
+  /** That of the likeliest prompt, and its probability; null where all are NaN, which is no answer and never right. */
+  readonly answer: string | null;
+  readonly probability: number | null;
   readonly right: boolean;
 }
 
@@ -36,7 +35,6 @@ export interface LabelledImage {
  * The answers about one kind of degradation.
  *
  * @param probabilities (images, prompts), row after row
- * @throws UserError where they are NaN
  */
 export function answersOf(
   kind: DegradationKind,
@@ -47,13 +45,10 @@ export function answersOf(
   const chosen = likeliestPrompts(kind, probabilities);
   return images.map(({ path, label }, image) => {
     const prompt = prompts[chosen[image]!];
-    if (prompt === undefined) {
-      throw new UserError(`evaluate: ${path} gets no probabilities but NaN, so the weights are no use: take others`);
-    }
+    const asked = { filepath: path, kind: name, level: shortLevel(label) };
+    if (prompt === undefined) return { ...asked, answer: null, probability: null, right: false };
     return {
-      filepath: path,
-      kind: name,
-      level: shortLevel(label),
+      ...asked,
       answer: shortLevel(prompt),
       probability: probabilities[image * prompts.length + chosen[image]!]!,
       right: isRight(kind, label, prompt),
@@ -66,14 +61,13 @@ export function confusionOf(kind: DegradationKind, answers: readonly Answer[], l
   const levels = kind.prompts.map(shortLevel);
   const counts = levels.map(() => levels.map(() => 0));
   const hits = levels.map(() => 0);
+  const images = levels.map(() => 0);
   for (const [i, { answer, right }] of answers.entries()) {
     const row = nearestPrompt(kind, labels[i]!);
-    counts[row]![levels.indexOf(answer)]!++;
+    images[row]!++;
+    if (answer !== null) counts[row]![levels.indexOf(answer)]!++;
     if (right) hits[row]!++;
   }
-  const right = counts.map((row, level) => {
-    const images = row.reduce((sum, count) => sum + count, 0);
-    return images === 0 ? null : hits[level]! / images;
-  });
+  const right = hits.map((hit, row) => (images[row] === 0 ? null : hit / images[row]!));
   return { levels, counts, right };
 }

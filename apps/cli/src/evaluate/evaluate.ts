@@ -98,7 +98,7 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
   }
   if (used.length === 0) {
     const { reason } = skipped[table.bad.length]!;
-    throw new UserError(`evaluate: none of ${counted(table.items.length, "image")} of ${data} can be read: ${reason}`);
+    throw new UserError(`evaluate: none of ${counted(table.items.length, "image")} of ${data} can be used: ${reason}`);
   }
   const found = kinds.map((kind, i) => {
     const images = used.map(({ path, texts }) => ({ path, label: texts[FIRST_LABEL + i]! }));

@@ -119,7 +119,7 @@ export async function evaluationFiles(
 /** Writes them. */
 export async function writeEvaluation({ answers, confusion }: Evaluation, files: EvaluationFiles): Promise<void> {
   const rows = answers.map((answer) =>
-    Object.fromEntries(ANSWER_COLUMNS.map((column) => [column, String(answer[column])])),
+    Object.fromEntries(ANSWER_COLUMNS.map((column) => [column, String(answer[column] ?? "")])),
   );
   await writeTable(files.answers, ANSWER_COLUMNS, rows);
   for (const [kind, file] of Object.entries(files.confusion)) {

@@ -66,5 +66,6 @@ async function evaluateOnly(
   });
   output.line(`no train_data: ${from ?? config.pretrained ?? "the network"} is evaluated on ${config.val_data}`);
   printEvaluation(evaluation, output);
-  output.result({ ...evaluation });
+  const { answers: _, ...measured } = evaluation;
+  output.result(measured);
 }

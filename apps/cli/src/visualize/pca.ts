@@ -1,4 +1,5 @@
 /** Principal components. */
+import { UserError } from "../errors.ts";
 
 /** The eigenvalues of a symmetric matrix, largest first, each with its eigenvector of length 1. */
 export interface Eigen {
@@ -13,6 +14,7 @@ const MOST_STEPS = 60;
  * Eigenvalues and eigenvectors of a symmetric matrix: made tridiagonal by reflections, then diagonal by shifted QR steps. A few seconds for 768 rows.
  *
  * @param matrix n rows of n values, symmetric
+ * @throws UserError when they are not all finite
  * @see Golub and Van Loan, Matrix Computations, 8.3
  */
 export function symmetricEigen(matrix: readonly ArrayLike<number>[]): Eigen {
@@ -22,6 +24,7 @@ export function symmetricEigen(matrix: readonly ArrayLike<number>[]): Eigen {
   const rows = Array.from({ length: n }, (_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)));
   const size = diagonal.reduce((most, value, i) => Math.max(most, Math.abs(value), Math.abs(beside[i] ?? 0)), 0);
   const isZero = (value: number): boolean => Math.abs(value) <= Number.EPSILON * size;
+  if (!Number.isFinite(size)) throw new UserError("visualize: the filters are not all numbers: the weights are no use");
   let end = n - 1;
   for (let step = 0; end > 0 && step < MOST_STEPS * n; step++) {
     while (end > 0 && isZero(beside[end - 1]!)) end--;
@@ -29,6 +32,7 @@ export function symmetricEigen(matrix: readonly ArrayLike<number>[]): Eigen {
     while (start > 0 && !isZero(beside[start - 1]!)) start--;
     if (start < end) qrStep({ diagonal, beside, rows }, start, end);
   }
+  if (end > 0) throw new Error(`internal: the eigenvalues of ${n} rows did not settle`);
   for (const mirror of mirrors.reverse()) for (const row of rows) reflect(row, mirror);
   const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => diagonal[j]! - diagonal[i]!);
   return { values: order.map((i) => diagonal[i]!), vectors: order.map((i) => rows[i]!) };

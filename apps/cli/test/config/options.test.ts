@@ -5,6 +5,7 @@ import { SECOND_ORDER_OPTIONS } from "@deplsr/degradation";
 import { describe, expect, test } from "vitest";
 import { secondOrderRun, semanticRun } from "../../src/config/degrade.ts";
 import { readConfig } from "../../src/config/parse.ts";
+import { fromSet } from "../../src/config/set.ts";
 import { srRun, srTest, validationSets } from "../../src/config/sr.ts";
 import { srclipRun } from "../../src/config/srclip.ts";
 import { unusedKeys } from "../../src/config/unused.ts";
@@ -95,9 +96,16 @@ describe("the recipes of the models in the box", () => {
     );
     expect(mixtureOptions(config, set)).toMatchObject({
       shares: { clean: 0.35, light: 0.35, heavy: 0.3 },
-      light: { jpegRange: [50, 95], kernelList: ["iso", "aniso"] },
-      heavy: { scale, gtSize: 48 * scale, jpegRange2: [40, 95], useRot: true, queueSize: 180 },
+      light: { noiseRange: [0, 30], jpegRange: [40, 95], kernelList: ["iso", "aniso"] },
+      heavy: { scale, gtSize: 48 * scale, noiseRange: [1, 30], jpegRange2: [40, 95], useRot: true, queueSize: 180 },
     });
+  });
+
+  test("the prompt decides where the fusion looks, which a DAT has none of", async () => {
+    const { config } = await readConfig(recipe("realdat-x2"), srRun);
+    expect(config.train.fusion_init).toBe("fan_in");
+    const dat = readConfig(recipe("dat-x2"), srRun, fromSet(["train.fusion_init=fan_in"]));
+    await expect(dat).rejects.toThrow(/train\.fusion_init.*fan_in is of no use here: a DAT has no fusion/);
   });
 
   test("squares and srclip", async () => {

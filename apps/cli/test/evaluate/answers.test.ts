@@ -37,11 +37,15 @@ describe("answersOf", () => {
     expect(answers[1]).toMatchObject({ filepath: "1.png", kind: "blur" });
   });
 
-  test("weights that give no numbers are refused by the image", () => {
+  test("probabilities that are no numbers are no answer, which is wrong", () => {
     const image = [{ path: "a.png", label: "blur with sigma:1.0" }];
-    expect(() => answersOf(blur!, [0, Number.NaN, 0, 0], image)).toThrow(
-      "evaluate: a.png gets no probabilities but NaN, so the weights are no use: take others",
-    );
+    const answers = answersOf(blur!, [0, Number.NaN, 0, 0], image);
+    expect(answers).toEqual([
+      { filepath: "a.png", kind: "blur", level: "1.0", answer: null, probability: null, right: false },
+    ]);
+    const { counts, right } = confusionOf(blur!, answers, [image[0]!.label]);
+    expect(counts.flat().every((count) => count === 0)).toBe(true);
+    expect(right).toEqual([null, 0, null, null]);
   });
 });
 

@@ -159,13 +159,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   };
 });
 
+/**
+ * Rows from which on a graphics card reads `b` so often that its columns are laid side by side first: neighbouring threads then read
+ * neighbouring vectors. Software adapters do not mind.
+ */
+const WORTH_A_COPY = 1024;
+
 /** Batched matrix product; `b` is copied first where neither its columns nor its rows lie in whole vectors. */
 export function matmul(gpu: Gpu, { a, b, out }: MatmulCall): void {
   const [outer, inner, m, k] = a.layout.shape as [number, number, number, number];
   const n = b.layout.shape[3]!;
   const batch = outer * inner;
   if (batch * m * n === 0) return;
-  const along = inVectors(b, 2) && !inVectors(b, 3) ? "k" : "columns";
+  const along = !inVectors(b, 3) && inVectors(b, 2) && (gpu.software || m < WORTH_A_COPY) ? "k" : "columns";
   const ready = inVectors(b, along === "k" ? 2 : 3);
   const right = ready ? b : alignColumns(gpu, b);
   const [aOuter, aInner, aRow, aCol] = a.layout.strides as [number, number, number, number];
