@@ -20,7 +20,8 @@ interface SetFlags {
 /** The sets of a command line: `images` with `--ref`, or each `--set`. @throws UsageError when there are none, both, or a set that is not understood */
 export function askedSets({ images, ref, set }: SetFlags): AskedSet[] {
   if (set.length === 0) {
-    if (images === undefined) throw new UsageError("iqa: give images, or sets of them with --set NAME=SR,HR");
+    if (images === undefined)
+      throw new UsageError("iqa: give images, or sets of them with --set NAME=SR,HR (see deplsr iqa --help)");
     return [{ name: null, images, reference: ref }];
   }
   if (images !== undefined)
