@@ -34,7 +34,7 @@ const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   "8 blocks": ["network_g.depth=[8]"],
   "windows of 8 x 8": ["network_g.split_size=[8,8]"],
   "windows of 16 x 16": ["network_g.split_size=[16,16]"],
-  [HALVED]: ["datasets.train.batch_size_per_gpu=8"],
+  [HALVED]: ["datasets.train.batch_size_per_gpu=8", "queue_size=184"],
   "rate 2.5e-4": ["train.optim_g.lr=2.5e-4"],
   "rate 1e-3": ["train.optim_g.lr=1e-3"],
   "half of the pairs heavy": ["datasets.train.mixture={clean: 0.2, light: 0.3, heavy: 0.5}"],
