@@ -254,7 +254,7 @@ describe("the commands one after the other", () => {
     const none = await deplsr(["evaluate", "--checkpoint", "runs/srclip", "--data", "data/none.tsv"], folder);
     expect(none.code).toBe(1);
     expect(none.stderr).toContain(
-      "error: evaluate: none of 6 images of data/none.tsv can be read: image: data/gone0.png does not exist: check the path\n",
+      "error: evaluate: none of 6 images of data/none.tsv can be used: image: data/gone0.png does not exist: check the path\n",
     );
   });
 
