@@ -1,5 +1,6 @@
 /** An evaluation as lines for people, and as files. */
 import { join } from "node:path";
+import { csv } from "../data/csv.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { writeTable } from "../data/tsv.ts";
 import { checkPlace, writeFileAtomic } from "../files.ts";
@@ -129,6 +130,6 @@ export async function writeEvaluation({ answers, confusion }: Evaluation, files:
 
 /** A row for each level: its images by the level that was answered, and the share of right answers, empty where it has no image. */
 export function confusionCsv({ levels, counts, right }: Confusion): string {
-  const rows = levels.map((level, row) => [level, ...counts[row]!, right[row] ?? ""]);
-  return [["level", ...levels, "right"], ...rows].map((cells) => `${cells.join(",")}\n`).join("");
+  const rows = levels.map((level, row) => [level, ...counts[row]!.map(String), String(right[row] ?? "")]);
+  return csv([["level", ...levels, "right"], ...rows]);
 }

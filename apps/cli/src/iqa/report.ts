@@ -1,5 +1,6 @@
 /** Scores as a table for people, as CSV, and as JSON. */
 import type { MetricInfo } from "@deplsr/metrics";
+import { csv } from "../data/csv.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { counted, table } from "../output.ts";
 import type { ImageScores, MeanScore, Scores } from "./score.ts";
@@ -154,13 +155,4 @@ function bestImage(images: readonly ImageScores[], { name, lowerBetter }: Metric
     if (score !== undefined && (!best || sign * score > sign * best.score)) best = { image, score };
   }
   return best?.image;
-}
-
-/** Rows of cells as RFC 4180 has them, but for the line ends. */
-function csv(rows: readonly (readonly string[])[]): string {
-  return rows.map((cells) => `${cells.map(quote).join(",")}\n`).join("");
-}
-
-function quote(cell: string): string {
-  return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
 }
