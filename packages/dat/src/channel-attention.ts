@@ -1,5 +1,16 @@
 import { Dropout, type Init, inference, type Linear, type Mode, Module, parameter } from "@deplsr/nn";
-import { chunk, l2Normalize, matmul, mul, reshape, softmax, squeeze, type Tensor, transpose } from "@deplsr/tensor";
+import {
+  chunk,
+  l2Normalize,
+  matmul,
+  mul,
+  reshape,
+  softmax,
+  split,
+  squeeze,
+  type Tensor,
+  transpose,
+} from "@deplsr/tensor";
 import type { DATConfig } from "./config.ts";
 import { blend, ChannelInteraction, DepthwiseBranch, SpatialInteraction } from "./interaction.ts";
 import { makeLinear, toChannels, toTokens } from "./linear.ts";
@@ -39,8 +50,10 @@ export class ChannelAttention extends Module {
     const [b, n, c] = tokens.shape as [number, number, number];
     const heads = this.temperature.size;
     const qkv = reshape(toChannels(this.qkv, tokens), [b, 3, heads, c / heads, n]);
-    const [q, k, v] = chunk(qkv, 3, 1).map((part) => squeeze(part, 1)) as [Tensor, Tensor, Tensor]; // (b, heads, d, n)
-    const cosines = matmul(l2Normalize(q, { dim: -1 }), transpose(l2Normalize(k, { dim: -1 }), -1, -2));
+    const [both, values] = split(qkv, [2, 1], 1) as [Tensor, Tensor];
+    const [q, k] = chunk(l2Normalize(both, { dim: -1 }), 2, 1).map((part) => squeeze(part, 1)) as [Tensor, Tensor];
+    const v = squeeze(values, 1); // like q and k (b, heads, d, n)
+    const cosines = matmul(q, transpose(k, -1, -2));
     const weights = softmax(mul(cosines, this.temperature), -1); // (b, heads, d, d)
     const attended = reshape(matmul(this.#attnDrop.forward(weights, mode), v), [b, c, n]);
     const convolved = this.dwconv.forward(reshape(v, [b, c, ...size]), mode); // (b, c, n)

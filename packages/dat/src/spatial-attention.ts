@@ -4,6 +4,7 @@ import {
   attention,
   attentionWeights,
   cat,
+  catEach,
   chunk,
   matmul,
   narrow,
@@ -11,7 +12,7 @@ import {
   reshape,
   roll,
   slice,
-  split,
+  squeeze,
   type Tensor,
   transient,
 } from "@deplsr/tensor";
@@ -41,26 +42,32 @@ export class WindowAttention extends Module {
     this.#drop = new Dropout(config.attnDropRate);
   }
 
-  /** `q, k, v (b, g·d, h, w)` of a padded size → the same shape. With `mask (windows, 1, n, n)` the windows are shifted. */
-  forward(qkv: Qkv, table: WindowTable, mask: Tensor | null, mode: Mode = inference): Tensor {
-    const [b, , h, w] = qkv[0].shape as [number, number, number, number];
+  /** Queries, keys and values `(b, 3, g·d, h, w)` of a padded size → `(b, g·d, h, w)`. With `mask (windows, 1, n, n)` the windows are shifted. */
+  forward(qkv: Tensor, table: WindowTable, mask: Tensor | null, mode: Mode = inference): Tensor {
+    const [b, , , h, w] = qkv.shape as [number, number, number, number, number];
     const [hs, ws] = table.window;
     const [down, right] = table.shift;
     const n = hs * ws;
-    const [qw, kw, vw] = qkv.map((image) => {
-      const shifted = mask ? roll(image, [-down, -right], [2, 3]) : image;
-      return partition(shifted, table.window, this.#heads);
-    }) as [Tensor, Tensor, Tensor]; // (b, windows, g, n, d)
+    const shifted = mask ? roll(qkv, [-down, -right], [3, 4]) : qkv;
+    const windows = partition(shifted, table.window, this.#heads); // of each (b, windows, g, n, d)
     const bias = this.pos.forward(table, mode);
     const bytes = b * this.#heads * n * n * Float32Array.BYTES_PER_ELEMENT;
-    const ranges = windowRanges((h * w) / n, bytes, qkv[0].device.info.maxTensorBytes);
-    const attended = ranges.map(([start, length]) => {
+    const ranges = windowRanges((h * w) / n, bytes, qkv.device.info.maxTensorBytes);
+    const attend = ([start, length]: [number, number]): Tensor => {
       const part = mask && narrow(mask, 0, start, length);
       const options = { scale: this.#scale, ...(bias && { bias }), ...(part && { mask: part }) };
-      const of = (x: Tensor): Tensor => narrow(x, 1, start, length);
-      return transient(() => this.#attend([of(qw), of(kw), of(vw)], options, mode));
-    });
-    const image = merge(cat(attended, 1), table.window, [h, w]);
+      return this.#attend(windows.map((x) => narrow(x, 1, start, length)) as [Tensor, Tensor, Tensor], options, mode);
+    };
+    // All at once where there is room: then what attends writes where the image is made.
+    const [all] = ranges;
+    const attended =
+      ranges.length === 1 && all
+        ? attend(all)
+        : cat(
+            ranges.map((range) => transient(() => attend(range))),
+            1,
+          );
+    const image = merge(attended, table.window, [h, w]);
     return mask ? roll(image, [down, right], [2, 3]) : image;
   }
 
@@ -118,9 +125,9 @@ export class SpatialAttention extends Module {
   /** Tokens `(b, n, c)` of an image of `size` → the same shape. */
   forward(tokens: Tensor, size: Size, mode: Mode = inference): Tensor {
     const [b, n, c] = tokens.shape as [number, number, number];
-    const qkv = reshape(toChannels(this.qkv, tokens), [b, 3 * c, ...size]);
-    const [queriesAndKeys, values] = split(qkv, [2 * c, c], 1) as [Tensor, Tensor];
-    const attended = reshape(this.#windows(queriesAndKeys, values, size, mode), [b, c, n]);
+    const qkv = reshape(toChannels(this.qkv, tokens), [b, 3, c, ...size]);
+    const values = squeeze(narrow(qkv, 1, 2, 1), 1);
+    const attended = reshape(this.#windows(qkv, size, mode), [b, c, n]);
     const convolved = this.dwconv.forward(values, mode); // (b, c, n)
     const channelMap = this.channelInteraction.forward(convolved, mode); // (b, c, 1)
     const spatialMap = this.spatialInteraction.forward(attended, size, mode); // (b, 1, n)
@@ -128,34 +135,20 @@ export class SpatialAttention extends Module {
     return this.#drop.forward(toTokens(this.proj, mixed), mode);
   }
 
-  /** Queries and keys `(b, 2c, h, w)`, values `(b, c, h, w)` → both branches side by side, `(b, c, h, w)`. */
-  #windows(queriesAndKeys: Tensor, values: Tensor, size: Size, mode: Mode): Tensor {
+  /** Queries, keys and values `(b, 3, c, h, w)` → both branches side by side, `(b, c, h, w)`. */
+  #windows(qkv: Tensor, size: Size, mode: Mode): Tensor {
     const padded = paddedSize(size, this.#tables.split);
     const [below, right] = [padded[0] - size[0], padded[1] - size[1]];
     const exact = below + right === 0;
-    const masks = this.shifted ? this.#tables.masks(padded) : null;
+    const masks = this.shifted ? this.#tables.masks(padded) : [null, null];
     // Zeros after the projection: padded tokens are zero keys that take part unmasked, as in the reference.
-    const grow = (x: Tensor): Tensor =>
-      exact
-        ? x
-        : pad(x, [
-            [0, 0],
-            [0, 0],
-            [0, below],
-            [0, right],
-          ]);
-    const [q0, q1, k0, k1] = chunk(grow(queriesAndKeys), 4, 1) as [Tensor, Tensor, Tensor, Tensor];
-    const [v0, v1] = chunk(grow(values), 2, 1) as [Tensor, Tensor];
-    const [first, second] = this.attns;
-    const [table0, table1] = this.#tables.branches;
-    const [mask0, mask1] = masks ?? [null, null];
-    const whole = cat(
-      [
-        transient(() => first.forward([q0, k0, v0], table0, mask0, mode)),
-        transient(() => second.forward([q1, k1, v1], table1, mask1, mode)),
-      ],
-      1,
-    );
+    const none: readonly [number, number] = [0, 0];
+    const grown = exact ? qkv : pad(qkv, [none, none, none, [0, below], [0, right]]);
+    const halves = chunk(grown, 2, 2);
+    const branches = this.attns.map((attn, i) => (): Tensor => {
+      return attn.forward(halves[i]!, this.#tables.branches[i]!, masks[i]!, mode);
+    });
+    const whole = catEach(branches, 1);
     return exact ? whole : slice(whole, [null, null, [0, size[0]], [0, size[1]]]);
   }
 }

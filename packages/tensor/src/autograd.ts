@@ -152,7 +152,10 @@ export function recordTogether(
   }
   const edges = inputs.map((input) => input.edge);
   const saved = needs.map((tensor) => alias(tensor, naming.op ?? name));
-  for (const tensor of saved) tensor.saved = true;
+  for (const tensor of saved) {
+    tensor.saved = true;
+    tensor.value(name).saved = true;
+  }
   new Node(
     naming.op ?? name,
     ys,

@@ -18,7 +18,7 @@ export interface View {
 }
 
 /**
- * `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense. A param is of the dtype that the tree gives it:
+ * `out = tree(leaves, params)`; every leaf has a layout of `out`'s shape, `out` is dense unless the backend has `epilogues`. A param is of the dtype that the tree gives it:
  * floats are rounded to f32, whole numbers are exact.
  */
 export interface PointwiseCall {
@@ -26,6 +26,19 @@ export interface PointwiseCall {
   readonly tree: Expr;
   readonly leaves: readonly View[];
   readonly params: readonly number[];
+}
+
+/**
+ * What a kernel of a backend with `epilogues` does with each of its results before it stores it: `out = tree(leaves, params)`, where leaf
+ * number `product` is the result itself. The shape of `out` and of all leaves has as many elements as the result, in the same row-major
+ * order; where they lie is `out`'s layout. The kernel's own view of its result then says its sizes only.
+ */
+export interface Epilogue {
+  readonly out: View;
+  readonly tree: Expr;
+  readonly leaves: readonly View[];
+  readonly params: readonly number[];
+  readonly product: number;
 }
 
 /** Copies between any two layouts of one shape and dtype. */
@@ -41,6 +54,8 @@ export interface ReduceCall {
   readonly kind: Reduction;
   readonly input: View;
   readonly out: View;
+  /** Not of positions. */
+  readonly epilogue?: Epilogue;
 }
 
 /** `out (p, q, m, n) = a (p, q, m, k) · b (p, q, k, n)`, any strides of a and b; out is dense. */
@@ -48,8 +63,7 @@ export interface MatmulCall {
   readonly a: View;
   readonly b: View;
   readonly out: View;
-  /** A pointwise tree over the product (leaf 0) and further leaves; a backend that has `epilogue` in its features takes it. */
-  readonly epilogue?: { readonly tree: Expr; readonly leaves: readonly View[]; readonly params: readonly number[] };
+  readonly epilogue?: Epilogue;
 }
 
 /** Sizes of a 2-D convolution; pairs are (height, width). Padding is zeros on both sides. */
@@ -68,12 +82,13 @@ export interface ConvGeometry {
   readonly groups: number;
 }
 
-/** NCHW cross-correlation and its gradients; all operands dense. */
+/** NCHW cross-correlation and its gradients; all operands dense. That of the weight takes no epilogue. */
 export interface ConvCall {
   readonly geometry: ConvGeometry;
   readonly x: View;
   readonly weight: View;
   readonly y: View;
+  readonly epilogue?: Epilogue;
 }
 
 /** Rows of `cols` elements; all operands dense. */
@@ -288,6 +303,11 @@ export interface BackendInfo {
  */
 export interface Backend {
   readonly info: BackendInfo;
+  /**
+   * Where it is true matmul, convolution and reduction end in a pointwise tree, and pointwise kernels write to any layout: a launch costs
+   * more there than what it computes again. 8 storages are bound at most, operands and leaves together.
+   */
+  readonly epilogues?: true;
   allocate(bytes: number, label: string): Storage;
   upload(storage: Storage, bytes: Uint8Array): void;
   download(storage: Storage, byteOffset: number, bytes: number): Promise<ArrayBuffer>;

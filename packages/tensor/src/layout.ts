@@ -72,6 +72,19 @@ export function reshapeLayout(layout: Layout, shape: Shape): Layout | undefined 
   return { shape, strides, offset: layout.offset };
 }
 
+/**
+ * The order of the axes in which a layout is row-major without gaps from its first element on; undefined where there is none, as of slices and of
+ * what is broadcast.
+ */
+export function rowMajorOrder(layout: Layout): number[] | undefined {
+  const { shape, strides, offset } = layout;
+  if (offset !== 0) return undefined;
+  // Axes of size 1 lie anywhere; among equal strides there is one that is longer than 1 at most.
+  const key = (axis: number): number => (shape[axis] === 1 ? Number.POSITIVE_INFINITY : strides[axis]!);
+  const order = shape.map((_, axis) => axis).sort((a, b) => (key(a) === key(b) ? a - b : key(b) - key(a)));
+  return isDense(permuteLayout(layout, order)) ? order : undefined;
+}
+
 /** Several layouts of one shape with neighbouring axes joined wherever all of them allow it. */
 export interface Collapsed {
   readonly shape: number[];

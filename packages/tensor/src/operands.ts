@@ -63,13 +63,7 @@ type Operands = Readonly<Record<string, unknown>>;
 /** What is wrong with a call, or nothing. */
 const CHECKS: Readonly<Record<string, (call: never) => boolean>> = {
   ...Object.fromEntries(Object.entries(TAKES).map(([family, ways]) => [family, byTable(ways)])),
-  pointwise: ({ tree, leaves, params, out }: Calls.PointwiseCall) => {
-    if (tree.dtype !== out.dtype) return false;
-    const { leaves: types, params: numbers } = signatureOf(tree);
-    if (types.length > leaves.length || numbers.length > params.length) return false;
-    for (let i = 0; i < types.length; i++) if (types[i] !== undefined && types[i] !== leaves[i]!.dtype) return false;
-    return true;
-  },
+  pointwise: takesTree,
   reduce: ({ kind, input, out }: Calls.ReduceCall) => REDUCES[kind](input.dtype, out.dtype),
   random: ({ kind, out, rate }: Calls.RandomCall) =>
     out.dtype === (kind === "bits" ? "u32" : "f32") && (rate === undefined || rate.dtype === "f32"),
@@ -77,6 +71,14 @@ const CHECKS: Readonly<Record<string, (call: never) => boolean>> = {
     grad.dtype === "f32" && [param, expAvg, expAvgSq].every((u) => u.before.dtype === "f32" && u.after.dtype === "f32"),
   ...Object.fromEntries(["attention", "attentionGrad"].map((family) => [family, withBiases(TAKES[family]!)])),
 };
+
+/** A tree and what it reads and writes, of a pointwise kernel or of an epilogue. */
+function takesTree({ tree, leaves, params, out }: Calls.PointwiseCall): boolean {
+  if (tree.dtype !== out.dtype) return false;
+  const { leaves: types, params: numbers } = signatureOf(tree);
+  if (types.length > leaves.length || numbers.length > params.length) return false;
+  return types.every((type, i) => type === undefined || type === leaves[i]!.dtype);
+}
 
 function byTable(ways: readonly Readonly<Record<string, DType>>[]): (call: Operands) => boolean {
   const names = Object.keys(ways[0]!);
@@ -107,7 +109,9 @@ export function checkOperands<B extends Calls.Backend>(backend: B): B {
     const record = (backend as unknown as Record<string, ((call: unknown) => void) | undefined>)[family];
     if (!record) continue;
     const checkedRecord = (call: unknown): void => {
-      if (!takes(call as never)) throw new Error(`internal: ${family} does not take ${operandsOf(call as object)}`);
+      const { epilogue } = call as { readonly epilogue?: Calls.Epilogue };
+      if (!takes(call as never) || (epilogue && !takesTree(epilogue)))
+        throw new Error(`internal: ${family} does not take ${operandsOf(call as object)}`);
       record(call);
     };
     Object.assign(backend, { [family]: checkedRecord });

@@ -1,4 +1,5 @@
 import type { Backend, BackendInfo, MemoryReport, OpMemory, View } from "./backend.ts";
+import { Deferred, type Work } from "./deferred.ts";
 import { bytesPerElement, type Data, type DType, decode, type HostArray, type NestedData } from "./dtype.ts";
 import { DeviceError, DisposedError, describe } from "./errors.ts";
 import { settleIndices } from "./index-check.ts";
@@ -162,6 +163,11 @@ export class Tensor {
   /** The value in storage; a pending one is computed now. */
   view(op = "view"): View {
     return this.value(op).view();
+  }
+
+  /** The value in storage that may be deferred: where it will lie. For ops that only look at it. */
+  lazy(op: string): View {
+    return this.value(op).lazy();
   }
 
   /** The value in storage, row-major from the first element on. A view that is not is copied, and keeps the copy. */
@@ -350,10 +356,21 @@ export function valueOf(
   return new Value(backend, { kind: "stored", storage, layout }, shape, dtype, label, host);
 }
 
+/** A dense tensor that a launch writes when something reads it, where the backend has epilogues: it may go on computing with that. */
+export function launched(device: Device, work: Work): Tensor {
+  const { backend } = device;
+  const { shape, dtype, label } = work;
+  if (!backend.epilogues) return filled(device, shape, dtype, label, (out) => work.record(out));
+  const bytes = numel(shape) * bytesPerElement(dtype);
+  const storage = new Deferred(backend, work, bytes, `${label} ${describe({ dtype, shape })}`);
+  return made(device, { kind: "stored", storage, layout: denseLayout(shape) }, shape, dtype, label);
+}
+
 /** The same storage under another layout. Labelled by the op that makes it. */
 export function viewAs(x: Tensor, layout: Layout, op: string): Tensor {
   const source = x.value(op);
-  const { storage } = source.view();
+  const { storage } = source.lazy();
+  source.consumers++;
   storage.retain();
   const value = new Value(x.device.backend, { kind: "stored", storage, layout }, layout.shape, x.dtype, op);
   value.below = source.below;

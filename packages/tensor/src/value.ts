@@ -3,14 +3,16 @@
  * still has to read. Whoever takes one in takes a reference at that moment, and lets go of it when done. Nothing is ever changed under a
  * holder: a write gives its tensor another value, and storage is written in place only where nobody else holds it.
  */
-import type { Backend, Storage, View } from "./backend.ts";
+import type { Backend, PointwiseCall, Storage, View } from "./backend.ts";
+import { Deferred, type Holder, real } from "./deferred.ts";
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { describe } from "./errors.ts";
+import { OPERAND } from "./expr/compose.ts";
 import type { Expr } from "./expr/expr.ts";
-import { denseLayout, expandLayout, isDense, type Layout } from "./layout.ts";
+import { denseLayout, expandLayout, isDense, type Layout, permuteLayout, rowMajorOrder } from "./layout.ts";
 import { numel, type Shape, sameShape } from "./shape.ts";
 
-/** A value that has been computed, or will have been once the launch list has run. */
+/** A value that has been computed, or will have been once the launch list has run; where its storage is deferred, once something reads it. */
 export interface Stored {
   readonly kind: "stored";
   readonly storage: Storage;
@@ -20,8 +22,7 @@ export interface Stored {
 /**
  * A value that is only written down: a pointwise tree over storages. It is computed when something needs storage: a read, an
  * op that is not pointwise, a write, the end of its scope, too many leaves or nodes, or a second consumer for which recomputing would
- * cost more than storing. A backend that can end a matmul, a convolution or a reduction with a tree will find its producer here as one
- * more leaf.
+ * cost more than storing. A leaf whose storage is deferred may be computed together with the tree.
  */
 export interface Pending {
   readonly kind: "pending";
@@ -39,13 +40,29 @@ export class Leaves {
 
   /** Takes a view in, broadcast to `shape`, or finds it there. Returns its number. */
   add(view: View, shape: Shape): number {
-    const layout = expandLayout(view.layout, shape);
+    return this.#add(view, expandLayout(view.layout, shape));
+  }
+
+  /** Takes in the leaves of a tree with its axes cut, joined or moved; undefined where one of them has no layout of that. */
+  static moved(views: readonly View[], move: (layout: Layout) => Layout | undefined): Leaves | undefined {
+    const layouts = views.map(({ layout }) => move(layout));
+    if (layouts.includes(undefined)) return undefined;
+    const leaves = new Leaves();
+    views.forEach((view, i) => {
+      view.storage.retain();
+      leaves.views.push({ ...view, layout: layouts[i]! });
+    });
+    return leaves;
+  }
+
+  #add({ storage: held, dtype }: View, layout: Layout): number {
+    const storage = (held instanceof Deferred && held.real) || held;
     const known = this.views.findIndex(
-      (other) => other.storage === view.storage && other.dtype === view.dtype && sameLayout(other.layout, layout),
+      (other) => other.storage === storage && other.dtype === dtype && sameLayout(other.layout, layout),
     );
     if (known >= 0) return known;
-    view.storage.retain();
-    return this.views.push({ ...view, layout }) - 1;
+    storage.retain();
+    return this.views.push({ storage, layout, dtype }) - 1;
   }
 
   release(): void {
@@ -70,7 +87,7 @@ export function allocated(backend: Backend, bytes: number, label: string, fill: 
 }
 
 /** The numbers of one or several tensors, immutable, with a count of who holds them. */
-export class Value {
+export class Value implements Holder {
   readonly backend: Backend;
   readonly shape: Shape;
   readonly dtype: DType;
@@ -80,8 +97,10 @@ export class Value {
   readonly host: Int32Array | Uint32Array | undefined;
   /** All its numbers are known, or have been checked, to be at least 0 and below this; views of it have it too. */
   below = Number.POSITIVE_INFINITY;
-  /** How many pointwise results have taken its tree into their own. */
+  /** How many pointwise results have taken its tree into their own, and how many views there are of it. */
   consumers = 0;
+  /** A gradient is going to read it. */
+  saved = false;
   #state: Stored | Pending;
   #references = 1;
   #cleanups: (() => void)[] | undefined;
@@ -101,6 +120,16 @@ export class Value {
     this.dtype = dtype;
     this.label = label;
     this.host = host;
+    this.#hold(state);
+  }
+
+  #hold(state: Stored | Pending): void {
+    for (const storage of storagesOf(state)) if (storage instanceof Deferred) storage.holders.add(this);
+  }
+
+  /** False where it has been taken into other results, and none but the tensor that it was made for has it still. */
+  get wanted(): boolean {
+    return this.saved || this.#references > 1 || this.consumers === 0;
   }
 
   /** As it is, computed or pending. */
@@ -141,43 +170,137 @@ export class Value {
     this.#cleanups.push(work);
   }
 
-  /** In storage; a pending value is computed now, for all who hold it. */
-  view(): View {
+  /** As it is in storage, which may be deferred; a pending value is computed now, for all who hold it. */
+  lazy(): View {
     const state = this.state;
-    const { storage, layout } = state.kind === "stored" ? state : this.#store(state);
+    const { storage, layout } = state.kind === "stored" ? state : this.#store(this.#natural(state));
+    return { storage, layout, dtype: this.dtype };
+  }
+
+  /** The layout in which a pending value is written best: in the order in which the launch that it ends goes through its results. */
+  #natural({ leaves }: Pending): Layout {
+    const { backend, shape } = this;
+    const order = backend.epilogues && endOf(leaves, shape, this)?.order;
+    if (!order) return denseLayout(shape);
+    const dense = denseLayout(order.map((axis) => shape[axis]!));
+    return permuteLayout(
+      dense,
+      shape.map((_, axis) => order.indexOf(axis)),
+    );
+  }
+
+  /** In storage; what is pending or deferred is computed now, for all who hold it. */
+  view(): View {
+    const view = this.lazy();
+    if (!(view.storage instanceof Deferred)) return view;
+    const { storage, layout } = real(view);
+    storage.retain();
+    this.#become({ kind: "stored", storage, layout });
     return { storage, layout, dtype: this.dtype };
   }
 
   /** In storage, row-major from the first element on. What is not is copied, and everybody who holds this has the copy. */
   dense(): View {
-    const view = this.view();
-    return view.layout.offset === 0 && isDense(view.layout) ? view : this.#store(this.#state);
+    if (this.state.kind === "pending") return this.#store(denseLayout(this.shape));
+    const { layout } = this.lazy();
+    return layout.offset === 0 && isDense(layout) ? this.view() : this.#store(denseLayout(this.shape));
   }
 
-  /** Replaces the state by dense storage that it is written to. Where there is no room the state stays as it was. */
-  #store(before: Stored | Pending): Stored & View {
+  /** Writes it into a part of something larger. @param out any layout of its shape */
+  into(out: View): void {
+    // Who reads it besides is better served by storage of its own.
+    if (!this.backend.epilogues || this.saved || this.#references > 1) this.view();
+    this.#write(out);
+  }
+
+  /** Replaces the state by storage of its own that it is written to. Where there is no room the state stays as it was. */
+  #store(layout: Layout): View {
     const { backend, shape, dtype } = this;
-    const layout = denseLayout(shape);
-    const storage = backend.allocate(numel(shape) * bytesPerElement(dtype), `${this.label} ${describe(this)}`);
-    const after: Stored & View = { kind: "stored", storage, layout, dtype };
-    try {
-      if (before.kind === "stored") {
-        backend.copy({ out: after, input: { storage: before.storage, layout: before.layout, dtype } });
-      } else {
-        const { tree, leaves, params } = before;
-        backend.pointwise({ out: after, tree, leaves, params });
-      }
-    } catch (error) {
-      storage.release();
-      throw error;
-    }
+    const label = `${this.label} ${describe(this)}`;
+    const storage = allocated(backend, numel(shape) * bytesPerElement(dtype), label, (storage) =>
+      this.#write({ storage, layout, dtype }),
+    );
+    this.#become({ kind: "stored", storage, layout });
+    return { storage, layout, dtype };
+  }
+
+  #become(after: Stored): void {
+    const before = this.#state;
     this.#state = after;
     this.#letGo(before);
-    return after;
+  }
+
+  /** Records what writes it to a layout of its shape. */
+  #write(out: View): void {
+    const state = this.state;
+    const { backend, dtype } = this;
+    if (state.kind === "pending") record(backend, { ...state, out }, this);
+    else copyInto(backend, { storage: state.storage, layout: state.layout, dtype }, out, this);
   }
 
   #letGo(state: Stored | Pending): void {
-    if (state.kind === "stored") state.storage.release();
-    else for (const { storage } of state.leaves) storage.release();
+    for (const storage of storagesOf(state)) {
+      if (storage instanceof Deferred) storage.holders.delete(this);
+      storage.release();
+    }
   }
+}
+
+/**
+ * Records what computes a tree over views, of which some may be deferred. One of those is computed together with the tree where nobody but
+ * `asker` needs it; the others are recorded before.
+ */
+export function record(backend: Backend, { out, tree, leaves, params }: PointwiseCall, asker?: Holder): void {
+  const end = backend.epilogues && endOf(leaves, out.layout.shape, asker);
+  const operands = leaves.map((view, i) => (i === end?.product ? view : real(view)));
+  if (end) {
+    // In the order in which its kernel goes through its results.
+    const inOrder = (view: View): View => ({ ...view, layout: permuteLayout(view.layout, end.order) });
+    const { product } = end;
+    end.work.take({ out: inOrder(out), tree, leaves: operands.map(inOrder), params, product });
+  } else if (tree.op === "leaf" && tree.dtype === out.dtype) backend.copy({ out, input: operands[tree.index]! });
+  else backend.pointwise({ out, tree, leaves: operands, params });
+}
+
+/** The same for a view as it is. */
+export function copyInto(backend: Backend, view: View, out: View, asker?: Holder): void {
+  record(backend, { out, tree: OPERAND[view.dtype], leaves: [view], params: [] }, asker);
+}
+
+/** True where the tree of a pending value ends a launch. */
+export function endsLaunch(value: Value, { leaves }: Pending): boolean {
+  return value.backend.epilogues === true && endOf(leaves, value.shape, value) !== undefined;
+}
+
+/** The leaf whose launch may end in a tree, the latest one, and the order of the tree's axes in which that goes through its results. */
+function endOf(
+  leaves: readonly View[],
+  shape: Shape,
+  asker: Holder | undefined,
+): { readonly product: number; readonly order: readonly number[]; readonly work: Deferred } | undefined {
+  if (leaves.length > MAX_EPILOGUE_LEAVES) return undefined;
+  let best: ReturnType<typeof endOf>;
+  leaves.forEach(({ storage, layout, dtype }, product) => {
+    if (!(storage instanceof Deferred) || storage.id < (best?.work.id ?? 0)) return;
+    if (storage.bytes !== numel(shape) * bytesPerElement(dtype)) return;
+    if (!storage.endsIn(asker) || leaves.some((other, i) => i !== product && other.storage === storage)) return;
+    const order = rowMajorOrder(layout);
+    if (order) best = { product, order, work: storage };
+  });
+  return best;
+}
+
+/** A pending tree heavier than this is stored rather than computed a second time. */
+const RECOMPUTE_WEIGHT = 12;
+
+/** True where one more result may take in the pending tree of a value. */
+export function worthAgain(value: Value, { weight }: Pending): boolean {
+  return value.consumers === 0 || weight <= RECOMPUTE_WEIGHT;
+}
+
+/** Leaves of a tree that ends a launch: with the result and what else such a launch binds they stay within 8 storages. */
+const MAX_EPILOGUE_LEAVES = 6;
+
+function storagesOf(state: Stored | Pending): readonly Storage[] {
+  return state.kind === "stored" ? [state.storage] : state.leaves.map(({ storage }) => storage);
 }

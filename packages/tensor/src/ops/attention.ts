@@ -54,7 +54,7 @@ export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions
     return throughF32("attentionWeights", [q, k], (q, k) => attentionWeights(q, k, widenedAddends(options)));
   }
   return composed("attentionWeights", () => {
-    const scores = matmul(mul(q, options.scale ?? 1 / Math.sqrt(d)), transpose(k, -2, -1));
+    const scores = mul(matmul(q, transpose(k, -2, -1)), options.scale ?? 1 / Math.sqrt(d));
     return softmax(addends(q, k, options).reduce(add, scores), -1);
   });
 }

@@ -3,7 +3,7 @@ import { composed, gradEnabled, record } from "../autograd.ts";
 import type { ConvGeometry } from "../backend.ts";
 import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
 import { numel, type Shape } from "../shape.ts";
-import { type Device, deviceOf, filled, type Tensor } from "../tensor.ts";
+import { type Device, deviceOf, filled, launched, type Tensor } from "../tensor.ts";
 import { checkFloats, throughF32 } from "./floats.ts";
 import { pad, stack } from "./join.ts";
 import { add, maximum } from "./pointwise.ts";
@@ -104,9 +104,12 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Te
   const [images, filters] = [x.shape, weight.shape];
   const convolved = (): Tensor =>
     record(
-      filled(device, shape, "f32", "conv2d", (y) => {
-        if (numel(shape) > 0) device.backend.conv2d({ geometry, ...operands, y });
-      }),
+      numel(shape) === 0
+        ? device.zeros(shape)
+        : launched(device, {
+            ...{ shape, dtype: "f32", label: "conv2d", reads: Object.values(operands) },
+            record: (y, epilogue) => device.backend.conv2d({ geometry, ...operands, y, ...(epilogue && { epilogue }) }),
+          }),
       "conv2d",
       [x, [weight], (dy, weight) => inputGradient(device, dy, weight, images, geometry)],
       [weight, [x], (dy, x) => weightGradient(device, dy, x, filters, geometry)],
@@ -118,7 +121,11 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Te
 function inputGradient(device: Device, dy: Tensor, weight: Tensor, shape: Shape, geometry: ConvGeometry): Tensor {
   if (dy.size === 0) return device.zeros(shape);
   const operands = { weight: weight.dense("conv2d"), y: dy.dense("conv2d") };
-  return filled(device, shape, "f32", "conv2d.dx", (x) => device.backend.conv2dInputGrad({ geometry, x, ...operands }));
+  return launched(device, {
+    ...{ shape, dtype: "f32", label: "conv2d.dx", reads: Object.values(operands) },
+    record: (x, epilogue) =>
+      device.backend.conv2dInputGrad({ geometry, x, ...operands, ...(epilogue && { epilogue }) }),
+  });
 }
 
 function weightGradient(device: Device, dy: Tensor, x: Tensor, shape: Shape, geometry: ConvGeometry): Tensor {

@@ -8,7 +8,7 @@ import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
 import { broadcastShapes, numel, type Shape, sameShape } from "../shape.ts";
 import { deviceOf, made, Tensor } from "../tensor.ts";
-import { Leaves, type Pending, type Value } from "../value.ts";
+import { Leaves, type Pending, type Value, worthAgain } from "../value.ts";
 import { sumTo } from "./reduction.ts";
 
 /** What a pointwise op takes: a tensor, or a number that is the same everywhere. */
@@ -18,15 +18,15 @@ export type Operand = Tensor | number;
 const MAX_LEAVES = 6;
 const MAX_NODES = 64;
 const MAX_PARAMS = 16;
-/** A pending tree heavier than this is stored rather than computed a second time. */
-const RECOMPUTE_WEIGHT = 12;
-/** What may be recomputed for every element that it is broadcast to. */
+/** What may be recomputed for every element that it is broadcast to; more where a launch costs more than that. */
 const BROADCAST_WEIGHT = 3;
+const BROADCAST_WEIGHT_OR_LAUNCH = 12;
 
 /** True when the pending tree of an operand is better taken into its consumer than computed on its own. */
-function absorbs(value: Value, weight: number, shape: Shape): boolean {
-  if (value.consumers > 0 && weight > RECOMPUTE_WEIGHT) return false;
-  return weight <= BROADCAST_WEIGHT || numel(shape) <= numel(value.shape);
+function absorbs(value: Value, state: Pending, shape: Shape): boolean {
+  if (!worthAgain(value, state)) return false;
+  const most = value.backend.epilogues ? BROADCAST_WEIGHT_OR_LAUNCH : BROADCAST_WEIGHT;
+  return state.weight <= most || numel(shape) <= numel(value.shape);
 }
 
 /** A pending tensor: `tree` over operands, whose own pending trees are taken in as far as they fit. */
@@ -54,7 +54,7 @@ function evaluate(
         continue;
       }
       const { state } = value;
-      if (state.kind === "pending" && absorbs(value, state.weight, shape)) {
+      if (state.kind === "pending" && absorbs(value, state, shape)) {
         const times = values.reduce((sum, other) => (other === value ? sum + 1 : sum), 0);
         const fits =
           leaves.views.length + state.leaves.length + count - i - 1 <= MAX_LEAVES &&
@@ -69,7 +69,9 @@ function evaluate(
           continue;
         }
       }
-      parts.push({ tree: OPERAND[value.dtype], leaves: [leaves.add(value.view(), shape)], firstParam: 0 });
+      const leaf = leaves.add(value.lazy(), shape);
+      value.consumers++;
+      parts.push({ tree: OPERAND[value.dtype], leaves: [leaf], firstParam: 0 });
     }
     const whole = compose(tree, parts);
     const { nodes: all, weight } = E.measure(whole);

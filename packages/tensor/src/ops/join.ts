@@ -1,18 +1,21 @@
 import {
   checkChoice,
+  checkFunction,
   checkNumber,
   checkOptions,
   checkTensor,
   checkTensors,
   checkWhole,
   checkWholes,
+  wrongArgument,
 } from "../arguments.ts";
-import { composed, noGrad, record, recordTogether, within } from "../autograd.ts";
+import { composed, gradEnabled, noGrad, record, recordTogether, within } from "../autograd.ts";
 import { type DType, fits, isWhole, promote } from "../dtype.ts";
 import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
 import type { Layout } from "../layout.ts";
+import { transientResult } from "../scope.ts";
 import { normalizeDim, type Shape, sameShape } from "../shape.ts";
-import { alias, deviceOf, filled, naming, type Tensor } from "../tensor.ts";
+import { alias, deviceOf, empty, filled, naming, type Tensor } from "../tensor.ts";
 import { cast } from "./pointwise.ts";
 import { expand, flip, narrow, reshape, slice, unsqueeze } from "./view.ts";
 
@@ -47,7 +50,7 @@ export function cat(tensors: readonly Tensor[], dim: number): Tensor {
       if (x.size > 0) {
         const offset = start * whole.layout.strides[axis]!;
         const target = { ...whole, layout: { shape: x.shape, strides: whole.layout.strides, offset } };
-        device.backend.copy({ out: target, input: x.view("cat") });
+        x.value("cat").into(target);
       }
       start += x.shape[axis]!;
     }
@@ -60,6 +63,47 @@ export function cat(tensors: readonly Tensor[], dim: number): Tensor {
       return [x, (dy: Tensor) => narrow(dy, axis, starts[i]!, size)] as const;
     }),
   );
+}
+
+/**
+ * Joins parts that are computed one after the other, all of one shape: each is in its place, and what it was made with is given back, before the next
+ * one begins. As `cat` of what the functions give.
+ */
+export function catEach(parts: readonly (() => Tensor)[], dim: number): Tensor {
+  if (!Array.isArray(parts) || parts.length === 0)
+    throw wrongArgument("catEach", "parts", "an array of at least one function", parts);
+  parts.forEach((part, i) => {
+    checkFunction("catEach", `parts[${i}]`, part);
+  });
+  if (gradEnabled())
+    return within("catEach", () =>
+      cat(
+        parts.map((part) => transientResult(part)),
+        dim,
+      ),
+    );
+  let whole: Tensor | undefined;
+  parts.forEach((part, i) => {
+    const joined = whole;
+    whole = transientResult(() => {
+      const x = part();
+      checkTensor("catEach", `the result of parts[${i}]`, x);
+      const axis = normalizeDim("catEach", dim, x.rank);
+      const size = x.shape[axis]!;
+      const all = joined ?? empty(x.device, replaced(x.shape, axis, size * parts.length), x.dtype, "catEach");
+      if (!sameShape(all.shape, replaced(x.shape, axis, size * parts.length)) || x.dtype !== all.dtype) {
+        throw new ShapeError(`catEach: ${describe(x)} of parts[${i}] is no part of ${describe(all)}`);
+      }
+      deviceOf("catEach", all, x);
+      const { layout, ...view } = all.view("catEach");
+      if (x.size > 0) {
+        const offset = i * size * layout.strides[axis]!;
+        x.value("catEach").into({ ...view, layout: { shape: x.shape, strides: layout.strides, offset } });
+      }
+      return all;
+    });
+  });
+  return whole!;
 }
 
 function replaced(shape: Shape, axis: number, size: number): number[] {
@@ -185,7 +229,7 @@ function surround(x: Tensor, padding: readonly (readonly [number, number])[], va
   const offset = whole.layout.strides.reduce((sum, stride, axis) => sum + stride * padding[axis]![0], 0);
   if (x.size > 0) {
     const target = { ...whole, layout: { shape: x.shape, strides: whole.layout.strides, offset } };
-    x.device.backend.copy({ out: target, input: x.view("pad") });
+    x.value("pad").into(target);
   }
   const inside = x.shape.map((size, axis) => [padding[axis]![0], padding[axis]![0] + size, 1] as const);
   return record(out, "pad", [x, (dy) => slice(dy, inside)]);

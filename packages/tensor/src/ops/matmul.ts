@@ -1,12 +1,11 @@
 import { checkTensor } from "../arguments.ts";
 import { composed, noGrad, record, within } from "../autograd.ts";
-import type { Backend, View } from "../backend.ts";
+import type { View } from "../backend.ts";
 import { describe, ShapeError } from "../errors.ts";
-import type { Expr } from "../expr/expr.ts";
-import { collapse, expandLayout, type Layout } from "../layout.ts";
+import { collapse, denseLayout, expandLayout, type Layout } from "../layout.ts";
 import { scope } from "../scope.ts";
 import { broadcastShapes, numel, type Shape } from "../shape.ts";
-import { deviceOf, filled, type Tensor } from "../tensor.ts";
+import { deviceOf, filled, launched, type Tensor } from "../tensor.ts";
 import { checkFloats, throughF32 } from "./floats.ts";
 import { add } from "./pointwise.ts";
 import { reduceAxes, sumTo } from "./reduction.ts";
@@ -23,23 +22,22 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   if (a.dtype === "f16" && b.dtype === "f16") return throughF32("matmul", [a, b], matmul);
   if (a.rank === 1) return within("matmul", () => squeeze(matmul(unsqueeze(a, 0), b), b.rank === 1 ? 0 : -2));
   if (b.rank === 1) return within("matmul", () => squeeze(matmul(a, unsqueeze(b, 1)), -1));
-  const device = deviceOf("matmul", a, b);
+  deviceOf("matmul", a, b);
   const shape = matmulShape(a, b);
-  const { backend } = device;
-  const y = filled(device, shape, "f32", "matmul", (out) => {
-    if (numel(shape) === 0) return;
-    const zero: Expr = { op: "const", value: 0, dtype: "f32" };
-    if (a.shape.at(-1) === 0) backend.pointwise({ out, tree: zero, leaves: [], params: [] });
-    else if (partsOf(a, out) > 1) inParts(a, b, out);
-    else launch(backend, a, b, out);
-  });
   const [left, right] = [a.shape, b.shape];
   return record(
-    y,
+    product(a, b, shape),
     "matmul",
     [a, [b], (dy, b) => sumTo(matmul(dy, transpose(b, -2, -1)), left)],
     [b, [a], (dy, a) => weightGradient(a, dy, right)],
   );
+}
+
+function product(a: Tensor, b: Tensor, shape: Shape): Tensor {
+  const { device } = a;
+  if (numel(shape) === 0 || a.shape.at(-1) === 0) return device.zeros(shape, { label: "matmul" });
+  if (partsOf(a, shape) > 1) return filled(device, shape, "f32", "matmul", (out) => inParts(a, b, out));
+  return single(a, b, shape);
 }
 
 /** `aᵀ·dy`, summed over what b was broadcast along; a batch over one matrix is one longer product. */
@@ -72,15 +70,15 @@ const LONG_INNER = 16384;
 const PARTS_BYTES = 2 ** 28;
 
 /** In how many parts a product is summed: as many as its inner axis asks for and their products have room. */
-function partsOf(a: Tensor, out: View): number {
-  return Math.min(Math.floor(a.shape.at(-1)! / LONG_INNER), Math.floor(PARTS_BYTES / (4 * numel(out.layout.shape))));
+function partsOf(a: Tensor, shape: Shape): number {
+  return Math.min(Math.floor(a.shape.at(-1)! / LONG_INNER), Math.floor(PARTS_BYTES / (4 * numel(shape))));
 }
 
 /** A product as the sum of the products of parts of the inner axis: an error grows with the additions in a row. */
 function inParts(a: Tensor, b: Tensor, out: View): void {
   const { device } = a;
   const inner = a.shape.at(-1)!;
-  const count = partsOf(a, out);
+  const count = partsOf(a, out.layout.shape);
   const length = Math.floor(inner / count);
   const rest = inner - count * length;
   noGrad(() =>
@@ -104,23 +102,26 @@ function inParts(a: Tensor, b: Tensor, out: View): void {
   );
 }
 
-/** Folds the batch into two axes, which any two that merge far enough are; else the operands are copied in full. */
-function launch(backend: Backend, a: Tensor, b: Tensor, out: View): void {
-  const { shape } = out.layout;
+/** In one launch. Folds the batch into two axes, which any two that merge far enough are; else the operands are copied in full. */
+function single(a: Tensor, b: Tensor, shape: Shape): Tensor {
   const batch = shape.slice(0, -2);
-  const [m, n] = shape.slice(-2) as [number, number];
   const folded = commonBatch(operand(a, batch), operand(b, batch), batch);
   if (!folded) {
     const copies = noGrad(() => [a, b].map((x) => expand(x, [...batch, ...x.shape.slice(-2)])));
     for (const copy of copies) copy.dense("matmul");
-    launch(backend, copies[0]!, copies[1]!, out);
+    const y = single(copies[0]!, copies[1]!, shape);
     for (const copy of copies) if (copy !== a && copy !== b) copy.dispose();
-    return;
+    return y;
   }
   const [left, right] = folded;
   const [outer, inner] = left.layout.shape as [number, number];
-  const layout: Layout = { shape: [outer, inner, m, n], strides: [inner * m * n, m * n, n, 1], offset: 0 };
-  backend.matmul({ a: left, b: right, out: { ...out, layout } });
+  const [m, n] = shape.slice(-2) as [number, number];
+  const layout = denseLayout([outer, inner, m, n]);
+  return launched(a.device, {
+    ...{ shape, dtype: "f32", label: "matmul", reads: [left, right] },
+    record: (out, epilogue) =>
+      a.device.backend.matmul({ a: left, b: right, out: { ...out, layout }, ...(epilogue && { epilogue }) }),
+  });
 }
 
 function operand(x: Tensor, batch: Shape): View {

@@ -2,9 +2,9 @@ import type { Reduction } from "../backend.ts";
 import { type DType, isFloat } from "../dtype.ts";
 import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
-import { collapse, denseLayout, expandLayout } from "../layout.ts";
+import { collapse, denseLayout, expandLayout, isDense } from "../layout.ts";
 import { numel, type Shape, sameShape } from "../shape.ts";
-import { filled, type Tensor, viewAs } from "../tensor.ts";
+import { filled, launched, type Tensor, viewAs } from "../tensor.ts";
 
 /** Sizes after a reduction, with the reduced axes kept as 1. */
 export function keptShape(shape: Shape, axes: readonly number[]): number[] {
@@ -30,12 +30,23 @@ export function reduceAxes(kind: Reduction, x: Tensor, axes: readonly number[], 
       ? { ...view, layout: { shape, strides: layout, offset: view.layout.offset } }
       : { ...result.dense(kind), layout: { shape, strides: [shape[1]! * shape[2]!, shape[2]!, 1], offset: 0 } };
     const { backend } = x.device;
-    result = filled(x.device, keptShape(result.shape, run), dtype, kind, (out) => {
-      if (shape[1] === 0) backend.pointwise({ out, tree: { op: "const", value: 0, dtype }, leaves: [], params: [] });
-      else backend.reduce({ kind, input, out });
-    });
+    const kept = keptShape(result.shape, run);
+    if (numel(kept) === 0 || shape[1] === 0) {
+      result = x.device.zeros(kept, { dtype, label: kind });
+    } else if (isPosition(kind)) {
+      result = filled(x.device, kept, dtype, kind, (out) => backend.reduce({ kind, input, out }));
+    } else {
+      result = launched(x.device, {
+        ...{ shape: kept, dtype, label: kind, reads: [input] },
+        record: (out, epilogue) => backend.reduce({ kind, input, out, ...(epilogue && { epilogue }) }),
+      });
+    }
   }
   return result;
+}
+
+function isPosition(kind: Reduction): boolean {
+  return kind === "argmax" || kind === "argmin";
 }
 
 /**
@@ -107,6 +118,7 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
     axis < added || (shape[axis - added] === 1 && size !== 1) ? [axis] : [],
   );
   const sums = axes.length > 0 ? reduceAxes("sum", x, axes, x.dtype) : x;
-  sums.dense("sumTo");
-  return viewAs(sums, denseLayout(shape), "sumTo");
+  // What is dense may be on its way yet.
+  if (!isDense(sums.lazy("sumTo").layout)) sums.dense("sumTo");
+  return viewAs(sums, { ...denseLayout(shape), offset: sums.lazy("sumTo").layout.offset }, "sumTo");
 }

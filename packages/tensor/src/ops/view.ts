@@ -1,9 +1,12 @@
 import { checkTensor, checkWhole, checkWholes } from "../arguments.ts";
 import { record, within } from "../autograd.ts";
+import type { View } from "../backend.ts";
+import { bytesPerElement } from "../dtype.ts";
 import { describe, ShapeError, shown } from "../errors.ts";
-import { denseLayout, expandLayout, permuteLayout, reshapeLayout } from "../layout.ts";
+import { denseLayout, expandLayout, type Layout, permuteLayout, reshapeLayout } from "../layout.ts";
 import { broadcastShapes, checkShape, normalizeDim, normalizeDims, numel, type Shape, sameShape } from "../shape.ts";
-import { filled, type Tensor, viewAs } from "../tensor.ts";
+import { type Device, filled, launched, made, type Tensor, viewAs } from "../tensor.ts";
+import { allocated, copyInto, endsLaunch, Leaves, type Pending, record as recordTree, worthAgain } from "../value.ts";
 import { sumTo } from "./reduction.ts";
 
 /** The same elements, row-major, in another shape; one size may be −1. Copies only where the strides do not allow a view. */
@@ -11,12 +14,74 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   checkTensor("reshape", "x", x);
   const sizes = inferShape(x, shape);
   if (sameShape(sizes, x.shape)) return x;
-  const layout = reshapeLayout(x.view("reshape").layout, sizes) ?? {
-    ...denseLayout(sizes),
-    offset: x.dense("reshape").layout.offset,
-  };
   const { shape: before } = x;
-  return record(viewAs(x, layout, "reshape"), "reshape", [x, (dy) => reshape(dy, before)]);
+  return record(reshaped(x, sizes), "reshape", [x, (dy) => reshape(dy, before)]);
+}
+
+function reshaped(x: Tensor, sizes: Shape): Tensor {
+  const value = x.value("reshape");
+  const { state } = value;
+  const pending = state.kind === "pending" && pendingAs(x, state, "reshape", (layout) => reshapeLayout(layout, sizes));
+  if (pending) return pending;
+  const view = x.lazy("reshape");
+  const layout = reshapeLayout(view.layout, sizes);
+  if (layout) return viewAs(x, layout, "reshape");
+  if (value.backend.epilogues && value.consumers === 0) {
+    value.consumers++;
+    return laidOut(x.device, view, sizes);
+  }
+  return viewAs(x, { ...denseLayout(sizes), offset: x.dense("reshape").layout.offset }, "reshape");
+}
+
+/** What is pending stays so with its axes cut, joined or moved, where every part of it can be seen like that; for backends with epilogues. */
+function pendingAs(
+  x: Tensor,
+  state: Pending,
+  op: string,
+  move: (layout: Layout) => Layout | undefined,
+): Tensor | undefined {
+  const value = x.value(op);
+  if (!value.backend.epilogues || !worthAgain(value, state)) return undefined;
+  const shape = move(denseLayout(x.shape))!.shape;
+  const leaves = Leaves.moved(state.leaves, move);
+  if (!leaves) return undefined;
+  value.consumers++;
+  return made(x.device, { ...state, leaves: leaves.views }, shape, x.dtype, op, op);
+}
+
+/** A copy that is made when something reads it, together with what is then computed of it, or by what computes its source. */
+function laidOut(device: Device, view: View, sizes: Shape): Tensor {
+  const { backend } = device;
+  const { shape } = view.layout;
+  const { dtype } = view;
+  const bytes = numel(shape) * bytesPerElement(dtype);
+  return launched(device, {
+    ...{ shape: sizes, dtype, label: "reshape", reads: [view] },
+    record(out, epilogue) {
+      if (!epilogue) {
+        copyInto(backend, view, { ...out, layout: denseLayout(shape) });
+        return;
+      }
+      const { product, leaves, tree, params } = epilogue;
+      const seen = (other: View): View | undefined => {
+        const layout = reshapeLayout(other.layout, shape);
+        return layout && { ...other, layout };
+      };
+      const target = seen(epilogue.out);
+      const operands = leaves.map((leaf, i) => (i === product ? view : seen(leaf)));
+      if (target && operands.every((leaf) => leaf !== undefined)) {
+        recordTree(backend, { out: target, tree, leaves: operands, params });
+        return;
+      }
+      const storage = allocated(backend, bytes, "reshape", (storage) =>
+        copyInto(backend, view, { storage, layout: denseLayout(shape), dtype }),
+      );
+      const copied: View = { storage, layout: denseLayout(epilogue.out.layout.shape), dtype };
+      const call = { out: epilogue.out, tree, params };
+      backend.pointwise({ ...call, leaves: leaves.map((leaf, i) => (i === product ? copied : leaf)) });
+      storage.release();
+    },
+  });
 }
 
 function inferShape(x: Tensor, shape: Shape): Shape {
@@ -40,10 +105,18 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
   }
   if (axes.every((axis, i) => axis === i)) return x;
   const inverse = axes.map((_, i) => axes.indexOf(i));
-  return record(viewAs(x, permuteLayout(x.view("permute").layout, axes), "permute"), "permute", [
-    x,
-    (dy) => permute(dy, inverse),
-  ]);
+  return record(permuted(x, axes), "permute", [x, (dy) => permute(dy, inverse)]);
+}
+
+function permuted(x: Tensor, axes: readonly number[]): Tensor {
+  const value = x.value("permute");
+  const { state } = value;
+  // What has been computed is as good in one order as in another; what still ends a launch can go on being computed with.
+  if (state.kind === "pending" && endsLaunch(value, state)) {
+    const pending = pendingAs(x, state, "permute", (layout) => permuteLayout(layout, axes));
+    if (pending) return pending;
+  }
+  return viewAs(x, permuteLayout(x.lazy("permute").layout, axes), "permute");
 }
 
 /** Swaps two axes. */
@@ -64,7 +137,7 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   checkTensor("slice", "x", x);
   checkRanges(ranges);
   if (ranges.length > x.rank) throw new ShapeError(`slice: ${ranges.length} ranges for ${describe(x)}`);
-  const { layout } = x.view("slice");
+  const { layout } = x.lazy("slice");
   let { offset } = layout;
   const shape = [...layout.shape];
   const strides = [...layout.strides];
@@ -153,7 +226,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   checkShape("expand", sizes);
   if (sameShape(sizes, x.shape)) return x;
   const { shape: before } = x;
-  return record(viewAs(x, expandLayout(x.view("expand").layout, sizes), "expand"), "expand", [
+  return record(viewAs(x, expandLayout(x.lazy("expand").layout, sizes), "expand"), "expand", [
     x,
     (dy) => sumTo(dy, before),
   ]);
@@ -202,7 +275,7 @@ export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
   checkTensor("flip", "x", x);
   const axes = normalizeDims("flip", dims, x.rank);
   if (x.size === 0) return x;
-  const { layout } = x.view("flip");
+  const { layout } = x.lazy("flip");
   const offset = axes.reduce((sum, axis) => sum + (x.shape[axis]! - 1) * layout.strides[axis]!, layout.offset);
   const strides = layout.strides.map((stride, axis) => (axes.includes(axis) ? -stride : stride));
   return record(viewAs(x, { shape: x.shape, strides, offset }, "flip"), "flip", [x, (dy) => flip(dy, axes)]);

@@ -19,6 +19,7 @@ import * as softmax from "./kernels/softmax.ts";
 /** The engine's first backend: WGSL compute kernels through WebGPU, in browsers and in Node. */
 export class WebGPUBackend implements Calls.Backend {
   readonly gpu: WebGPU;
+  readonly epilogues = true;
 
   private constructor(gpu: WebGPU) {
     this.gpu = gpu;

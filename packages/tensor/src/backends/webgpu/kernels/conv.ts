@@ -7,7 +7,9 @@ import { each, evenly, freely, productLoop, ragged, rowsFor } from "./conv-produ
 import { weightGrad } from "./conv-weight-grad.ts";
 import { depthwise, depthwiseInputGrad, isDepthwise } from "./depthwise.ts";
 import { depthwiseWeightGrad } from "./depthwise-weight-grad.ts";
+import type { Finish } from "./finish.ts";
 import { matmul } from "./matmul.ts";
+import { apart, finishing } from "./pointwise.ts";
 
 /*
  * Letters: o output channels, c input channels of a group, k = c·kh·kw, n output pixels.
@@ -21,35 +23,38 @@ import { matmul } from "./matmul.ts";
  * One thread computes four neighbouring output pixels of R output channels; a workgroup is one subgroup. It takes the channels
  * of one tap after the other, or, with few channels, all of k as it lies in memory.
  */
-const forwardKernel = kernel("conv", ({ rows, wide, flat }: { rows: number; wide: boolean; flat: boolean }, gpu) => ({
-  inputs: { a: "f32", b: "vec4f" },
-  outputs: { y: wide ? "vec4f" : "f32" },
-  uniforms: {
-    m: "u32",
-    channels: "u32",
-    groups: "u32",
-    taps: "u32",
-    kw: "u32",
-    cols: "u32",
-    vectors: "u32",
-    bPlane: "u32",
-    bTap: "u32",
-    bDown: "u32",
-    bStrideRow: "u32",
-    aRow: "u32",
-    aChannel: "u32",
-    aTap: "u32",
-    aFrom: "u32",
-    aGroup: "u32",
-    outWidth: "u32",
-    outArea: "u32",
-    outFrom: "u32",
-    xFirst: "u32",
-    zFirst: "u32",
-  },
-  workgroupSize: gpu.subgroupSize || 32,
-  subgroups: gpu.subgroupSize > 0,
-  source: `
+const forwardKernel = kernel(
+  "conv",
+  ({ rows, finish, flat }: { rows: number; finish: Finish; flat: boolean }, gpu) => ({
+    inputs: { a: "f32", b: "vec4f", ...finish.inputs },
+    outputs: finish.outputs,
+    uniforms: {
+      m: "u32",
+      channels: "u32",
+      groups: "u32",
+      taps: "u32",
+      kw: "u32",
+      cols: "u32",
+      vectors: "u32",
+      bPlane: "u32",
+      bTap: "u32",
+      bDown: "u32",
+      bStrideRow: "u32",
+      aRow: "u32",
+      aChannel: "u32",
+      aTap: "u32",
+      aFrom: "u32",
+      aGroup: "u32",
+      outWidth: "u32",
+      outArea: "u32",
+      outFrom: "u32",
+      xFirst: "u32",
+      zFirst: "u32",
+      ...finish.uniforms,
+    },
+    workgroupSize: gpu.subgroupSize || 32,
+    subgroups: gpu.subgroupSize > 0,
+    source: `${finish.source}
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let pixels = (workgroup.x + u.xFirst) * WG + lane;
@@ -63,10 +68,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   if (pixels < u.vectors) {
     let col = (vector % u.cols) * 4u;
     let to = z * u.m * u.outArea + u.outFrom + (vector / u.cols) * u.outWidth + col;
-    ${each(rows, (r) => `if (row + ${r}u < u.m) { ${storePixels(wide, r)} }`)}
+    ${each(rows, (r) => `if (row + ${r}u < u.m) { ${storePixels(finish, r)} }`)}
   }
 }`,
-}));
+  }),
+);
 
 function tapByTap(rows: number, lanes: number): string {
   return `for (var tap = 0u; tap < u.taps; tap++) {
@@ -87,10 +93,10 @@ function flatTaps(rows: number, lanes: number): string {
   ${productLoop(rows, lanes, freely("(u.channels * u.taps)", locate))}`;
 }
 
-function storePixels(wide: boolean, r: number): string {
+function storePixels({ width }: Finish, r: number): string {
   const at = `to + (row + ${r}u) * u.outArea`;
-  if (wide) return `y[(${at}) / 4u] = acc${r};`;
-  return `for (var j = 0u; j < min(4u, u.outWidth - col); j++) { y[${at} + j] = acc${r}[j]; }`;
+  if (width === 4) return `finish((${at}) / 4u, acc${r});`;
+  return `for (var j = 0u; j < min(4u, u.outWidth - col); j++) { finish(${at} + j, acc${r}[j]); }`;
 }
 
 /** Workgroups along one axis, in as many launches as its limit asks for. */
@@ -105,7 +111,20 @@ function gridSteps(count: number): (readonly [first: number, count: number])[] {
 /** How the weight is read as the left matrix: forward as it is, for the input gradient transposed and with its taps reversed. */
 type Direction = "forward" | "transposed";
 
-function convolve(gpu: Gpu, shape: ConvGeometry, x: View, weight: View, y: View, direction: Direction): void {
+function convolve(gpu: Gpu, { geometry: shape, x, weight, y, epilogue }: ConvCall, direction: Direction): void {
+  finishing(gpu, y, epilogue, flattened(shape).outWidth % 4 === 0, (finish) =>
+    convolveInto(gpu, shape, x, weight, finish, direction),
+  );
+}
+
+function convolveInto(
+  gpu: Gpu,
+  shape: ConvGeometry,
+  x: View,
+  weight: View,
+  finish: Finish,
+  direction: Direction,
+): void {
   const geometry = flattened(shape);
   const { batch, groups, outHeight, outWidth, kernel: taps, stride, padding, dilation, width } = geometry;
   const channels = geometry.channels / groups;
@@ -147,9 +166,9 @@ function convolve(gpu: Gpu, shape: ConvGeometry, x: View, weight: View, y: View,
     for (const [zFirst, zCount] of gridSteps(part.images * groups)) {
       for (const [xFirst, xCount] of gridSteps(Math.ceil(vectors / lanes))) {
         forwardKernel.run(gpu, {
-          template: { rows, wide: outWidth % 4 === 0, flat: area > 1 && ragged(gpu, channels) },
-          operands: { a: weight, b: columns.view, y },
-          uniforms: { ...uniforms, xFirst, zFirst },
+          template: { rows, finish, flat: area > 1 && ragged(gpu, channels) },
+          operands: { a: weight, b: columns.view, ...finish.operands },
+          uniforms: { ...uniforms, xFirst, zFirst, ...finish.values },
           workgroups: [xCount, Math.ceil(m / rows), zCount],
         });
       }
@@ -159,19 +178,20 @@ function convolve(gpu: Gpu, shape: ConvGeometry, x: View, weight: View, y: View,
 }
 
 /** `y = weight ⋆ x`: cross-correlation over NCHW. */
-export function conv2d(gpu: Gpu, { geometry, x, weight, y }: ConvCall): void {
-  if (isDepthwise(geometry)) depthwise(gpu, geometry, x, weight, y);
-  else convolve(gpu, geometry, x, weight, y, "forward");
+export function conv2d(gpu: Gpu, call: ConvCall): void {
+  if (isDepthwise(call.geometry)) depthwise(gpu, call);
+  else convolve(gpu, call, "forward");
 }
 
 /** `x` of the call receives the gradient, `y` holds that of the result. */
-export function conv2dInputGrad(gpu: Gpu, { geometry, x, weight, y }: ConvCall): void {
+export function conv2dInputGrad(gpu: Gpu, call: ConvCall): void {
+  const { geometry, x, weight, y } = call;
   if (isDepthwise(geometry)) {
-    depthwiseInputGrad(gpu, geometry, x, weight, y);
+    depthwiseInputGrad(gpu, call);
   } else if (geometry.stride[0] === 1 && geometry.stride[1] === 1) {
-    convolve(gpu, transposedGeometry(geometry), y, weight, x, "transposed");
+    convolve(gpu, { ...call, geometry: transposedGeometry(geometry), x: y, y: x }, "transposed");
   } else {
-    gatheredInputGrad(gpu, geometry, x, weight, y);
+    apart(gpu, x, call.epilogue, (dx) => gatheredInputGrad(gpu, geometry, dx, weight, y));
   }
 }
 

@@ -4,6 +4,7 @@ import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { partsOf, shiftedRows } from "./conv-columns.ts";
 import { type Pass, PLANES } from "./depthwise-window.ts";
+import type { Finish } from "./finish.ts";
 import { gridStride } from "./wgsl.ts";
 
 const WG = 64;
@@ -37,11 +38,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
  * padded so that windows start on whole vectors: four taps of a row cost one vector of x and, for each output row that looks
  * at it, one vector of taps.
  */
-const wideKernel = kernel("depthwise-wide", ({ wide }: { wide: boolean }) => {
+const wideKernel = kernel("depthwise-wide", ({ finish }: { finish: Finish }) => {
   const rows = Array.from({ length: ROWS }, (_, row) => row);
   return {
-    inputs: { x: "vec4f", w: "vec4f" },
-    outputs: { y: wide ? "vec4f" : "f32" },
+    inputs: { x: "vec4f", w: "vec4f", ...finish.inputs },
+    outputs: finish.outputs,
     uniforms: {
       count: "u32",
       rows: "u32",
@@ -55,9 +56,10 @@ const wideKernel = kernel("depthwise-wide", ({ wide }: { wide: boolean }) => {
       kh: "u32",
       vectors: "u32",
       ...PLANES,
+      ...finish.uniforms,
     },
     workgroupSize: WG,
-    source: `
+    source: `${finish.source}
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
@@ -90,20 +92,26 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       }
     }
     let to = plane * u.outArea + u.outFrom + row * u.outWidth + col * 4u;
-    ${rows.map((r) => `if (row + ${r}u < u.rows) { ${storeRow(wide, r)} }`).join("\n    ")}
+    ${rows.map((r) => `if (row + ${r}u < u.rows) { ${storeRow(finish, r)} }`).join("\n    ")}
   }
 }`,
   };
 });
 
-function storeRow(wide: boolean, r: number): string {
+function storeRow({ width }: Finish, r: number): string {
   const at = `to + ${r}u * u.outWidth`;
-  if (wide) return `y[(${at}) / 4u] = acc${r};`;
-  return `for (var j = 0u; j < min(4u, u.outWidth - col * 4u); j++) { y[${at} + j] = acc${r}[j]; }`;
+  if (width === 4) return `finish((${at}) / 4u, acc${r});`;
+  return `for (var j = 0u; j < min(4u, u.outWidth - col * 4u); j++) { finish(${at} + j, acc${r}[j]); }`;
 }
 
 /** Any window without stride and dilation. Taps are padded to whole vectors: zero times an infinity just outside a window is NaN. */
-export function depthwiseWide(gpu: Gpu, { geometry, divide, terms, reversed }: Pass, x: View, w: View, y: View): void {
+export function depthwiseWide(
+  gpu: Gpu,
+  { geometry, divide, terms, reversed }: Pass,
+  x: View,
+  w: View,
+  finish: Finish,
+): void {
   const {
     channels,
     outChannels,
@@ -129,8 +137,8 @@ export function depthwiseWide(gpu: Gpu, { geometry, divide, terms, reversed }: P
     const blocks = Math.ceil(part.rows / ROWS);
     const count = part.images * outChannels * blocks * outCols;
     wideKernel.run(gpu, {
-      template: { wide: outWidth % 4 === 0 },
-      operands: { x: source.view, w: taps, y },
+      template: { finish },
+      operands: { x: source.view, w: taps, ...finish.operands },
       uniforms: {
         count,
         rows: part.rows,
@@ -147,6 +155,7 @@ export function depthwiseWide(gpu: Gpu, { geometry, divide, terms, reversed }: P
         channels: outChannels,
         divide,
         terms,
+        ...finish.values,
       },
       workgroups: gridStride(gpu, count, WG),
     });

@@ -1,9 +1,11 @@
-import type { ConvGeometry, View } from "../../../backend.ts";
+import type { ConvCall, ConvGeometry, View } from "../../../backend.ts";
 import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { paddedRows, WORKSPACE_BYTES } from "./conv-columns.ts";
 import { depthwiseWide } from "./depthwise-wide.ts";
 import { loadRow, type NearWindow, nearWindow, type Pass, PLANES, shifted } from "./depthwise-window.ts";
+import type { Finish } from "./finish.ts";
+import { finishing } from "./pointwise.ts";
 import { gridStride } from "./wgsl.ts";
 
 const WG = 64;
@@ -17,13 +19,13 @@ export function isDepthwise({ channels, groups }: ConvGeometry): boolean {
  * One thread walks down a strip of one vector of columns, with the sums of the kh output rows that look at the current input
  * row: it reads every row once.
  */
-const nearKernel = kernel("depthwise", ({ kh, kw, left, wide }: NearWindow & { wide: boolean }) => {
+const nearKernel = kernel("depthwise", ({ kh, kw, left, finish }: NearWindow & { finish: Finish }) => {
   const taps = Array.from({ length: kh * kw }, (_, tap) => tap);
   const oldest = kh - 1;
   const age = Array.from({ length: oldest }, (_, i) => `acc${oldest - i} = acc${oldest - i - 1};`).join(" ");
   return {
-    inputs: { x: "vec4f", w: "f32" },
-    outputs: { y: wide ? "vec4f" : "f32" },
+    inputs: { x: "vec4f", w: "f32", ...finish.inputs },
+    outputs: finish.outputs,
     uniforms: {
       count: "u32",
       planeFrom: "u32",
@@ -38,9 +40,10 @@ const nearKernel = kernel("depthwise", ({ kh, kw, left, wide }: NearWindow & { w
       wFrom: "u32",
       wStep: "u32",
       ...PLANES,
+      ...finish.uniforms,
     },
     workgroupSize: WG,
-    source: `
+    source: `${finish.source}
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
@@ -61,7 +64,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       ${taps.map((tap) => `acc${Math.floor(tap / kw)} = fma(vec4f(w${tap}), s${tap % kw}, acc${Math.floor(tap / kw)});`).join("\n      ")}
       if (line >= begin + ${oldest}u) {
         let to = ((u.planeFrom + plane) * u.outHeight + line - ${oldest}u) * u.outWidth + col * 4u;
-        ${wide ? `y[to / 4u] = acc${oldest};` : `for (var j = 0u; j < min(4u, u.outWidth - col * 4u); j++) { y[to + j] = acc${oldest}[j]; }`}
+        ${finish.width === 4 ? `finish(to / 4u, acc${oldest});` : `for (var j = 0u; j < min(4u, u.outWidth - col * 4u); j++) { finish(to + j, acc${oldest}[j]); }`}
       }
     }
   }
@@ -70,9 +73,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 });
 
 /** One thread computes one output for any stride and dilation; `transposed` walks the windows that reach it instead of its own. */
-const plainKernel = kernel("depthwise-plain", ({ transposed }: { transposed: boolean }) => ({
-  inputs: { x: "f32", w: "f32" },
-  outputs: { y: "f32" },
+const plainKernel = kernel("depthwise-plain", ({ transposed, finish }: { transposed: boolean; finish: Finish }) => ({
+  inputs: { x: "f32", w: "f32", ...finish.inputs },
+  outputs: finish.outputs,
   uniforms: {
     count: "u32",
     ...PLANES,
@@ -80,9 +83,10 @@ const plainKernel = kernel("depthwise-plain", ({ transposed }: { transposed: boo
     step: "vec4i",
     padding: "vec4i",
     size: "vec4i",
+    ...finish.uniforms,
   },
   workgroupSize: WG,
-  source: `
+  source: `${finish.source}
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
@@ -109,7 +113,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         }
       }
     }
-    y[i] = sum;
+    finish(i, sum);
   }
 }`,
 }));
@@ -121,7 +125,7 @@ function runNear(
   window: NearWindow,
   x: View,
   w: View,
-  y: View,
+  finish: Finish,
 ): void {
   const { batch, channels, height, width, outChannels, outHeight, outWidth, padding } = geometry;
   const strip = gpu.software ? 16 : 4;
@@ -134,8 +138,8 @@ function runNear(
     const source = padded ? paddedRows(gpu, x, geometry, image, images) : undefined;
     const count = images * outChannels * strips * outCols;
     nearKernel.run(gpu, {
-      template: { ...window, wide: outWidth % 4 === 0 },
-      operands: { x: source?.view ?? x, w, y },
+      template: { ...window, finish },
+      operands: { x: source?.view ?? x, w, ...finish.operands },
       uniforms: {
         count,
         planeFrom: image * outChannels,
@@ -153,6 +157,7 @@ function runNear(
         channels: outChannels,
         divide,
         terms,
+        ...finish.values,
       },
       workgroups: gridStride(gpu, count, WG),
     });
@@ -161,41 +166,48 @@ function runNear(
 }
 
 /** Convolutions without stride and dilation, by whichever kernel fits the sizes; false for the others. */
-function runVectors(gpu: Gpu, pass: Pass, x: View, w: View, y: View): boolean {
-  const { stride, dilation } = pass.geometry;
+function runVectors(gpu: Gpu, pass: Pass, { x, weight, y, epilogue }: ConvCall): boolean {
+  const { stride, dilation, outWidth } = pass.geometry;
   if (![...stride, ...dilation].every((step) => step === 1)) return false;
   const window = nearWindow(pass.geometry);
-  if (window && pass.terms === 1) runNear(gpu, pass, window, x, w, y);
-  else depthwiseWide(gpu, pass, x, w, y);
+  finishing(gpu, y, epilogue, outWidth % 4 === 0, (finish) => {
+    if (window && pass.terms === 1) runNear(gpu, pass, window, x, weight, finish);
+    else depthwiseWide(gpu, pass, x, weight, finish);
+  });
   return true;
 }
 
 /** Forward: output channel o reads input channel ⌊o / multiplier⌋. */
-export function depthwise(gpu: Gpu, geometry: ConvGeometry, x: View, weight: View, y: View): void {
+export function depthwise(gpu: Gpu, call: ConvCall): void {
+  const { geometry, x, weight, y, epilogue } = call;
   const { batch, channels, height, width, outChannels, outHeight, outWidth } = geometry;
   const divide = outChannels / channels;
-  if (runVectors(gpu, { geometry, divide, terms: 1, reversed: false }, x, weight, y)) return;
+  if (runVectors(gpu, { geometry, divide, terms: 1, reversed: false }, call)) return;
   const count = batch * outChannels * outHeight * outWidth;
-  plainKernel.run(gpu, {
-    template: { transposed: false },
-    operands: { x, w: weight, y },
-    uniforms: {
-      count,
-      inChannels: channels,
-      channels: outChannels,
-      divide,
-      terms: 1,
-      kernel: geometry.kernel,
-      step: [...geometry.stride, ...geometry.dilation],
-      padding: geometry.padding,
-      size: [height, width, outHeight, outWidth],
-    },
-    workgroups: gridStride(gpu, count, WG),
-  });
+  finishing(gpu, y, epilogue, false, (finish) =>
+    plainKernel.run(gpu, {
+      template: { transposed: false, finish },
+      operands: { x, w: weight, ...finish.operands },
+      uniforms: {
+        count,
+        inChannels: channels,
+        channels: outChannels,
+        divide,
+        terms: 1,
+        kernel: geometry.kernel,
+        step: [...geometry.stride, ...geometry.dilation],
+        padding: geometry.padding,
+        size: [height, width, outHeight, outWidth],
+        ...finish.values,
+      },
+      workgroups: gridStride(gpu, count, WG),
+    }),
+  );
 }
 
 /** Input gradient: input channel c sums over its `multiplier` output channels, windows mirrored. */
-export function depthwiseInputGrad(gpu: Gpu, geometry: ConvGeometry, dx: View, weight: View, dy: View): void {
+export function depthwiseInputGrad(gpu: Gpu, call: ConvCall): void {
+  const { geometry, x: dx, weight, y: dy, epilogue } = call;
   const {
     batch,
     channels,
@@ -218,22 +230,26 @@ export function depthwiseInputGrad(gpu: Gpu, geometry: ConvGeometry, dx: View, w
     outWidth: width,
     padding: [kh - 1 - padding[0], kw - 1 - padding[1]],
   };
-  if (runVectors(gpu, { geometry: mirrored, divide: 1, terms, reversed: true }, dy, weight, dx)) return;
+  const pass = { geometry: mirrored, divide: 1, terms, reversed: true };
+  if (runVectors(gpu, pass, { ...call, x: dy, y: dx })) return;
   const count = batch * channels * height * width;
-  plainKernel.run(gpu, {
-    template: { transposed: true },
-    operands: { x: dy, w: weight, y: dx },
-    uniforms: {
-      count,
-      inChannels: outChannels,
-      channels,
-      divide: 1,
-      terms,
-      kernel: geometry.kernel,
-      step: [...geometry.stride, ...geometry.dilation],
-      padding,
-      size: [outHeight, outWidth, height, width],
-    },
-    workgroups: gridStride(gpu, count, WG),
-  });
+  finishing(gpu, dx, epilogue, false, (finish) =>
+    plainKernel.run(gpu, {
+      template: { transposed: true, finish },
+      operands: { x: dy, w: weight, ...finish.operands },
+      uniforms: {
+        count,
+        inChannels: outChannels,
+        channels,
+        divide: 1,
+        terms,
+        kernel: geometry.kernel,
+        step: [...geometry.stride, ...geometry.dilation],
+        padding,
+        size: [outHeight, outWidth, height, width],
+        ...finish.values,
+      },
+      workgroups: gridStride(gpu, count, WG),
+    }),
+  );
 }

@@ -3,6 +3,8 @@ import { denseLayout, type Layout } from "../../../layout.ts";
 import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { copy } from "./copy.ts";
+import type { Finish } from "./finish.ts";
+import { finishing } from "./pointwise.ts";
 
 type Grid = readonly [x: number, y: number, z: number];
 
@@ -29,7 +31,7 @@ const UNIFORMS = {
 
 interface Template {
   readonly rows: number;
-  readonly wide: boolean;
+  readonly finish: Finish;
   /** How `b` lies in its vectors of four: along its columns, or along k, as the weights of a linear layer do. */
   readonly along: "columns" | "k";
 }
@@ -63,10 +65,10 @@ function steps(template: Template, multiply: (step: number) => string): string {
 }
 
 /** Stores one row's four columns: as a vector where rows of the output are aligned, else one by one inside the matrix. */
-function store(wide: boolean, row: string, value: string): string {
-  if (wide) return `y[(batch * u.m + ${row}) * (u.n / 4u) + col] = ${value};`;
+function store({ width }: Finish, row: string, value: string): string {
+  if (width === 4) return `finish((batch * u.m + ${row}) * (u.n / 4u) + col, ${value});`;
   return `for (var j = 0u; j < 4u; j++) {
-      if (col * 4u + j < u.n) { y[(batch * u.m + ${row}) * u.n + col * 4u + j] = ${value}[j]; }
+      if (col * 4u + j < u.n) { finish((batch * u.m + ${row}) * u.n + col * 4u + j, ${value}[j]); }
     }`;
 }
 
@@ -76,7 +78,7 @@ function store(wide: boolean, row: string, value: string): string {
  * of b and R fused multiply-adds: loads, not arithmetic, bound this on software adapters.
  */
 const broadcastKernel = kernel("matmul", (template: Template, gpu) => {
-  const { rows, wide } = template;
+  const { rows, finish } = template;
   const size = gpu.subgroupSize;
   const together = stepsAtOnce(template);
   const each = (text: (r: number) => string): string => Array.from({ length: rows }, (_, r) => text(r)).join("\n    ");
@@ -84,12 +86,12 @@ const broadcastKernel = kernel("matmul", (template: Template, gpu) => {
     each((r) => `acc${r} = fma(vec4f(subgroupBroadcast(a${r}, ${lane}u)), v, acc${r});`);
   const firstLanes = Array.from({ length: size / together }, (_, i) => i * together);
   return {
-    inputs: { a: "f32", b: "vec4f" },
-    outputs: { y: wide ? "vec4f" : "f32" },
-    uniforms: UNIFORMS,
+    inputs: { a: "f32", b: "vec4f", ...finish.inputs },
+    outputs: finish.outputs,
+    uniforms: { ...UNIFORMS, ...finish.uniforms },
     workgroupSize: size,
     subgroups: true,
-    source: `
+    source: `${finish.source}
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let cols = (u.n + 3u) / 4u;
@@ -118,7 +120,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
   if (col < cols) {
-    ${each((r) => `if (row + ${r}u < u.m) { ${store(wide, `row + ${r}u`, `(sum${r} + acc${r})`)} }`)}
+    ${each((r) => `if (row + ${r}u < u.m) { ${store(finish, `row + ${r}u`, `(sum${r} + acc${r})`)} }`)}
   }
 }`,
   };
@@ -126,14 +128,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
 /** The same tile without subgroups, for adapters whose subgroup size is unknown or varies: every thread loads its own a. */
 const plainKernel = kernel("matmul-plain", (template: Template) => {
-  const { rows, wide } = template;
+  const { rows, finish } = template;
   const each = (text: (r: number) => string): string => Array.from({ length: rows }, (_, r) => text(r)).join("\n    ");
   return {
-    inputs: { a: "f32", b: "vec4f" },
-    outputs: { y: wide ? "vec4f" : "f32" },
-    uniforms: UNIFORMS,
+    inputs: { a: "f32", b: "vec4f", ...finish.inputs },
+    outputs: finish.outputs,
+    uniforms: { ...UNIFORMS, ...finish.uniforms },
     workgroupSize: 32,
-    source: `
+    source: `${finish.source}
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let cols = (u.n + 3u) / 4u;
@@ -154,7 +156,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     ${each((r) => `sum${r} += acc${r};`)}
   }
-  ${each((r) => `if (row + ${r}u < u.m) { ${store(wide, `row + ${r}u`, `sum${r}`)} }`)}
+  ${each((r) => `if (row + ${r}u < u.m) { ${store(finish, `row + ${r}u`, `sum${r}`)} }`)}
 }`,
   };
 });
@@ -166,7 +168,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 const WORTH_A_COPY = 1024;
 
 /** Batched matrix product; `b` is copied first where neither its columns nor its rows lie in whole vectors. */
-export function matmul(gpu: Gpu, { a, b, out }: MatmulCall): void {
+export function matmul(gpu: Gpu, { a, b, out, epilogue }: MatmulCall): void {
   const [outer, inner, m, k] = a.layout.shape as [number, number, number, number];
   const n = b.layout.shape[3]!;
   const batch = outer * inner;
@@ -178,33 +180,35 @@ export function matmul(gpu: Gpu, { a, b, out }: MatmulCall): void {
   const [bOuter, bInner, bRow, bCol] = right.layout.strides as [number, number, number, number];
   const rows = tileRows(gpu, m);
   const lanes = gpu.subgroupSize || 32;
-  const template: Template = { rows, wide: n % 4 === 0, along };
   const variant = gpu.subgroupSize > 0 ? broadcastKernel : plainKernel;
   const grid = [Math.ceil(Math.ceil(n / 4) / lanes), Math.ceil(m / rows), batch] as const;
-  for (const { first, count } of pieces(grid)) {
-    variant.run(gpu, {
-      template,
-      operands: { a, b: right, y: out },
-      uniforms: {
-        m,
-        n,
-        k,
-        batchInner: inner,
-        aRow,
-        aCol,
-        aOuter,
-        aInner,
-        aFrom: a.layout.offset,
-        bRow: along === "k" ? 0 : bRow / 4,
-        bCol: along === "k" ? bCol / 4 : 0,
-        bOuter: bOuter / 4,
-        bInner: bInner / 4,
-        bFrom: right.layout.offset / 4,
-        firstGroup: first,
-      },
-      workgroups: count,
-    });
-  }
+  finishing(gpu, out, epilogue, n % 4 === 0, (finish) => {
+    for (const { first, count } of pieces(grid)) {
+      variant.run(gpu, {
+        template: { rows, finish, along },
+        operands: { a, b: right, ...finish.operands },
+        uniforms: {
+          m,
+          n,
+          k,
+          batchInner: inner,
+          aRow,
+          aCol,
+          aOuter,
+          aInner,
+          aFrom: a.layout.offset,
+          bRow: along === "k" ? 0 : bRow / 4,
+          bCol: along === "k" ? bCol / 4 : 0,
+          bOuter: bOuter / 4,
+          bInner: bInner / 4,
+          bFrom: right.layout.offset / 4,
+          firstGroup: first,
+          ...finish.values,
+        },
+        workgroups: count,
+      });
+    }
+  });
   if (!ready) right.storage.release();
 }
 

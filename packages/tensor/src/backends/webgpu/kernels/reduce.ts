@@ -2,6 +2,8 @@ import type { ReduceCall, View } from "../../../backend.ts";
 import { denseLayout, type Layout } from "../../../layout.ts";
 import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
+import type { Finish } from "./finish.ts";
+import { finishing } from "./pointwise.ts";
 import { elementType, gridStride, rowReductions, rowThreads, sumOver } from "./wgsl.ts";
 
 /**
@@ -17,7 +19,9 @@ type Type = "f32" | "i32" | "u32";
 interface Template {
   readonly kind: "sum" | "max" | "min";
   readonly type: Type;
+  /** The vectors that are read. */
   readonly wide: boolean;
+  readonly finish: Finish;
 }
 
 /** Both kernels see an input as (outer, n, inner), axis n cut into parts of `length` elements. */
@@ -71,13 +75,14 @@ const rowKernel = kernel("reduce-row", (t: Template, gpu) => {
   const join =
     t.kind === "sum" ? "rowSum(own, local)" : t.kind === "max" ? "rowMax(own, local)" : "-rowMax(-own, local)";
   return {
-    inputs: { x: vector },
-    outputs: { y: t.type },
-    uniforms: UNIFORMS,
+    inputs: { x: vector, ...t.finish.inputs },
+    outputs: t.finish.outputs,
+    uniforms: { ...UNIFORMS, ...t.finish.uniforms },
     workgroupSize: rowThreads(gpu),
     subgroups,
     source: `${source}
 ${nanAware(t)}
+${t.finish.source}
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   for (var o = group.x + group.y * groups.x; o < u.outputs; o += groups.x * groups.y) {
@@ -89,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     ${walk}
     let own = ${fold};
     let total = ${join};
-    if (local == 0u) { y[o] = total; }
+    if (local == 0u) { finish(o, total); }
   }
 }`,
   };
@@ -105,11 +110,12 @@ const columnKernel = kernel("reduce-column", (t: Template) => {
       ? sumOver("acc", { from: "begin", to: "end", step: "1u", type: vector }, (i) => `x[base + (${i}) * u.step]`)
       : `for (var i = begin; i < end; i++) { let v = x[base + i * u.step]; acc = ${step}; }`;
   return {
-    inputs: { x: vector },
-    outputs: { y: vector },
-    uniforms: UNIFORMS,
+    inputs: { x: vector, ...t.finish.inputs },
+    outputs: t.finish.outputs,
+    uniforms: { ...UNIFORMS, ...t.finish.uniforms },
     workgroupSize: 16,
     source: `${nanAware(t)}
+${t.finish.source}
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var o = id.x + id.y * groups.x * WG; o < u.outputs; o += groups.x * groups.y * WG) {
@@ -119,7 +125,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let end = min(u.n, begin + u.length);
     var acc = ${first};
     ${walk}
-    y[o] = acc;
+    ${t.wide && t.finish.width === 1 ? "for (var j = 0u; j < 4u; j++) { finish(o * 4u + j, acc[j]); }" : "finish(o, acc);"}
   }
 }`,
   };
@@ -176,14 +182,14 @@ export function reduce(gpu: Gpu, call: ReduceCall): void {
   const { kind } = call;
   const length = partLength(gpu, call.input, type);
   if (length >= n) {
-    run(gpu, kind, type, call.input, call.out, 1, n);
+    run(gpu, kind, type, call, 1, n);
     return;
   }
   const parts = Math.ceil(n / length);
   const storage = gpu.pool.take(outputs * parts * 4, "partial reduction");
   const partial: View = { storage, layout: denseLayout([outer, parts, inner]), dtype: call.out.dtype };
-  run(gpu, kind, type, call.input, partial, parts, length);
-  reduce(gpu, { kind, input: { ...partial, dtype: call.input.dtype }, out: call.out });
+  run(gpu, kind, type, { input: call.input, out: partial }, parts, length);
+  reduce(gpu, { ...call, input: { ...partial, dtype: call.input.dtype } });
   storage.release();
 }
 
@@ -209,8 +215,7 @@ function run(
   gpu: Gpu,
   kind: Template["kind"],
   type: Type,
-  input: View,
-  out: View,
+  { input, out, epilogue }: Omit<ReduceCall, "kind">,
   parts: number,
   length: number,
 ): void {
@@ -221,42 +226,48 @@ function run(
   if (walksDown(input.layout, type)) {
     const wide = innerStride === 1 && [inner, step, outerStride, from].every((value) => value % 4 === 0);
     const d = wide ? 4 : 1;
-    columnKernel.run(gpu, {
-      template: { kind, type, wide },
-      operands: { x: input, y: out },
-      uniforms: {
-        outputs: outputs / d,
-        inner: inner / d,
-        parts,
-        n,
-        length,
-        outerStride: outerStride / d,
-        innerStride,
-        step: step / d,
-        first: from / d,
-        zero: 0,
-      },
-      workgroups: gridStride(gpu, outputs / d, 16),
-    });
+    finishing(gpu, out, epilogue, wide, (finish) =>
+      columnKernel.run(gpu, {
+        template: { kind, type, wide, finish },
+        operands: { x: input, ...finish.operands },
+        uniforms: {
+          outputs: outputs / d,
+          inner: inner / d,
+          parts,
+          n,
+          length,
+          outerStride: outerStride / d,
+          innerStride,
+          step: step / d,
+          first: from / d,
+          zero: 0,
+          ...finish.values,
+        },
+        workgroups: gridStride(gpu, outputs / d, 16),
+      }),
+    );
     return;
   }
   const wide = step === 1 && [n, outerStride, innerStride, from, length].every((value) => value % 4 === 0);
   const d = wide ? 4 : 1;
-  rowKernel.run(gpu, {
-    template: { kind, type, wide },
-    operands: { x: input, y: out },
-    uniforms: {
-      outputs,
-      inner,
-      parts,
-      n: n / d,
-      length: length / d,
-      outerStride: outerStride / d,
-      innerStride: innerStride / d,
-      step: wide ? 1 : step,
-      first: from / d,
-      zero: 0,
-    },
-    workgroups: gridStride(gpu, outputs * 64, 64),
-  });
+  finishing(gpu, out, epilogue, false, (finish) =>
+    rowKernel.run(gpu, {
+      template: { kind, type, wide, finish },
+      operands: { x: input, ...finish.operands },
+      uniforms: {
+        outputs,
+        inner,
+        parts,
+        n: n / d,
+        length: length / d,
+        outerStride: outerStride / d,
+        innerStride: innerStride / d,
+        step: wide ? 1 : step,
+        first: from / d,
+        zero: 0,
+        ...finish.values,
+      },
+      workgroups: gridStride(gpu, outputs * 64, 64),
+    }),
+  );
 }

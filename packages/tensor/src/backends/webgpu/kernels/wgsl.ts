@@ -26,16 +26,16 @@ export function rowThreads(gpu: Gpu): number {
  * operation where the workgroup is a subgroup, else a tree in shared memory. `lane` is the local index. NaN wins a maximum.
  */
 export function rowReductions(gpu: Gpu): { readonly subgroups: boolean; readonly source: string } {
-  const nanMax = `fn isNan_(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
-fn nanMax(a: f32, b: f32) -> f32 { return select(max(a, b), a + b, isNan_(a) || isNan_(b)); }`;
+  const nanMax = `fn rowNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+fn nanMax(a: f32, b: f32) -> f32 { return select(max(a, b), a + b, rowNan(a) || rowNan(b)); }`;
   if (gpu.subgroupSize > 0) {
     return {
       subgroups: true,
       source: `${nanMax}
 fn rowSum(v: f32, lane: u32) -> f32 { return subgroupAdd(v); }
 fn rowMax(v: f32, lane: u32) -> f32 {
-  let nan = subgroupAdd(select(0.0, 1.0, isNan_(v)));
-  let best = subgroupMax(select(v, -3.4028234e38, isNan_(v)));
+  let nan = subgroupAdd(select(0.0, 1.0, rowNan(v)));
+  let best = subgroupMax(select(v, -3.4028234e38, rowNan(v)));
   return select(best, bitcast<f32>(0x7fc00000u + u.zero), nan > 0.0);
 }`,
     };
