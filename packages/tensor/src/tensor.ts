@@ -1,4 +1,4 @@
-import type { Backend, BackendInfo, MemoryReport, OpMemory, View } from "./backend.ts";
+import type { Backend, BackendInfo, MemoryReport, OpMemory, Storage, View } from "./backend.ts";
 import { bytesPerElement, type Data, type DType, decode, type HostArray, type NestedData } from "./dtype.ts";
 import { DeviceError, DisposedError, describe } from "./errors.ts";
 import { settleIndices } from "./index-check.ts";
@@ -186,13 +186,20 @@ export class Tensor {
   /**
    * Storage for the value that a write is about to give this tensor, where the old one is not needed besides: its own, if nobody else holds
    * that, or new storage, which has no content yet. `commit` makes it the tensor's.
+   * @param into storage to take instead, which the caller hands over
    */
-  overwrite(by: string): { readonly before: View; readonly after: View; commit(): void; abandon(): void } {
+  overwrite(
+    by: string,
+    into?: Storage,
+  ): { readonly before: View; readonly after: View; commit(): void; abandon(): void } {
     const value = this.value(by);
     this.checkWritable(by);
     const before = value.dense();
     const { device, shape, dtype, label } = this;
-    const next = value.exclusive ? ownedAgain(value, before) : valueOf(device, shape, dtype, label, () => {});
+    let next: Value;
+    if (into) next = new Value(device.backend, storedIn(into, shape), shape, dtype, label);
+    else if (value.exclusive) next = ownedAgain(value, before);
+    else next = valueOf(device, shape, dtype, label, () => {});
     return { before, after: next.view(), commit: () => this.rebind(by, next), abandon: () => next.release() };
   }
 
@@ -307,6 +314,11 @@ export function made(
   viewOf?: string,
 ): Tensor {
   return new Tensor(device, new Value(device.backend, state, shape, dtype, label), label, viewOf);
+}
+
+/** The state of a value that fills a storage. */
+export function storedIn(storage: Storage, shape: Shape): Stored {
+  return { kind: "stored", storage, layout: denseLayout(shape) };
 }
 
 /** A new value over the storage of one that is about to go: what belonged to the old numbers, such as their host copy, stays behind. */
