@@ -6,7 +6,7 @@ import { denseLayout, type Layout } from "./layout.ts";
 import type { TensorMethods } from "./methods.ts";
 import { catchForgotten, reclaim } from "./net.ts";
 import { numel, type Shape } from "./shape.ts";
-import { allocated, type Pending, type Stored, Value } from "./value.ts";
+import { type Pending, type Stored, Value, written } from "./value.ts";
 
 /** What a tensor is made with besides its data. */
 export interface TensorOptions {
@@ -64,6 +64,9 @@ export const tracking: { frame: Frame | undefined } = { frame: undefined };
  * `limit` is set by checkpoint.ts while it does so: a tensor written after it is refused.
  */
 export const writes: { count: number; limit: number } = { count: 0, limit: Number.POSITIVE_INFINITY };
+
+/** Where the next dense value in f32 of as many bytes goes, once. Set by backward while it computes what belongs there. */
+export const destination: { storage: Storage | undefined } = { storage: undefined };
 
 /** The op that the user called, while it calls others: what messages name. Set by `within`. */
 export const naming: { op: string | undefined } = { op: undefined };
@@ -356,7 +359,10 @@ export function valueOf(
   const { backend } = device;
   const layout = denseLayout(shape);
   const bytes = numel(shape) * bytesPerElement(dtype);
-  const storage = allocated(backend, bytes, `${label} ${describe({ dtype, shape })}`, (storage) =>
+  const given = dtype === "f32" && destination.storage?.bytes === bytes ? destination.storage : undefined;
+  if (given) destination.storage = undefined;
+  given?.retain();
+  const storage = written(given ?? backend.allocate(bytes, `${label} ${describe({ dtype, shape })}`), (storage) =>
     fill({ storage, layout, dtype }),
   );
   return new Value(backend, { kind: "stored", storage, layout }, shape, dtype, label, host);

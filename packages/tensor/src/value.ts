@@ -59,7 +59,11 @@ function sameLayout(a: Layout, b: Layout): boolean {
 
 /** Storage of `bytes` bytes that `fill` has written; given back where that fails. */
 export function allocated(backend: Backend, bytes: number, label: string, fill: (storage: Storage) => void): Storage {
-  const storage = backend.allocate(bytes, label);
+  return written(backend.allocate(bytes, label), fill);
+}
+
+/** The same of storage that is there. */
+export function written(storage: Storage, fill: (storage: Storage) => void): Storage {
   try {
     fill(storage);
   } catch (error) {
@@ -114,6 +118,11 @@ export class Value {
     return this.#references === 1 && this.#state.kind === "stored" && this.#state.storage.references === 1;
   }
 
+  /** True where nobody else holds it; its storage may have other holders. */
+  get unshared(): boolean {
+    return this.#references === 1;
+  }
+
   /** Bytes of device memory that go when it goes; 0 while it is pending. */
   get ownBytes(): number {
     const state = this.#state;
@@ -154,11 +163,23 @@ export class Value {
     return view.layout.offset === 0 && isDense(view.layout) ? view : this.#store(this.#state);
   }
 
+  /**
+   * Computes it, or copies it, to a piece of a lot, which the caller hands over. False where it reads that lot: no launch reads and writes one
+   * buffer. Then it stays as it is, and the piece is the caller's.
+   */
+  storeIn(piece: Storage): boolean {
+    const before = this.state;
+    const read = before.kind === "stored" ? [before] : before.leaves;
+    if (read.some(({ storage }) => storage.lot === piece.lot)) return false;
+    this.#store(before, piece);
+    return true;
+  }
+
   /** Replaces the state by dense storage that it is written to. Where there is no room the state stays as it was. */
-  #store(before: Stored | Pending): Stored & View {
+  #store(before: Stored | Pending, given?: Storage): Stored & View {
     const { backend, shape, dtype } = this;
     const layout = denseLayout(shape);
-    const storage = backend.allocate(numel(shape) * bytesPerElement(dtype), `${this.label} ${describe(this)}`);
+    const storage = given ?? backend.allocate(numel(shape) * bytesPerElement(dtype), `${this.label} ${describe(this)}`);
     const after: Stored & View = { kind: "stored", storage, layout, dtype };
     try {
       if (before.kind === "stored") {

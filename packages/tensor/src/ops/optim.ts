@@ -1,6 +1,6 @@
 import { checkFlag, checkNumber, checkOptions, checkTensor, checkTensors, wrongArgument } from "../arguments.ts";
 import { noGrad } from "../autograd.ts";
-import type { AdamNumbers, Backend, Lot, Storage, View } from "../backend.ts";
+import type { AdamNumbers, Backend, Lot, Storage, Update, View } from "../backend.ts";
 import { bytesPerElement, isFloat } from "../dtype.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";
@@ -176,29 +176,32 @@ function stepLot(
       for (const [i, update] of updates.entries()) own.push(update[target].overwrite("adamStep", lot?.pieces[i]));
     }
     const numbers = updates.map(adamNumbers);
-    const operands = [
-      grads,
-      ...writes.flatMap((own) => [own.map(({ before }) => before), own.map(({ after }) => after)]),
-    ];
+    const operands = [grads, ...writes.flatMap((own) => [befores(own), afters(own)])];
     const runs = runsOf(
       updates.length,
       (i) => sameNumbers(numbers[i]!, numbers[i - 1]!) && operands.every((own) => follows(own[i]!, own[i - 1]!)),
     );
     for (const [start, end] of runs) {
-      const [grad, ...views] = operands.map((own) => joined(own.slice(start, end)));
-      const [param, expAvg, expAvgSq] = [0, 2, 4].map((i) => ({ before: views[i]!, after: views[i + 1]! }));
-      backend.adam({
-        grad: grad!,
-        param: param!,
-        expAvg: expAvg!,
-        expAvgSq: expAvgSq!,
-        numbers: numbers[start]!,
+      const [param, expAvg, expAvgSq] = writes.map((own): Update => {
+        const run = own.slice(start, end);
+        const after = joined(afters(run));
+        return { before: run[0]!.before.storage === run[0]!.after.storage ? after : joined(befores(run)), after };
       });
+      const grad = joined(grads.slice(start, end));
+      backend.adam({ grad, param: param!, expAvg: expAvg!, expAvgSq: expAvgSq!, numbers: numbers[start]! });
     }
     for (const own of writes) for (const write of own.splice(0)) write.commit();
   } finally {
     for (const own of writes) for (const write of own) write.abandon();
   }
+}
+
+function befores(writes: readonly Write[]): View[] {
+  return writes.map(({ before }) => before);
+}
+
+function afters(writes: readonly Write[]): View[] {
+  return writes.map(({ after }) => after);
 }
 
 function sameNumbers(a: AdamNumbers, b: AdamNumbers): boolean {
