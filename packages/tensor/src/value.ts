@@ -175,6 +175,13 @@ export class Value {
     return true;
   }
 
+  /** Takes over the storage that somebody has computed it in. */
+  settle(storage: Storage): void {
+    const before = this.state;
+    this.#state = { kind: "stored", storage, layout: denseLayout(this.shape) };
+    this.#letGo(before);
+  }
+
   /** Replaces the state by dense storage that it is written to. Where there is no room the state stays as it was. */
   #store(before: Stored | Pending, given?: Storage): Stored & View {
     const { backend, shape, dtype } = this;

@@ -8,6 +8,7 @@ import * as E from "../expr/expr.ts";
 import { cutIntoLots, follows, joined, lotOf, runsOf } from "../lots.ts";
 import { sameShape } from "../shape.ts";
 import { deviceOf, made, storedIn, type Tensor } from "../tensor.ts";
+import { computeTogether } from "../together.ts";
 import { widened } from "./floats.ts";
 import { clone } from "./view.ts";
 
@@ -115,6 +116,7 @@ const TARGETS = ["param", "expAvg", "expAvgSq"] as const satisfies (keyof AdamSt
 /** Updates of parameters in f32, of one device. */
 function stepTogether(backend: Backend, updates: readonly AdamStep[]): void {
   // The gradients first: they may still have to be computed, from the parameters among others. Held, so that nothing is written over them.
+  computeTogether(updates.map(({ grad }) => grad));
   const grads: View[] = [];
   // No launch reads and writes one buffer: what lies in one that is written is copied.
   const written = new Set(updates.flatMap((update) => TARGETS.map((target) => lotIn(update[target]))));
