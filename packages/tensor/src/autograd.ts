@@ -1,6 +1,7 @@
 import { checkFunction, checkTensor } from "./arguments.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { DTypeError, describe, refuseAsync } from "./errors.ts";
+import { isDense } from "./layout.ts";
 import { transientResult } from "./scope.ts";
 import type { Shape } from "./shape.ts";
 import { alias, type Edge, type GraphNode, type Holder, naming, type Tensor } from "./tensor.ts";
@@ -9,8 +10,10 @@ let enabled = true;
 let nextId = 1;
 /** While a checkpoint runs without a graph: whether anything in it wants a gradient. */
 let watched: { needed: boolean } | undefined;
+/** A gradient, or what computes it, which tells where it goes before it is there. */
+type Given = Tensor | (() => Tensor);
 /** Hands a gradient on to where it goes. All are f32 on their way, those of f16 tensors too. */
-export type Give = (edge: Edge, gradient: Tensor) => void;
+export type Give = (edge: Edge, gradient: Given) => void;
 
 /**
  * Turns the gradients of a node's outputs (undefined where none arrived) into those of its inputs, which `give` takes. `saved` are what was
@@ -24,6 +27,8 @@ export class Node implements GraphNode {
   readonly id: number;
   readonly name: string;
   readonly leaf: Tensor | undefined;
+  /** The leaf that its only result is a reshaped view of, so that what is computed for one lies as it does for the other. */
+  readonly reshaped: Node | undefined;
   readonly outputs: readonly { readonly shape: Shape; readonly dtype: DType; readonly holder: Holder }[];
   inputs: readonly Edge[];
   saved: readonly Tensor[];
@@ -36,6 +41,7 @@ export class Node implements GraphNode {
     this.name = name;
     this.leaf = run ? undefined : outputs[0]!;
     this.outputs = outputs.map(({ shape, dtype, holder }) => ({ shape, dtype, holder }));
+    this.reshaped = reshapedLeaf(outputs, inputs);
     this.inputs = inputs;
     this.saved = saved;
     this.run = run;
@@ -96,6 +102,14 @@ export class Node implements GraphNode {
   }
 }
 
+function reshapedLeaf([y, ...others]: readonly Tensor[], [input, ...rest]: readonly Edge[]): Node | undefined {
+  const leaf = input?.node.leaf;
+  if (!y || !leaf || others.length + rest.length > 0 || y.size !== leaf.size) return undefined;
+  const [to, from] = [y, leaf].map(({ holder }) => holder.value?.state);
+  if (to?.kind !== "stored" || from?.kind !== "stored" || to.storage !== from.storage) return undefined;
+  return isDense(to.layout) && isDense(from.layout) ? (input.node as Node) : undefined;
+}
+
 /**
  * One input of an op, what of the forward pass its gradient needs, and the function that turns the result's gradient into this input's. What
  * is needed is passed to the function with the values of now, whatever is written or disposed of later: a gradient function takes no
@@ -122,7 +136,7 @@ export function record(y: Tensor, name: string, ...pairs: readonly GradPair[]): 
   recordTogether([y], name, inputs, needs, ([dy], give, saved) => {
     wanted.forEach((pair, i) => {
       const gradient = pair.length === 2 ? pair[1] : pair[2];
-      give(i, gradient(dy!, ...places[i]!.map((place) => saved[place]!)));
+      give(i, () => gradient(dy!, ...places[i]!.map((place) => saved[place]!)));
     });
   });
   return y;
@@ -131,7 +145,7 @@ export function record(y: Tensor, name: string, ...pairs: readonly GradPair[]): 
 /** The gradients of several inputs, from those of the results. */
 type Gradients = (
   dys: readonly (Tensor | undefined)[],
-  give: (input: number | Tensor, gradient: Tensor) => void,
+  give: (input: number | Tensor, gradient: Given) => void,
   saved: readonly Tensor[],
 ) => void;
 

@@ -8,6 +8,21 @@ export interface Storage {
   readonly references: number;
   retain(): void;
   release(): void;
+  /** The lot that it is a piece of, and which one; undefined for what stands alone. */
+  readonly lot: Lot | undefined;
+  readonly piece: number;
+}
+
+/**
+ * Pieces of memory that lie side by side, each a storage of its own with holders of its own, so that what is done to all of them can be done
+ * at once. The memory goes back with the last of them.
+ */
+export interface Lot {
+  readonly pieces: readonly Storage[];
+  /** The byte at which each piece begins, and the end of the last one. Between two pieces there may be a gap. */
+  readonly offsets: readonly number[];
+  /** The pieces from `first` to `last`, which are held, and the gaps behind each, for launches that are recorded now. */
+  join(first: number, last: number): Storage;
 }
 
 /** What a kernel works on: storage seen through a layout. */
@@ -309,6 +324,8 @@ export interface Backend {
    */
   readonly epilogues?: true;
   allocate(bytes: number, label: string): Storage;
+  /** Storages of these sizes, all above 0, side by side; each is the caller's to release. */
+  allocateLot(sizes: readonly number[], label: string): Lot;
   upload(storage: Storage, bytes: Uint8Array): void;
   download(storage: Storage, byteOffset: number, bytes: number): Promise<ArrayBuffer>;
   flush(): Promise<void>;

@@ -1,10 +1,11 @@
 import { checkFlag, checkOptionalTensor, checkOptions, checkTensor, checkTensors } from "./arguments.ts";
-import { type Give, type Node, noGrad } from "./autograd.ts";
+import { type Node, noGrad } from "./autograd.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { ArgumentError, DTypeError, describe, ShapeError } from "./errors.ts";
+import { GradientLots } from "./gradient-lots.ts";
 import { transientResult } from "./scope.ts";
 import { sameShape } from "./shape.ts";
-import { alias, deviceOf, type Holder, type Tensor } from "./tensor.ts";
+import { alias, destination, deviceOf, type Edge, type Holder, type Tensor } from "./tensor.ts";
 
 /** Adds two gradients; given by ops/pointwise.ts, which imports this file. */
 let addGradients: (a: Tensor, b: Tensor) => Tensor;
@@ -105,7 +106,7 @@ export function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<T
     const gradients = new Gradients();
     const result = new Results();
     const rounds = (tensor: Tensor): boolean => round && tensor.dtype !== "f32";
-    const give: Give = ({ node, output }, gradient) => {
+    const give = ({ node, output }: Edge, gradient: Tensor): void => {
       const expected = (node as Node).outputs[output]!;
       if (!sameShape(expected.shape, gradient.shape)) {
         throw new Error(`internal: a gradient ${describe(gradient)} for ${node}`);
@@ -122,9 +123,31 @@ export function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<T
       const wanted = new Set<Holder>([y, ...(wrt ?? [])].map(({ holder }) => holder));
       for (const node of order) node.spend(wanted);
     }
+    // A checkpoint hands on what its own walk gives.
+    const lots = round ? new GradientLots() : undefined;
+    const asks = (leaf: Tensor): boolean => !wrt || wrt.includes(leaf);
+    /** Gradients that are still to come, at most. */
+    const awaited = new Map<Node, number>();
+    for (const edge of order.flatMap(({ inputs }) => inputs)) {
+      const node = edge.node as Node;
+      awaited.set(node, (awaited.get(node) ?? 0) + 1);
+      if (node.leaf && asks(node.leaf)) lots?.expect(node.leaf);
+    }
+    /** A gradient; where it is all that a leaf gets, computed in its place. */
+    const computed = (node: Node, gradient: () => Tensor): Tensor => {
+      const leaf = node.reshaped ?? node;
+      const whole = [node, leaf].every((each) => awaited.get(each) === 1 && !gradients.has(each));
+      destination.storage = whole && leaf.leaf && asks(leaf.leaf) ? lots?.lend(leaf.leaf) : undefined;
+      try {
+        return gradient();
+      } finally {
+        destination.storage = undefined;
+      }
+    };
     let done = 0;
     try {
       for (const node of order) {
+        const leaves = node.inputs.map((edge) => edge.node as Node).filter(({ leaf }) => leaf && asks(leaf));
         const dys = node.leaf ? undefined : gradients.take(node);
         if (dys) {
           for (const tensor of wrt ?? []) {
@@ -135,7 +158,10 @@ export function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<T
           transientResult(() => {
             node.run!(
               dys,
-              (edge, gradient) => give(edge, saved.includes(gradient) ? alias(gradient) : gradient),
+              (edge, given) => {
+                const gradient = typeof given === "function" ? computed(edge.node as Node, given) : given;
+                give(edge, saved.includes(gradient) ? alias(gradient) : gradient);
+              },
               saved,
             );
             return gradients.arrived();
@@ -145,16 +171,27 @@ export function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<T
         if (!retainGraph) node.end();
         node.drop();
         done++;
+        for (const leaf of leaves) {
+          const left = awaited.get(leaf)! - 1;
+          awaited.set(leaf, left);
+          if (lots && left === 0) gradients.place(leaf, lots);
+          gradients.compute(leaf);
+        }
+      }
+      // What is left belongs to leaves, and to the parameters inside of checkpoints.
+      const rest = [...gradients.entries()].map(([node]) => node);
+      for (const { leaf } of rest) if (leaf && asks(leaf)) lots?.expect(leaf);
+      for (const node of rest) {
+        const { leaf } = node;
+        const asked = leaf && asks(leaf) ? leaf : undefined;
+        if (asked && lots) gradients.place(node, lots);
+        const [dy] = gradients.take(node)!;
+        if (asked) result.set(asked, rounds(asked) ? castGradient(dy!, asked.dtype) : dy!);
+        if (!asked || rounds(asked)) gradients.settle([dy]);
       }
     } finally {
       for (const node of order.slice(done)) node.drop();
-    }
-    // What is left belongs to leaves, and to the parameters inside of checkpoints.
-    for (const [{ leaf }, [dy]] of gradients.entries()) {
-      if (!dy) continue;
-      const asked = leaf && (!wrt || wrt.includes(leaf)) ? leaf : undefined;
-      if (asked) result.set(asked, rounds(asked) ? castGradient(dy, asked.dtype) : dy);
-      if (!asked || rounds(asked)) gradients.settle([dy]);
+      lots?.end();
     }
     return result.map;
   });
@@ -199,6 +236,22 @@ class Gradients {
   /** The gradients that have come since this was asked last, parts of sums left out: nobody needs those any more. */
   arrived(): readonly Tensor[] {
     return this.#new.splice(0).filter((gradient) => this.#uses.get(gradient));
+  }
+
+  /** Whether anything arrived at a node. */
+  has(node: Node): boolean {
+    return this.#byNode.has(node);
+  }
+
+  /** Puts what arrived at a leaf in its place, unless it is the gradient of another as well. */
+  place(node: Node, lots: GradientLots): void {
+    const dy = this.#byNode.get(node)?.[0];
+    if (dy && this.#uses.get(dy) === 1) lots.place(node.leaf!, dy);
+  }
+
+  /** Computes what arrived at a leaf, where that is deferred: nothing goes on with it for long, and what it reads would be held until then. */
+  compute(node: Node): void {
+    this.#byNode.get(node)?.[0]?.value("backward").compute();
   }
 
   /** Takes out what arrived at a node; `settle` gives it back. */

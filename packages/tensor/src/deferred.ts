@@ -1,4 +1,4 @@
-import type { Backend, Epilogue, Storage, View } from "./backend.ts";
+import type { Backend, Epilogue, Lot, Storage, View } from "./backend.ts";
 import type { DType } from "./dtype.ts";
 import { denseLayout } from "./layout.ts";
 import type { Shape } from "./shape.ts";
@@ -50,6 +50,19 @@ export class Deferred implements Storage {
 
   get references(): number {
     return this.#references;
+  }
+
+  get lot(): Lot | undefined {
+    return this.#real?.lot;
+  }
+
+  get piece(): number {
+    return this.#real?.piece ?? 0;
+  }
+
+  /** What the launch is going to read; nothing once it has been recorded. */
+  get reads(): readonly View[] {
+    return this.#work?.reads ?? [];
   }
 
   retain(): void {

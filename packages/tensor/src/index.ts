@@ -22,3 +22,4 @@ export * from "./random.ts";
 export { keep, scope, transient } from "./scope.ts";
 export { broadcastShapes, denseStrides, normalizeDim, numel, type Shape } from "./shape.ts";
 export { Tensor, type TensorOptions } from "./tensor.ts";
+export { computeTogether, sideBySide } from "./together.ts";

@@ -1,4 +1,4 @@
-import type { Backend, BackendInfo, MemoryReport, OpMemory, View } from "./backend.ts";
+import type { Backend, BackendInfo, MemoryReport, OpMemory, Storage, View } from "./backend.ts";
 import { Deferred, type Work } from "./deferred.ts";
 import { bytesPerElement, type Data, type DType, decode, type HostArray, type NestedData } from "./dtype.ts";
 import { DeviceError, DisposedError, describe } from "./errors.ts";
@@ -7,7 +7,7 @@ import { denseLayout, type Layout } from "./layout.ts";
 import type { TensorMethods } from "./methods.ts";
 import { catchForgotten, reclaim } from "./net.ts";
 import { numel, type Shape } from "./shape.ts";
-import { allocated, type Pending, type Stored, Value } from "./value.ts";
+import { type Pending, type Stored, Value, written } from "./value.ts";
 
 /** What a tensor is made with besides its data. */
 export interface TensorOptions {
@@ -65,6 +65,9 @@ export const tracking: { frame: Frame | undefined } = { frame: undefined };
  * `limit` is set by checkpoint.ts while it does so: a tensor written after it is refused.
  */
 export const writes: { count: number; limit: number } = { count: 0, limit: Number.POSITIVE_INFINITY };
+
+/** Where the next dense value in f32 of as many bytes goes, once. Set by backward while it computes what belongs there. */
+export const destination: { storage: Storage | undefined } = { storage: undefined };
 
 /** The op that the user called, while it calls others: what messages name. Set by `within`. */
 export const naming: { op: string | undefined } = { op: undefined };
@@ -192,13 +195,20 @@ export class Tensor {
   /**
    * Storage for the value that a write is about to give this tensor, where the old one is not needed besides: its own, if nobody else holds
    * that, or new storage, which has no content yet. `commit` makes it the tensor's.
+   * @param into storage to take instead, which the caller hands over
    */
-  overwrite(by: string): { readonly before: View; readonly after: View; commit(): void; abandon(): void } {
+  overwrite(
+    by: string,
+    into?: Storage,
+  ): { readonly before: View; readonly after: View; commit(): void; abandon(): void } {
     const value = this.value(by);
     this.checkWritable(by);
     const before = value.dense();
     const { device, shape, dtype, label } = this;
-    const next = value.exclusive ? ownedAgain(value, before) : valueOf(device, shape, dtype, label, () => {});
+    let next: Value;
+    if (into) next = new Value(device.backend, storedIn(into, shape), shape, dtype, label);
+    else if (value.exclusive) next = ownedAgain(value, before);
+    else next = valueOf(device, shape, dtype, label, () => {});
     return { before, after: next.view(), commit: () => this.rebind(by, next), abandon: () => next.release() };
   }
 
@@ -315,6 +325,11 @@ export function made(
   return new Tensor(device, new Value(device.backend, state, shape, dtype, label), label, viewOf);
 }
 
+/** The state of a value that fills a storage. */
+export function storedIn(storage: Storage, shape: Shape): Stored {
+  return { kind: "stored", storage, layout: denseLayout(shape) };
+}
+
 /** A new value over the storage of one that is about to go: what belonged to the old numbers, such as their host copy, stays behind. */
 function ownedAgain(value: Value, { storage, layout }: View): Value {
   storage.retain();
@@ -350,7 +365,10 @@ export function valueOf(
   const { backend } = device;
   const layout = denseLayout(shape);
   const bytes = numel(shape) * bytesPerElement(dtype);
-  const storage = allocated(backend, bytes, `${label} ${describe({ dtype, shape })}`, (storage) =>
+  const given = dtype === "f32" && destination.storage?.bytes === bytes ? destination.storage : undefined;
+  if (given) destination.storage = undefined;
+  given?.retain();
+  const storage = written(given ?? backend.allocate(bytes, `${label} ${describe({ dtype, shape })}`), (storage) =>
     fill({ storage, layout, dtype }),
   );
   return new Value(backend, { kind: "stored", storage, layout }, shape, dtype, label, host);

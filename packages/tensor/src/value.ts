@@ -3,7 +3,7 @@
  * still has to read. Whoever takes one in takes a reference at that moment, and lets go of it when done. Nothing is ever changed under a
  * holder: a write gives its tensor another value, and storage is written in place only where nobody else holds it.
  */
-import type { Backend, PointwiseCall, Storage, View } from "./backend.ts";
+import type { Backend, Lot, PointwiseCall, Storage, View } from "./backend.ts";
 import { Deferred, type Holder, real } from "./deferred.ts";
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { describe } from "./errors.ts";
@@ -76,7 +76,11 @@ function sameLayout(a: Layout, b: Layout): boolean {
 
 /** Storage of `bytes` bytes that `fill` has written; given back where that fails. */
 export function allocated(backend: Backend, bytes: number, label: string, fill: (storage: Storage) => void): Storage {
-  const storage = backend.allocate(bytes, label);
+  return written(backend.allocate(bytes, label), fill);
+}
+
+/** The same of storage that is there. */
+export function written(storage: Storage, fill: (storage: Storage) => void): Storage {
   try {
     fill(storage);
   } catch (error) {
@@ -143,6 +147,11 @@ export class Value implements Holder {
     return this.#references === 1 && this.#state.kind === "stored" && this.#state.storage.references === 1;
   }
 
+  /** True where nobody else holds it; its storage may have other holders. */
+  get unshared(): boolean {
+    return this.#references === 1;
+  }
+
   /** Bytes of device memory that go when it goes; 0 while it is pending. */
   get ownBytes(): number {
     const state = this.#state;
@@ -199,6 +208,11 @@ export class Value implements Holder {
     return { storage, layout, dtype: this.dtype };
   }
 
+  /** Computes what is deferred, or reads such; other pending trees stay. */
+  compute(): void {
+    if (storagesOf(this.state).some((storage) => storage instanceof Deferred && !storage.real)) this.view();
+  }
+
   /** In storage, row-major from the first element on. What is not is copied, and everybody who holds this has the copy. */
   dense(): View {
     if (this.state.kind === "pending") return this.#store(denseLayout(this.shape));
@@ -213,13 +227,27 @@ export class Value implements Holder {
     this.#write(out);
   }
 
+  /**
+   * Computes it, or copies it, to a piece of a lot, which the caller hands over. False where it reads that lot: no launch reads and writes one
+   * buffer. Then it stays as it is, and the piece is the caller's.
+   */
+  storeIn(piece: Storage): boolean {
+    const { lot } = piece;
+    if (storagesOf(this.state).some((storage) => storage.lot === lot || readsLot(storage, lot))) return false;
+    this.#store(denseLayout(this.shape), piece);
+    return true;
+  }
+
+  /** Takes over the storage that somebody has computed it in. */
+  settle(storage: Storage): void {
+    this.#become({ kind: "stored", storage, layout: denseLayout(this.shape) });
+  }
+
   /** Replaces the state by storage of its own that it is written to. Where there is no room the state stays as it was. */
-  #store(layout: Layout): View {
+  #store(layout: Layout, given?: Storage): View {
     const { backend, shape, dtype } = this;
-    const label = `${this.label} ${describe(this)}`;
-    const storage = allocated(backend, numel(shape) * bytesPerElement(dtype), label, (storage) =>
-      this.#write({ storage, layout, dtype }),
-    );
+    const storage = given ?? backend.allocate(numel(shape) * bytesPerElement(dtype), `${this.label} ${describe(this)}`);
+    written(storage, (storage) => this.#write({ storage, layout, dtype }));
     this.#become({ kind: "stored", storage, layout });
     return { storage, layout, dtype };
   }
@@ -288,6 +316,13 @@ function endOf(
     if (order) best = { product, order, work: storage };
   });
   return best;
+}
+
+/** Whether what is deferred is going to read a piece of a lot. */
+function readsLot(storage: Storage, lot: Lot | undefined): boolean {
+  return (
+    storage instanceof Deferred && storage.reads.some(({ storage: read }) => read.lot === lot || readsLot(read, lot))
+  );
 }
 
 /** A pending tree heavier than this is stored rather than computed a second time. */

@@ -1,6 +1,6 @@
 /** From gradients to a step of the optimizer: clipped, or left out where they are no numbers. */
-import { type Adam, clipGradNorm } from "@deplsr/nn";
-import { add, assign, clone, l2Norm, mul, noGrad, reshape, scope, stack, type Tensor, transient } from "@deplsr/tensor";
+import { type Adam, clipGradNorm, gradNorm } from "@deplsr/nn";
+import { add, assign, clone, mul, noGrad, reshape, scope, type Tensor, transient } from "@deplsr/tensor";
 import type { Mark } from "./step-clock.ts";
 
 /** What a training does with its gradients. */
@@ -33,10 +33,7 @@ export async function update(
 }
 
 async function areNumbers(gradients: ReadonlyMap<Tensor, Tensor>, loss: Tensor): Promise<boolean> {
-  using norm = scope(() => {
-    const norms = [...gradients.values()].map((gradient) => reshape(l2Norm(gradient), []));
-    return add(l2Norm(stack(norms)), mul(reshape(loss, []), 0));
-  });
+  using norm = scope(() => add(gradNorm(gradients), mul(reshape(loss, []), 0)));
   return Number.isFinite(await norm.item());
 }
 

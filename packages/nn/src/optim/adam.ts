@@ -1,13 +1,14 @@
 import {
-  adamStep,
+  type AdamStep,
+  adamSteps,
   checkNumber,
   checkOptions,
   checkTensor,
   keep,
-  noGrad,
   shown,
   type Tensor,
   wrongArgument,
+  zeroMoments,
 } from "@deplsr/tensor";
 import { type LoadOptions, type LoadReport, loadTensors, type StateDict } from "../state-dict.ts";
 
@@ -68,23 +69,35 @@ export class Adam {
     if (!Array.isArray(groups)) throw wrongArgument("Adam", "groups", "an array of { params, lr }", groups);
     // All settings first: from here on there are moments, which belong to an optimizer.
     for (const group of groups as readonly ParameterGroup[]) checkGroup(group);
-    this.groups = (groups as readonly ParameterGroup[]).map((group) => {
+    const named = (groups as readonly ParameterGroup[]).map((group) => {
       const { params, lr, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = group;
-      const named: Iterable<readonly [string, Tensor]> = isList(params)
-        ? params.map((param) => [String(count++), param] as const)
-        : params;
-      const slots = Array.from(named, ([name, param]) => {
+      const listed: readonly (readonly [string, Tensor])[] = isList(params)
+        ? params.map((param) => [String(count++), param])
+        : [...params];
+      for (const [name, param] of listed) {
         if (seen.has(param)) throw new Error(`Adam: parameter ${name} is given twice`);
         if (names.has(name)) throw new Error(`Adam: two parameters are named ${name}`);
         if (param.hasGraph) throw new Error(`Adam: parameter ${name} is computed from others: give those`);
         param.checkWritable("Adam");
         seen.add(param);
         names.add(name);
-        return makeSlot(name, param);
-      });
-      return { lr, betas, eps, weightDecay, slots };
+      }
+      return { lr, betas, eps, weightDecay, listed };
     });
     if (seen.size === 0) throw new Error("Adam: there are no parameters to train");
+    const params = [...seen];
+    const [expAvg, expAvgSq] = [0, 1].map(() => zeroMoments(params).map(keep)) as [Tensor[], Tensor[]];
+    let at = 0;
+    this.groups = named.map(({ listed, ...settings }) => ({
+      ...settings,
+      slots: listed.map(([name, param]) => ({
+        name,
+        param,
+        expAvg: expAvg[at]!,
+        expAvgSq: expAvgSq[at++]!,
+        steps: 0,
+      })),
+    }));
   }
 
   /** Learning rate of each group. */
@@ -113,19 +126,17 @@ export class Adam {
     if (grads.size > 0 && !this.groups.some(({ slots }) => slots.some(({ param }) => grads.has(param)))) {
       throw new Error(`Adam.step: none of the ${grads.size} gradients is that of one of its parameters`);
     }
-    noGrad(() => {
-      for (const { lr, betas, eps, weightDecay, slots } of this.groups) {
-        for (const slot of slots) {
-          const grad = grads.get(slot.param);
-          if (!grad) continue;
-          slot.steps += 1;
-          const { param, expAvg, expAvgSq, steps } = slot;
-          const [beta1, beta2] = betas;
-          const decay = { weightDecay, decoupled: this.decoupled };
-          adamStep({ param, grad, expAvg, expAvgSq, lr, beta1, beta2, eps, ...decay, step: steps });
-        }
-      }
-    });
+    const { decoupled } = this;
+    const updates = this.groups.flatMap(({ lr, betas: [beta1, beta2], eps, weightDecay, slots }) =>
+      slots.flatMap((slot): AdamStep[] => {
+        const grad = grads.get(slot.param);
+        if (!grad) return [];
+        slot.steps += 1;
+        const { param, expAvg, expAvgSq, steps: step } = slot;
+        return [{ param, grad, expAvg, expAvgSq, lr, beta1, beta2, eps, weightDecay, decoupled, step }];
+      }),
+    );
+    adamSteps(updates);
   }
 
   /** The moments by reference and the numbers, to be saved; `loadStateDict` takes them back. */
@@ -186,11 +197,6 @@ export class AdamW extends Adam {
 
 function isList(params: ParameterGroup["params"]): params is readonly Tensor[] {
   return Array.isArray(params);
-}
-
-function makeSlot(name: string, param: Tensor): Slot {
-  const moment = (): Tensor => keep(param.device.zeros(param.shape));
-  return { name, param, expAvg: moment(), expAvgSq: moment(), steps: 0 };
 }
 
 function checkGroup(group: ParameterGroup): void {

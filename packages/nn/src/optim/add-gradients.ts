@@ -1,4 +1,4 @@
-import { add, type Tensor, wrongArgument } from "@deplsr/tensor";
+import { add, computeTogether, type Tensor, wrongArgument } from "@deplsr/tensor";
 
 /**
  * The sums of the gradients of two parts of a batch, by parameter; one that only a part has stays as it is. Those of `known` that went into
@@ -13,9 +13,10 @@ export function addGradients(
   }
   const sums = new Map(known);
   for (const [tensor, gradient] of more) {
-    const before = sums.get(tensor);
+    const before = known.get(tensor);
     sums.set(tensor, before ? add(before, gradient) : gradient);
-    before?.dispose();
   }
+  computeTogether([...sums.values()]);
+  for (const tensor of more.keys()) known.get(tensor)?.dispose();
   return sums;
 }

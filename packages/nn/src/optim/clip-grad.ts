@@ -4,6 +4,7 @@ import {
   cat,
   checkNumber,
   checkTensor,
+  computeTogether,
   div,
   l2Norm,
   minimum,
@@ -11,6 +12,7 @@ import {
   noGrad,
   reshape,
   scope,
+  sideBySide,
   stack,
   type Tensor,
   wrongArgument,
@@ -37,9 +39,21 @@ export function clipGradNorm(grads: ReadonlyMap<Tensor, Tensor>, maxNorm: number
   if (!first) throw new Error("clipGradNorm: there are no gradients");
   return noGrad(() =>
     scope(() => {
-      const norm = l2Norm(stack(bucketsOf([...grads.values()]).map(normOf), 0));
+      const norm = gradNorm(grads);
       const factor = minimum(div(maxNorm, add(norm, 1e-6)), 1);
-      return { grads: new Map(Array.from(grads, ([param, grad]) => [param, mul(grad, factor)])), norm };
+      const clipped = new Map(Array.from(grads, ([param, grad]) => [param, mul(grad, factor)]));
+      computeTogether([...clipped.values()]);
+      return { grads: clipped, norm };
+    }),
+  );
+}
+
+/** The Euclidean norm of the values of all gradients together, a scalar; those that lie side by side are read at once. */
+export function gradNorm(grads: ReadonlyMap<Tensor, Tensor>): Tensor {
+  return noGrad(() =>
+    scope(() => {
+      const norms = bucketsOf(sideBySide([...grads.values()])).map(normOf);
+      return norms.length === 1 ? norms[0]! : l2Norm(stack(norms, 0));
     }),
   );
 }

@@ -1,4 +1,15 @@
-import { add, assign, checkNumber, keep, mul, noGrad, scope, type Tensor, wrongArgument } from "@deplsr/tensor";
+import {
+  add,
+  assign,
+  checkNumber,
+  computeTogether,
+  keep,
+  mul,
+  noGrad,
+  scope,
+  type Tensor,
+  wrongArgument,
+} from "@deplsr/tensor";
 import { Module } from "../module.ts";
 import { type LoadOptions, type LoadReport, loadTensors, type StateDict } from "../state-dict.ts";
 
@@ -33,10 +44,12 @@ export class Ema {
   update(): void {
     noGrad(() =>
       scope(() => {
-        for (const [name, value] of this.parameters) {
+        const next = Array.from(this.parameters, ([name, value]) => {
           const average = this.averages.get(name)!;
-          assign(average, add(mul(average, this.decay), mul(value, 1 - this.decay)));
-        }
+          return [average, add(mul(average, this.decay), mul(value, 1 - this.decay))] as const;
+        });
+        computeTogether(next.map(([, value]) => value));
+        for (const [average, value] of next) assign(average, value);
         for (const [name, value] of this.buffers) assign(this.averages.get(name)!, value);
       }),
     );

@@ -1,10 +1,20 @@
-import type { MemoryReport, OpMemory, Storage } from "../backend.ts";
+import type { Lot, MemoryReport, OpMemory, Storage } from "../backend.ts";
 import type { DeviceError } from "../errors.ts";
 
 /** Who takes memory back. */
 interface Owner<Place> {
   takeBack(place: Place, bytes: number, held: Held<Place>): void;
 }
+
+/** What belongs to a lot: one piece of it, or several of them as one. */
+interface Of<Place> {
+  readonly lot: Lot;
+  readonly piece: number;
+  readonly pieces?: readonly Held<Place>[];
+}
+
+// What has no holder lets go of its memory only by being forgotten.
+const NOBODY = { takeBack: (): void => {} };
 
 /**
  * A place in a device's memory from the moment it is taken until the last of its holders lets go of it. From then on this object is dead
@@ -14,20 +24,36 @@ export class Held<Place> implements Storage {
   readonly bytes: number;
   /** What it was taken for. */
   readonly label: string;
-  /** Set and cleared in the order in which launches run, which may be long after they were recorded. */
-  failure: DeviceError | undefined;
+  readonly lot: Lot | undefined;
+  readonly piece: number;
   /** The neighbours in the pool's list of everything that is held. */
   before: Held<Place> | undefined;
   after: Held<Place> | undefined;
   readonly #owner: Owner<Place>;
   readonly #place: Place;
+  /** The pieces of a lot that this stands for. */
+  readonly #pieces: readonly Held<Place>[] | undefined;
+  #failure: DeviceError | undefined;
   #references = 1;
 
-  constructor(owner: Owner<Place>, place: Place, bytes: number, label: string) {
+  constructor(owner: Owner<Place>, place: Place, bytes: number, label: string, of?: Of<Place>) {
     this.#owner = owner;
     this.#place = place;
     this.bytes = bytes;
     this.label = label;
+    this.lot = of?.lot;
+    this.piece = of?.piece ?? 0;
+    this.#pieces = of?.pieces;
+  }
+
+  /** Set and cleared in the order in which launches run, which may be long after they were recorded. */
+  get failure(): DeviceError | undefined {
+    return this.#pieces ? this.#pieces.find(({ failure }) => failure)?.failure : this.#failure;
+  }
+
+  set failure(failure: DeviceError | undefined) {
+    if (!this.#pieces) this.#failure = failure;
+    else for (const piece of this.#pieces) piece.failure = failure;
   }
 
   get references(): number {
@@ -63,6 +89,45 @@ export class Held<Place> implements Storage {
 
   #dead(done: string): never {
     throw new Error(`internal: the memory of ${this.label} (${this.bytes} bytes) is ${done} after it was given back`);
+  }
+}
+
+/** One piece of a device's memory, cut up. It goes back when the last of its pieces does. */
+class PooledLot<Place> implements Lot {
+  readonly pieces: readonly Held<Place>[];
+  readonly offsets: readonly number[];
+  readonly #whole: Held<Place>;
+  readonly #within: (offset: number, bytes: number) => Place;
+  #left: number;
+
+  /** @param offsets where each piece begins, and where the last one ends */
+  constructor(
+    whole: Held<Place>,
+    sizes: readonly number[],
+    offsets: readonly number[],
+    within: (offset: number, bytes: number) => Place,
+  ) {
+    this.#whole = whole;
+    this.#within = within;
+    this.#left = sizes.length;
+    this.offsets = offsets;
+    this.pieces = sizes.map((bytes, piece) => {
+      const room = offsets[piece + 1]! - offsets[piece]!;
+      return new Held(this, within(offsets[piece]!, room), bytes, whole.label, { lot: this, piece });
+    });
+  }
+
+  join(first: number, last: number): Storage {
+    const offset = this.offsets[first]!;
+    const bytes = this.offsets[last + 1]! - offset;
+    const pieces = this.pieces.slice(first, last + 1);
+    for (const piece of pieces) piece.recorded();
+    const of = { lot: this, piece: first, pieces };
+    return new Held(NOBODY, this.#within(offset, bytes), bytes, this.#whole.label, of);
+  }
+
+  takeBack(): void {
+    if (--this.#left === 0) this.#whole.release();
   }
 }
 
@@ -138,6 +203,10 @@ export abstract class Pool<Place> {
     this.largest = largest;
   }
 
+  /** Pieces of a lot begin at multiples of so many bytes. */
+  protected abstract readonly alignment: number;
+  /** What begins so many bytes behind a place, and is so long; the same each time. */
+  protected abstract within(place: Place, offset: number, bytes: number): Place;
   /** A free place of `size` bytes, if there is one. */
   protected abstract reuse(size: number): Place | undefined;
   /** New memory of `size` bytes, of which `bytes` were asked for. @throws DeviceError when there is none. */
@@ -169,6 +238,17 @@ export abstract class Pool<Place> {
     this.#last = held;
     this.#profile?.take(label, size);
     return held;
+  }
+
+  /** Pieces of these sizes, above 0, one behind the other. @throws DeviceError as `take` */
+  takeLot(sizes: readonly number[], label: string): Lot {
+    const offsets = [0];
+    for (const bytes of sizes) {
+      offsets.push(offsets.at(-1)! + Math.ceil(bytes / this.alignment) * this.alignment);
+    }
+    const whole = this.take(offsets.at(-1)!, label);
+    const place = whole.recordedPlace;
+    return new PooledLot(whole, sizes, offsets, (offset, bytes) => this.within(place, offset, bytes));
   }
 
   /** Called by what was taken, when its last holder lets go. */

@@ -1,13 +1,16 @@
-import { checkFlag, checkNumber, checkOptions, checkTensor } from "../arguments.ts";
+import { checkFlag, checkNumber, checkOptions, checkTensor, checkTensors, wrongArgument } from "../arguments.ts";
 import { noGrad } from "../autograd.ts";
-import type { AdamNumbers } from "../backend.ts";
-import { isFloat } from "../dtype.ts";
+import type { AdamNumbers, Backend, Lot, Storage, Update, View } from "../backend.ts";
+import { bytesPerElement, isFloat } from "../dtype.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
+import { cutIntoLots, follows, joined, lotOf, runsOf } from "../lots.ts";
 import { sameShape } from "../shape.ts";
-import { deviceOf, type Tensor } from "../tensor.ts";
+import { deviceOf, made, storedIn, type Tensor } from "../tensor.ts";
+import { computeTogether } from "../together.ts";
 import { widened } from "./floats.ts";
+import { clone } from "./view.ts";
 
 /** One parameter's update. */
 export interface AdamStep {
@@ -43,6 +46,181 @@ const ROUNDED: Expr = E.cast(E.leaf(0, "f32"), "f16");
  * @see https://arxiv.org/abs/1412.6980 algorithm 1, https://arxiv.org/abs/1711.05101 algorithm 2
  */
 export function adamStep(update: AdamStep): void {
+  adamSteps([update]);
+}
+
+/**
+ * `adamStep` for many parameters. The first time, what is f32 is written to lots (lots.ts), in the order given; from then on what lies side by
+ * side there, and has the same numbers and gradients that lie as the parameters do, is updated in one launch, to the same bits.
+ * @throws as `adamStep`; Error when a parameter or a moment is given twice
+ */
+export function adamSteps(updates: readonly AdamStep[]): void {
+  if (!Array.isArray(updates)) throw wrongArgument("adamSteps", "updates", "an array of updates", updates);
+  const targets = new Set<Tensor>();
+  for (const update of updates) {
+    checkUpdate(update);
+    for (const target of [update.param, update.expAvg, update.expAvgSq]) {
+      if (targets.has(target)) {
+        throw new Error(`adamStep: parameters and moments are tensors of their own, got ${describe(target)} twice`);
+      }
+      targets.add(target);
+    }
+  }
+  for (const half of updates.filter(({ param }) => param.dtype === "f16")) stepWidened(half);
+  const single = updates.filter(({ param }) => param.dtype === "f32" && param.size > 0);
+  for (const device of new Set(single.map(({ param }) => param.device))) {
+    stepTogether(
+      device.backend,
+      single.filter(({ param }) => param.device === device),
+    );
+  }
+}
+
+/** The moments of parameters before the first step: zeros in f32, in lots. They are their caller's to keep. */
+export function zeroMoments(params: readonly Tensor[]): Tensor[] {
+  checkTensors("zeroMoments", "params", params);
+  const moments = new Map<Tensor, Tensor>();
+  for (const device of new Set(params.map((param) => param.device))) {
+    const own = params.filter((param) => param.device === device && param.size > 0);
+    const sizes = own.map(({ size }) => 4 * size);
+    const cuts = cutIntoLots(device.backend, sizes);
+    for (const [lot, end] of cuts.slice(1).entries()) {
+      const start = cuts[lot]!;
+      const { pieces } = lotOf(device.backend, sizes.slice(start, end), "zeroMoments", true);
+      for (const [i, piece] of pieces.entries()) {
+        const param = own[start + i]!;
+        moments.set(param, made(device, storedIn(piece, param.shape), param.shape, "f32", "zeroMoments"));
+      }
+    }
+  }
+  return params.map((param) => moments.get(param) ?? param.device.zeros(param.shape));
+}
+
+/** A parameter of f16: as one of f32, which is rounded. */
+function stepWidened(update: AdamStep): void {
+  const { param, grad } = update;
+  const wide = noGrad(() => widened(param));
+  try {
+    stepTogether(param.device.backend, [{ ...update, param: wide, grad }]);
+    const rounded = param.overwrite("adamStep");
+    param.device.backend.pointwise({ out: rounded.after, tree: ROUNDED, leaves: [wide.view()], params: [] });
+    rounded.commit();
+  } finally {
+    wide.dispose();
+  }
+}
+
+/** What is written, in the order in which the kernels name it. */
+const TARGETS = ["param", "expAvg", "expAvgSq"] as const satisfies (keyof AdamStep)[];
+
+/** Updates of parameters in f32, of one device. */
+function stepTogether(backend: Backend, updates: readonly AdamStep[]): void {
+  // The gradients first: they may still have to be computed, from the parameters among others. Held, so that nothing is written over them.
+  computeTogether(updates.map(({ grad }) => grad));
+  const grads: View[] = [];
+  // No launch reads and writes one buffer: what lies in one that is written is copied.
+  const written = new Set(updates.flatMap((update) => TARGETS.map((target) => lotIn(update[target]))));
+  written.delete(undefined);
+  try {
+    for (const { grad } of updates) {
+      const wide = noGrad(() => (written.has(lotIn(grad)) ? clone(grad) : widened(grad)));
+      const view = wide.dense("adamStep");
+      view.storage.retain();
+      grads.push(view);
+      if (wide !== grad) wide.dispose();
+    }
+    const cuts = cutIntoLots(
+      backend,
+      updates.map(({ param }) => bytesOf(param)),
+    );
+    const anew = TARGETS.filter((target) =>
+      liesApart(
+        updates.map((update) => update[target]),
+        cuts.length - 2,
+      ),
+    );
+    for (const [lot, end] of cuts.slice(1).entries()) {
+      const start = cuts[lot]!;
+      stepLot(backend, updates.slice(start, end), grads.slice(start, end), anew);
+    }
+  } finally {
+    for (const { storage } of grads) storage.release();
+  }
+}
+
+/** True where so many lie elsewhere than behind the others that all are better written to lots anew. One that goes its own way may. */
+function liesApart(tensors: readonly Tensor[], cuts: number): boolean {
+  let [strays, last]: [number, Storage | undefined] = [0, undefined];
+  for (const tensor of tensors) {
+    const { storage } = tensor.dense("adamStep");
+    if (storage.lot === undefined || (last && (storage.lot !== last.lot || storage.piece < last.piece))) strays++;
+    if (storage.lot !== undefined) last = storage;
+  }
+  return tensors.length > 1 && 8 * (strays - cuts) > tensors.length;
+}
+
+type Write = ReturnType<Tensor["overwrite"]>;
+
+/** @param anew what is written to a lot of its own */
+function stepLot(
+  backend: Backend,
+  updates: readonly AdamStep[],
+  grads: readonly View[],
+  anew: readonly (typeof TARGETS)[number][],
+): void {
+  const sizes = updates.map(({ param }) => bytesOf(param));
+  const writes: Write[][] = [];
+  try {
+    for (const target of TARGETS) {
+      const own: Write[] = [];
+      writes.push(own);
+      const lot = anew.includes(target) ? lotOf(backend, sizes, `adamStep.${target}`) : undefined;
+      for (const [i, update] of updates.entries()) own.push(update[target].overwrite("adamStep", lot?.pieces[i]));
+    }
+    const numbers = updates.map(adamNumbers);
+    const operands = [grads, ...writes.flatMap((own) => [befores(own), afters(own)])];
+    const runs = runsOf(
+      updates.length,
+      (i) => sameNumbers(numbers[i]!, numbers[i - 1]!) && operands.every((own) => follows(own[i]!, own[i - 1]!)),
+    );
+    for (const [start, end] of runs) {
+      const [param, expAvg, expAvgSq] = writes.map((own): Update => {
+        const run = own.slice(start, end);
+        const after = joined(afters(run));
+        return { before: run[0]!.before.storage === run[0]!.after.storage ? after : joined(befores(run)), after };
+      });
+      const grad = joined(grads.slice(start, end));
+      backend.adam({ grad, param: param!, expAvg: expAvg!, expAvgSq: expAvgSq!, numbers: numbers[start]! });
+    }
+    for (const own of writes) for (const write of own.splice(0)) write.commit();
+  } finally {
+    for (const own of writes) for (const write of own) write.abandon();
+  }
+}
+
+function befores(writes: readonly Write[]): View[] {
+  return writes.map(({ before }) => before);
+}
+
+function afters(writes: readonly Write[]): View[] {
+  return writes.map(({ after }) => after);
+}
+
+function sameNumbers(a: AdamNumbers, b: AdamNumbers): boolean {
+  return (Object.keys(a) as (keyof AdamNumbers)[]).every((name) => a[name] === b[name]);
+}
+
+/** The lot that a tensor lies in. */
+function lotIn(x: Tensor): Lot | undefined {
+  const { state } = x.value("adamStep");
+  return state.kind === "stored" ? state.storage.lot : undefined;
+}
+
+function bytesOf({ size, dtype }: Tensor): number {
+  return size * bytesPerElement(dtype);
+}
+
+function checkUpdate(update: AdamStep): void {
   checkOptions("adamStep", update, FIELDS);
   const { param, grad, expAvg, expAvgSq, step } = update;
   for (const name of TENSORS) checkTensor("adamStep", name, update[name]);
@@ -57,29 +235,8 @@ export function adamStep(update: AdamStep): void {
   if (!Number.isInteger(step) || step < 1) {
     throw new RangeError(`adamStep: step ${step} is not a whole number from 1 on`);
   }
-  const { backend } = deviceOf("adamStep", param, grad, expAvg, expAvgSq);
-  param.checkWritable("adamStep");
-  if (param === expAvg || param === expAvgSq || expAvg === expAvgSq) {
-    throw new Error(`adamStep: the parameter and its two moments are three tensors, got ${describe(param)} twice`);
-  }
-  // The gradient first: it may still have to be computed, from the parameter among others. Held, so that nothing is written over it.
-  const wide = noGrad(() => ({ grad: widened(grad), param: widened(param) }));
-  const gradient = wide.grad.dense("adamStep");
-  gradient.storage.retain();
-  const targets = wide.param === param ? [param, expAvg, expAvgSq] : [wide.param, expAvg, expAvgSq, param];
-  const writes: ReturnType<Tensor["overwrite"]>[] = [];
-  try {
-    for (const target of targets) writes.push(target.overwrite("adamStep"));
-    const [p, m, v, half] = writes.map(({ before, after }) => ({ before, after }));
-    backend.adam({ grad: gradient, param: p!, expAvg: m!, expAvgSq: v!, numbers: adamNumbers(update) });
-    if (half) backend.pointwise({ out: half.after, tree: ROUNDED, leaves: [p!.after], params: [] });
-    for (const write of writes.splice(0)) write.commit();
-  } finally {
-    for (const write of writes) write.abandon();
-    gradient.storage.release();
-    if (wide.param !== param) wide.param.dispose();
-    if (wide.grad !== grad) wide.grad.dispose();
-  }
+  deviceOf("adamStep", param, grad, expAvg, expAvgSq);
+  for (const target of TARGETS) update[target].checkWritable("adamStep");
 }
 
 function check(name: string, t: Tensor, param: Tensor): void {

@@ -8,10 +8,11 @@ const { gpu } = device.backend as WebGPUBackend;
 gpu.pool.onFree = undefined;
 
 /** Launches that something takes, its result stored. */
-function launchesOf(work: () => T.Tensor | undefined): number {
+function launchesOf(work: () => unknown): number {
   const before = gpu.queue.launches;
   T.scope(() => {
-    work()?.view();
+    const y = work();
+    if (y instanceof T.Tensor) y.view();
   });
   return gpu.queue.launches - before;
 }
@@ -37,7 +38,36 @@ it("normalises rows in one launch, and gives all three gradients in two", () => 
   const both = launchesOf(() => {
     const gradients = T.backward(T.layerNorm(x, { weight, bias }), { grad });
     for (const leaf of [x, weight, bias]) gradients.get(leaf)!.view();
-    return undefined;
   });
   expect(both).toBe(3);
+});
+
+it("steps, clips, sums and averages many parameters at once", () => {
+  const params = Array.from({ length: 40 }, (_, i) => T.requireGrad(T.rand(device, [i + 1, 3], new T.Rng(i))));
+  for (const drawn of params) drawn.view();
+  const [expAvg, expAvgSq] = [T.zeroMoments(params), T.zeroMoments(params)];
+  const settings = { lr: 0.1, beta1: 0.9, beta2: 0.9, eps: 1e-8, weightDecay: 0, decoupled: false };
+  const backward = (): Map<T.Tensor, T.Tensor> => {
+    const squares = params.map((param) => T.sum(T.square(param)));
+    return T.backward(squares.reduce((a, b) => T.add(a, b)));
+  };
+  const step = (grads: Map<T.Tensor, T.Tensor>, n: number): number =>
+    launchesOf(() => {
+      T.adamSteps(
+        params.map((param, i) => ({
+          ...{ param, grad: grads.get(param)!, expAvg: expAvg[i]!, expAvgSq: expAvgSq[i]!, step: n },
+          ...settings,
+        })),
+      );
+    });
+  // The first one computes each gradient, and writes each parameter to where they lie side by side.
+  expect(step(backward(), 1)).toBe(2 * params.length + 2);
+  const [grads, more] = [backward(), backward()];
+  expect(T.sideBySide([...grads.values()]).length).toBe(1);
+  const sums = params.map((param) => T.add(grads.get(param)!, more.get(param)!));
+  // The gaps of the lot that they are written to are zeros first.
+  expect(launchesOf(() => T.computeTogether(sums))).toBe(2);
+  expect(step(grads, 2)).toBe(1);
+  const averages = expAvg.map((moment, i) => T.add(T.mul(moment, 0.5), T.mul(params[i]!, 0.5)));
+  expect(launchesOf(() => T.computeTogether(averages))).toBe(2);
 });

@@ -35,6 +35,8 @@ describe("memory that was given back", () => {
   it("stays dead when its place has a new owner", () => {
     const pool = new (class extends Pool<number> {
       #free: number[] = [];
+      protected override readonly alignment = 4;
+      protected override within = (place: number, offset: number): number => place + offset;
       protected override reuse = (): number | undefined => this.#free.pop();
       protected override create = (): number => 1;
       protected override free = (place: number): void => void this.#free.push(place);

@@ -147,6 +147,11 @@ export class CpuBackend implements Calls.Backend {
     return this.engine.pool.take(bytes, label);
   }
 
+  allocateLot(sizes: readonly number[], label: string): Calls.Lot {
+    this.engine.throwIfEnded();
+    return this.engine.pool.takeLot(sizes, label);
+  }
+
   upload(storage: Calls.Storage, bytes: Uint8Array): void {
     this.engine.write(storage as Block, bytes);
   }

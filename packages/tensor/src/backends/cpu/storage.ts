@@ -62,6 +62,13 @@ export class BlockPool extends Pool<number> {
     );
   }
 
+  // Kernels take any address, and write nothing past their end: pieces touch, so that there are no gaps.
+  protected override readonly alignment = 4;
+
+  protected override within(address: number, offset: number): number {
+    return address + offset;
+  }
+
   protected override get pooledBytes(): number {
     return this.#small.bytes + this.#loose.bytes + this.#large.bytes;
   }

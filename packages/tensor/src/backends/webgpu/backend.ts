@@ -39,6 +39,11 @@ export class WebGPUBackend implements Calls.Backend {
     return this.gpu.pool.take(bytes, label);
   }
 
+  allocateLot(sizes: readonly number[], label: string): Calls.Lot {
+    this.gpu.throwIfFailed();
+    return this.gpu.pool.takeLot(sizes, label);
+  }
+
   upload(storage: Calls.Storage, bytes: Uint8Array): void {
     // A copy, padded to whole words: the caller may go on writing to its array before the launch list runs.
     const padded = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);

@@ -144,7 +144,7 @@ export class WorkEncoder {
   /** Drops the bind groups of buffers that are no more. */
   forget(gone: ReadonlySet<DeviceBuffer>): void {
     for (const [key, { buffers }] of this.#bindGroups) {
-      if (buffers.some((buffer) => gone.has(buffer))) this.#bindGroups.delete(key);
+      if (buffers.some((buffer) => gone.has(buffer.window?.of ?? buffer))) this.#bindGroups.delete(key);
     }
   }
 
@@ -156,7 +156,8 @@ export class WorkEncoder {
   #copy(encoder: GPUCommandEncoder, { storage, byteOffset, bytes }: Read): GPUBuffer {
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
     const staging = this.#gpu.device.createBuffer({ label: "readback", size: bytes, usage });
-    encoder.copyBufferToBuffer(storage.recordedPlace.buffer, byteOffset, staging, 0, bytes);
+    const { buffer, window } = storage.recordedPlace;
+    encoder.copyBufferToBuffer(buffer, (window?.offset ?? 0) + byteOffset, staging, 0, bytes);
     return staging;
   }
 
@@ -191,9 +192,9 @@ export class WorkEncoder {
   }
 
   #newBindGroup({ kernel, operands }: Launch): GPUBindGroup {
-    const entries: GPUBindGroupEntry[] = operands.map(({ recordedPlace: { buffer } }, binding) => ({
+    const entries: GPUBindGroupEntry[] = operands.map(({ recordedPlace: { buffer, window } }, binding) => ({
       binding,
-      resource: { buffer },
+      resource: window ? { buffer, offset: window.offset, size: window.bytes } : { buffer },
     }));
     if (kernel.uniformBytes > 0) {
       if (!this.#uniformBuffer) throw new DeviceError(`internal: ${kernel.name} has uniforms and no buffer for them`);
@@ -208,15 +209,25 @@ function dispatch(pass: GPUComputePassEncoder, { uniforms, slot, grid }: Launch,
   pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
 }
 
-/** What is written twice, or read while it is written, is refused by WebGPU; each operand is a whole buffer. */
+/** What is written twice, or in a buffer of which something else is read, is refused by WebGPU. */
 function overlap({ kernel, operands }: Launch): string | undefined {
   for (let i = kernel.inputs; i < operands.length; i++) {
-    const other = operands.findIndex((storage, j) => j !== i && storage.recordedPlace === operands[i]!.recordedPlace);
+    const { buffer, window } = operands[i]!.recordedPlace;
+    const other = operands.findIndex(({ recordedPlace: place }, j) => {
+      if (j === i || place.buffer !== buffer) return false;
+      return j < kernel.inputs || !window || !place.window || meet(window, place.window);
+    });
     if (other < 0) continue;
     const names = [kernel.operandNames[other], kernel.operandNames[i]].join(" and ");
     return `has one buffer for ${names}, of which it writes the latter`;
   }
   return undefined;
+}
+
+type Window = NonNullable<DeviceBuffer["window"]>;
+
+function meet(a: Window, b: Window): boolean {
+  return a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
 }
 
 /** The first thing that it writes, or the thing that it reads, in messages. */

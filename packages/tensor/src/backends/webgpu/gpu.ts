@@ -7,6 +7,7 @@ import type { Held } from "../pool.ts";
 export interface DeviceBuffer {
   readonly buffer: GPUBuffer;
   readonly id: number;
+  readonly window?: { readonly of: DeviceBuffer; readonly offset: number; readonly bytes: number };
 }
 
 export type BufferStorage = Held<DeviceBuffer>;

@@ -176,7 +176,8 @@ export class LaunchQueue {
   #write(upload: Upload): void {
     const { storage, bytes } = upload;
     this.#lastHanded = upload;
-    this.#gpu.device.queue.writeBuffer(storage.recordedPlace.buffer, 0, bytes as Uint8Array<ArrayBuffer>);
+    const { buffer, window } = storage.recordedPlace;
+    this.#gpu.device.queue.writeBuffer(buffer, window?.offset ?? 0, bytes as Uint8Array<ArrayBuffer>);
     storage.failure = undefined;
   }
 

@@ -2,9 +2,10 @@ import { DeviceError } from "../../errors.ts";
 import { FreeLists, Pool } from "../pool.ts";
 import type { DeviceBuffer } from "./gpu.ts";
 
-/** A buffer, and the flush after which it was given back last. */
+/** A buffer, the flush after which it was given back last, and the windows onto it. */
 interface PooledBuffer extends DeviceBuffer {
   since: number;
+  windows: Map<string, PooledBuffer> | undefined;
 }
 
 /** What the buffers of a device have to keep to, and who is told of them. */
@@ -25,6 +26,9 @@ export interface BufferPoolOptions {
 const KEPT_BYTES = 64 * 2 ** 20;
 /** Where more wait, those go that nobody took for this many flushes: a step of steady shape takes each of its buffers at every one. */
 const PATIENCE = 16;
+
+/** Bind groups take what begins at a multiple of this of every adapter's buffers. */
+const BINDING_ALIGNMENT = 256;
 
 const ADVICE = "use a smaller batch or tile, or free tensors (scope, dispose)";
 
@@ -61,6 +65,20 @@ export class BufferPool extends Pool<PooledBuffer> {
     if (this.#closed) this.#destroyWaiting();
   }
 
+  protected override readonly alignment = BINDING_ALIGNMENT;
+
+  protected override within(of: PooledBuffer, offset: number, bytes: number): PooledBuffer {
+    of.windows ??= new Map();
+    const key = `${offset}+${bytes}`;
+    let found = of.windows.get(key);
+    if (!found) {
+      const { buffer, since } = of;
+      found = { buffer, id: this.#nextId++, since, windows: undefined, window: { of, offset, bytes } };
+      of.windows.set(key, found);
+    }
+    return found;
+  }
+
   protected override get pooledBytes(): number {
     return this.#free.bytes;
   }
@@ -88,7 +106,7 @@ export class BufferPool extends Pool<PooledBuffer> {
     // It rejects when the device goes away, which the device tells itself.
     check.catch(() => {});
     this.#bytes += size;
-    return { buffer, id: this.#nextId++, since: 0 };
+    return { buffer, id: this.#nextId++, since: 0, windows: undefined };
   }
 
   #noRoom(bytes: number, limit: number, label: string): DeviceError {

@@ -1,0 +1,129 @@
+import { checkTensors } from "./arguments.ts";
+import type { Storage, View } from "./backend.ts";
+import { denseLayout } from "./layout.ts";
+import { cutIntoLots, follows, joined, lotOf, runsOf } from "./lots.ts";
+import { numel } from "./shape.ts";
+import { made, storedIn, type Tensor } from "./tensor.ts";
+import type { Pending, Value } from "./value.ts";
+
+interface Item {
+  readonly value: Value;
+  readonly state: Pending;
+}
+
+/**
+ * Computes what is pending now. Results of one formula, with the same numbers, lie side by side from then on, and are computed in one launch
+ * as far as their operands do, or are one number for all. What is no f32, or no pending formula, is left as it is.
+ */
+export function computeTogether(tensors: readonly Tensor[]): void {
+  checkTensors("computeTogether", "tensors", tensors);
+  const values = new Set(tensors.map((tensor) => tensor.value("computeTogether")));
+  const groups: Item[][] = [];
+  for (const value of values) {
+    const { state, dtype, backend } = value;
+    if (state.kind !== "pending" || dtype !== "f32" || numel(value.shape) === 0) continue;
+    const group = groups.find(([first]) => first!.value.backend === backend && sameFormula(first!.state, state));
+    if (group) group.push({ value, state });
+    else groups.push([{ value, state }]);
+  }
+  for (const group of groups.filter(({ length }) => length > 1)) {
+    const items = inOrder(group, ({ state }) => state.leaves.find(({ storage }) => storage.lot)?.storage);
+    const { backend } = items[0]!.value;
+    const sizes = items.map(({ value }) => 4 * numel(value.shape));
+    const cuts = cutIntoLots(backend, sizes);
+    for (const [cut, end] of cuts.slice(1).entries()) {
+      computeLot(items.slice(cuts[cut]!, end), sizes.slice(cuts[cut]!, end));
+    }
+  }
+}
+
+function sameFormula(a: Pending, b: Pending): boolean {
+  if (a.tree !== b.tree || a.leaves.length !== b.leaves.length || a.params.length !== b.params.length) return false;
+  return a.params.every((number, i) => Object.is(number, b.params[i]));
+}
+
+function computeLot(items: readonly Item[], sizes: readonly number[]): void {
+  const { backend, label } = items[0]!.value;
+  const lot = lotOf(backend, sizes, label);
+  const left = new Set(lot.pieces.keys());
+  try {
+    const { tree, params, leaves } = items[0]!.state;
+    const outs = items.map(({ value }, i): View => ({ ...storedIn(lot.pieces[i]!, value.shape), dtype: "f32" }));
+    // One number for all of a run, or what lies side by side; the first two of a run decide.
+    const repeats = (a: View, b: View): boolean => a.storage === b.storage && isNumber(a) && isNumber(b);
+    const joins = (i: number, leaf: number): "repeats" | "follows" | undefined => {
+      const [here, before] = [items[i]!.state.leaves[leaf]!, items[i - 1]!.state.leaves[leaf]!];
+      if (repeats(here, before)) return "repeats";
+      return follows(here, before) ? "follows" : undefined;
+    };
+    let ways: (string | undefined)[] | undefined;
+    const runs = runsOf(items.length, (i) => {
+      const own = leaves.map((_, leaf) => joins(i, leaf));
+      const goesOn = own.every((way, leaf) => way !== undefined && (!ways || ways[leaf] === way));
+      ways = goesOn ? own : undefined;
+      return goesOn;
+    });
+    for (const [start, end] of runs) {
+      const out = joined(outs.slice(start, end));
+      const operands = leaves.map((_, leaf): View => {
+        const own = items.slice(start, end).map(({ state }) => state.leaves[leaf]!);
+        if (own.length === 1) return own[0]!;
+        const [first, second] = own as [View, View];
+        if (!repeats(first, second)) return joined(own);
+        return { ...first, layout: { shape: out.layout.shape, strides: [0], offset: first.layout.offset } };
+      });
+      backend.pointwise({ out, tree, leaves: operands, params });
+    }
+    for (const [i, { value }] of items.entries()) {
+      left.delete(i);
+      value.settle(lot.pieces[i]!);
+    }
+  } finally {
+    for (const piece of left) lot.pieces[piece]!.release();
+  }
+}
+
+/** True for a view that is one number everywhere. */
+function isNumber({ layout }: View): boolean {
+  return layout.strides.every((stride) => stride === 0);
+}
+
+/** As they lie: by lot and piece, then what lies alone. */
+function inOrder<T>(items: readonly T[], where: (item: T) => Storage | undefined): T[] {
+  const lots = new Map<object, T[]>();
+  const alone: T[] = [];
+  for (const item of items) {
+    const lot = where(item)?.lot;
+    if (!lot) alone.push(item);
+    else if (lots.has(lot)) lots.get(lot)!.push(item);
+    else lots.set(lot, [item]);
+  }
+  const sorted = [...lots.values()].map((own) => own.sort((a, b) => where(a)!.piece - where(b)!.piece));
+  return [...sorted.flat(), ...alone];
+}
+
+/**
+ * The values of tensors in fewer tensors, whose order does not matter: those that lie side by side are one, of one axis, in which zeros may lie
+ * between them. To be used at once, while those are there. Without a graph.
+ */
+export function sideBySide(tensors: readonly Tensor[]): Tensor[] {
+  checkTensors("sideBySide", "tensors", tensors);
+  const flattens = ({ dtype, size }: Tensor): boolean => dtype === "f32" && size > 0;
+  const stored = tensors.filter(flattens);
+  const viewOf = (tensor: Tensor): View => tensor.dense("sideBySide");
+  const items = inOrder(stored, (tensor) => viewOf(tensor).storage);
+  const runs = runsOf(items.length, (i) => follows(viewOf(items[i]!), viewOf(items[i - 1]!)));
+  const flat = runs.map(([start, end]) => {
+    const { storage } = joined(items.slice(start, end).map(viewOf));
+    if (end - start === 1) return items[start]!;
+    const shape = [storage.bytes / 4];
+    return made(
+      items[start]!.device,
+      { kind: "stored", storage, layout: denseLayout(shape) },
+      shape,
+      "f32",
+      "sideBySide",
+    );
+  });
+  return [...flat, ...tensors.filter((tensor) => !flattens(tensor))];
+}
