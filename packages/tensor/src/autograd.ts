@@ -89,7 +89,7 @@ export class Node implements GraphNode {
       node.run = undefined;
       node.saved = [];
       node.inputs = [];
-      for (const tensor of saved) tensor.dispose();
+      for (const tensor of saved) tensor.letGo();
       for (const edge of inputs) {
         const input = edge.node as Node;
         if (--input.#holders === 0) ending.push(input);

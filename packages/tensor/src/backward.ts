@@ -102,6 +102,8 @@ export function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<T
   const start = y.edge!;
   const order = descending(start.node as Node);
   refuseEnded(y, order);
+  // What it is deferred of need not be held until somebody reads it.
+  y.value("backward").compute();
   return noGrad(() => {
     const gradients = new Gradients();
     const result = new Results();
@@ -275,7 +277,7 @@ class Gradients {
   #release(gradient: Tensor): void {
     const left = this.#uses.get(gradient)! - 1;
     this.#uses.set(gradient, left);
-    if (left === 0) gradient.dispose();
+    if (left === 0) gradient.letGo();
   }
 }
 

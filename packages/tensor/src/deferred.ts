@@ -22,6 +22,14 @@ export interface Holder {
 }
 
 let nextId = 1;
+/** Who is going to read a storage, once for each time that it holds it. */
+const readers = new Map<Storage, Deferred[]>();
+
+/** Records what is going to read a storage where nobody else has it any more, so that its memory goes back. */
+export function finishReaders(storage: Storage): void {
+  const waiting = readers.get(storage);
+  if (waiting && waiting.length >= storage.references) for (const reader of [...waiting]) reader.settled();
+}
 
 /**
  * Memory that a launch is going to write once something reads it. Until then the launch can be told to go on computing with its results
@@ -45,7 +53,12 @@ export class Deferred implements Storage {
     this.#work = work;
     this.bytes = bytes;
     this.#bytesLabel = label;
-    for (const { storage } of work.reads) storage.retain();
+    for (const { storage } of work.reads) {
+      storage.retain();
+      const known = readers.get(storage);
+      if (known) known.push(this);
+      else readers.set(storage, [this]);
+    }
   }
 
   get references(): number {
@@ -79,7 +92,12 @@ export class Deferred implements Storage {
   #forget(): void {
     const work = this.#work;
     this.#work = undefined;
-    for (const { storage } of work?.reads ?? []) storage.release();
+    for (const { storage } of work?.reads ?? []) {
+      const known = readers.get(storage)!;
+      known.splice(known.indexOf(this), 1);
+      if (known.length === 0) readers.delete(storage);
+      storage.release();
+    }
   }
 
   /** The memory where it is there already. */

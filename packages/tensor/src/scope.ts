@@ -75,7 +75,7 @@ function inFrame<T>(work: () => T, check: (leaving: Iterable<Tensor>) => void, w
     for (const tensor of frame.tensors) {
       tensor.frame = undefined;
       if (tensor.saved && done && withGraphs) saved.push(tensor);
-      else tensor.dispose();
+      else tensor.letGo();
     }
     // What belongs to graphs that nobody holds any more is gone by now.
     for (const tensor of saved) if (!tensor.disposed) pass(tensor, outer);

@@ -1,5 +1,5 @@
 import type { Backend, BackendInfo, MemoryReport, OpMemory, Storage, View } from "./backend.ts";
-import { Deferred, type Work } from "./deferred.ts";
+import { Deferred, finishReaders, type Work } from "./deferred.ts";
 import { bytesPerElement, type Data, type DType, decode, type HostArray, type NestedData } from "./dtype.ts";
 import { DeviceError, DisposedError, describe } from "./errors.ts";
 import { settleIndices } from "./index-check.ts";
@@ -265,6 +265,13 @@ export class Tensor {
 
   /** Gives the memory back. Using the tensor afterwards throws DisposedError; disposing twice does nothing. */
   dispose(): void {
+    const state = this.holder.value?.state;
+    this.letGo();
+    if (state?.kind === "stored" && state.storage.references > 0) finishReaders(state.storage);
+  }
+
+  /** The same, but memory that is still to be read stays until then: for what ends by itself, such as a scope. */
+  letGo(): void {
     const { value } = this.holder;
     if (!value) return;
     this.holder.value = undefined;

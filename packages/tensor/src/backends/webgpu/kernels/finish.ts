@@ -95,7 +95,7 @@ export class TreeFinish implements Finish {
   get inputs(): Record<string, string> {
     const inputs: Record<string, string> = {};
     this.#each(({ dtype, access, splat }, i) => {
-      inputs[`leaf${i}`] = elementType(dtype, this.width === 4 && access !== "scalar" && !splat ? 4 : 1);
+      inputs[`x${i}`] = elementType(dtype, this.width === 4 && access !== "scalar" && !splat ? 4 : 1);
     });
     return inputs;
   }
@@ -107,7 +107,7 @@ export class TreeFinish implements Finish {
   get operands(): Record<string, View> {
     const operands: Record<string, View> = { y: this.#out };
     this.#each((_, i) => {
-      operands[`leaf${i}`] = this.#leaves[i]!;
+      operands[`x${i}`] = this.#leaves[i]!;
     });
     return operands;
   }
@@ -187,7 +187,7 @@ fn finish(i: u32${this.#product < 0 ? "" : `, x: ${productType}`}) {
           : access === "dense"
             ? `i + ${offset} / 4u`
             : `(${at} + ${offset}) / 4u`;
-    const raw = `leaf${i}[${place}]`;
+    const raw = `x${i}[${place}]`;
     const value = dtype === "f16" && !wide ? `f32(${raw})` : raw;
     return dtype === "bool" ? `(U(${value}) != U(0u))` : `${aliasOf(dtype)}(${value})`;
   }
