@@ -7,6 +7,8 @@ import type { Held } from "../pool.ts";
 export interface DeviceBuffer {
   readonly buffer: GPUBuffer;
   readonly id: number;
+  /** Why the device has no memory for it, once that is known. */
+  refused: DeviceError | undefined;
 }
 
 export type BufferStorage = Held<DeviceBuffer>;

@@ -176,6 +176,7 @@ export class LaunchQueue {
   #write(upload: Upload): void {
     const { storage, bytes } = upload;
     this.#lastHanded = upload;
+    if (storage.recordedPlace.refused) return;
     this.#gpu.device.queue.writeBuffer(storage.recordedPlace.buffer, 0, bytes as Uint8Array<ArrayBuffer>);
     storage.failure = undefined;
   }

@@ -1,20 +1,23 @@
-import { DeviceError } from "../../errors.ts";
-import { FreeLists, Pool } from "../pool.ts";
+import { DeviceError, shownBytes } from "../../errors.ts";
+import { FreeLists, type Held, Pool } from "../pool.ts";
 import type { DeviceBuffer } from "./gpu.ts";
 
-/** A buffer, and the flush after which it was given back last. */
+/** A buffer. */
 interface PooledBuffer extends DeviceBuffer {
+  /** The flush after which it was given back last. */
   since: number;
+  /** Who has it. */
+  holder: Held<PooledBuffer> | undefined;
 }
 
 /** What the buffers of a device have to keep to, and who is told of them. */
 export interface BufferPoolOptions {
   /** Bytes of the largest buffer. */
   readonly largest: number;
-  /** Bytes of all buffers together, in use and waiting; without it the device's own refusal is the end. */
-  readonly limit?: number;
-  /** Called when the device turns out to have no memory left. */
-  readonly onError: (error: DeviceError) => void;
+  /** Bytes of all buffers together, in use and waiting, and what says so; without it the device's own refusal is the end. */
+  readonly limit?: { readonly bytes: number; readonly because: string };
+  /** The error of a buffer that the device turns out to have no memory for: what is computed into it is lost, everything else goes on. */
+  readonly blame: (label: string, problem: string) => DeviceError;
   /** Called before a request is refused: submits what is recorded, and returns whether that is all of it. */
   readonly submit: () => boolean;
   /** Called with buffers that are no more. */
@@ -52,13 +55,23 @@ export class BufferPool extends Pool<PooledBuffer> {
   }
 
   protected override reuse(size: number): PooledBuffer | undefined {
-    return this.#free.take(size);
+    const buffer = this.#free.take(size);
+    if (!buffer?.refused) return buffer;
+    this.#options.onDestroy(new Set([this.#destroy(buffer, size)]));
+    return this.reuse(size);
   }
 
   protected override free(buffer: PooledBuffer, size: number): void {
     buffer.since = this.#flushes;
+    buffer.holder = undefined;
     this.#free.add(buffer, size);
     if (this.#closed) this.#destroyWaiting();
+  }
+
+  override take(bytes: number, label: string): Held<PooledBuffer> {
+    const held = super.take(bytes, label);
+    held.place.holder = held;
+    return held;
   }
 
   protected override get pooledBytes(): number {
@@ -66,10 +79,10 @@ export class BufferPool extends Pool<PooledBuffer> {
   }
 
   protected override create(size: number, bytes: number, label: string): PooledBuffer {
-    const { limit, submit, onError } = this.#options;
-    if (limit !== undefined && this.#bytes + size > limit) {
-      if (submit()) this.#destroyWaiting();
-      if (this.#bytes + size > limit) throw this.#noRoom(bytes, limit, label);
+    const { limit } = this.#options;
+    if (limit && this.#bytes + size > limit.bytes) {
+      this.#makeRoom();
+      if (this.#bytes + size > limit.bytes) throw this.#noRoom(bytes, label, limit);
     }
     this.#device.pushErrorScope("out-of-memory");
     const buffer = this.#device.createBuffer({
@@ -77,25 +90,33 @@ export class BufferPool extends Pool<PooledBuffer> {
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
+    const pooled: PooledBuffer = { buffer, id: this.#nextId++, since: 0, refused: undefined, holder: undefined };
     const check = this.#device.popErrorScope().then((error) => {
-      if (error)
-        onError(
-          new DeviceError(
-            `${label}: the device has no memory for ${size} bytes: ${error.message}; ${ADVICE}; most is held by ${this.heldBy()}`,
-          ),
-        );
+      if (error) this.#refused(pooled, label, `the device has no memory for ${size} bytes: ${error.message}`);
     });
     // It rejects when the device goes away, which the device tells itself.
     check.catch(() => {});
     this.#bytes += size;
-    return { buffer, id: this.#nextId++, since: 0 };
+    return pooled;
   }
 
-  #noRoom(bytes: number, limit: number, label: string): DeviceError {
-    const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`;
+  /** The device says so later: what is computed into a buffer that it has no memory for is lost; what waits makes room for the next. */
+  #refused(buffer: PooledBuffer, label: string, problem: string): void {
+    const error = this.#options.blame(label, `${problem}; ${ADVICE}; ${this.heldBy()}`);
+    buffer.refused = error;
+    if (buffer.holder) buffer.holder.failure = error;
+    this.#makeRoom();
+  }
+
+  /** Destroys what waits, where everything that may use it still is with the device. */
+  #makeRoom(): void {
+    if (this.#options.submit()) this.#destroyWaiting();
+  }
+
+  #noRoom(bytes: number, label: string, { because }: { readonly because: string }): DeviceError {
     return new DeviceError(
-      `${label}: no room for ${bytes} bytes (${mib(bytes)}): ${mib(this.report().liveBytes)} are in use, and a software adapter ` +
-        `takes ${mib(limit)} of this machine's memory at most; ${ADVICE}; most is held by ${this.heldBy()}`,
+      `${label}: no room for ${bytes} bytes (${shownBytes(bytes)}): ${shownBytes(this.report().liveBytes)} are in use, and ` +
+        `${because}; ${ADVICE}; ${this.heldBy()}`,
     );
   }
 
