@@ -11,10 +11,12 @@ it(`${STEPS} steps of a training end with the bytes that they began with`, { tim
   const rng = new T.Rng(2);
   const x = T.keep(T.randn(device, [16, 8], rng));
   const target = T.keep(T.randn(device, [16, 3], rng));
-  const params = [
+  const shapes = [
     [8, 24],
     [24, 3],
-  ].map((shape) => T.requireGrad(T.mul(T.randn(device, shape, rng), 0.3)));
+  ];
+  // In a scope, so that nothing waits for the collector.
+  const params = T.scope(() => shapes.map((shape) => T.mul(T.randn(device, shape, rng), 0.3))).map(T.requireGrad);
   const moments = params.map(({ shape }) => [device.zeros(shape), device.zeros(shape)] as const);
   const step = (number: number): T.Tensor =>
     T.scope(() => {

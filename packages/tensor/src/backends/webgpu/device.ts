@@ -262,6 +262,10 @@ export class WebGPU implements Gpu, Driver {
     this.device.destroy();
   }
 
+  get allocating(): Promise<void> | undefined {
+    return this.pool.allocating;
+  }
+
   /** The adapter this device came from. */
   get adapter(): GPUAdapter {
     return this.#found.adapter;

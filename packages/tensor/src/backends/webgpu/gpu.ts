@@ -71,6 +71,8 @@ export interface Gpu {
 export interface Driver {
   readonly device: GPUDevice;
   readonly info: BackendInfo;
+  /** Settles when the device has said of every buffer whether it has the memory; undefined when it has. */
+  readonly allocating: Promise<void> | undefined;
   /** Runs something that talks to the driver with its errors caught: they are the device's, and `settled` reports them. */
   guarded(work: () => void): void;
   /** Runs it, and passes on what was invalid in it, if anything was; `settled` waits for that, and for what `then` does about it. */

@@ -1,13 +1,11 @@
 import { DeviceError, shownBytes } from "../../errors.ts";
-import { FreeLists, type Held, Pool } from "../pool.ts";
+import { FreeLists, Pool } from "../pool.ts";
 import type { DeviceBuffer } from "./gpu.ts";
 
 /** A buffer. */
 interface PooledBuffer extends DeviceBuffer {
   /** The flush after which it was given back last. */
   since: number;
-  /** Who has it. */
-  holder: Held<PooledBuffer> | undefined;
 }
 
 /** What the buffers of a device have to keep to, and who is told of them. */
@@ -36,6 +34,10 @@ export class BufferPool extends Pool<PooledBuffer> {
   readonly #device: GPUDevice;
   readonly #options: BufferPoolOptions;
   readonly #free = new FreeLists<PooledBuffer>();
+  /** Buffers of which the device has not said yet whether it has the memory. */
+  readonly #unsaid = new Set<Promise<void>>();
+  /** Whether the device had no memory since the last flush. */
+  #short = false;
   #bytes = 0;
   #flushes = 0;
   #nextId = 1;
@@ -45,6 +47,11 @@ export class BufferPool extends Pool<PooledBuffer> {
     super(Math.floor(options.largest / 16) * 16);
     this.#device = device;
     this.#options = options;
+  }
+
+  /** Settles when the device has said of every buffer whether it has the memory; undefined when it has. */
+  get allocating(): Promise<void> | undefined {
+    return this.#unsaid.size > 0 ? Promise.allSettled(this.#unsaid).then(() => undefined) : undefined;
   }
 
   protected override tooLarge(bytes: number, label: string): DeviceError {
@@ -63,15 +70,8 @@ export class BufferPool extends Pool<PooledBuffer> {
 
   protected override free(buffer: PooledBuffer, size: number): void {
     buffer.since = this.#flushes;
-    buffer.holder = undefined;
     this.#free.add(buffer, size);
     if (this.#closed) this.#destroyWaiting();
-  }
-
-  override take(bytes: number, label: string): Held<PooledBuffer> {
-    const held = super.take(bytes, label);
-    held.place.holder = held;
-    return held;
   }
 
   protected override get pooledBytes(): number {
@@ -90,22 +90,23 @@ export class BufferPool extends Pool<PooledBuffer> {
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
-    const pooled: PooledBuffer = { buffer, id: this.#nextId++, since: 0, refused: undefined, holder: undefined };
+    const pooled: PooledBuffer = { buffer, id: this.#nextId++, since: 0, refused: undefined };
     const check = this.#device.popErrorScope().then((error) => {
       if (error) this.#refused(pooled, label, `the device has no memory for ${size} bytes: ${error.message}`);
     });
+    this.#unsaid.add(check);
+    const said = (): void => void this.#unsaid.delete(check);
     // It rejects when the device goes away, which the device tells itself.
-    check.catch(() => {});
+    check.then(said, said);
     this.#bytes += size;
     return pooled;
   }
 
-  /** The device says so later: what is computed into a buffer that it has no memory for is lost; what waits makes room for the next. */
+  /** The device says so later: what is computed into a buffer that it has no memory for is lost; at the next flush what waits makes room. */
   #refused(buffer: PooledBuffer, label: string, problem: string): void {
     const error = this.#options.blame(label, `${problem}; ${ADVICE}; ${this.heldBy()}`);
     buffer.refused = error;
-    if (buffer.holder) buffer.holder.failure = error;
-    this.#makeRoom();
+    this.#short = true;
   }
 
   /** Destroys what waits, where everything that may use it still is with the device. */
@@ -123,6 +124,8 @@ export class BufferPool extends Pool<PooledBuffer> {
   /** A flush is over: destroys what has waited for too many. Call it only when everything recorded has been submitted. */
   trim(): void {
     this.#flushes++;
+    if (this.#short) this.#destroyWaiting();
+    this.#short = false;
     const gone = new Set<DeviceBuffer>();
     while (this.#free.bytes > KEPT_BYTES) {
       let oldest: readonly [buffer: PooledBuffer, size: number] | undefined;

@@ -25,7 +25,6 @@ const NOBODY = { takeBack: (): void => {} };
 /** Fills memory that belongs to nobody, after everything recorded so far, so that who reads it without having written it sees it. */
 export function poison(gpu: Gpu, buffer: DeviceBuffer, bytes: number): void {
   const storage = new Held(NOBODY, buffer, bytes, "nobody");
-  storage.failure = buffer.refused;
   poisonKernel.run(gpu, {
     template: {},
     operands: { memory: { storage, layout: denseLayout([bytes / 4]), dtype: "u32" } },
