@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { type NiqeModel, OWN_PRISTINE_MODEL, readNiqeModel } from "@deplsr/metrics";
 import { Device } from "@deplsr/tensor";
 import { crop } from "../../apps/cli/src/data/crop.ts";
-import { readImage } from "../../apps/cli/src/data/image.ts";
+import { type Image, readImage } from "../../apps/cli/src/data/image.ts";
 import { oneLine } from "../../apps/cli/src/errors.ts";
 import { Output } from "../../apps/cli/src/output.ts";
 import { installPeers } from "./install.ts";
@@ -18,7 +18,7 @@ import { interpolations, loadOurs, type OurModel, placeOf, upscalers } from "./r
 import { type PARTS, parseOptions, type ResultsOptions, UsageError, usage } from "./results/options.ts";
 import { formatPage, type Results } from "./results/page.ts";
 import { measureRecognition, type Recognition } from "./results/recognition.ts";
-import { measureSeams } from "./results/seams.ts";
+import { measureSeams, together } from "./results/seams.ts";
 import { middle, TEST_SETS } from "./results/sets.ts";
 import { measureSpeed } from "./results/speed.ts";
 
@@ -59,7 +59,7 @@ async function main(options: ResultsOptions): Promise<void> {
     niqeModel: niqeModel.label,
     sets: await compareAll(device, models, peers, niqeModel, options),
     chart: await part("chart", () => perModel(models, "colours", ({ restorer }) => measureShifts(restorer))),
-    tiles: await part("tiles", () => tilesOf(models, folder)),
+    tiles: await part("tiles", () => tilesOf(models, options)),
     recognition: await part("recognition", () => recognise(device, options)),
     time: await part("time", () => timesOf(models, folder)),
   };
@@ -109,10 +109,21 @@ async function perModel<T extends object>(
   return rows;
 }
 
-async function tilesOf(models: readonly OurModel[], folder: string): Promise<Results["tiles"]> {
-  const photograph = await readImage(photographs(folder)[0]!);
-  const input = crop(photograph, middle(photograph, SEAM_SIDE, 1));
-  return perModel(models, "tiles", ({ restorer }) => measureSeams(restorer, input, TILE));
+async function tilesOf(models: readonly OurModel[], { folder, limit }: ResultsOptions): Promise<Results["tiles"]> {
+  const inputs: Image[] = [];
+  for (const path of photographs(folder).slice(0, limit)) {
+    const photograph = await readImage(path);
+    inputs.push(crop(photograph, middle(photograph, SEAM_SIDE, 1)));
+  }
+  return perModel(models, "tiles", async ({ restorer }) => {
+    const found: Awaited<ReturnType<typeof measureSeams>> = [];
+    for (const input of inputs) found.push(...(await measureSeams(restorer, input, TILE)));
+    return (["cosine", "reference"] as const).map((blend) => ({
+      blend,
+      images: inputs.length,
+      seams: together(found.filter((one) => one.blend === blend).map(({ seams }) => seams)),
+    }));
+  });
 }
 
 async function timesOf(models: readonly OurModel[], folder: string): Promise<Results["time"]> {

@@ -46,6 +46,12 @@ export class Output {
     else this.#unheard.push(text);
   }
 
+  /** The same, for the log of what comes next: the one that has heard so far hears no more. */
+  laterWarning(text: string): void {
+    this.#hear = undefined;
+    this.warn(text);
+  }
+
   /** Gives `hear` the warnings so far, and from now on each one that is printed: for the log of a run, whose file is not there from the start. */
   hearWarnings(hear: (warning: string) => void): void {
     for (const warning of this.#unheard) hear(warning);

@@ -18,7 +18,13 @@ export interface Results {
   readonly niqeModel: string;
   readonly sets: readonly Comparison[];
   readonly chart: readonly { readonly model: string; readonly colour: "keep" | "free"; readonly shifts: Shifts }[];
-  readonly tiles: readonly { readonly model: string; readonly blend: Blend; readonly seams: Seams }[];
+  /** Of so many images together. */
+  readonly tiles: readonly {
+    readonly model: string;
+    readonly blend: Blend;
+    readonly images: number;
+    readonly seams: Seams;
+  }[];
   readonly recognition: readonly Recognition[];
   readonly time: readonly Speed[];
 }
@@ -143,8 +149,8 @@ function tileSection(tiles: Results["tiles"]): string[] {
   if (tiles.length === 0) return [];
   return [
     "## Tiles",
-    "An image of 288 x 288 pixels by tiles of 96 beside the same image as a whole, in levels of 8 bits: the largest difference, and how steep it is (mean step between " +
-      "neighbouring pixels) at the borders of tiles and elsewhere. A seam would show as a steeper border. `blended` is the default.",
+    `${tiles[0]!.images} photographs of Kodak, 288 x 288 pixels of each, by tiles of 96 beside the same image as a whole, in levels of 8 bits: the largest difference, and how steep it ` +
+      "is (mean step between neighbouring pixels) at the borders of tiles and elsewhere between two pixels of the input. A seam would show as a steeper border. `blended` is the default.",
     markdownTable(
       ["", "tiles", "largest difference", "on average", "step at borders", "step elsewhere"],
       tiles.map(({ model, blend, seams }) => [

@@ -9,7 +9,10 @@ export interface Seams {
   /** How far the result of tiles is from that of the whole image. */
   readonly largest: number;
   readonly mean: number;
-  /** Mean absolute step of the difference between neighbouring rows, and columns, at the borders of tiles and elsewhere. */
+  /**
+   * Mean absolute step of the difference between neighbouring rows, and columns, at the borders of tiles, and elsewhere between two pixels of the
+   * input, where borders lie too: a network that makes s x s pixels of each has steeper steps there than inside of them.
+   */
   readonly border: number;
   readonly elsewhere: number;
   /** The same of the images themselves at the borders: of tiles, and of the whole image at the same places. */
@@ -29,13 +32,37 @@ export async function measureSeams(
   const found: { blend: Blend; seams: Seams }[] = [];
   for (const blend of ["cosine", "reference"] as const) {
     const tiled = await restorer.restore(image, { ...how, tile, blend });
-    found.push({ blend, seams: compareTiled(whole, tiled, bordersOf(image.width, { scale, blend, window, tile })) });
+    const borders = bordersOf(image.width, { scale, blend, window, tile });
+    found.push({ blend, seams: compareTiled(whole, tiled, borders, scale) });
   }
   return found;
 }
 
-/** Two results of 16 bits. @param borders positions along both axes where one tile hands over to the next */
-export function compareTiled(whole: RasterImage, tiled: RasterImage, borders: ReadonlySet<number>): Seams {
+/** What was measured of several images of one size, together. */
+export function together(all: readonly Seams[]): Seams {
+  const mean = (name: keyof Seams): number => all.reduce((sum, seams) => sum + seams[name], 0) / all.length;
+  return {
+    largest: Math.max(...all.map(({ largest }) => largest)),
+    mean: mean("mean"),
+    border: mean("border"),
+    elsewhere: mean("elsewhere"),
+    tiled: mean("tiled"),
+    whole: mean("whole"),
+  };
+}
+
+/**
+ * Two results of 16 bits.
+ *
+ * @param borders positions along both axes where one tile hands over to the next
+ * @param scale pixels of the result along a side of a pixel of the input
+ */
+export function compareTiled(
+  whole: RasterImage,
+  tiled: RasterImage,
+  borders: ReadonlySet<number>,
+  scale: number,
+): Seams {
   const { width, height } = whole;
   const difference = Float64Array.from(whole.data, (value, i) => (tiled.data[i]! - value) / 257);
   const sums = { border: [0, 0], elsewhere: [0, 0], tiled: [0, 0], whole: [0, 0] };
@@ -49,7 +76,7 @@ export function compareTiled(whole: RasterImage, tiled: RasterImage, borders: Re
         [x, 3],
         [y, 3 * width],
       ] as const) {
-        if (at === 0) continue;
+        if (at === 0 || at % scale !== 0) continue;
         for (let c = 0; c < 3; c++) {
           const i = (y * width + x) * 3 + c;
           add(borders.has(at) ? sums.border : sums.elsewhere, difference[i]! - difference[i - step]!);

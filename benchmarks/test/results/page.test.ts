@@ -122,11 +122,12 @@ describe("formatPage", () => {
     const page = formatPage({
       ...RESULTS,
       chart: [{ model: "realdat-x2", colour: "keep", shifts: { largest: 0.42, mean: 0.131 } }],
-      tiles: [{ model: "realdat-x2", blend: "cosine", seams }],
+      tiles: [{ model: "realdat-x2", blend: "cosine", images: 12, seams }],
       recognition: [{ name: "blur", accuracy: 0.9, chance: 0.25, constant: 0.292, images: 96 }],
       time: [{ model: "realdat-x2", scale: 2, seconds: 41.26 }],
     });
     expect(page).toContain("| realdat-x2 | keep | 0.13 | 0.42 |");
+    expect(page).toContain("12 photographs of Kodak");
     expect(page).toContain("| realdat-x2 | blended | 0.043 | 0.002 | 0.002 | 0.002 |");
     expect(page).toContain("| blur | 90.0 % | 25.0 % | 29.2 % | 96 |");
     expect(page).toContain("| realdat-x2 | 1 MP | 4 MP | 41.3 |");

@@ -26,9 +26,15 @@ export interface DeviceOptions {
    * which is faster elsewhere.
    */
   readonly simd?: 128 | 256;
+  /**
+   * Bytes that the device's tensors may take together, what waits for its next use included: an op that there is no room for fails with a
+   * DeviceError that names it, and everything else goes on. Default: what the adapter has; of a software adapter's, 3/4 of the machine's
+   * memory; on the CPU 4 GiB.
+   */
+  readonly memoryLimit?: number;
 }
 
-const REQUEST = ["backend", "adapter", "threads", "simd"] as const satisfies (keyof DeviceOptions)[];
+const REQUEST = ["backend", "adapter", "threads", "simd", "memoryLimit"] as const satisfies (keyof DeviceOptions)[];
 const TENSOR = ["dtype", "label"] as const satisfies (keyof TensorOptions)[];
 const FILL: Readonly<Record<DType, Expr>> = {
   f32: param(0, "f32"),
@@ -57,9 +63,11 @@ export class Device implements DeviceOfTensors {
    */
   static async request(options: DeviceOptions = {}): Promise<Device> {
     checkOptions("Device.request", options, REQUEST);
-    const { threads, simd } = options;
+    const { threads, simd, memoryLimit } = options;
     if (threads !== undefined) checkWhole("Device.request", "threads", threads, 0);
     if (simd !== undefined) checkChoice("Device.request", "simd", simd, [128, 256]);
+    if (memoryLimit !== undefined) checkWhole("Device.request", "memoryLimit", memoryLimit, 1);
+    const limit = memoryLimit === undefined ? {} : { memoryLimit };
     const backend = options.backend ?? env().backend;
     const adapter = options.adapter ?? env().adapter;
     if (!BACKENDS.includes(backend))
@@ -67,12 +75,13 @@ export class Device implements DeviceOfTensors {
     if (!ADAPTERS.includes(adapter))
       throw new DeviceError(`adapter ${shown(adapter)} is none of ${ADAPTERS.join(", ")}`);
     const cpu = {
+      ...limit,
       ...(options.threads ? { threads: options.threads } : {}),
       ...(options.simd ? { simd: options.simd } : {}),
     };
     if (backend === "cpu") return new Device(await CpuBackend.request(cpu));
     if (backend === "webgpu" || adapter !== "auto") {
-      return new Device(await WebGPUBackend.create(await findAdapter(adapter as AdapterChoice)));
+      return new Device(await WebGPUBackend.create(await findAdapter(adapter as AdapterChoice), limit));
     }
     if (!gpuPossible()) {
       // Dawn would load every software driver to find the same, and complain of their limits on stderr.
@@ -80,7 +89,7 @@ export class Device implements DeviceOfTensors {
       return new Device(await CpuBackend.request({ ...cpu, reason }));
     }
     try {
-      return new Device(await WebGPUBackend.create(await findAdapter("hardware")));
+      return new Device(await WebGPUBackend.create(await findAdapter("hardware"), limit));
     } catch (error) {
       const reason = error instanceof Error ? error.message.split("\n", 1)[0]! : String(error);
       return new Device(await CpuBackend.request({ ...cpu, reason }));

@@ -23,9 +23,18 @@ export class DeviceError extends Error {
   override readonly name = "DeviceError";
 }
 
+/** The device is gone, and its tensors with it: only a new one, of `Device.request`, computes again. */
+export class DeviceLostError extends DeviceError {}
+
 /** What every error message says of a tensor: `f32[2, 3]`. */
 export function describe(x: { readonly dtype: string; readonly shape: readonly number[] } | number): string {
   return typeof x === "number" ? String(x) : `${x.dtype}[${x.shape.join(", ")}]`;
+}
+
+/** Bytes in a message: `1200 MiB`, `3 KiB`, rounded up. */
+export function shownBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`;
+  return bytes < 2 ** 20 ? `${Math.ceil(bytes / 1024)} KiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }
 
 /** Any value in a message: `f32[2, 3]`, `"mean"`, `[1, 0.5]`, `undefined`, `Map`. */

@@ -8,7 +8,16 @@ export { type BackwardOptions, backward } from "./backward.ts";
 export { checkpoint, recomputing } from "./checkpoint.ts";
 export { Device, type DeviceOptions } from "./device.ts";
 export type { Data, DType, HostArray, NestedData } from "./dtype.ts";
-export { ArgumentError, DeviceError, DisposedError, DTypeError, describe, ShapeError, shown } from "./errors.ts";
+export {
+  ArgumentError,
+  DeviceError,
+  DeviceLostError,
+  DisposedError,
+  DTypeError,
+  describe,
+  ShapeError,
+  shown,
+} from "./errors.ts";
 export type { Expr } from "./expr/expr.ts";
 export * as E from "./expr/expr.ts";
 export * from "./io/fill.ts";

@@ -327,7 +327,7 @@ describe("outside of scopes", () => {
 
   it("a loop that never awaits is told of scope, once and long before there is no room", async () => {
     const { CpuBackend } = await import("../src/backends/cpu/backend.ts");
-    const own = new T.Device(CpuBackend.create({ threads: 1, memoryLimit: 256 * 2 ** 20 }));
+    const own = new T.Device(CpuBackend.create({ threads: 1, memoryLimit: 248 * 2 ** 20 }));
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
     const held: T.Tensor[] = [];
     const warnedAt: number[] = [];

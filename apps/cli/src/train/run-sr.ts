@@ -5,9 +5,9 @@ import { readConfig } from "../config/parse.ts";
 import { srRun } from "../config/sr.ts";
 import { unusedWarnings } from "../config/unused.ts";
 import { listSkipped, MOST_NAMED } from "../data/skipped.ts";
-import { withDevice } from "../device.ts";
 import { counted } from "../output.ts";
 import { dryRunLines, tryTraining } from "./dry-run.ts";
+import { onLastingDevice } from "./lost-device.ts";
 import { latestIn, planRun } from "./plan.ts";
 import { runSession } from "./session.ts";
 import { settingsOf, unusedFlags } from "./settings.ts";
@@ -23,7 +23,8 @@ export async function runTrainSr(flags: TrainFlags, context: Context): Promise<v
   for (const warning of [...warnings, ...unusedWarnings({ ...config, ...unusedFlags(flags) })]) output.warn(warning);
   const folder = plan.folder ?? join("runs", config.name);
   const from = plan.from === undefined ? await latestIn(folder) : plan.from;
-  await withDevice(flags, context, async (device) => {
+  const beginning = { from, resume: resume !== undefined, overwrite: flags.overwrite };
+  await onLastingDevice(flags, context, folder, beginning, async (device, beginning) => {
     const { training, skipped, network } = await prepareSr(device, config, folder, output);
     output.line(`${config.network_g.type} with ${network.module.parameterCount()} parameters; run folder ${folder}`);
     if (flags["dry-run"]) {
@@ -32,10 +33,9 @@ export async function runTrainSr(flags: TrainFlags, context: Context): Promise<v
       output.result({ config, ...tried });
       return;
     }
-    const { overwrite } = flags;
     const { keep_last, keep_every, use_tb_logger: events } = config.logger;
     const keep = { last: keep_last ?? null, every: keep_every ?? null };
-    const going = { folder, from, resume: resume !== undefined, overwrite, keep, events };
+    const going = { folder, ...beginning, keep, events };
     const { exitCode, ...result } = await runSession({ training, config, output, ...going });
     listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`, MOST_NAMED);
     output.result({ ...result, skipped: skipped().length });

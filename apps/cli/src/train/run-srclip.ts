@@ -11,6 +11,7 @@ import { printEvaluation } from "../evaluate/report.ts";
 import { loadSrclip, makeSrclip } from "../networks/srclip.ts";
 import { counted } from "../output.ts";
 import { dryRunLines, tryTraining } from "./dry-run.ts";
+import { onLastingDevice } from "./lost-device.ts";
 import { latestIn, planRun } from "./plan.ts";
 import { runSession } from "./session.ts";
 import { srclipSettingsOf, unusedFlags } from "./settings.ts";
@@ -27,9 +28,10 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
   const from = plan.from === undefined ? await latestIn(folder) : plan.from;
   const { train_data } = config;
   if (train_data === null) return evaluateOnly(config, from, flags, context);
-  await withDevice(flags, context, async (device) => {
+  const beginning = { from, resume: flags.resume !== undefined, overwrite: flags.overwrite };
+  await onLastingDevice(flags, context, folder, beginning, async (device, beginning) => {
     const run = { ...config, train_data };
-    const { training, skipped, model } = await prepareSrclip(device, run, { folder, from }, output);
+    const { training, skipped, model } = await prepareSrclip(device, run, { folder, from: beginning.from }, output);
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
     if (flags["dry-run"]) {
       const tried = await tryTraining(device, training, model.parameters());
@@ -37,11 +39,10 @@ export async function runTrainSrclip(flags: TrainFlags, context: Context): Promi
       output.result({ config, ...tried });
       return;
     }
-    const { resume, overwrite } = flags;
     const { keep_last, keep_every, use_tb_logger: events } = config;
     const last = keep_last ?? (config.delete_previous_checkpoint ? 1 : null);
     const keep = { last, every: keep_every ?? null };
-    const going = { folder, from, resume: resume !== undefined, overwrite, keep, events };
+    const going = { folder, ...beginning, keep, events };
     const { exitCode, ...result } = await runSession({ training, config, output, ...going });
     listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`, MOST_NAMED);
     output.result({ ...result, skipped: skipped().length });

@@ -85,6 +85,8 @@ export interface SessionOptions {
   /** The configuration with every default filled in: becomes `config.yml`. */
   readonly config: unknown;
   readonly output: Output;
+  /** Told when the run folder is open. */
+  readonly onOpen?: () => void;
   /** Gets every step's numbers, for curves. */
   readonly onMetrics?: (metrics: readonly StepMetrics[]) => void;
 }
@@ -126,6 +128,7 @@ export async function runSession(options: SessionOptions): Promise<SessionResult
     overwrite,
     say,
   });
+  options.onOpen?.();
   try {
     return await runIn(run, options);
   } finally {

@@ -196,7 +196,7 @@ describe("a signal in the middle of a tile", () => {
     expansion_factor: 4,
   };
 
-  /** Starts a run whose tiles take seconds. → it and the process that computes, once it does */
+  /** Starts a run whose tiles take half a minute. → it and the process that computes, once it does */
   async function computing(folder: string): Promise<{ running: Running; pid: number }> {
     await writeRandomNetwork(join(folder, "slow.safetensors"), slow);
     const flat = { width: 600, height: 600, data: new Uint8Array(600 * 600 * 3).fill(120) };
@@ -224,7 +224,8 @@ describe("a signal in the middle of a tile", () => {
     const started = performance.now();
     running.signal(signal, to);
     const ended = await running.finished;
-    expect(performance.now() - started).toBeLessThan(1500);
+    // Long before the tile is done, also where the machine is busy.
+    expect(performance.now() - started).toBeLessThan(10_000);
     expect([ended.code, ended.stdout.includes("->")]).toEqual([code, false]);
     expect(readdirSync(join(folder, "out"))).toEqual([]);
   });

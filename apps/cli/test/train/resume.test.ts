@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { CLIP, parseOpenClipConfig } from "@deplsr/clip";
@@ -8,13 +8,14 @@ import { testDevice } from "@deplsr/tensor/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { writeImage } from "../../src/data/image.ts";
-import { deplsr, start } from "../commands/run-command.ts";
+import { deplsr, type Running, start } from "../commands/run-command.ts";
 import { picture } from "../pictures.ts";
 import { TINY_DAT } from "../tiny-network.ts";
 
 /** How often each training is killed; 20 by hand, with DEPLSR_KILLS=20. */
 const KILLS = Number(process.env.DEPLSR_KILLS ?? 3);
 const STEPS = 60;
+const SAVE_EVERY = 3;
 const TINY_CLIP = {
   embed_dim: 16,
   vision_cfg: { image_size: 16, patch_size: 8, width: 16, layers: 2, head_width: 8 },
@@ -33,7 +34,7 @@ const SRCLIP = {
   accum_freq: 2,
   steps: STEPS,
   warmup: 4,
-  save_frequency: 3,
+  save_frequency: SAVE_EVERY,
   grad_clip_norm: 1,
 };
 const SR = {
@@ -63,7 +64,7 @@ const SR = {
       ssim: { type: "calculate_ssim", crop_border: 2 },
     },
   },
-  logger: { save_checkpoint_freq: 3, print_freq: 2 },
+  logger: { save_checkpoint_freq: SAVE_EVERY, print_freq: 2 },
 };
 /** Pairs that are made on the way, out of a pool that is full after four batches. */
 const SYNTHESIZED = {
@@ -125,42 +126,77 @@ const argsOf = (name: string, out: string): string[] => {
   return ["train", kind, "--config", `${name}.yml`, "--out", out, "--backend", "cpu"];
 };
 
+/** The step of a run's last checkpoint; 0 where there is none. */
+function lastSaved(run: string): number {
+  const checkpoints = join(folder, run, "checkpoints");
+  const names = existsSync(checkpoints) ? readdirSync(checkpoints) : [];
+  return Math.max(0, ...names.map((name) => Number(/^step-(\d+)$/.exec(name)?.[1] ?? 0)));
+}
+
+/** Waits until a run that goes on has this checkpoint, or has ended. → the milliseconds that it took */
+async function savedAt(running: Running, run: string, step: number): Promise<number> {
+  const began = performance.now();
+  let over = false;
+  void running.finished.finally(() => {
+    over = true;
+  });
+  while (!over && lastSaved(run) < step) await new Promise((resolve) => setTimeout(resolve, 5));
+  return performance.now() - began;
+}
+
+/** When a training is killed: at a random time of its start, or `saved` checkpoints later at a random time of what a checkpoint takes. */
+type Moment = { readonly starting: number } | { readonly saved: number };
+
+/**
+ * Kills a training at a random moment. A machine may be busy at one time and idle at the next: what a checkpoint takes is measured on the run itself.
+ *
+ * @returns false when it had ended before
+ */
+async function killed(running: Running, run: string, moment: Moment, rng: Rng): Promise<boolean> {
+  let most = "starting" in moment ? moment.starting : 0;
+  if ("saved" in moment) {
+    const before = lastSaved(run);
+    for (let i = 1; i <= moment.saved; i++) most = await savedAt(running, run, before + i * SAVE_EVERY);
+  }
+  const wait = new Promise<true>((resolve) => setTimeout(resolve, most * rng.uniform(), true));
+  if (!(await Promise.race([running.finished.then(() => false), wait]))) return false;
+  running.signal("SIGKILL");
+  await running.finished;
+  return true;
+}
+
 describe.each(["srclip", "sr", "synthesized"])("a training by %s.yml", (name) => {
   test(`killed ${KILLS} times and resumed each time ends as an unbroken one does, to the last byte`, {
     timeout: 900_000,
   }, async () => {
-    const began = performance.now();
-    const whole = await deplsr(argsOf(name, `${name}-whole`), folder);
+    const first = start(argsOf(name, `${name}-whole`), folder);
+    const starting = await savedAt(first, `${name}-whole`, SAVE_EVERY);
+    const whole = await first.finished;
     expect(whole.stderr).not.toContain("error");
     expect(whole.code).toBe(0);
-    const took = performance.now() - began;
+    const run = `${name}-broken`;
     const rng = new Rng(11).fork(name);
     let kills = 0;
-    for (;;) {
-      const running = start([...argsOf(name, `${name}-broken`), "--resume"], folder);
+    // What is done before it was killed is begun again.
+    for (let beginnings = 1; beginnings <= 10 + KILLS; ) {
+      const running = start([...argsOf(name, run), "--resume"], folder);
       // At any moment of a run: while it starts, trains, writes a checkpoint or a log.
-      const wait = took * (0.25 + 0.6 * rng.uniform());
-      const ended = await Promise.race([
-        running.finished,
-        new Promise<undefined>((resolve) => setTimeout(resolve, wait)),
-      ]);
-      if (ended) {
-        expect(ended.stderr).not.toContain("error");
-        expect(ended.code).toBe(0);
-        if (kills >= KILLS) break;
-        // Done before it was killed often enough: once more from the beginning.
-        rmSync(join(folder, `${name}-broken`), { recursive: true });
+      const moment = kills % 3 === 1 ? { starting } : { saved: 2 + Math.floor(3 * rng.uniform()) };
+      const enough = kills >= KILLS && lastSaved(run) > 0;
+      if (!enough && (await killed(running, run, moment, rng))) {
+        kills++;
         continue;
       }
-      if (kills < KILLS) {
-        running.signal("SIGKILL");
-        await running.finished;
-        kills++;
-      } else await running.finished;
+      const ended = await running.finished;
+      expect(ended.stderr).not.toContain("error");
+      expect(ended.code).toBe(0);
+      if (enough) break;
+      rmSync(join(folder, run), { recursive: true });
+      beginnings++;
     }
-    const log = readFileSync(join(folder, `${name}-broken`, "log.txt"), "utf8");
+    const log = readFileSync(join(folder, run, "log.txt"), "utf8");
     expect(log).toContain("goes on after step");
-    const [right, found] = [outcome(`${name}-whole`), outcome(`${name}-broken`)];
+    const [right, found] = [outcome(`${name}-whole`), outcome(run)];
     expect(Object.keys(found)).toEqual(Object.keys(right));
     expect(Object.keys(right)).toEqual(
       expect.arrayContaining(["model.safetensors", "optimizer.safetensors", "state.json"]),
@@ -180,7 +216,7 @@ describe.each(["srclip", "sr"])("train %s", (kind) => {
       0,
       expect.stringContaining(`all of its ${STEPS} steps are done`),
     ]);
-    const earlier = join(`${kind}-whole`, "checkpoints", `step-${STEPS - 3}`, "state.json");
+    const earlier = join(`${kind}-whole`, "checkpoints", `step-${STEPS - SAVE_EVERY}`, "state.json");
     const again = await deplsr(
       ["train", kind, "--resume", earlier, "--out", `${kind}-again`, "--backend", "cpu"],
       folder,
@@ -234,7 +270,7 @@ describe("a training that is asked to stop", () => {
     running.signal("SIGKILL", "launcher");
     await running.finished;
     const saved = (): string[] => readdirSync(join(folder, "orphan", "checkpoints"));
-    for (let i = 0; i < 100 && !saved().some((name) => /^step-\d+$/.test(name)); i++)
+    for (let i = 0; i < 900 && !saved().some((name) => /^step-\d+$/.test(name)); i++)
       await new Promise((resolve) => setTimeout(resolve, 100));
     expect(saved()).toEqual([expect.stringMatching(/^step-\d+$/)]);
   });

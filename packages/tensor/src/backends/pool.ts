@@ -1,5 +1,5 @@
 import type { Lot, MemoryReport, OpMemory, Storage } from "../backend.ts";
-import type { DeviceError } from "../errors.ts";
+import { type DeviceError, shownBytes } from "../errors.ts";
 
 /** Who takes memory back. */
 interface Owner<Place> {
@@ -282,12 +282,21 @@ export abstract class Pool<Place> {
     return held;
   }
 
-  /** The same of this moment, for a message. */
+  /** What holds most at this moment, for a message. */
   protected heldBy(): string {
-    return this.#heldNow()
+    const largest: Held<Place>[] = [];
+    for (let held = this.#last; held; held = held.before) {
+      const { bytes } = held;
+      const at = largest.findIndex((other) => other.bytes <= bytes);
+      if (at >= 0 || largest.length < LARGEST_TENSORS) largest.splice(at < 0 ? largest.length : at, 0, held);
+      if (largest.length > LARGEST_TENSORS) largest.pop();
+    }
+    if (largest.length === 0) return "nothing is held";
+    const tensors = largest.map(({ label, bytes }) => `${label} (${shownBytes(bytes)})`).join(", ");
+    const ops = this.#heldNow()
       .highest()
-      .map(({ op, bytes, buffers }) => `${op} ${Math.round(bytes / 1e6)} MB in ${buffers}`)
-      .join(", ");
+      .map(({ op, bytes, buffers }) => `${op} ${shownBytes(bytes)} in ${buffers}`);
+    return `the largest tensors are ${tensors}; most is held by ${ops.join(", ")}`;
   }
 
   #heldNow(): Profile {
@@ -297,6 +306,8 @@ export abstract class Pool<Place> {
   }
 }
 
+/** How many tensors a message names. */
+const LARGEST_TENSORS = 5;
 /** How many ops a profile names. */
 const LARGEST = 10;
 /** What stands behind the op in a label. */

@@ -62,9 +62,20 @@ it.each([0, 60])("a device that is lost after %i ms says so in all that is under
   for (const outcome of outcomes) {
     if (outcome.status === "fulfilled") continue;
     expect(outcome.reason).toBeInstanceOf(T.DeviceError);
-    expect(String(outcome.reason)).toContain("was lost");
+    expect(outcome.reason).toBeInstanceOf(T.DeviceLostError);
+    expect(outcome.reason.message).toMatch(
+      /^the device .+ was lost \(.+\)[^\n]*; its tensors are gone: ask for a new one with Device\.request, and load into it what was saved$/,
+    );
   }
-  await expect(device.sync()).rejects.toThrow("was lost");
+  await expect(device.sync()).rejects.toThrow(T.DeviceLostError);
+  expect(() => device.ones([3])).toThrow(T.DeviceLostError);
+  // A new one has nothing of the old.
+  const next = await request();
+  expect(next.backend).not.toBe(device.backend);
+  expect((await T.add(next.ones([3]), 1).data())[2]).toBe(2);
+  await Promise.all(work(next, 100));
+  expect(next.memory().createdBuffers).toBeGreaterThan(0);
+  next.destroy();
   device.destroy();
   await delay(50);
   expect(unhandled).toEqual([]);

@@ -86,7 +86,7 @@ describe("memory that runs out in the middle of a call", () => {
   });
 
   it("goes on when there is room again", async () => {
-    const own = new T.Device(CpuBackend.create({ threads: 2, memoryLimit: 56 * 2 ** 20 }));
+    const own = new T.Device(CpuBackend.create({ threads: 2, memoryLimit: 48 * 2 ** 20 }));
     const [x, y] = [T.rand(own, [1400, 2048], rng), T.rand(own, [2048, 1400], rng)];
     const before = own.memory().liveBytes;
     for (let i = 0; i < 3; i++) {

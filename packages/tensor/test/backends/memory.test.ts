@@ -1,6 +1,4 @@
 import { afterAll, describe, expect, it } from "vitest";
-import type { WebGPUBackend } from "../../src/backends/webgpu/backend.ts";
-import { BufferPool } from "../../src/backends/webgpu/storage.ts";
 import * as T from "../../src/index.ts";
 
 const MIB = 2 ** 20;
@@ -75,21 +73,8 @@ describe("on WebGPU", () => {
   });
 });
 
-describe("the limit of a software adapter", () => {
-  /** A device whose buffers may take this much. */
-  async function limited(bytes: number): Promise<T.Device> {
-    const other = await T.Device.request({ backend: "webgpu" });
-    const { gpu } = other.backend as WebGPUBackend;
-    const pool = new BufferPool(gpu.device, {
-      largest: other.info.maxTensorBytes,
-      limit: bytes,
-      onError: (error) => gpu.fail(error),
-      submit: () => gpu.queue.submitNow(),
-      onDestroy: (buffers) => gpu.queue.forget(buffers),
-    });
-    Object.assign(gpu, { pool });
-    return other;
-  }
+describe("memoryLimit on WebGPU", () => {
+  const limited = (memoryLimit: number): Promise<T.Device> => T.Device.request({ backend: "webgpu", memoryLimit });
 
   it("ends a loop that never waits with an error that names what there was no room for", async () => {
     const other = await limited(16 * MIB);
@@ -97,8 +82,8 @@ describe("the limit of a software adapter", () => {
     expect(() => {
       for (let i = 0; i < 1000; i++) held.push(other.full([MIB / 4], i, { label: "batch" }));
     }).toThrow(
-      "batch f32[262144]: no room for 1048576 bytes (1 MiB): 16 MiB are in use, and a software adapter takes 16 MiB of this machine's " +
-        "memory at most; use a smaller batch or tile, or free tensors (scope, dispose)",
+      "batch f32[262144]: no room for 1048576 bytes (1 MiB): 16 MiB are in use, and memoryLimit allows 16 MiB; use a smaller batch " +
+        "or tile, or free tensors (scope, dispose); the largest tensors are batch f32[262144] (1 MiB), ",
     );
     expect(held.length).toBe(16);
     expect((await held[15]!.data())[0]).toBe(15);

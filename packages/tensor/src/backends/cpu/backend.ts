@@ -58,7 +58,7 @@ export interface CpuOptions {
   readonly relaxed?: boolean;
   /** Bits of the vectors that kernels are written for; default `DEPLSR_SIMD`, else 256 where that is faster. */
   readonly simd?: 128 | 256;
-  /** Bytes of memory it may take, at most 4 GiB. */
+  /** Bytes that its tensors may take together; 4 GiB is what there is for them and for kernels. */
   readonly memoryLimit?: number;
   /** What a test wants otherwise inside of it. */
   readonly engine?: Partial<EngineOptions>;

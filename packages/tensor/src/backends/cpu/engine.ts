@@ -2,12 +2,12 @@ import { spawnThread } from "#platform";
 import type { View } from "../../backend.ts";
 import { bytesPerElement } from "../../dtype.ts";
 import { env } from "../../env.ts";
-import { DeviceError } from "../../errors.ts";
+import { DeviceError, DeviceLostError } from "../../errors.ts";
 import type { Thread } from "../../platform/thread.ts";
 import type { Kernel, Numbers, Spec } from "./kernel.ts";
 import { ARGUMENT_BYTES, ARGUMENTS, BATCH, CODE, CODE_END, MAP, MAX_KERNELS } from "./memory.ts";
 import { createRunner, type Group, type Runner } from "./runner.ts";
-import { type Block, BlockPool } from "./storage.ts";
+import { type Block, BlockPool, MOST_BYTES } from "./storage.ts";
 import type { Target } from "./wasm/builder.ts";
 import { MAX_PAGES } from "./wasm/module.ts";
 
@@ -58,7 +58,7 @@ export interface EngineOptions {
   readonly target: Target;
   /** False on a browser's main thread, which must not block. */
   readonly mayWait: boolean;
-  /** Bytes of address space; 4 GiB unless a test wants less. */
+  /** Bytes of memory for tensors; what is left of 4 GiB unless somebody wants less. */
   readonly memoryLimit?: number;
   /** Milliseconds without any progress after which workers are given up; 60,000 unless a test wants less. */
   readonly patience?: number;
@@ -91,7 +91,8 @@ export class CpuEngine {
     this.#memory = new WebAssembly.Memory({ initial: 256, maximum: MAX_PAGES, shared: options.shared });
     this.#words = new Int32Array(this.#memory.buffer);
     this.#floats = new Float32Array(this.#memory.buffer);
-    this.pool = new BlockPool(this.#memory, CODE_END, options.memoryLimit);
+    const end = options.memoryLimit === undefined ? MOST_BYTES : Math.min(MOST_BYTES, CODE_END + options.memoryLimit);
+    this.pool = new BlockPool(this.#memory, CODE_END, end);
     this.#runner = createRunner(this.#memory, MAP, 0, options.mayWait);
   }
 
@@ -275,7 +276,8 @@ export class CpuEngine {
 
   /** Ends the engine: what it was to compute is not whole. */
   #fail(message: string, cause?: unknown): never {
-    this.#failure = new DeviceError(`${message}; this device cannot be used any more`, { cause });
+    const advice = "ask for a new one with Device.request, and load into it what was saved";
+    this.#failure = new DeviceLostError(`${message}; this device cannot be used any more: ${advice}`, { cause });
     this.#stop();
     throw this.#failure;
   }

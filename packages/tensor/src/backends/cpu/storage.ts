@@ -1,10 +1,12 @@
-import { DeviceError } from "../../errors.ts";
+import { DeviceError, shownBytes } from "../../errors.ts";
 import { FreeLists, type Held, Pool } from "../pool.ts";
 import { Extents } from "./extents.ts";
 import { MAX_PAGES } from "./wasm/module.ts";
 
 /** Bytes of one page of WebAssembly memory. */
 const PAGE = 65536;
+/** Bytes that WebAssembly addresses. */
+export const MOST_BYTES = MAX_PAGES * PAGE;
 /** Kernels read whole vectors and may look this far past the end of what they were given. */
 const GUARD = 256;
 /** The memory grows by at least this much, so that growing is rare. */
@@ -33,6 +35,7 @@ export class BlockPool extends Pool<number> {
   readonly memory: GrowingMemory;
   /** Where the largest possible memory ends. */
   readonly limit: number;
+  readonly #first: number;
   /** Free small blocks. */
   readonly #small = new FreeLists<number>();
   /** What no block of the arenas covers. */
@@ -47,9 +50,10 @@ export class BlockPool extends Pool<number> {
   #untouched: number;
 
   /** @param first the first address that blocks may use. @param limit bytes of address space, at most 4 GiB. */
-  constructor(memory: GrowingMemory, first: number, limit: number = MAX_PAGES * PAGE) {
-    super(limit - 2 ** 20);
+  constructor(memory: GrowingMemory, first: number, limit: number = MOST_BYTES) {
+    super(limit < MOST_BYTES ? limit - first : limit - 2 ** 20);
     this.memory = memory;
+    this.#first = first;
     this.#top = first;
     this.#untouched = first;
     this.limit = limit;
@@ -57,7 +61,7 @@ export class BlockPool extends Pool<number> {
 
   protected override tooLarge(bytes: number, label: string): DeviceError {
     return new DeviceError(
-      `${label}: a tensor of ${bytes} bytes is over this adapter's limit of ${this.largest} bytes: WebAssembly addresses 4 GiB; ` +
+      `${label}: a tensor of ${bytes} bytes is over this adapter's limit of ${this.largest} bytes: ${this.#end()}; ` +
         "use a smaller batch or tile, or a GPU",
     );
   }
@@ -85,11 +89,17 @@ export class BlockPool extends Pool<number> {
   protected override create(size: number, bytes: number, label: string): number {
     const address = this.#fromNew(size) ?? this.#fromJoined(size);
     if (address !== undefined) return address;
-    const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`;
     throw new DeviceError(
-      `${label}: no room for ${bytes} bytes (${mib(bytes)}): ${mib(this.report().liveBytes)} are in use, and the CPU backend's ` +
-        `WebAssembly memory ends at ${mib(this.limit)}; use a smaller batch or tile, free tensors (scope, dispose), or use a GPU; most is held by ${this.heldBy()}`,
+      `${label}: no room for ${bytes} bytes (${shownBytes(bytes)}): ${shownBytes(this.report().liveBytes)} are in use, and ${this.#end()}; ` +
+        `use a smaller batch or tile, free tensors (scope, dispose), or use a GPU; ${this.heldBy()}`,
     );
+  }
+
+  /** What the memory ends with. */
+  #end(): string {
+    return this.limit < MOST_BYTES
+      ? `memoryLimit allows ${shownBytes(this.limit - this.#first)}`
+      : `the CPU backend's WebAssembly memory ends at ${shownBytes(MOST_BYTES)}`;
   }
 
   /** A small block out of the arenas, or out of a new one in memory that was used before. */

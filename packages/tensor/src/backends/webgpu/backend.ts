@@ -1,7 +1,7 @@
 import type * as Calls from "../../backend.ts";
 import { env } from "../../env.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
-import { WebGPU } from "./device.ts";
+import { WebGPU, type WebGPUOptions } from "./device.ts";
 import type { BufferStorage } from "./gpu.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
@@ -26,8 +26,8 @@ export class WebGPUBackend implements Calls.Backend {
     if (env().poison) gpu.pool.onFree = (buffer, bytes) => poison(gpu, buffer, bytes);
   }
 
-  static async create(found: FoundAdapter): Promise<WebGPUBackend> {
-    return new WebGPUBackend(await WebGPU.create(found));
+  static async create(found: FoundAdapter, options: WebGPUOptions = {}): Promise<WebGPUBackend> {
+    return new WebGPUBackend(await WebGPU.create(found, options));
   }
 
   get info(): Calls.BackendInfo {

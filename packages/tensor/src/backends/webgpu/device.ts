@@ -1,7 +1,7 @@
 import { onExit, totalMemory } from "#platform";
 import type { BackendInfo } from "../../backend.ts";
 import { env } from "../../env.ts";
-import { DeviceError } from "../../errors.ts";
+import { DeviceError, DeviceLostError, shownBytes } from "../../errors.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
 import { printMemory } from "../timeline.ts";
 import type { Driver, Gpu } from "./gpu.ts";
@@ -25,6 +25,14 @@ const MEMORY_SHARE = 0.75;
 /** Errors that one message tells. */
 const MOST_LINES = 8;
 
+/** How a device is made; by default it has all that its adapter gives. */
+export interface WebGPUOptions {
+  /** Bytes that its tensors may take together. */
+  readonly memoryLimit?: number;
+  /** Limits that it is asked for with instead of its adapter's: what a smaller adapter would have. */
+  readonly limits?: Readonly<Partial<Record<(typeof WANTED_LIMITS)[number], number>>>;
+}
+
 /** A WebGPU device with all that kernels need around it: queue, buffer pool, compiled pipelines, errors. */
 export class WebGPU implements Gpu, Driver {
   readonly device: GPUDevice;
@@ -45,7 +53,7 @@ export class WebGPU implements Gpu, Driver {
   #destroyed = false;
   #kernelIds = 0;
 
-  private constructor(found: FoundAdapter, device: GPUDevice) {
+  private constructor(found: FoundAdapter, device: GPUDevice, memoryLimit: number | undefined) {
     this.#found = found;
     this.device = device;
     const about = found.adapter.info;
@@ -64,12 +72,11 @@ export class WebGPU implements Gpu, Driver {
       limits: { ...limits, subgroupSize: this.subgroupSize },
       maxTensorBytes: Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize),
     };
-    // What a software adapter takes is the machine's own memory, which ends without an error that arrives in time.
-    const memory = this.software ? totalMemory() : undefined;
+    const limit = poolLimit(memoryLimit, this.software);
     this.pool = new BufferPool(device, {
       largest: this.info.maxTensorBytes,
-      ...(memory ? { limit: MEMORY_SHARE * memory } : {}),
-      onError: (error) => this.fail(error),
+      ...(limit ? { limit } : {}),
+      blame: (label, problem) => this.blame(label, problem),
       submit: () => this.queue.submitNow(),
       onDestroy: (buffers) => this.queue.forget(buffers),
     });
@@ -82,7 +89,13 @@ export class WebGPU implements Gpu, Driver {
       this.fail(new DeviceError(`${this.info.adapter}: ${(event as GPUUncapturedErrorEvent).error.message}`));
     });
     void device.lost.then((lost) => {
-      this.fail(new DeviceError(`the device ${this.info.adapter} was lost (${lost.reason}): ${lost.message}`));
+      const why = lost.message ? `: ${firstLine(lost.message)}` : "";
+      this.fail(
+        new DeviceLostError(
+          `the device ${this.info.adapter} was lost (${lost.reason})${why}; its tensors are gone: ask for a new one with ` +
+            "Device.request, and load into it what was saved",
+        ),
+      );
     });
     if (env().debug >= 1) {
       console.error(`deplsr: ${this.info.adapter} (${found.kind}): ${found.reason}`);
@@ -94,12 +107,14 @@ export class WebGPU implements Gpu, Driver {
   }
 
   /** Asks the adapter for its full limits and the features that kernels can use. */
-  static async create(found: FoundAdapter): Promise<WebGPU> {
+  static async create(found: FoundAdapter, { memoryLimit, limits }: WebGPUOptions = {}): Promise<WebGPU> {
     const { adapter } = found;
     const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
-    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
+    const requiredLimits = Object.fromEntries(
+      WANTED_LIMITS.map((name) => [name, limits?.[name] ?? adapter.limits[name]]),
+    );
     const device = await adapter.requestDevice({ label: "deplsr", requiredFeatures, requiredLimits });
-    return new WebGPU(found, device);
+    return new WebGPU(found, device, memoryLimit);
   }
 
   nextKernelId(): number {
@@ -247,10 +262,27 @@ export class WebGPU implements Gpu, Driver {
     this.device.destroy();
   }
 
+  get allocating(): Promise<void> | undefined {
+    return this.pool.allocating;
+  }
+
   /** The adapter this device came from. */
   get adapter(): GPUAdapter {
     return this.#found.adapter;
   }
+}
+
+/** Bytes of all buffers, and what says so. */
+function poolLimit(
+  asked: number | undefined,
+  software: boolean,
+): { readonly bytes: number; readonly because: string } | undefined {
+  // What a software adapter takes is the machine's own memory, which ends without an error that arrives in time.
+  const memory = software ? totalMemory() : undefined;
+  const bytes = memory ? MEMORY_SHARE * memory : Number.POSITIVE_INFINITY;
+  if (asked !== undefined && asked < bytes) return { bytes: asked, because: `memoryLimit allows ${shownBytes(asked)}` };
+  if (!memory) return undefined;
+  return { bytes, because: `a software adapter takes ${shownBytes(bytes)} of this machine's memory at most` };
 }
 
 /** The driver's own words where there are any: `llvmpipe: Mesa 25.0.7 (LLVM 15.0.6)`, `NVIDIA H100 (driver 550.54)`. */

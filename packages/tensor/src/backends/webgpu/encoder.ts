@@ -238,12 +238,12 @@ export function labelOf(entry: Work): string {
 /** Whether it fails: since something that it needs has failed, or by itself. Then what it was to write has failed too. */
 export function spread(entry: Work): boolean {
   if (entry.kind === "read") {
-    entry.error ??= entry.storage.failure;
+    entry.error ??= failureOf(entry.storage);
     return entry.error !== undefined;
   }
   const { operands, kernel } = entry;
   let { error } = entry;
-  for (let i = operands.length - 1; i >= 0; i--) error = operands[i]!.failure ?? error;
+  for (let i = operands.length - 1; i >= 0; i--) error = failureOf(operands[i]!) ?? error;
   if (!error) return false;
   for (const storage of operands.slice(kernel.inputs)) {
     if (storage.failure) continue;
@@ -252,6 +252,11 @@ export function spread(entry: Work): boolean {
     entry.marked.push(storage);
   }
   return true;
+}
+
+/** Why there is nothing in it: what was to be computed into it has failed, or the device has no memory for it. */
+function failureOf({ failure, recordedPlace }: BufferStorage): DeviceError | undefined {
+  return failure ?? recordedPlace.refused;
 }
 
 /** Takes back what `spread` marked: the list is where it was before these. */

@@ -8,6 +8,8 @@ export interface DeviceBuffer {
   readonly buffer: GPUBuffer;
   readonly id: number;
   readonly window?: { readonly of: DeviceBuffer; readonly offset: number; readonly bytes: number };
+  /** Why the device has no memory for it, once that is known. */
+  refused: DeviceError | undefined;
 }
 
 export type BufferStorage = Held<DeviceBuffer>;
@@ -70,6 +72,8 @@ export interface Gpu {
 export interface Driver {
   readonly device: GPUDevice;
   readonly info: BackendInfo;
+  /** Settles when the device has said of every buffer whether it has the memory; undefined when it has. */
+  readonly allocating: Promise<void> | undefined;
   /** Runs something that talks to the driver with its errors caught: they are the device's, and `settled` reports them. */
   guarded(work: () => void): void;
   /** Runs it, and passes on what was invalid in it, if anything was; `settled` waits for that, and for what `then` does about it. */

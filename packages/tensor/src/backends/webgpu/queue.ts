@@ -87,7 +87,7 @@ export class LaunchQueue {
   /** Submits at once when every pipeline is there and no flush is under way; else as soon as that is so. */
   #background(): void {
     if (this.#scheduled) return;
-    if (!this.#busy && this.#refusals === 0 && !this.#entries.some(compiles)) {
+    if (!this.#busy && this.#refusals === 0 && !this.#gpu.allocating && !this.#entries.some(compiles)) {
       this.#submit();
     } else {
       this.#scheduled = true;
@@ -138,6 +138,8 @@ export class LaunchQueue {
       }
       if (pending.size > 0) await Promise.all(pending);
       while (this.#refusals > 0) await this.#lookedInto;
+      // What the device has no memory for is left out, and does not take with it what is submitted together with it.
+      await this.#gpu.allocating;
       this.#submit();
     } finally {
       this.#busy = false;
@@ -176,7 +178,8 @@ export class LaunchQueue {
   #write(upload: Upload): void {
     const { storage, bytes } = upload;
     this.#lastHanded = upload;
-    const { buffer, window } = storage.recordedPlace;
+    const { buffer, window, refused } = storage.recordedPlace;
+    if (refused) return;
     this.#gpu.device.queue.writeBuffer(buffer, window?.offset ?? 0, bytes as Uint8Array<ArrayBuffer>);
     storage.failure = undefined;
   }

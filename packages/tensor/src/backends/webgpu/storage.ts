@@ -1,9 +1,10 @@
-import { DeviceError } from "../../errors.ts";
+import { DeviceError, shownBytes } from "../../errors.ts";
 import { FreeLists, Pool } from "../pool.ts";
 import type { DeviceBuffer } from "./gpu.ts";
 
-/** A buffer, the flush after which it was given back last, and the windows onto it. */
+/** A buffer, and the windows onto it. */
 interface PooledBuffer extends DeviceBuffer {
+  /** The flush after which it was given back last. */
   since: number;
   windows: Map<string, PooledBuffer> | undefined;
 }
@@ -12,10 +13,10 @@ interface PooledBuffer extends DeviceBuffer {
 export interface BufferPoolOptions {
   /** Bytes of the largest buffer. */
   readonly largest: number;
-  /** Bytes of all buffers together, in use and waiting; without it the device's own refusal is the end. */
-  readonly limit?: number;
-  /** Called when the device turns out to have no memory left. */
-  readonly onError: (error: DeviceError) => void;
+  /** Bytes of all buffers together, in use and waiting, and what says so; without it the device's own refusal is the end. */
+  readonly limit?: { readonly bytes: number; readonly because: string };
+  /** The error of a buffer that the device turns out to have no memory for: what is computed into it is lost, everything else goes on. */
+  readonly blame: (label: string, problem: string) => DeviceError;
   /** Called before a request is refused: submits what is recorded, and returns whether that is all of it. */
   readonly submit: () => boolean;
   /** Called with buffers that are no more. */
@@ -37,6 +38,10 @@ export class BufferPool extends Pool<PooledBuffer> {
   readonly #device: GPUDevice;
   readonly #options: BufferPoolOptions;
   readonly #free = new FreeLists<PooledBuffer>();
+  /** Buffers of which the device has not said yet whether it has the memory. */
+  readonly #unsaid = new Set<Promise<void>>();
+  /** Whether the device had no memory since the last flush. */
+  #short = false;
   #bytes = 0;
   #flushes = 0;
   #nextId = 1;
@@ -48,6 +53,11 @@ export class BufferPool extends Pool<PooledBuffer> {
     this.#options = options;
   }
 
+  /** Settles when the device has said of every buffer whether it has the memory; undefined when it has. */
+  get allocating(): Promise<void> | undefined {
+    return this.#unsaid.size > 0 ? Promise.allSettled(this.#unsaid).then(() => undefined) : undefined;
+  }
+
   protected override tooLarge(bytes: number, label: string): DeviceError {
     return new DeviceError(
       `${label}: a tensor of ${bytes} bytes is over this adapter's limit of ${this.largest} bytes for one buffer; ` +
@@ -56,7 +66,10 @@ export class BufferPool extends Pool<PooledBuffer> {
   }
 
   protected override reuse(size: number): PooledBuffer | undefined {
-    return this.#free.take(size);
+    const buffer = this.#free.take(size);
+    if (!buffer?.refused) return buffer;
+    this.#options.onDestroy(new Set([this.#destroy(buffer, size)]));
+    return this.reuse(size);
   }
 
   protected override free(buffer: PooledBuffer, size: number): void {
@@ -73,7 +86,12 @@ export class BufferPool extends Pool<PooledBuffer> {
     let found = of.windows.get(key);
     if (!found) {
       const { buffer, since } = of;
-      found = { buffer, id: this.#nextId++, since, windows: undefined, window: { of, offset, bytes } };
+      found = {
+        ...{ buffer, id: this.#nextId++, since, windows: undefined, window: { of, offset, bytes } },
+        get refused() {
+          return of.refused;
+        },
+      };
       of.windows.set(key, found);
     }
     return found;
@@ -84,10 +102,10 @@ export class BufferPool extends Pool<PooledBuffer> {
   }
 
   protected override create(size: number, bytes: number, label: string): PooledBuffer {
-    const { limit, submit, onError } = this.#options;
-    if (limit !== undefined && this.#bytes + size > limit) {
-      if (submit()) this.#destroyWaiting();
-      if (this.#bytes + size > limit) throw this.#noRoom(bytes, limit, label);
+    const { limit } = this.#options;
+    if (limit && this.#bytes + size > limit.bytes) {
+      this.#makeRoom();
+      if (this.#bytes + size > limit.bytes) throw this.#noRoom(bytes, label, limit);
     }
     this.#device.pushErrorScope("out-of-memory");
     const buffer = this.#device.createBuffer({
@@ -95,31 +113,42 @@ export class BufferPool extends Pool<PooledBuffer> {
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
+    const pooled: PooledBuffer = { buffer, id: this.#nextId++, since: 0, refused: undefined, windows: undefined };
     const check = this.#device.popErrorScope().then((error) => {
-      if (error)
-        onError(
-          new DeviceError(
-            `${label}: the device has no memory for ${size} bytes: ${error.message}; ${ADVICE}; most is held by ${this.heldBy()}`,
-          ),
-        );
+      if (error) this.#refused(pooled, label, `the device has no memory for ${size} bytes: ${error.message}`);
     });
+    this.#unsaid.add(check);
+    const said = (): void => void this.#unsaid.delete(check);
     // It rejects when the device goes away, which the device tells itself.
-    check.catch(() => {});
+    check.then(said, said);
     this.#bytes += size;
-    return { buffer, id: this.#nextId++, since: 0, windows: undefined };
+    return pooled;
   }
 
-  #noRoom(bytes: number, limit: number, label: string): DeviceError {
-    const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`;
+  /** The device says so later: what is computed into a buffer that it has no memory for is lost; at the next flush what waits makes room. */
+  #refused(buffer: PooledBuffer, label: string, problem: string): void {
+    const error = this.#options.blame(label, `${problem}; ${ADVICE}; ${this.heldBy()}`);
+    buffer.refused = error;
+    this.#short = true;
+  }
+
+  /** Destroys what waits, where everything that may use it still is with the device. */
+  #makeRoom(): void {
+    if (this.#options.submit()) this.#destroyWaiting();
+  }
+
+  #noRoom(bytes: number, label: string, { because }: { readonly because: string }): DeviceError {
     return new DeviceError(
-      `${label}: no room for ${bytes} bytes (${mib(bytes)}): ${mib(this.report().liveBytes)} are in use, and a software adapter ` +
-        `takes ${mib(limit)} of this machine's memory at most; ${ADVICE}; most is held by ${this.heldBy()}`,
+      `${label}: no room for ${bytes} bytes (${shownBytes(bytes)}): ${shownBytes(this.report().liveBytes)} are in use, and ` +
+        `${because}; ${ADVICE}; ${this.heldBy()}`,
     );
   }
 
   /** A flush is over: destroys what has waited for too many. Call it only when everything recorded has been submitted. */
   trim(): void {
     this.#flushes++;
+    if (this.#short) this.#destroyWaiting();
+    this.#short = false;
     const gone = new Set<DeviceBuffer>();
     while (this.#free.bytes > KEPT_BYTES) {
       let oldest: readonly [buffer: PooledBuffer, size: number] | undefined;
