@@ -18,7 +18,7 @@ export interface View {
 }
 
 /**
- * `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense. A param is of the dtype that the tree gives it:
+ * `out = tree(leaves, params)`; every leaf has the layout of `out`'s shape, `out` is dense, and a leaf may be `out` itself. A param is of the dtype that the tree gives it:
  * floats are rounded to f32, whole numbers are exact.
  */
 export interface PointwiseCall {

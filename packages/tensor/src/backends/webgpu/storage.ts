@@ -1,10 +1,70 @@
 import { DeviceError } from "../../errors.ts";
-import { FreeLists, Pool } from "../pool.ts";
+import { Pool } from "../pool.ts";
 import type { DeviceBuffer } from "./gpu.ts";
 
 /** A buffer, and the flush after which it was given back last. */
 interface PooledBuffer extends DeviceBuffer {
   since: number;
+}
+
+/**
+ * Buffers that wait for their next use. Who asks gets the one of its size that was made first, so that where buffers go depends on which are free and not
+ * on the order in which they were given back: each step of steady shape finds the buffers of the step before, and with them its bind groups.
+ */
+class WaitingBuffers {
+  /** By size, the newest first. */
+  readonly #lists = new Map<number, PooledBuffer[]>();
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  take(size: number): PooledBuffer | undefined {
+    const buffer = this.#lists.get(size)?.pop();
+    if (buffer) this.#bytes -= size;
+    return buffer;
+  }
+
+  add(buffer: PooledBuffer, size: number): void {
+    this.#bytes += size;
+    const list = this.#lists.get(size);
+    if (!list) {
+      this.#lists.set(size, [buffer]);
+      return;
+    }
+    let [from, to] = [0, list.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (list[middle]!.id > buffer.id) from = middle + 1;
+      else to = middle;
+    }
+    list.splice(from, 0, buffer);
+  }
+
+  /** Takes out the one that has waited longest, if that is for more than `patience` flushes. */
+  takeOldest(flushes: number, patience: number): readonly [buffer: PooledBuffer, size: number] | undefined {
+    let oldest: { readonly list: PooledBuffer[]; readonly at: number; readonly size: number } | undefined;
+    let since = flushes - patience;
+    for (const [size, list] of this.#lists) {
+      for (const [at, buffer] of list.entries()) {
+        if (buffer.since >= since) continue;
+        since = buffer.since;
+        oldest = { list, at, size };
+      }
+    }
+    if (!oldest) return undefined;
+    this.#bytes -= oldest.size;
+    return [oldest.list.splice(oldest.at, 1)[0]!, oldest.size];
+  }
+
+  /** Takes out all. */
+  drain(): (readonly [buffer: PooledBuffer, size: number])[] {
+    const all = [...this.#lists].flatMap(([size, list]) => list.map((buffer) => [buffer, size] as const));
+    this.#lists.clear();
+    this.#bytes = 0;
+    return all;
+  }
 }
 
 /** What the buffers of a device have to keep to, and who is told of them. */
@@ -32,7 +92,7 @@ const ADVICE = "use a smaller batch or tile, or free tensors (scope, dispose)";
 export class BufferPool extends Pool<PooledBuffer> {
   readonly #device: GPUDevice;
   readonly #options: BufferPoolOptions;
-  readonly #free = new FreeLists<PooledBuffer>();
+  readonly #free = new WaitingBuffers();
   #bytes = 0;
   #flushes = 0;
   #nextId = 1;
@@ -104,12 +164,8 @@ export class BufferPool extends Pool<PooledBuffer> {
     this.#flushes++;
     const gone = new Set<DeviceBuffer>();
     while (this.#free.bytes > KEPT_BYTES) {
-      let oldest: readonly [buffer: PooledBuffer, size: number] | undefined;
-      for (const waiting of this.#free.longestWaiting()) {
-        if (!oldest || waiting[0].since < oldest[0].since) oldest = waiting;
-      }
-      if (!oldest || this.#flushes - oldest[0].since <= PATIENCE) break;
-      this.#free.takeLongestWaiting(oldest[1]);
+      const oldest = this.#free.takeOldest(this.#flushes, PATIENCE);
+      if (!oldest) break;
       gone.add(this.#destroy(...oldest));
     }
     if (gone.size > 0) this.#options.onDestroy(gone);

@@ -11,8 +11,8 @@ import { elementType, gridStride, MAX_RANK, unravel, unrolled } from "./wgsl.ts"
 
 const WG = 64;
 
-/** How a leaf is read: at the output's own index, as one value for all, or through its strides. */
-type Access = "dense" | "scalar" | "strided";
+/** How a leaf is read: at the output's own index, as one value for all, through its strides; or it is the output before it is written. */
+type Access = "dense" | "scalar" | "strided" | "out";
 
 interface Template {
   readonly key: string;
@@ -34,7 +34,10 @@ const pointwiseKernel = kernel("pointwise", ({ template: t }: { key: string; tem
     const offset = `u.offsets[${index >> 2}][${index & 3}]`;
     const wide = t.width === 4 && access !== "scalar" && !splat;
     const at = access === "dense" ? `i + ${offset}` : access === "scalar" ? offset : `at${index} + ${offset}`;
-    const raw = `x${index}[${wide ? (access === "dense" ? `i + ${offset} / 4u` : `(${at}) / 4u`) : at}]`;
+    const raw =
+      access === "out"
+        ? "y[i]"
+        : `x${index}[${wide ? (access === "dense" ? `i + ${offset} / 4u` : `(${at}) / 4u`) : at}]`;
     const value = dtype === "f16" && !wide ? `f32(${raw})` : raw;
     return dtype === "bool" ? `(U(${value}) != U(0u))` : `${aliasOf(dtype)}(${value})`;
   };
@@ -47,6 +50,8 @@ const pointwiseKernel = kernel("pointwise", ({ template: t }: { key: string; tem
   const strided = t.leaves.flatMap((leafInfo, index) => (leafInfo.access === "strided" ? [index] : []));
   const inputs: Record<string, string> = {};
   t.leaves.forEach(({ dtype, access, splat }, index) => {
+    // A buffer is bound once: it cannot be read-only and written in one launch.
+    if (access === "out") return;
     inputs[`x${index}`] = elementType(dtype, t.width === 4 && access !== "scalar" && !splat ? 4 : 1);
   });
   const stored = t.out === "bool" ? `select(U(0u), U(1u), ${printed.result})` : printed.result;
@@ -130,7 +135,7 @@ function evaluate(gpu: Gpu, { out, tree, leaves, params }: PointwiseCall): void 
   const count = numel(out.layout.shape);
   const collapsed = collapse(out.layout.shape, [out.layout.strides, ...leaves.map((view) => view.layout.strides)]);
   const rank = collapsed.shape.length;
-  const access = leaves.map((_, i) => accessOf(collapsed, i + 1));
+  const access = leaves.map(({ storage }, i) => (storage === out.storage ? "out" : accessOf(collapsed, i + 1)));
   const width = canVectorise(collapsed, leaves, access) ? 4 : 1;
   const info = leaves.map((view, i) => ({
     dtype: view.dtype,
@@ -153,7 +158,7 @@ function evaluate(gpu: Gpu, { out, tree, leaves, params }: PointwiseCall): void 
   const threads = Math.ceil(count / width);
   const operands: Record<string, View> = { y: out };
   leaves.forEach((view, i) => {
-    operands[`x${i}`] = view;
+    if (access[i] !== "out") operands[`x${i}`] = view;
   });
   const strides: number[] = [];
   for (let i = 0; i < Math.max(1, leaves.length); i++) {
@@ -215,7 +220,7 @@ function canVectorise(collapsed: Collapsed, leaves: readonly View[], access: rea
   const anyStrided = access.includes("strided");
   if (anyStrided && collapsed.shape[last]! % 4 !== 0) return false;
   return leaves.every((view, i) => {
-    if (access[i] === "scalar") return true;
+    if (access[i] === "scalar" || access[i] === "out") return true;
     const aligned = view.layout.offset % 4 === 0;
     if (access[i] === "dense") return aligned;
     const strides = collapsed.strides[i + 1]!;
