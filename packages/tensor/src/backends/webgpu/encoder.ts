@@ -1,5 +1,5 @@
 import { DeviceError } from "../../errors.ts";
-import type { BufferStorage, Compiled, DeviceBuffer, Driver } from "./gpu.ts";
+import type { BufferStorage, Compiled, DeviceBuffer, Driver, Uniforms } from "./gpu.ts";
 import type { Profiler } from "./profile.ts";
 
 export interface Launch {
@@ -7,7 +7,7 @@ export interface Launch {
   readonly kernel: Compiled;
   /** Those that are read, then those that are written. */
   readonly operands: readonly BufferStorage[];
-  readonly uniforms: Uint32Array;
+  readonly uniforms: Uniforms;
   readonly grid: readonly [number, number, number];
   /** Where its uniforms lie among those of the submission; set when the list is encoded. */
   slot: number;
@@ -54,6 +54,8 @@ export class WorkEncoder {
   readonly #profiler: Profiler | undefined;
   readonly #maxGrid: number;
   #uniformBuffer: GPUBuffer | undefined;
+  /** What is written to it, as large as it is. */
+  #staged = new Uint32Array(0);
   readonly #bindGroups = new Map<string, BindGroup>();
 
   constructor(gpu: Driver, profiler: Profiler | undefined) {
@@ -67,7 +69,7 @@ export class WorkEncoder {
     let bytes = 0;
     for (const launch of launches) {
       launch.slot = bytes;
-      bytes += Math.ceil(launch.uniforms.byteLength / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
+      bytes += Math.ceil(launch.kernel.uniformBytes / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
     }
     if (bytes === 0) return;
     if (!this.#uniformBuffer || this.#uniformBuffer.size < bytes) {
@@ -77,11 +79,16 @@ export class WorkEncoder {
         size: 2 ** Math.ceil(Math.log2(Math.max(bytes, 65536))),
         usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
       });
+      this.#staged = new Uint32Array(this.#uniformBuffer.size / 4);
       this.#bindGroups.clear();
     }
-    const words = new Uint32Array(bytes / 4);
-    for (const { uniforms, slot } of launches) words.set(uniforms, slot / 4);
-    this.#gpu.device.queue.writeBuffer(this.#uniformBuffer, 0, words);
+    const staged = this.#staged;
+    for (const { uniforms, slot, kernel } of launches) {
+      const { words, from } = uniforms;
+      const count = kernel.uniformBytes / 4;
+      for (let i = 0; i < count; i++) staged[slot / 4 + i] = words[from + i]!;
+    }
+    this.#gpu.device.queue.writeBuffer(this.#uniformBuffer, 0, staged, 0, bytes / 4);
   }
 
   /** Encodes what can run of this, several launches to a pass, and submits it. */
@@ -172,7 +179,7 @@ export class WorkEncoder {
   }
 
   #wrongGrid({ grid }: Launch): string | undefined {
-    const [x, y, z] = grid;
+    const { 0: x, 1: y, 2: z } = grid;
     const most = this.#maxGrid;
     if (x > 0 && x <= most && y > 0 && y <= most && z > 0 && z <= most) return undefined;
     return `is launched over ${grid.join(" x ")} workgroups, and ${this.#gpu.info.adapter} takes ${most} in each direction`;
@@ -203,8 +210,9 @@ export class WorkEncoder {
   }
 }
 
-function dispatch(pass: GPUComputePassEncoder, { uniforms, slot, grid }: Launch, group: GPUBindGroup): void {
-  pass.setBindGroup(0, group, uniforms.length > 0 ? [slot] : []);
+function dispatch(pass: GPUComputePassEncoder, { kernel, slot, grid }: Launch, group: GPUBindGroup): void {
+  if (kernel.uniformBytes > 0) pass.setBindGroup(0, group, [slot]);
+  else pass.setBindGroup(0, group);
   pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
 }
 

@@ -1,7 +1,7 @@
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
 import { labelOf, type Read, spread, unspread, type Work, WorkEncoder } from "./encoder.ts";
-import type { BufferStorage, Compiled, DeviceBuffer, Driver } from "./gpu.ts";
+import type { BufferStorage, Compiled, DeviceBuffer, Driver, Uniforms } from "./gpu.ts";
 import type { Profiler } from "./profile.ts";
 
 interface Upload {
@@ -59,7 +59,7 @@ export class LaunchQueue {
   launch(
     kernel: Compiled,
     operands: readonly BufferStorage[],
-    uniforms: Uint32Array,
+    uniforms: Uniforms,
     grid: readonly [number, number, number],
   ): void {
     if (this.#abandoned) return;

@@ -195,15 +195,18 @@ function wordsOf(params: readonly number[], types: readonly (DType | undefined)[
   });
 }
 
-/** A template whose key is computed here, since a tree has no short text of its own. */
+/** A template whose key is computed here, since a tree has no short text of its own: the kernel's cache sees the key alone. */
 class KeyedTemplate {
   readonly key: string;
-  declare readonly template: Template;
+  readonly #template: Template;
 
   constructor(key: string, template: Template) {
     this.key = key;
-    // Not enumerable: the kernel's cache joins the values it sees.
-    Object.defineProperty(this, "template", { value: template, enumerable: false });
+    this.#template = template;
+  }
+
+  get template(): Template {
+    return this.#template;
   }
 }
 
