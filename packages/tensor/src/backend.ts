@@ -282,6 +282,20 @@ export interface BackendInfo {
   readonly maxTensorBytes: number;
 }
 
+/** Launches that can be run again, with the memory that they work in. */
+export interface Tape {
+  /** Runs work that is not to be on it, while it is recorded. */
+  aside<T>(work: () => T): T;
+  /** No more is recorded. */
+  end(): void;
+  /** Something that it works with has failed, in a run that is over as far as is known. */
+  readonly failed: boolean;
+  /** Runs it again: what reads `inputs` then and writes to `outputs` fails where it fails. */
+  replay(inputs: readonly Storage[], outputs: readonly Storage[]): void;
+  /** Gives the memory back; what others hold of it stays theirs. */
+  release(): void;
+}
+
 /**
  * One typed call for each family of kernels. Calls only record; `flush` runs what was recorded, in order. Callers have
  * checked shapes and dtypes; a kernel trusts them. The dtypes are checked once more for all backends: operands.ts says what each takes.
@@ -296,6 +310,8 @@ export interface Backend {
   /** What ops held at the highest moment since this was called last, the ten largest; at the first call, what they hold now. */
   memoryProfile(): readonly OpMemory[];
   destroy(): void;
+  /** Records what is launched from now on, besides running it, in memory of its own; for one at a time. A backend may leave it out. */
+  record?(): Tape;
   pointwise(call: PointwiseCall): void;
   copy(call: CopyCall): void;
   reduce(call: ReduceCall): void;

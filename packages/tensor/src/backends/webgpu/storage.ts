@@ -5,6 +5,12 @@ import type { DeviceBuffer } from "./gpu.ts";
 /** A buffer, and the flush after which it was given back last. */
 interface PooledBuffer extends DeviceBuffer {
   since: number;
+  arena: Arena | undefined;
+}
+
+/** The buffers of one tape, which nobody else gets before it is released. */
+export class Arena {
+  readonly buffers = new Map<DeviceBuffer, { readonly size: number; free: boolean }>();
 }
 
 /**
@@ -93,6 +99,10 @@ export class BufferPool extends Pool<PooledBuffer> {
   readonly #device: GPUDevice;
   readonly #options: BufferPoolOptions;
   readonly #free = new WaitingBuffers();
+  /** Whose buffers are given out now. */
+  arena: Arena | undefined;
+  /** What waits in arenas. */
+  #arenaBytes = 0;
   #bytes = 0;
   #flushes = 0;
   #nextId = 1;
@@ -112,17 +122,49 @@ export class BufferPool extends Pool<PooledBuffer> {
   }
 
   protected override reuse(size: number): PooledBuffer | undefined {
-    return this.#free.take(size);
+    const { arena } = this;
+    if (!arena) return this.#free.take(size);
+    for (const [buffer, state] of arena.buffers) {
+      if (!state.free || state.size !== size) continue;
+      state.free = false;
+      this.#arenaBytes -= size;
+      return buffer as PooledBuffer;
+    }
+    const buffer = this.#free.take(size);
+    if (buffer) this.#enter(arena, buffer, size);
+    return buffer;
+  }
+
+  #enter(arena: Arena, buffer: PooledBuffer, size: number): void {
+    buffer.arena = arena;
+    arena.buffers.set(buffer, { size, free: false });
+  }
+
+  /** Gives the buffers of an arena to all. */
+  release(arena: Arena): void {
+    for (const [buffer, { size, free }] of arena.buffers) {
+      (buffer as PooledBuffer).arena = undefined;
+      if (!free) continue;
+      this.#arenaBytes -= size;
+      this.free(buffer as PooledBuffer, size);
+    }
+    arena.buffers.clear();
   }
 
   protected override free(buffer: PooledBuffer, size: number): void {
+    const own = buffer.arena?.buffers.get(buffer);
+    if (own) {
+      own.free = true;
+      this.#arenaBytes += size;
+      return;
+    }
     buffer.since = this.#flushes;
     this.#free.add(buffer, size);
     if (this.#closed) this.#destroyWaiting();
   }
 
   protected override get pooledBytes(): number {
-    return this.#free.bytes;
+    return this.#free.bytes + this.#arenaBytes;
   }
 
   protected override create(size: number, bytes: number, label: string): PooledBuffer {
@@ -148,7 +190,9 @@ export class BufferPool extends Pool<PooledBuffer> {
     // It rejects when the device goes away, which the device tells itself.
     check.catch(() => {});
     this.#bytes += size;
-    return { buffer, id: this.#nextId++, since: 0 };
+    const made: PooledBuffer = { buffer, id: this.#nextId++, since: 0, arena: undefined };
+    if (this.arena) this.#enter(this.arena, made, size);
+    return made;
   }
 
   #noRoom(bytes: number, limit: number, label: string): DeviceError {
