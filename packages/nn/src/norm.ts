@@ -90,7 +90,12 @@ export class BatchNorm2d extends Module {
   }
 
   private track(mean: Tensor, variance: Tensor): void {
-    const blend = (old: Tensor, now: Tensor): Tensor => add(mul(old, 1 - this.momentum), mul(now, this.momentum));
+    // What it is made of goes at once, so that nothing else holds the old numbers, and they are written over where they lie.
+    const blend = (old: Tensor, now: Tensor): Tensor => {
+      using rest = mul(old, 1 - this.momentum);
+      using share = mul(now, this.momentum);
+      return add(rest, share);
+    };
     assign(this.runningMean, blend(this.runningMean, mean));
     assign(this.runningVar, blend(this.runningVar, variance));
     assign(this.numBatchesTracked, add(this.numBatchesTracked, 1));

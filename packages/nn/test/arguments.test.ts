@@ -215,6 +215,7 @@ const CASES: Readonly<Record<string, Case>> = {
     args: [grads, 1],
     wrong: { grads: [0, [undefined, null, [x], {}, new Map([[x, 3]])]], maxNorm: [1, [0, ...WRONG.positive]] },
   },
+  gradNorm: { call: N.gradNorm, args: [grads], wrong: { grads: [0, [undefined, null, [x], {}, new Map([[x, 3]])]] } },
   cosineSchedule: schedule(
     N.cosineSchedule,
     { baseLr: 1, warmup: 2, total: 10 },

@@ -33,7 +33,7 @@ export interface View {
 }
 
 /**
- * `out = tree(leaves, params)`; every leaf has a layout of `out`'s shape, `out` is dense unless the backend has `epilogues`. A param is of the dtype that the tree gives it:
+ * `out = tree(leaves, params)`; every leaf has a layout of `out`'s shape, `out` is dense unless the backend has `epilogues`, and a leaf may be `out` itself. A param is of the dtype that the tree gives it:
  * floats are rounded to f32, whole numbers are exact.
  */
 export interface PointwiseCall {
@@ -312,6 +312,20 @@ export interface BackendInfo {
   readonly maxTensorBytes: number;
 }
 
+/** Launches that can be run again, with the memory that they work in. */
+export interface Tape {
+  /** Runs work that is not to be on it, while it is recorded. */
+  aside<T>(work: () => T): T;
+  /** No more is recorded. */
+  end(): void;
+  /** Something that it works with has failed, in a run that is over as far as is known. */
+  readonly failed: boolean;
+  /** Runs it again: what reads `inputs` then and writes to `outputs` fails where it fails. */
+  replay(inputs: readonly Storage[], outputs: readonly Storage[]): void;
+  /** Gives the memory back; what others hold of it stays theirs. */
+  release(): void;
+}
+
 /**
  * One typed call for each family of kernels. Calls only record; `flush` runs what was recorded, in order. Callers have
  * checked shapes and dtypes; a kernel trusts them. The dtypes are checked once more for all backends: operands.ts says what each takes.
@@ -333,6 +347,8 @@ export interface Backend {
   /** What ops held at the highest moment since this was called last, the ten largest; at the first call, what they hold now. */
   memoryProfile(): readonly OpMemory[];
   destroy(): void;
+  /** Records what is launched from now on, besides running it, in memory of its own; for one at a time. A backend may leave it out. */
+  record?(): Tape;
   pointwise(call: PointwiseCall): void;
   copy(call: CopyCall): void;
   reduce(call: ReduceCall): void;

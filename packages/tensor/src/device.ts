@@ -3,6 +3,7 @@ import { checkChoice, checkDType, checkFlag, checkNumber, checkOptions, checkWho
 import type { Backend, BackendInfo, MemoryReport, OpMemory, View } from "./backend.ts";
 import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
+import { captured } from "./capture.ts";
 import { type Data, type DType, defaultDType, encode, encodeTyped, type NestedData, toWhole } from "./dtype.ts";
 import { env } from "./env.ts";
 import { DeviceError, DTypeError, ShapeError, shown } from "./errors.ts";
@@ -12,7 +13,14 @@ import { reclaim } from "./net.ts";
 import { checkOperands } from "./operands.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
-import { type Device as DeviceOfTensors, filled, type Tensor, type TensorOptions } from "./tensor.ts";
+import {
+  type Capturable,
+  type Captured,
+  type Device as DeviceOfTensors,
+  filled,
+  type Tensor,
+  type TensorOptions,
+} from "./tensor.ts";
 
 /** Which engine to run on; see `Device.request`. */
 export interface DeviceOptions {
@@ -158,6 +166,19 @@ export class Device implements DeviceOfTensors {
   async sync(): Promise<void> {
     await Promise.all([this.backend.flush(), settleIndices(this.backend)]);
     await reclaim(this.backend);
+  }
+
+  /**
+   * A function of tensors, made of ops alone, that runs faster from its second call on: the first one records what it launches, every other one
+   * gives the device that list again, in memory that is its own until `dispose`. It takes tensors of the shapes and dtypes of the first call and
+   * gives new ones with the same bits as without capture; no gradients. Tensors that it reads from outside, as weights, may be
+   * written between calls: then it is recorded anew. JavaScript in it (a branch, a print) runs when it is recorded only. The CPU
+   * backend calls it each time.
+   * @throws in a call: ShapeError or DTypeError for inputs that differ from the first call's; Error where the function is asynchronous, writes to a tensor
+   * from outside, or draws random numbers
+   */
+  capture<Work extends Capturable>(work: Work): Captured<Work> {
+    return captured(this, work);
   }
 
   /** Bytes of this moment, and the most there have been. */

@@ -30,5 +30,5 @@ export type { AdapterChoice, ListedAdapter } from "./platform/adapter.ts";
 export * from "./random.ts";
 export { keep, scope, transient } from "./scope.ts";
 export { broadcastShapes, denseStrides, normalizeDim, numel, type Shape } from "./shape.ts";
-export { Tensor, type TensorOptions } from "./tensor.ts";
+export { type Capturable, type Captured, Tensor, type TensorOptions } from "./tensor.ts";
 export { computeTogether, sideBySide } from "./together.ts";

@@ -94,24 +94,40 @@ export interface Collapsed {
 
 /** Drops axes of size 1 and merges axes that are contiguous in every layout, so that kernels see the fewest axes. */
 export function collapse(shape: Shape, strides: readonly (readonly number[])[]): Collapsed {
+  // Called for every launch, and mostly for what lies in one run: loops, which leave nothing behind.
+  const inner = innerRun(shape, strides);
+  if (inner !== undefined) return inner;
   const outShape: number[] = [];
-  const outStrides: number[][] = strides.map(() => []);
+  const outStrides: number[][] = [];
+  for (let i = 0; i < strides.length; i++) outStrides.push([]);
   for (let axis = 0; axis < shape.length; axis++) {
     const size = shape[axis]!;
     if (size === 1) continue;
     const last = outShape.length - 1;
-    const joins = last >= 0 && strides.every((s, i) => outStrides[i]![last] === s[axis]! * size);
-    if (joins) {
-      outShape[last]! *= size;
-      for (let i = 0; i < strides.length; i++) outStrides[i]![last] = strides[i]![axis]!;
-    } else {
-      outShape.push(size);
-      for (let i = 0; i < strides.length; i++) outStrides[i]!.push(strides[i]![axis]!);
-    }
+    let joins = last >= 0;
+    for (let i = 0; joins && i < strides.length; i++) joins = outStrides[i]![last] === strides[i]![axis]! * size;
+    if (joins) outShape[last]! *= size;
+    else outShape.push(size);
+    for (let i = 0; i < strides.length; i++) outStrides[i]![joins ? last : last + 1] = strides[i]![axis]!;
   }
   if (outShape.length === 0) {
     outShape.push(1);
     for (const s of outStrides) s.push(0);
   }
   return { shape: outShape, strides: outStrides };
+}
+
+/** What all axes merge into, where they do. */
+function innerRun(shape: Shape, strides: readonly (readonly number[])[]): Collapsed | undefined {
+  let last = shape.length - 1;
+  while (last >= 0 && shape[last] === 1) last--;
+  if (last < 0) return { shape: [1], strides: strides.map(() => [0]) };
+  let count = shape[last]!;
+  for (let axis = last - 1; axis >= 0; axis--) {
+    const size = shape[axis]!;
+    if (size === 1) continue;
+    for (let i = 0; i < strides.length; i++) if (strides[i]![axis] !== strides[i]![last]! * count) return undefined;
+    count *= size;
+  }
+  return { shape: [count], strides: strides.map((own) => [own[last]!]) };
 }

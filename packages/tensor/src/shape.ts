@@ -5,12 +5,14 @@ export type Shape = readonly number[];
 
 export function numel(shape: Shape): number {
   let product = 1;
-  for (const size of shape) product *= size;
+  for (let axis = 0; axis < shape.length; axis++) product *= shape[axis]!;
   return product;
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((size, axis) => size === b[axis]);
+  if (a.length !== b.length) return false;
+  for (let axis = 0; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;
+  return true;
 }
 
 /** An axis counted from either end as an index from the front. @throws ShapeError when there is no such axis. */

@@ -16,6 +16,16 @@ export interface TensorOptions {
   readonly label?: string;
 }
 
+/** What can be captured: tensors of one device in, a tensor or several out. */
+export type Capturable = (...inputs: Tensor[]) => Tensor | readonly Tensor[];
+
+/** A captured function: takes tensors of the shapes and dtypes of its first call, and gives new ones, without graphs. */
+export interface Captured<Work extends Capturable> {
+  (...inputs: Parameters<Work>): ReturnType<Work>;
+  /** Gives back the memory that it works in; a call after that records it again. */
+  dispose(): void;
+}
+
 /** What tensors and ops see of the device that they live on: the class of the same name. */
 export interface Device {
   readonly backend: Backend;
@@ -25,6 +35,7 @@ export interface Device {
   ones(shape: Shape, options?: TensorOptions): Tensor;
   full(shape: Shape, value: number, options?: TensorOptions): Tensor;
   arange(count: number, options?: TensorOptions): Tensor;
+  capture<Work extends Capturable>(work: Work): Captured<Work>;
   sync(): Promise<void>;
   memory(): MemoryReport;
   memory(options: { readonly profile: true }): MemoryReport & { readonly profile: readonly OpMemory[] };
@@ -69,6 +80,18 @@ export const writes: { count: number; limit: number } = { count: 0, limit: Numbe
 /** Where the next dense value in f32 of as many bytes goes, once. Set by backward while it computes what belongs there. */
 export const destination: { storage: Storage | undefined } = { storage: undefined };
 
+/** Who sees what a function does that is captured; set by capture.ts while it runs. */
+export const capturing: {
+  watcher:
+    | {
+        made(tensor: Tensor): void;
+        read(tensor: Tensor, value: Value): void;
+        write(tensor: Tensor, by: string): void;
+        draw(op: string): void;
+      }
+    | undefined;
+} = { watcher: undefined };
+
 /** The op that the user called, while it calls others: what messages name. Set by `within`. */
 export const naming: { op: string | undefined } = { op: undefined };
 
@@ -112,6 +135,7 @@ export class Tensor {
     this.label = naming.op ?? label;
     this.viewOf = viewOf && (naming.op ?? viewOf);
     this.holder = { value, kept: false, spent: false };
+    capturing.watcher?.made(this);
     const { frame } = tracking;
     this.frame = frame;
     if (frame) frame.tensors.add(this);
@@ -160,6 +184,7 @@ export class Tensor {
           "which cannot be run again with the old values: write after backward",
       );
     }
+    capturing.watcher?.read(this, value);
     return value;
   }
 
@@ -217,6 +242,7 @@ export class Tensor {
    * which would be that of other numbers: the answer is always no
    */
   checkWritable(by: string): void {
+    capturing.watcher?.write(this, by);
     if (this.viewOf !== undefined) {
       throw new Error(
         `${by}: the target ${describe(this)} is a view (made by \`${this.viewOf}\`): write to the tensor it was made of, or to clone(x)`,

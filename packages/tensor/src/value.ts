@@ -243,6 +243,29 @@ export class Value implements Holder {
     this.#become({ kind: "stored", storage, layout: denseLayout(this.shape) });
   }
 
+  /**
+   * Computes a pending value into the storage of another one that nobody else holds, which its tree may read where it writes: what a write of `x + 1` to x
+   * is. The storage stays where it is, so that what is bound to it stays bound. Afterwards both have the new numbers, and the other one is to be let go.
+   * False, and nothing has happened, where that cannot be.
+   */
+  computeInto(target: Value): boolean {
+    const [before, { shape, dtype }] = [this.state, this];
+    const stored = target.state;
+    if (before.kind !== "pending" || stored.kind !== "stored" || target.#references > 1) return false;
+    const { storage } = stored;
+    const layout = denseLayout(shape);
+    // In a lot others lie in the same buffer.
+    if (storage.lot || !sameLayout(stored.layout, layout)) return false;
+    const own = before.leaves.filter((leaf) => leaf.storage === storage);
+    if (storage.references > 1 + own.length) return false;
+    if (!own.every((leaf) => leaf.dtype === dtype && sameLayout(leaf.layout, layout))) return false;
+    const { tree, leaves, params } = before;
+    this.backend.pointwise({ out: { storage, layout, dtype }, tree, leaves: leaves.map(real), params });
+    storage.retain();
+    this.#become({ kind: "stored", storage, layout });
+    return true;
+  }
+
   /** Replaces the state by storage of its own that it is written to. Where there is no room the state stays as it was. */
   #store(layout: Layout, given?: Storage): View {
     const { backend, shape, dtype } = this;

@@ -163,6 +163,10 @@ const CASES: Readonly<Record<string, Case>> = {
     },
   },
   pick: { args: [x, index], wrong: { x: [0, "tensor"], index: [1, [...WRONG.tensor, seven, x]] } },
+  catEach: {
+    args: [[() => x, () => x], 0],
+    wrong: { parts: [0, [undefined, null, 3, x, [], [x], [() => 3]]], dim: [1, [...WRONG.dim, undefined]] },
+  },
   cat: { args: [[x, x], 0], wrong: { tensors: [0, [...WRONG.tensors, []]], dim: [1, [...WRONG.dim, undefined]] } },
   stack: { args: [[x, x], 0], wrong: { tensors: [0, [...WRONG.tensors, []]], dim: [1, "dim"] } },
   split: {

@@ -112,6 +112,34 @@ describe("a write", () => {
     });
   }
 
+  it("of a result of the tensor itself stays where the tensor lies, unless somebody else holds that", async () => {
+    const place = (x: T.Tensor): unknown => x.view().storage;
+    const turned = (x: T.Tensor): T.Tensor => {
+      using zeros = T.eq(x, 0);
+      return T.cast(zeros, x.dtype);
+    };
+    for (const dtype of ["f32", "i32", "u32"] as const) {
+      const x = device.tensor([0, 1, 0, 1, 1, 0, 1], [7], { dtype });
+      const [home, y] = [place(x), turned(x)];
+      T.assign(x, y);
+      expect(place(x) === home).toBe(true);
+      expect([await numbers(x), await numbers(y)]).toEqual([
+        [1, 0, 1, 0, 0, 1, 0],
+        [1, 0, 1, 0, 0, 1, 0],
+      ]);
+      const held = T.reshape(x, [1, 7]);
+      T.assign(x, turned(x));
+      expect(place(x) === home).toBe(false);
+      expect(await numbers(held)).toEqual([1, 0, 1, 0, 0, 1, 0]);
+      expect(await numbers(x)).toEqual([0, 1, 0, 1, 1, 0, 1]);
+    }
+    const x = square();
+    const home = place(x);
+    T.assign(x, T.mul(device.tensor([2, 3, 4, 5], [2, 2]), 2));
+    expect(place(x) === home).toBe(true);
+    expect(await numbers(x)).toEqual([4, 6, 8, 10]);
+  });
+
   it("is seen by what is made after it, and a second one too", async () => {
     const x = square();
     const old = T.mul(x, 1);

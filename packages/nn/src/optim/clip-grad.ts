@@ -29,14 +29,9 @@ export interface ClippedGradients {
  * Nothing is read back, so a step need not wait; a norm that is not finite shows in `norm` and in every gradient.
  */
 export function clipGradNorm(grads: ReadonlyMap<Tensor, Tensor>, maxNorm: number): ClippedGradients {
-  if (!(grads instanceof Map)) {
-    throw wrongArgument("clipGradNorm", "grads", "the map that backward gives", grads);
-  }
-  for (const grad of grads.values()) checkTensor("clipGradNorm", "grads", grad);
+  checkGradients("clipGradNorm", grads);
   checkNumber("clipGradNorm", "maxNorm", maxNorm);
   if (!(maxNorm > 0)) throw new RangeError(`clipGradNorm: maxNorm ${maxNorm} must be above 0`);
-  const [first] = grads.values();
-  if (!first) throw new Error("clipGradNorm: there are no gradients");
   return noGrad(() =>
     scope(() => {
       const norm = gradNorm(grads);
@@ -50,12 +45,19 @@ export function clipGradNorm(grads: ReadonlyMap<Tensor, Tensor>, maxNorm: number
 
 /** The Euclidean norm of the values of all gradients together, a scalar; those that lie side by side are read at once. */
 export function gradNorm(grads: ReadonlyMap<Tensor, Tensor>): Tensor {
+  checkGradients("gradNorm", grads);
   return noGrad(() =>
     scope(() => {
       const norms = bucketsOf(sideBySide([...grads.values()])).map(normOf);
       return norms.length === 1 ? norms[0]! : l2Norm(stack(norms, 0));
     }),
   );
+}
+
+function checkGradients(op: string, grads: ReadonlyMap<Tensor, Tensor>): void {
+  if (!(grads instanceof Map)) throw wrongArgument(op, "grads", "the map that backward gives", grads);
+  for (const grad of grads.values()) checkTensor(op, "grads", grad);
+  if (grads.size === 0) throw new Error(`${op}: there are no gradients`);
 }
 
 /** Elements that are joined to one tensor, so that their norm takes few launches; what is larger stands alone. */

@@ -161,18 +161,6 @@ export class FreeLists<Place> {
     else this.#lists.set(size, [place]);
   }
 
-  /** The place of each size that has waited longest: what is added last is taken first. */
-  *longestWaiting(): Generator<readonly [place: Place, size: number]> {
-    for (const [size, [place]] of this.#lists) if (place !== undefined) yield [place, size];
-  }
-
-  /** Takes out the place of this size that has waited longest. */
-  takeLongestWaiting(size: number): Place | undefined {
-    const place = this.#lists.get(size)?.shift();
-    if (place !== undefined) this.#bytes -= size;
-    return place;
-  }
-
   /** Takes out everything. */
   drain(): (readonly [place: Place, size: number])[] {
     const all = [...this.#lists].flatMap(([size, places]) => places.map((place) => [place, size] as const));

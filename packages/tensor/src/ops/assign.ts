@@ -26,6 +26,10 @@ export function assign(target: Tensor, value: Tensor): void {
   }
   target.value("assign");
   target.checkWritable("assign");
+  if (value.value("assign").computeInto(target.value("assign"))) {
+    target.rebind("assign", value.value("assign").retain());
+    return;
+  }
   const input = value.view("assign");
   const whole = input.layout.offset === 0 && isDense(input.layout) && input.storage.bytes < 2 * bytesOf(target) + 512;
   if (whole) {

@@ -4,7 +4,7 @@ import type { RandomCall } from "../backend.ts";
 import { shown } from "../errors.ts";
 import { Rng } from "../random.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
-import { type Device, filled, type Tensor } from "../tensor.ts";
+import { capturing, type Device, filled, type Tensor } from "../tensor.ts";
 import { checkFloats } from "./floats.ts";
 import { cast, lt, mul } from "./pointwise.ts";
 
@@ -13,6 +13,7 @@ function draw(op: string, kind: RandomCall["kind"], device: Device, shape: Shape
   checkDevice(op, device);
   checkShape(op, shape);
   checkRng(op, rng);
+  capturing.watcher?.draw(op);
   return filled(device, shape, kind === "bits" ? "u32" : "f32", op, (out) =>
     device.backend.random({ kind, ...rng.take(Math.ceil(numel(shape) / 4)), out }),
   );
@@ -40,6 +41,7 @@ export function randn(device: Device, shape: Shape, rng: Rng): Tensor {
 export function poisson(rate: Tensor, rng: Rng): Tensor {
   checkTensor("poisson", "rate", rate);
   checkRng("poisson", rng);
+  capturing.watcher?.draw("poisson");
   checkFloats("poisson", { rate });
   if (rate.dtype === "f16") return cast(poisson(cast(detach(rate), "f32"), rng), "f16");
   const rates = rate.dense("poisson");

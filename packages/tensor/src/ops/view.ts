@@ -42,7 +42,7 @@ function pendingAs(
 ): Tensor | undefined {
   const value = x.value(op);
   if (!value.backend.epilogues || !worthAgain(value, state)) return undefined;
-  const shape = move(denseLayout(x.shape))!.shape;
+  const { shape } = move(denseLayout(x.shape))!;
   const leaves = Leaves.moved(state.leaves, move);
   if (!leaves) return undefined;
   value.consumers++;
@@ -226,10 +226,14 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   checkShape("expand", sizes);
   if (sameShape(sizes, x.shape)) return x;
   const { shape: before } = x;
-  return record(viewAs(x, expandLayout(x.lazy("expand").layout, sizes), "expand"), "expand", [
-    x,
-    (dy) => sumTo(dy, before),
-  ]);
+  return record(expanded(x, sizes), "expand", [x, (dy) => sumTo(dy, before)]);
+}
+
+function expanded(x: Tensor, sizes: Shape): Tensor {
+  const { state } = x.value("expand");
+  const move = (layout: Layout): Layout => expandLayout(layout, sizes);
+  const pending = state.kind === "pending" && state.leaves.length === 0 && pendingAs(x, state, "expand", move);
+  return pending || viewAs(x, move(x.lazy("expand").layout), "expand");
 }
 
 /** Drops axes of size 1: all of them, or the named one, which must be of size 1. */

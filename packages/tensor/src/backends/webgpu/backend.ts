@@ -15,6 +15,7 @@ import * as random from "./kernels/random.ts";
 import { reduce } from "./kernels/reduce.ts";
 import * as resample from "./kernels/resample.ts";
 import * as softmax from "./kernels/softmax.ts";
+import { keepUpload, recordTape } from "./tape.ts";
 
 /** The engine's first backend: WGSL compute kernels through WebGPU, in browsers and in Node. */
 export class WebGPUBackend implements Calls.Backend {
@@ -49,6 +50,8 @@ export class WebGPUBackend implements Calls.Backend {
     const padded = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
     padded.set(bytes);
     this.gpu.queue.upload(storage as BufferStorage, padded);
+    const { tape } = this.gpu.queue;
+    if (tape && padded.byteLength > 0) keepUpload(this.gpu, tape, storage as BufferStorage, padded);
   }
 
   download(storage: Calls.Storage, byteOffset: number, bytes: number): Promise<ArrayBuffer> {
@@ -74,6 +77,8 @@ export class WebGPUBackend implements Calls.Backend {
   destroy(): void {
     this.gpu.destroy();
   }
+
+  record = (): Calls.Tape => recordTape(this.gpu);
 
   pointwise = (call: Calls.PointwiseCall): void => pointwise(this.gpu, call);
   copy = (call: Calls.CopyCall): void => copy(this.gpu, call);

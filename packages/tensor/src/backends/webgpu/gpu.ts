@@ -24,6 +24,13 @@ export type UniformType =
   | "vec4f"
   | `array<vec4${"u" | "i" | "f"}, ${number}>`;
 
+/** Uniforms of a launch, where they lie among those of others until they are submitted. */
+export interface Uniforms {
+  readonly words: Uint32Array;
+  /** The first word. */
+  readonly from: number;
+}
+
 /** A kernel that has been given its template parameters and belongs to one device. */
 export interface Compiled {
   readonly name: string;
@@ -31,7 +38,8 @@ export interface Compiled {
   readonly operandNames: readonly string[];
   /** The operands after this many are written. */
   readonly inputs: number;
-  readonly uniformFields: readonly { name: string; type: UniformType; offset: number }[];
+  /** Each field's first word, and whether its words are floats. */
+  readonly uniformFields: readonly { readonly name: string; readonly word: number; readonly float: boolean }[];
   readonly uniformBytes: number;
   readonly bindGroupLayout: GPUBindGroupLayout;
   /** Undefined while the driver compiles, and for ever where it does not. */
@@ -53,7 +61,7 @@ export interface Gpu {
     launch(
       kernel: Compiled,
       operands: readonly BufferStorage[],
-      uniforms: Uint32Array,
+      uniforms: Uniforms,
       grid: readonly [number, number, number],
     ): void;
   };

@@ -1,7 +1,7 @@
 import type { View } from "../../backend.ts";
 import { env } from "../../env.ts";
 import { describe } from "../../errors.ts";
-import type { BufferStorage, Compiled, Gpu, UniformType } from "./gpu.ts";
+import type { BufferStorage, Compiled, Gpu, Uniforms, UniformType } from "./gpu.ts";
 
 /** A kernel for one set of template parameters. */
 export interface KernelSpec<Operands extends string, Uniforms extends string> {
@@ -66,7 +66,7 @@ export function kernel<Params extends object, Operands extends string, Uniforms 
         variants = new Map();
         perDevice.set(gpu, variants);
       }
-      const key = Object.values(launch.template).join("|");
+      const key = keyOf(launch.template);
       let compiled = variants.get(key);
       if (!compiled) {
         compiled = compile(gpu, key ? `${name}<${key}>` : name, specialise(launch.template, gpu));
@@ -81,6 +81,14 @@ export function kernel<Params extends object, Operands extends string, Uniforms 
       );
     },
   };
+}
+
+/** The values of a template, which are few and short. */
+function keyOf(template: object): string {
+  let key = "";
+  for (const name in template)
+    key += `${key === "" ? "" : "|"}${(template as Readonly<Record<string, unknown>>)[name]}`;
+  return key;
 }
 
 /** A launch with its operands and the first line of the caller's own code. */
@@ -98,25 +106,36 @@ function traceLaunch(name: string, operands: Readonly<Partial<Record<string, Vie
 }
 
 function storages(compiled: Compiled, operands: Readonly<Partial<Record<string, View>>>): BufferStorage[] {
-  return compiled.operandNames.map((name) => {
+  const found: BufferStorage[] = [];
+  for (const name of compiled.operandNames) {
     const view = operands[name];
     if (!view) throw new Error(`internal: ${compiled.name} was launched without operand ${name}`);
-    return (view.storage as BufferStorage).recorded();
-  });
+    found.push((view.storage as BufferStorage).recorded());
+  }
+  return found;
 }
 
-function pack(compiled: Compiled, uniforms: Readonly<Record<string, number | readonly number[]>>): Uint32Array {
-  const words = new Uint32Array(compiled.uniformBytes / 4);
-  const floats = new Float32Array(words.buffer);
-  for (const { name, type, offset } of compiled.uniformFields) {
+/** Words of a block of uniforms: those of a few hundred launches, since an array for each costs more than what is in it. */
+const BLOCK_WORDS = 16_384;
+let block = { words: new Uint32Array(0), floats: new Float32Array(0), used: 0 };
+
+function pack(compiled: Compiled, uniforms: Readonly<Record<string, number | readonly number[]>>): Uniforms {
+  const count = compiled.uniformBytes / 4;
+  if (block.used + count > block.words.length) {
+    const words = new Uint32Array(Math.max(BLOCK_WORDS, count));
+    block = { words, floats: new Float32Array(words.buffer), used: 0 };
+  }
+  const { words, floats, used: from } = block;
+  block.used += count;
+  for (const { name, word, float } of compiled.uniformFields) {
     const value = uniforms[name];
     if (value === undefined) throw new Error(`internal: ${compiled.name} was launched without uniform ${name}`);
-    const target = type.includes("f32") || type.includes("vec4f") ? floats : words;
     // A Uint32Array stores -1 as its two's complement, which is what an i32 field reads.
-    if (typeof value === "number") target[offset / 4] = value;
-    else target.set(value, offset / 4);
+    const target = float ? floats : words;
+    if (typeof value === "number") target[from + word] = value;
+    else for (let i = 0; i < value.length; i++) target[from + word + i] = value[i]!;
   }
-  return words;
+  return { words, from };
 }
 
 function grid(workgroups: number | readonly [number, number?, number?]): readonly [number, number, number] {
@@ -158,7 +177,7 @@ function compile(gpu: Gpu, name: string, spec: KernelSpec<string, string>): Comp
     code,
     inputs: inputs.length,
     operandNames: [...inputs, ...outputs].map(([operand]) => operand),
-    uniformFields: fields,
+    uniformFields: fields.map(({ name, type, offset }) => ({ name, word: offset / 4, float: /f32|vec4f/.test(type) })),
     uniformBytes: bytes,
     bindGroupLayout,
     pipeline: undefined,

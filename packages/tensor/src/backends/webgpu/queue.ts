@@ -1,7 +1,16 @@
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
-import { labelOf, type Read, spread, unspread, type Work, WorkEncoder } from "./encoder.ts";
-import type { BufferStorage, Compiled, DeviceBuffer, Driver } from "./gpu.ts";
+import {
+  type Launch,
+  labelOf,
+  type Read,
+  type RecordedTape,
+  spread,
+  unspread,
+  type Work,
+  WorkEncoder,
+} from "./encoder.ts";
+import type { BufferStorage, Compiled, DeviceBuffer, Driver, Uniforms } from "./gpu.ts";
 import type { Profiler } from "./profile.ts";
 
 interface Upload {
@@ -30,9 +39,13 @@ export class LaunchQueue {
   readonly #gpu: Driver;
   readonly #profiler: Profiler | undefined;
   readonly #encoder: WorkEncoder;
+  /** What is recorded is written down here too. */
+  tape: RecordedTape | undefined;
   #entries: Entry[] = [];
   #running: Promise<void> = Promise.resolve();
   #scheduled = false;
+  /** There is a replay among what is recorded. */
+  #replays = false;
   #busy = false;
   #abandoned = false;
   #launches = 0;
@@ -59,13 +72,13 @@ export class LaunchQueue {
   launch(
     kernel: Compiled,
     operands: readonly BufferStorage[],
-    uniforms: Uint32Array,
+    uniforms: Uniforms,
     grid: readonly [number, number, number],
   ): void {
     if (this.#abandoned) return;
     this.#launches++;
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return;
-    this.#entries.push({
+    const launch: Launch = {
       kind: "launch",
       kernel,
       operands,
@@ -75,13 +88,32 @@ export class LaunchQueue {
       encoded: false,
       error: undefined,
       marked: undefined,
-    });
-    if (this.#entries.length >= BACKGROUND_FLUSH) this.#background();
+    };
+    this.#entries.push(launch);
+    this.tape?.entries.push(launch);
+    // A replay is many launches, and what comes after it are copies of its results.
+    if (this.#replays || this.#entries.length >= BACKGROUND_FLUSH) this.#background();
   }
 
   upload(storage: BufferStorage, bytes: Uint8Array): void {
     if (this.#abandoned) return;
     this.#entries.push({ kind: "upload", storage: storage.recorded(), bytes });
+  }
+
+  /** Runs a tape again, in a submission of its own as far as that goes. */
+  replay(tape: RecordedTape, inputs: readonly BufferStorage[], outputs: readonly BufferStorage[]): void {
+    if (this.#abandoned) return;
+    this.#launches += tape.entries.length;
+    this.#entries.push({
+      kind: "replay",
+      tape,
+      operands: [...inputs, ...outputs].map((storage) => storage.recorded()),
+      inputs: inputs.length,
+      encoded: false,
+      error: undefined,
+      marked: undefined,
+    });
+    this.#replays = true;
   }
 
   /** Submits at once when every pipeline is there and no flush is under way; else as soon as that is so. */
@@ -132,9 +164,10 @@ export class LaunchQueue {
   async #drain(): Promise<void> {
     this.#busy = true;
     try {
-      const pending = new Set<Promise<void>>();
+      const pending = new Set<Promise<unknown>>();
       for (const entry of this.#entries) {
         if (entry.kind === "launch" && compiles(entry)) pending.add(entry.kernel.ready);
+        if (entry.kind === "replay" && compiles(entry)) pending.add(entry.tape.ready);
       }
       if (pending.size > 0) await Promise.all(pending);
       while (this.#refusals > 0) await this.#lookedInto;
@@ -154,6 +187,7 @@ export class LaunchQueue {
     if (count < 0) count = entries.length;
     if (count === 0) return;
     this.#entries = entries.slice(count);
+    this.#replays = false;
     this.#gpu.guarded(() => this.#hand(entries.slice(0, count)));
     if (this.#entries.length > 0) this.#background();
   }
@@ -241,7 +275,8 @@ export class LaunchQueue {
         () => this.#encoder.probe(entry),
         (reason) => {
           if (reason === undefined) return;
-          const what = entry.kind === "read" ? "reading it" : `kernel ${entry.kernel.name}`;
+          const what =
+            entry.kind === "read" ? "reading it" : entry.kind === "replay" ? "the tape" : `kernel ${entry.kernel.name}`;
           blame(entry, `${what} is not valid on ${adapter}: ${reason}`);
         },
       ),
@@ -323,5 +358,6 @@ export class LaunchQueue {
 
 /** True while the driver still compiles its kernel. */
 function compiles(entry: Entry): boolean {
+  if (entry.kind === "replay") return entry.tape.compiles;
   return entry.kind === "launch" && !entry.kernel.pipeline && entry.kernel.problem === undefined;
 }

@@ -1,5 +1,5 @@
 import { DeviceError, shownBytes } from "../../errors.ts";
-import { FreeLists, Pool } from "../pool.ts";
+import { Pool } from "../pool.ts";
 import type { DeviceBuffer } from "./gpu.ts";
 
 /** A buffer, and the windows onto it. */
@@ -7,6 +7,72 @@ interface PooledBuffer extends DeviceBuffer {
   /** The flush after which it was given back last. */
   since: number;
   windows: Map<string, PooledBuffer> | undefined;
+  arena: Arena | undefined;
+}
+
+/** The buffers of one tape, which nobody else gets before it is released. */
+export class Arena {
+  readonly buffers = new Map<DeviceBuffer, { readonly size: number; free: boolean }>();
+}
+
+/**
+ * Buffers that wait for their next use. Who asks gets the one of its size that was made first, so that where buffers go depends on which are free and not
+ * on the order in which they were given back: each step of steady shape finds the buffers of the step before, and with them its bind groups.
+ */
+class WaitingBuffers {
+  /** By size, the newest first. */
+  readonly #lists = new Map<number, PooledBuffer[]>();
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  take(size: number): PooledBuffer | undefined {
+    const buffer = this.#lists.get(size)?.pop();
+    if (buffer) this.#bytes -= size;
+    return buffer;
+  }
+
+  add(buffer: PooledBuffer, size: number): void {
+    this.#bytes += size;
+    const list = this.#lists.get(size);
+    if (!list) {
+      this.#lists.set(size, [buffer]);
+      return;
+    }
+    let [from, to] = [0, list.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (list[middle]!.id > buffer.id) from = middle + 1;
+      else to = middle;
+    }
+    list.splice(from, 0, buffer);
+  }
+
+  /** Takes out the one that has waited longest, if that is for more than `patience` flushes. */
+  takeOldest(flushes: number, patience: number): readonly [buffer: PooledBuffer, size: number] | undefined {
+    let oldest: { readonly list: PooledBuffer[]; readonly at: number; readonly size: number } | undefined;
+    let since = flushes - patience;
+    for (const [size, list] of this.#lists) {
+      for (const [at, buffer] of list.entries()) {
+        if (buffer.since >= since) continue;
+        since = buffer.since;
+        oldest = { list, at, size };
+      }
+    }
+    if (!oldest) return undefined;
+    this.#bytes -= oldest.size;
+    return [oldest.list.splice(oldest.at, 1)[0]!, oldest.size];
+  }
+
+  /** Takes out all. */
+  drain(): (readonly [buffer: PooledBuffer, size: number])[] {
+    const all = [...this.#lists].flatMap(([size, list]) => list.map((buffer) => [buffer, size] as const));
+    this.#lists.clear();
+    this.#bytes = 0;
+    return all;
+  }
 }
 
 /** What the buffers of a device have to keep to, and who is told of them. */
@@ -37,11 +103,15 @@ const ADVICE = "use a smaller batch or tile, or free tensors (scope, dispose)";
 export class BufferPool extends Pool<PooledBuffer> {
   readonly #device: GPUDevice;
   readonly #options: BufferPoolOptions;
-  readonly #free = new FreeLists<PooledBuffer>();
+  readonly #free = new WaitingBuffers();
   /** Buffers of which the device has not said yet whether it has the memory. */
   readonly #unsaid = new Set<Promise<void>>();
   /** Whether the device had no memory since the last flush. */
   #short = false;
+  /** Whose buffers are given out now. */
+  arena: Arena | undefined;
+  /** What waits in arenas. */
+  #arenaBytes = 0;
   #bytes = 0;
   #flushes = 0;
   #nextId = 1;
@@ -66,13 +136,50 @@ export class BufferPool extends Pool<PooledBuffer> {
   }
 
   protected override reuse(size: number): PooledBuffer | undefined {
+    const { arena } = this;
+    if (!arena) return this.#waiting(size);
+    for (const [buffer, state] of arena.buffers) {
+      if (!state.free || state.size !== size) continue;
+      state.free = false;
+      this.#arenaBytes -= size;
+      return buffer as PooledBuffer;
+    }
+    const buffer = this.#waiting(size);
+    if (buffer) this.#enter(arena, buffer, size);
+    return buffer;
+  }
+
+  /** One that waits and that the device has memory for. */
+  #waiting(size: number): PooledBuffer | undefined {
     const buffer = this.#free.take(size);
     if (!buffer?.refused) return buffer;
     this.#options.onDestroy(new Set([this.#destroy(buffer, size)]));
-    return this.reuse(size);
+    return this.#waiting(size);
+  }
+
+  #enter(arena: Arena, buffer: PooledBuffer, size: number): void {
+    buffer.arena = arena;
+    arena.buffers.set(buffer, { size, free: false });
+  }
+
+  /** Gives the buffers of an arena to all. */
+  release(arena: Arena): void {
+    for (const [buffer, { size, free }] of arena.buffers) {
+      (buffer as PooledBuffer).arena = undefined;
+      if (!free) continue;
+      this.#arenaBytes -= size;
+      this.free(buffer as PooledBuffer, size);
+    }
+    arena.buffers.clear();
   }
 
   protected override free(buffer: PooledBuffer, size: number): void {
+    const own = buffer.arena?.buffers.get(buffer);
+    if (own) {
+      own.free = true;
+      this.#arenaBytes += size;
+      return;
+    }
     buffer.since = this.#flushes;
     this.#free.add(buffer, size);
     if (this.#closed) this.#destroyWaiting();
@@ -87,7 +194,7 @@ export class BufferPool extends Pool<PooledBuffer> {
     if (!found) {
       const { buffer, since } = of;
       found = {
-        ...{ buffer, id: this.#nextId++, since, windows: undefined, window: { of, offset, bytes } },
+        ...{ buffer, id: this.#nextId++, since, windows: undefined, arena: undefined, window: { of, offset, bytes } },
         get refused() {
           return of.refused;
         },
@@ -98,7 +205,7 @@ export class BufferPool extends Pool<PooledBuffer> {
   }
 
   protected override get pooledBytes(): number {
-    return this.#free.bytes;
+    return this.#free.bytes + this.#arenaBytes;
   }
 
   protected override create(size: number, bytes: number, label: string): PooledBuffer {
@@ -113,7 +220,14 @@ export class BufferPool extends Pool<PooledBuffer> {
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
-    const pooled: PooledBuffer = { buffer, id: this.#nextId++, since: 0, refused: undefined, windows: undefined };
+    const pooled: PooledBuffer = {
+      buffer,
+      id: this.#nextId++,
+      since: 0,
+      refused: undefined,
+      windows: undefined,
+      arena: undefined,
+    };
     const check = this.#device.popErrorScope().then((error) => {
       if (error) this.#refused(pooled, label, `the device has no memory for ${size} bytes: ${error.message}`);
     });
@@ -122,6 +236,7 @@ export class BufferPool extends Pool<PooledBuffer> {
     // It rejects when the device goes away, which the device tells itself.
     check.then(said, said);
     this.#bytes += size;
+    if (this.arena) this.#enter(this.arena, pooled, size);
     return pooled;
   }
 
@@ -151,12 +266,8 @@ export class BufferPool extends Pool<PooledBuffer> {
     this.#short = false;
     const gone = new Set<DeviceBuffer>();
     while (this.#free.bytes > KEPT_BYTES) {
-      let oldest: readonly [buffer: PooledBuffer, size: number] | undefined;
-      for (const waiting of this.#free.longestWaiting()) {
-        if (!oldest || waiting[0].since < oldest[0].since) oldest = waiting;
-      }
-      if (!oldest || this.#flushes - oldest[0].since <= PATIENCE) break;
-      this.#free.takeLongestWaiting(oldest[1]);
+      const oldest = this.#free.takeOldest(this.#flushes, PATIENCE);
+      if (!oldest) break;
       gone.add(this.#destroy(...oldest));
     }
     if (gone.size > 0) this.#options.onDestroy(gone);

@@ -7,8 +7,8 @@ import type { UniformType } from "../gpu.ts";
 import { aliases, aliasOf, printWgsl } from "../print-wgsl.ts";
 import { elementType, unravel, unrolled } from "./wgsl.ts";
 
-/** How an operand is read or written: at the index itself, as one value for all, or through its strides. */
-type Access = "dense" | "scalar" | "strided";
+/** How an operand is read or written: at the index itself, as one value for all, through its strides; or it is the output before it is written. */
+type Access = "dense" | "scalar" | "strided" | "out";
 
 interface Operand {
   readonly dtype: DType;
@@ -67,7 +67,9 @@ export class TreeFinish implements Finish {
     // The index itself comes first, so that nothing is joined across which that is not one.
     const collapsed = collapse(out.layout.shape, [dense, strides, ...layouts.map((own) => own ?? dense)]);
     this.#collapsed = collapsed;
-    const access = leaves.map((_, i) => accessOf(collapsed, i + 2));
+    const access = leaves.map(({ storage }, i) =>
+      i !== product && storage === out.storage ? "out" : accessOf(collapsed, i + 2),
+    );
     this.#outAccess = accessOf(collapsed, 1) === "dense" ? "dense" : "strided";
     this.width = wide && canVectorise(collapsed, [out, ...leaves], [this.#outAccess, ...access]) ? 4 : 1;
     this.#operands = leaves.map(({ dtype }, i) => ({
@@ -152,10 +154,6 @@ export class TreeFinish implements Finish {
     );
     const { dtype } = this.#out;
     const stored = dtype === "bool" ? `select(U(0u), U(1u), ${printed.result})` : printed.result;
-    const offset = offsetAt(0);
-    const wide = width === 4;
-    const dense = `i + ${offset}${wide ? " / 4u" : ""}`;
-    const at = this.#outAccess === "dense" ? dense : wide ? `(at0 + ${offset}) / 4u` : `at0 + ${offset}`;
     // Rounded already where the tree ends in a cast to f16, as those of ops do; an adapter may round its own way else.
     const value = dtype === "f16" ? `${elementType(dtype, width)}(${stored})` : stored;
     const product = this.#leaves[this.#product]?.dtype ?? "f32";
@@ -169,32 +167,26 @@ ${printed.functions}
 fn finish(i: u32${this.#product < 0 ? "" : `, x: ${productType}`}) {
   ${strided.length === 0 ? "" : unravel(this.#rank, width, strided)}
   ${printed.statements}
-  y[${at}] = ${value};
+  y[${placeOf(0, this.#outAccess, width === 4)}] = ${value};
 }`;
   }
 
   #load(i: number): string {
     const { dtype, access, splat } = this.#operands[i]!;
-    if (i === this.#product) return dtype === "bool" ? "(x != U(0u))" : "x";
-    const offset = offsetAt(i + 1);
     const wide = this.width === 4 && access !== "scalar" && !splat;
-    const at = access === "dense" ? "i" : `at${i + 1}`;
-    const place =
-      access === "scalar"
-        ? offset
-        : !wide
-          ? `${at} + ${offset}`
-          : access === "dense"
-            ? `i + ${offset} / 4u`
-            : `(${at} + ${offset}) / 4u`;
-    const raw = `x${i}[${place}]`;
-    const value = dtype === "f16" && !wide ? `f32(${raw})` : raw;
-    return dtype === "bool" ? `(U(${value}) != U(0u))` : `${aliasOf(dtype)}(${value})`;
+    const typed = (raw: string): string => {
+      const value = dtype === "f16" && !wide ? `f32(${raw})` : raw;
+      return dtype === "bool" ? `(U(${value}) != U(0u))` : `${aliasOf(dtype)}(${value})`;
+    };
+    if (i === this.#product) return dtype === "bool" ? "(x != U(0u))" : "x";
+    if (access === "out") return typed(`y[${placeOf(0, this.#outAccess, wide)}]`);
+    return typed(`x${i}[${placeOf(i + 1, access, wide)}]`);
   }
 
   #each(visit: (operand: Operand, i: number) => void): void {
     this.#operands.forEach((operand, i) => {
-      if (i !== this.#product) visit(operand, i);
+      // A buffer is bound once: it cannot be read-only and written in one launch.
+      if (i !== this.#product && operand.access !== "out") visit(operand, i);
     });
   }
 }
@@ -246,6 +238,14 @@ function offsetAt(i: number): string {
   return `u.offsets[${i >> 2}][${i & 3}]`;
 }
 
+/** WGSL of where an operand's element, or vector, is. */
+function placeOf(i: number, access: Access, wide: boolean): string {
+  const offset = offsetAt(i);
+  if (access === "scalar") return offset;
+  if (access === "strided") return wide ? `(at${i} + ${offset}) / 4u` : `at${i} + ${offset}`;
+  return `i + ${offset}${wide ? " / 4u" : ""}`;
+}
+
 function paramValue(i: number, dtype: DType): string {
   const slot = `u.params[${i >> 2}][${i & 3}]`;
   const of = { F: `bitcast<f32>(${slot})`, I: `bitcast<i32>(${slot})`, U: slot, B: `${slot} != 0u` };
@@ -282,7 +282,7 @@ function canVectorise(collapsed: Collapsed, operands: readonly View[], access: r
   const anyStrided = access.includes("strided");
   if (anyStrided && collapsed.shape[last]! % 4 !== 0) return false;
   return operands.every((view, i) => {
-    if (access[i] === "scalar") return true;
+    if (access[i] === "scalar" || access[i] === "out") return true;
     const aligned = view.layout.offset % 4 === 0;
     if (access[i] === "dense") return aligned;
     const strides = collapsed.strides[i + 1]!;
