@@ -83,11 +83,10 @@ export function catEach(parts: readonly (() => Tensor)[], dim: number): Tensor {
       ),
     );
   let whole: Tensor | undefined;
-  parts.forEach((part, i) => {
+  for (const i of parts.keys()) {
     const joined = whole;
     whole = transientResult(() => {
-      const x = part();
-      checkTensor("catEach", `the result of parts[${i}]`, x);
+      const x = checked(i);
       const axis = normalizeDim("catEach", dim, x.rank);
       const size = x.shape[axis]!;
       const all = joined ?? empty(x.device, replaced(x.shape, axis, size * parts.length), x.dtype, "catEach");
@@ -102,7 +101,7 @@ export function catEach(parts: readonly (() => Tensor)[], dim: number): Tensor {
       }
       return all;
     });
-  });
+  }
   return whole!;
 }
 
