@@ -75,18 +75,20 @@ export function catEach(parts: readonly (() => Tensor)[], dim: number): Tensor {
   parts.forEach((part, i) => {
     checkFunction("catEach", `parts[${i}]`, part);
   });
-  if (gradEnabled())
-    return within("catEach", () =>
-      cat(
-        parts.map((part) => transientResult(part)),
-        dim,
-      ),
-    );
+  const compute = (part: () => Tensor, i: number): Tensor => {
+    const x = part();
+    checkTensor("catEach", `the result of parts[${i}]`, x);
+    return x;
+  };
+  if (gradEnabled()) {
+    const computed = parts.map((part, i) => transientResult(() => compute(part, i)));
+    return within("catEach", () => cat(computed, dim));
+  }
   let whole: Tensor | undefined;
-  for (const i of parts.keys()) {
+  for (const [i, part] of parts.entries()) {
     const joined = whole;
     whole = transientResult(() => {
-      const x = checked(i);
+      const x = compute(part, i);
       const axis = normalizeDim("catEach", dim, x.rank);
       const size = x.shape[axis]!;
       const all = joined ?? empty(x.device, replaced(x.shape, axis, size * parts.length), x.dtype, "catEach");
