@@ -92,18 +92,22 @@ function refuseEnded(y: Tensor, order: readonly Node[]): void {
  * given; ShapeError, DTypeError when `grad` does not fit.
  */
 export function backward(y: Tensor, options: BackwardOptions = {}): Map<Tensor, Tensor> {
-  return walk(y, options, true);
+  return walk(y, options);
 }
 
-/** The same. @param round false leaves the gradients of f16 tensors in f32 */
-export function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<Tensor, Tensor> {
+/**
+ * The same, for a checkpoint where there are `inputs`: those leaves stand for what it was given, and their gradients are handed on as they are, which
+ * may be deferred. None is rounded then: those of f16 tensors stay f32.
+ */
+export function walk(y: Tensor, options: BackwardOptions, inputs?: readonly Tensor[]): Map<Tensor, Tensor> {
+  const round = inputs === undefined;
   checkSeed(y, options);
   const { wrt, grad, retainGraph = false } = options;
   const start = y.edge!;
   const order = descending(start.node as Node);
   refuseEnded(y, order);
-  // What it is deferred of need not be held until somebody reads it.
-  y.value("backward").compute();
+  // What it is deferred of need not be held until somebody reads it. Nobody reads what a checkpoint computes again.
+  if (!inputs) y.value("backward").compute();
   return noGrad(() => {
     const gradients = new Gradients();
     const result = new Results();
@@ -177,7 +181,7 @@ export function walk(y: Tensor, options: BackwardOptions, round: boolean): Map<T
           const left = awaited.get(leaf)! - 1;
           awaited.set(leaf, left);
           if (lots && left === 0) gradients.place(leaf, lots);
-          gradients.compute(leaf);
+          if (!inputs?.includes(leaf.leaf!)) gradients.compute(leaf);
         }
       }
       // What is left belongs to leaves, and to the parameters inside of checkpoints.

@@ -1,7 +1,7 @@
 import { checkFunction, checkTensors } from "./arguments.ts";
 import { gradEnabled, nextNodeId, noGrad, recording, recordTogether, requireGrad, watching } from "./autograd.ts";
 import { boundary, walk } from "./backward.ts";
-import { madeHere, scope } from "./scope.ts";
+import { madeHere, transientResult } from "./scope.ts";
 import { alias, naming, type Tensor, writes } from "./tensor.ts";
 
 /** True while `checkpoint` runs its function again: what counts runs (running statistics) stands still. */
@@ -22,7 +22,7 @@ export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
   const wanted = inputs.map((input) => input.requiresGrad);
   const [y, needed] = watching((note) => {
     note(wanted.includes(true));
-    return scope(() => {
+    return transientResult(() => {
       const result = noGrad(() => work(...inputs));
       note(result.requiresGrad);
       // One that was there before would get a second history.
@@ -35,7 +35,7 @@ export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
     const again = saved.map((tensor, i) => (wanted[i] ? requireGrad(alias(tensor)) : alias(tensor)));
     const gradients = rerun(limit, () => {
       const result = recording(true, () => work(...again));
-      return result.requiresGrad ? walk(result, { grad: dy! }, false) : new Map<Tensor, Tensor>();
+      return result.requiresGrad ? walk(result, { grad: dy! }, again) : new Map<Tensor, Tensor>();
     });
     for (const [tensor, gradient] of gradients) {
       const at = again.indexOf(tensor);
@@ -54,7 +54,7 @@ function rerun<T>(limit: number, work: () => T): T {
   boundary.first = nextNodeId();
   naming.op = undefined;
   try {
-    return scope(work) as T;
+    return transientResult(work);
   } finally {
     writes.limit = before.limit;
     naming.op = before.op;

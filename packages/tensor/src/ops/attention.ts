@@ -1,5 +1,5 @@
 import { checkNumber, checkOptions, checkTensor, wrongArgument } from "../arguments.ts";
-import { composed, gradEnabled, noGrad, recordTogether } from "../autograd.ts";
+import { composed, gradEnabled, noGrad, record, recordTogether } from "../autograd.ts";
 import type { View } from "../backend.ts";
 import { checkpoint } from "../checkpoint.ts";
 import { describe, ShapeError } from "../errors.ts";
@@ -54,9 +54,20 @@ export function attentionWeights(q: Tensor, k: Tensor, options: AttentionOptions
     return throughF32("attentionWeights", [q, k], (q, k) => attentionWeights(q, k, widenedAddends(options)));
   }
   return composed("attentionWeights", () => {
-    const scores = mul(matmul(q, transpose(k, -2, -1)), options.scale ?? 1 / Math.sqrt(d));
-    return softmax(addends(q, k, options).reduce(add, scores), -1);
+    return softmax(addends(q, k, options).reduce(add, scaledScores(q, k, options.scale ?? 1 / Math.sqrt(d))), -1);
   });
+}
+
+/** `q·kᵀ·scale`. The factor belongs to each of the products, there and back. */
+function scaledScores(q: Tensor, k: Tensor, scale: number): Tensor {
+  const scores = noGrad(() => mul(matmul(q, transpose(k, -2, -1)), scale));
+  const [left, right] = [q.shape, k.shape];
+  return record(
+    scores,
+    "attentionWeights",
+    [q, [k], (dy, k) => sumTo(mul(matmul(dy, k), scale), left)],
+    [k, [q], (dy, q) => sumTo(mul(matmul(transpose(dy, -2, -1), q), scale), right)],
+  );
 }
 
 /**
