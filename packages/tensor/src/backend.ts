@@ -62,6 +62,17 @@ export interface CopyCall {
   readonly input: View;
 }
 
+/**
+ * `out` is `input` with each axis, of 8 at most and of strides of at least 0, beginning at another place: element j of an axis of n is element
+ * (j + begin) mod n of the input. Not of f16.
+ */
+export interface RollCall {
+  readonly input: View;
+  readonly out: View;
+  readonly begins: readonly number[];
+  readonly epilogue?: Epilogue;
+}
+
 export type Reduction = "sum" | "max" | "min" | "argmax" | "argmin";
 
 /** Reduces the middle axis of `input (outer, n, inner)`, any strides, to a dense `out (outer, inner)`. NaN wins a max or min. */
@@ -370,6 +381,8 @@ export interface Backend {
   random(call: RandomCall): void;
   countDistinct(call: CountDistinctCall): void;
   adam(call: AdamCall): void;
+  /** A backend may leave it out. */
+  roll?(call: RollCall): void;
   attention?(call: AttentionCall): void;
   attentionGrad?(call: AttentionGradCall): void;
 }

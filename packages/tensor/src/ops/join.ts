@@ -10,12 +10,13 @@ import {
   wrongArgument,
 } from "../arguments.ts";
 import { composed, gradEnabled, noGrad, record, recordTogether, within } from "../autograd.ts";
+import { real } from "../deferred.ts";
 import { type DType, fits, isWhole, promote } from "../dtype.ts";
 import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
 import type { Layout } from "../layout.ts";
 import { transientResult } from "../scope.ts";
 import { normalizeDim, type Shape, sameShape } from "../shape.ts";
-import { alias, deviceOf, empty, filled, naming, type Tensor } from "../tensor.ts";
+import { alias, deviceOf, empty, filled, launched, naming, type Tensor } from "../tensor.ts";
 import { cast } from "./pointwise.ts";
 import { expand, flip, narrow, reshape, slice, unsqueeze } from "./view.ts";
 
@@ -262,20 +263,7 @@ export function roll(x: Tensor, shifts: number | readonly number[], dims: number
     x.shape[axis] === 0 ? 0 : ((shift % x.shape[axis]!) + x.shape[axis]!) % x.shape[axis]!,
   );
   if (cuts.every((cut) => cut === 0)) return x;
-  const source = x.view("roll");
-  const out = filled(x.device, x.shape, x.dtype, "roll", (target) => {
-    for (const block of blocks(x.shape, cuts)) {
-      const place = (layout: Layout, starts: readonly number[]): Layout => ({
-        shape: block.shape,
-        strides: layout.strides,
-        offset: layout.strides.reduce((sum, stride, axis) => sum + stride * starts[axis]!, layout.offset),
-      });
-      x.device.backend.copy({
-        out: { ...target, layout: place(target.layout, block.to) },
-        input: { ...source, layout: place(source.layout, block.at) },
-      });
-    }
-  });
+  const out = rolled(x, cuts);
   return record(out, "roll", [
     x,
     (dy) =>
@@ -285,6 +273,33 @@ export function roll(x: Tensor, shifts: number | readonly number[], dims: number
         along,
       ),
   ]);
+}
+
+function rolled(x: Tensor, cuts: readonly number[]): Tensor {
+  const { device, shape, dtype } = x;
+  const { backend } = device;
+  const view = x.lazy("roll");
+  if (backend.roll && dtype !== "f16" && x.rank <= 8 && view.layout.strides.every((stride) => stride >= 0)) {
+    const begins = cuts.map((cut, axis) => (cut === 0 ? 0 : shape[axis]! - cut));
+    return launched(device, {
+      ...{ shape, dtype, label: "roll", reads: [view] },
+      record: (out, epilogue) => backend.roll!({ input: real(view), out, begins, ...(epilogue && { epilogue }) }),
+    });
+  }
+  const source = real(view);
+  return filled(device, shape, dtype, "roll", (target) => {
+    for (const block of blocks(shape, cuts)) {
+      const place = (layout: Layout, starts: readonly number[]): Layout => ({
+        shape: block.shape,
+        strides: layout.strides,
+        offset: layout.strides.reduce((sum, stride, axis) => sum + stride * starts[axis]!, layout.offset),
+      });
+      backend.copy({
+        out: { ...target, layout: place(target.layout, block.to) },
+        input: { ...source, layout: place(source.layout, block.at) },
+      });
+    }
+  });
 }
 
 /** The blocks that a rotation moves as a whole: two for each rotated axis. */

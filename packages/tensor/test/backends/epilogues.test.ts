@@ -61,6 +61,7 @@ const producers: readonly [name: string, shape: readonly number[], make: (on: T.
   ["a sum of columns", [2, 3, 4, 8], (on) => T.sum(drawn(on, [2, 3, 9, 4, 8], 1), 2)],
   ["a largest value", [2, 3, 4, 8], (on) => T.amax(drawn(on, [2, 3, 9, 4, 8], 1), 2)],
   ["a sum in parts", [2, 3, 1, 4], (on) => T.sum(drawn(on, [2, 3, 5000, 1, 4], 1), 2)],
+  ["a rotation", [2, 3, 4, 8], (on) => T.roll(T.narrow(drawn(on, [2, 5, 4, 8], 1), 1, 1, 3), [1, -3], [2, 3])],
   [
     "a copy in another order",
     [2, 3, 4, 10],

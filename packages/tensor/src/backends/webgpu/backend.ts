@@ -14,6 +14,7 @@ import { poison } from "./kernels/poison.ts";
 import * as random from "./kernels/random.ts";
 import { reduce } from "./kernels/reduce.ts";
 import * as resample from "./kernels/resample.ts";
+import { roll } from "./kernels/roll.ts";
 import * as softmax from "./kernels/softmax.ts";
 import { keepUpload, recordTape } from "./tape.ts";
 
@@ -97,6 +98,7 @@ export class WebGPUBackend implements Calls.Backend {
   segmentSum = (call: Calls.SegmentSumCall): void => index.segmentSum(this.gpu, call);
   scatterAdd = (call: Calls.ScatterAddCall): void => index.scatterAdd(this.gpu, call);
   resample = (call: Calls.ResampleCall): void => resample.resample(this.gpu, call);
+  roll = (call: Calls.RollCall): void => roll(this.gpu, call);
   random = (call: Calls.RandomCall): void => random.random(this.gpu, call);
   countDistinct = (call: Calls.CountDistinctCall): void => index.countDistinct(this.gpu, call);
   adam = (call: Calls.AdamCall): void => optim.adam(this.gpu, call);
