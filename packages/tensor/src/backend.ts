@@ -21,8 +21,11 @@ export interface Lot {
   readonly pieces: readonly Storage[];
   /** The byte at which each piece begins, and the end of the last one. Between two pieces there may be a gap. */
   readonly offsets: readonly number[];
-  /** The pieces from `first` to `last`, which are held, and the gaps behind each, for launches that are recorded now. */
-  join(first: number, last: number): Storage;
+  /**
+   * The pieces from `first` to `last`, which are held, and the gaps behind each, for launches that are recorded now; or, if it `holds` them, until the
+   * caller gives it back.
+   */
+  join(first: number, last: number, holds?: boolean): Storage;
 }
 
 /** What a kernel works on: storage seen through a layout. */

@@ -87,8 +87,12 @@ export function captured<Work extends Capturable>(device: Device, work: Work): C
     checkInputs(device, inputs, like);
     let results: readonly Tensor[];
     // Inside of another one it is a part of that.
-    if (capturing.watcher) results = [work(...inputs)].flat();
-    else if (!backend.record) {
+    if (capturing.watcher) {
+      const result = refuseAsync("capture", work(...inputs)) as ReturnType<Capturable>;
+      single = result instanceof Tensor;
+      results = [result].flat();
+      for (const [i, tensor] of results.entries()) checkTensor("capture", `result ${i}`, tensor);
+    } else if (!backend.record) {
       const watcher = new Watcher(undefined);
       results = run(inputs, watcher).map((x) =>
         watcher.isOwn(x) ? x : tensorOf(device, copyOf(device, x.value("capture"))),

@@ -1,5 +1,6 @@
 import type { Backend, Epilogue, Lot, Storage, View } from "./backend.ts";
 import type { DType } from "./dtype.ts";
+import { DeviceError } from "./errors.ts";
 import { denseLayout } from "./layout.ts";
 import type { Shape } from "./shape.ts";
 
@@ -15,20 +16,38 @@ export interface Work {
   record(out: View, epilogue?: Epilogue): void;
 }
 
-/** A value as far as it matters to what it reads. */
-export interface Holder {
+/** A value, as far as it matters to what it reads. */
+export interface Reader {
   /** True where its numbers will be read, or may well be. */
   readonly wanted: boolean;
 }
 
 let nextId = 1;
-/** Who is going to read a storage, once for each time that it holds it. */
-const readers = new Map<Storage, Deferred[]>();
+/** What is going to read a storage, once for each time that it holds it. */
+const waiting = new WeakMap<Storage, Deferred[]>();
+/** What some memory was while it was deferred; others may have it as that still. */
+const origins = new WeakMap<Storage, Deferred>();
+/** Copies and rotations wait for one another; so many in a row are recorded before the next one, so that no chain is as long as a program. */
+const DEEPEST = 16;
 
-/** Records what is going to read a storage where nobody else has it any more, so that its memory goes back. */
+/**
+ * Records what is going to read a storage where nobody else has it any more, so that its memory goes back. What is wanted by nobody itself is
+ * left alone, and where there is no room for the results the memory stays held.
+ */
 export function finishReaders(storage: Storage): void {
-  const waiting = readers.get(storage);
-  if (waiting && waiting.length >= storage.references) for (const reader of [...waiting]) reader.settled();
+  const origin = origins.get(storage);
+  const direct = waiting.get(storage) ?? [];
+  const through = (origin && waiting.get(origin)) ?? [];
+  if (origin && through.length < origin.references) return;
+  if (direct.length + (origin ? 1 : 0) < storage.references) return;
+  for (const reader of [...direct, ...through]) {
+    if (!reader.wanted) continue;
+    try {
+      reader.settled();
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+    }
+  }
 }
 
 /**
@@ -40,9 +59,9 @@ export class Deferred implements Storage {
   /** Later ones have higher numbers. */
   readonly id = nextId++;
   /** The values that read it, or are it. */
-  readonly holders = new Set<Holder>();
+  readonly holders = new Set<Reader>();
   readonly #backend: Backend;
-  readonly #bytesLabel: string;
+  readonly #label: string;
   #work: Work | undefined;
   #real: Storage | undefined;
   #references = 1;
@@ -52,12 +71,12 @@ export class Deferred implements Storage {
     this.#backend = backend;
     this.#work = work;
     this.bytes = bytes;
-    this.#bytesLabel = label;
+    this.#label = label;
     for (const { storage } of work.reads) {
       storage.retain();
-      const known = readers.get(storage);
+      const known = waiting.get(storage);
       if (known) known.push(this);
-      else readers.set(storage, [this]);
+      else waiting.set(storage, [this]);
     }
   }
 
@@ -78,24 +97,44 @@ export class Deferred implements Storage {
     return this.#work?.reads ?? [];
   }
 
+  /** How many launches wait for one another, this one included. */
+  get depth(): number {
+    let most = 0;
+    for (const { storage } of this.reads) if (storage instanceof Deferred) most = Math.max(most, storage.depth);
+    return most + 1;
+  }
+
+  /** False where its results have been taken, and nobody is known to read them. */
+  get wanted(): boolean {
+    if (!this.#taken) return true;
+    for (const holder of this.holders) if (holder.wanted) return true;
+    return false;
+  }
+
   retain(): void {
+    this.#check("taken");
     this.#references++;
   }
 
   release(): void {
+    this.#check("given back");
     if (--this.#references > 0) return;
     this.#forget();
     this.#real?.release();
     this.#real = undefined;
   }
 
+  #check(what: string): void {
+    if (this.#references === 0)
+      throw new Error(`internal: the memory of ${this.#label} is ${what} after it was given back`);
+  }
+
   #forget(): void {
     const work = this.#work;
     this.#work = undefined;
     for (const { storage } of work?.reads ?? []) {
-      const known = readers.get(storage)!;
+      const known = waiting.get(storage)!;
       known.splice(known.indexOf(this), 1);
-      if (known.length === 0) readers.delete(storage);
       storage.release();
     }
   }
@@ -107,9 +146,10 @@ export class Deferred implements Storage {
 
   /** The memory; the launch is recorded now unless it has been. */
   settled(): Storage {
+    this.#check("read");
     if (this.#real) return this.#real;
     const { shape, dtype, record } = this.#work!;
-    const storage = this.#backend.allocate(this.bytes, this.#bytesLabel);
+    const storage = this.#backend.allocate(this.bytes, this.#label);
     try {
       record({ storage, layout: denseLayout(shape), dtype });
     } catch (error) {
@@ -117,6 +157,7 @@ export class Deferred implements Storage {
       throw error;
     }
     this.#real = storage;
+    origins.set(storage, this);
     this.#forget();
     return storage;
   }
@@ -125,7 +166,7 @@ export class Deferred implements Storage {
    * True where its results need not be stored for anyone but `asker`. They are computed again if that turns out to be wrong, which is not
    * risked twice.
    */
-  endsIn(asker: Holder | undefined): boolean {
+  endsIn(asker: Reader | undefined): boolean {
     if (this.#real || this.#taken) return false;
     for (const holder of this.holders) if (holder !== asker && holder.wanted) return false;
     return true;
@@ -137,6 +178,11 @@ export class Deferred implements Storage {
     record({ storage: epilogue.out.storage, layout: denseLayout(shape), dtype }, epilogue);
     this.#taken = true;
   }
+}
+
+/** A view for a launch that waits: what would wait for too many others is recorded now. */
+export function waitable(view: View): View {
+  return view.storage instanceof Deferred && !view.storage.real && view.storage.depth >= DEEPEST ? real(view) : view;
 }
 
 /** A view for a kernel: what is deferred is recorded now. */

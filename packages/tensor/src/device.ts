@@ -172,8 +172,8 @@ export class Device implements DeviceOfTensors {
    * A function of tensors, made of ops alone, that runs faster from its second call on: the first one records what it launches, every other one
    * gives the device that list again, in memory that is its own until `dispose`. It takes tensors of the shapes and dtypes of the first call and
    * gives new ones with the same bits as without capture; no gradients. Tensors that it reads from outside, as weights, may be
-   * written between calls: then it is recorded anew. JavaScript in it (a branch, a print) runs when it is recorded only. The CPU
-   * backend calls it each time.
+   * written between calls: then it is recorded anew. JavaScript in it (a branch, a print) runs when it is recorded only, and so
+   * does the check of indices that are made on the device. The CPU backend calls it each time.
    * @throws in a call: ShapeError or DTypeError for inputs that differ from the first call's; Error where the function is asynchronous, writes to a tensor
    * from outside, or draws random numbers
    */

@@ -64,11 +64,11 @@ function fills({ storage, layout, dtype }: View): boolean {
   return layout.offset === 0 && numel(layout.shape) * bytesPerElement(dtype) === storage.bytes;
 }
 
-/** Views of which each follows the one before it, as one. */
-export function joined(views: readonly View[]): View {
+/** Views of which each follows the one before it, as one. @param holds for longer than launches that are recorded now: the caller gives it back */
+export function joined(views: readonly View[], holds = false): View {
   const [first, last] = [views[0]!, views.at(-1)!];
   if (first === last) return first;
-  return whole(first.storage.lot!.join(first.storage.piece, last.storage.piece), first.dtype);
+  return whole(first.storage.lot!.join(first.storage.piece, last.storage.piece, holds), first.dtype);
 }
 
 /** Cuts `count` things into runs: `joins(i)` tells whether the i-th goes on with the one before it. */

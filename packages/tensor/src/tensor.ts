@@ -411,8 +411,11 @@ export function valueOf(
 export function launched(device: Device, work: Work): Tensor {
   const { backend } = device;
   const { shape, dtype, label } = work;
-  if (!backend.epilogues) return filled(device, shape, dtype, label, (out) => work.record(out));
   const bytes = numel(shape) * bytesPerElement(dtype);
+  // What is too large for the device is refused now.
+  if (!backend.epilogues || bytes > backend.info.maxTensorBytes) {
+    return filled(device, shape, dtype, label, (out) => work.record(out));
+  }
   const storage = new Deferred(backend, work, bytes, `${label} ${describe({ dtype, shape })}`);
   return made(device, { kind: "stored", storage, layout: denseLayout(shape) }, shape, dtype, label);
 }

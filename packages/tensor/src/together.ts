@@ -1,5 +1,6 @@
 import { checkTensors } from "./arguments.ts";
 import type { Storage, View } from "./backend.ts";
+import { real } from "./deferred.ts";
 import { denseLayout } from "./layout.ts";
 import { cutIntoLots, follows, joined, lotOf, runsOf } from "./lots.ts";
 import { numel } from "./shape.ts";
@@ -48,11 +49,12 @@ function computeLot(items: readonly Item[], sizes: readonly number[]): void {
   const left = new Set(lot.pieces.keys());
   try {
     const { tree, params, leaves } = items[0]!.state;
+    const reads = items.map(({ state }) => state.leaves.map(real));
     const outs = items.map(({ value }, i): View => ({ ...storedIn(lot.pieces[i]!, value.shape), dtype: "f32" }));
     // One number for all of a run, or what lies side by side; the first two of a run decide.
     const repeats = (a: View, b: View): boolean => a.storage === b.storage && isNumber(a) && isNumber(b);
     const joins = (i: number, leaf: number): "repeats" | "follows" | undefined => {
-      const [here, before] = [items[i]!.state.leaves[leaf]!, items[i - 1]!.state.leaves[leaf]!];
+      const [here, before] = [reads[i]![leaf]!, reads[i - 1]![leaf]!];
       if (repeats(here, before)) return "repeats";
       return follows(here, before) ? "follows" : undefined;
     };
@@ -66,7 +68,7 @@ function computeLot(items: readonly Item[], sizes: readonly number[]): void {
     for (const [start, end] of runs) {
       const out = joined(outs.slice(start, end));
       const operands = leaves.map((_, leaf): View => {
-        const own = items.slice(start, end).map(({ state }) => state.leaves[leaf]!);
+        const own = reads.slice(start, end).map((views) => views[leaf]!);
         if (own.length === 1) return own[0]!;
         const [first, second] = own as [View, View];
         if (!repeats(first, second)) return joined(own);
@@ -104,7 +106,7 @@ function inOrder<T>(items: readonly T[], where: (item: T) => Storage | undefined
 
 /**
  * The values of tensors in fewer tensors, whose order does not matter: those that lie side by side are one, of one axis, in which zeros may lie
- * between them. To be used at once, while those are there. Without a graph.
+ * between them. They hold the memory of all of those. Without a graph.
  */
 export function sideBySide(tensors: readonly Tensor[]): Tensor[] {
   checkTensors("sideBySide", "tensors", tensors);
@@ -114,8 +116,8 @@ export function sideBySide(tensors: readonly Tensor[]): Tensor[] {
   const items = inOrder(stored, (tensor) => viewOf(tensor).storage);
   const runs = runsOf(items.length, (i) => follows(viewOf(items[i]!), viewOf(items[i - 1]!)));
   const flat = runs.map(([start, end]) => {
-    const { storage } = joined(items.slice(start, end).map(viewOf));
     if (end - start === 1) return items[start]!;
+    const { storage } = joined(items.slice(start, end).map(viewOf), true);
     const shape = [storage.bytes / 4];
     return made(
       items[start]!.device,

@@ -4,7 +4,7 @@
  * holder: a write gives its tensor another value, and storage is written in place only where nobody else holds it.
  */
 import type { Backend, Lot, PointwiseCall, Storage, View } from "./backend.ts";
-import { Deferred, type Holder, real } from "./deferred.ts";
+import { Deferred, type Reader, real } from "./deferred.ts";
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { describe } from "./errors.ts";
 import { OPERAND } from "./expr/compose.ts";
@@ -91,7 +91,7 @@ export function written(storage: Storage, fill: (storage: Storage) => void): Sto
 }
 
 /** The numbers of one or several tensors, immutable, with a count of who holds them. */
-export class Value implements Holder {
+export class Value implements Reader {
   readonly backend: Backend;
   readonly shape: Shape;
   readonly dtype: DType;
@@ -152,10 +152,11 @@ export class Value implements Holder {
     return this.#references === 1;
   }
 
-  /** Bytes of device memory that go when it goes; 0 while it is pending. */
+  /** Bytes of device memory that go when it goes; 0 while it is pending or deferred. */
   get ownBytes(): number {
     const state = this.#state;
-    return state.kind === "stored" ? state.storage.bytes / Math.max(1, state.storage.references) : 0;
+    if (state.kind === "pending" || (state.storage instanceof Deferred && !state.storage.real)) return 0;
+    return state.storage.bytes / Math.max(1, state.storage.references);
   }
 
   retain(): this {
@@ -254,8 +255,8 @@ export class Value implements Holder {
     if (before.kind !== "pending" || stored.kind !== "stored" || target.#references > 1) return false;
     const { storage } = stored;
     const layout = denseLayout(shape);
-    // In a lot others lie in the same buffer.
-    if (storage.lot || !sameLayout(stored.layout, layout)) return false;
+    // In a lot others lie in the same buffer; what is deferred has none yet.
+    if (storage.lot || storage instanceof Deferred || !sameLayout(stored.layout, layout)) return false;
     const own = before.leaves.filter((leaf) => leaf.storage === storage);
     if (storage.references > 1 + own.length) return false;
     if (!own.every((leaf) => leaf.dtype === dtype && sameLayout(leaf.layout, layout))) return false;
@@ -301,7 +302,7 @@ export class Value implements Holder {
  * Records what computes a tree over views, of which some may be deferred. One of those is computed together with the tree where nobody but
  * `asker` needs it; the others are recorded before.
  */
-export function record(backend: Backend, { out, tree, leaves, params }: PointwiseCall, asker?: Holder): void {
+export function record(backend: Backend, { out, tree, leaves, params }: PointwiseCall, asker?: Reader): void {
   const end = backend.epilogues && endOf(leaves, out.layout.shape, asker);
   const operands = leaves.map((view, i) => (i === end?.product ? view : real(view)));
   if (end) {
@@ -314,7 +315,7 @@ export function record(backend: Backend, { out, tree, leaves, params }: Pointwis
 }
 
 /** The same for a view as it is. */
-export function copyInto(backend: Backend, view: View, out: View, asker?: Holder): void {
+export function copyInto(backend: Backend, view: View, out: View, asker?: Reader): void {
   record(backend, { out, tree: OPERAND[view.dtype], leaves: [view], params: [] }, asker);
 }
 
@@ -327,7 +328,7 @@ export function endsLaunch(value: Value, { leaves }: Pending): boolean {
 function endOf(
   leaves: readonly View[],
   shape: Shape,
-  asker: Holder | undefined,
+  asker: Reader | undefined,
 ): { readonly product: number; readonly order: readonly number[]; readonly work: Deferred } | undefined {
   if (leaves.length > MAX_EPILOGUE_LEAVES) return undefined;
   let best: ReturnType<typeof endOf>;

@@ -39,6 +39,16 @@ describe.each(devices.map((device) => [device.info.backend, device] as const))(
       ],
       "nothing but a weight": [() => wide, 2],
     };
+    it("gives several results inside of another captured function", async () => {
+      const inner = device.capture((x: T.Tensor) => [T.add(x, 1), T.mul(x, 2)]);
+      const outer = device.capture((x: T.Tensor) => {
+        const [a, b] = inner(x);
+        return T.add(a!, b!);
+      });
+      expect(await outer(device.tensor([1, 2])).data()).toEqual(Float32Array.of(4, 7));
+      for (const captured of [inner, outer]) captured.dispose();
+    });
+
     it.each(Object.entries(functions))("gives the bits of the function: %s", async (_, [work, ...shape]) => {
       const captured = device.capture(work);
       const list = (result: T.Tensor | T.Tensor[]): T.Tensor[] => [result].flat();

@@ -117,13 +117,17 @@ class PooledLot<Place> implements Lot {
     });
   }
 
-  join(first: number, last: number): Storage {
+  join(first: number, last: number, holds = false): Storage {
     const offset = this.offsets[first]!;
     const bytes = this.offsets[last + 1]! - offset;
     const pieces = this.pieces.slice(first, last + 1);
     for (const piece of pieces) piece.recorded();
     const of = { lot: this, piece: first, pieces };
-    return new Held(NOBODY, this.#within(offset, bytes), bytes, this.#whole.label, of);
+    if (holds) for (const piece of pieces) piece.retain();
+    const takeBack = (): void => {
+      for (const piece of pieces) piece.release();
+    };
+    return new Held(holds ? { takeBack } : NOBODY, this.#within(offset, bytes), bytes, this.#whole.label, of);
   }
 
   takeBack(): void {

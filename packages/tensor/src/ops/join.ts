@@ -10,7 +10,7 @@ import {
   wrongArgument,
 } from "../arguments.ts";
 import { composed, gradEnabled, noGrad, record, recordTogether, within } from "../autograd.ts";
-import { real } from "../deferred.ts";
+import { real, waitable } from "../deferred.ts";
 import { type DType, fits, isWhole, promote } from "../dtype.ts";
 import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
 import type { Layout } from "../layout.ts";
@@ -278,7 +278,7 @@ export function roll(x: Tensor, shifts: number | readonly number[], dims: number
 function rolled(x: Tensor, cuts: readonly number[]): Tensor {
   const { device, shape, dtype } = x;
   const { backend } = device;
-  const view = x.lazy("roll");
+  const view = waitable(x.lazy("roll"));
   if (backend.roll && dtype !== "f16" && x.rank <= 8 && view.layout.strides.every((stride) => stride >= 0)) {
     const begins = cuts.map((cut, axis) => (cut === 0 ? 0 : shape[axis]! - cut));
     return launched(device, {

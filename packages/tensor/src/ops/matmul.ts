@@ -117,10 +117,11 @@ function single(a: Tensor, b: Tensor, shape: Shape): Tensor {
   const [outer, inner] = left.layout.shape as [number, number];
   const [m, n] = shape.slice(-2) as [number, number];
   const layout = denseLayout([outer, inner, m, n]);
-  return launched(a.device, {
+  const { device } = a;
+  return launched(device, {
     ...{ shape, dtype: "f32", label: "matmul", reads: [left, right] },
     record: (out, epilogue) =>
-      a.device.backend.matmul({ a: left, b: right, out: { ...out, layout }, ...(epilogue && { epilogue }) }),
+      device.backend.matmul({ a: left, b: right, out: { ...out, layout }, ...(epilogue && { epilogue }) }),
   });
 }
 

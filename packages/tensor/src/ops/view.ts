@@ -1,6 +1,7 @@
 import { checkTensor, checkWhole, checkWholes } from "../arguments.ts";
 import { record, within } from "../autograd.ts";
 import type { View } from "../backend.ts";
+import { waitable } from "../deferred.ts";
 import { bytesPerElement } from "../dtype.ts";
 import { describe, ShapeError, shown } from "../errors.ts";
 import { denseLayout, expandLayout, type Layout, permuteLayout, reshapeLayout } from "../layout.ts";
@@ -28,7 +29,9 @@ function reshaped(x: Tensor, sizes: Shape): Tensor {
   if (layout) return viewAs(x, layout, "reshape");
   if (value.backend.epilogues && value.consumers === 0) {
     value.consumers++;
-    return laidOut(x.device, view, sizes);
+    const y = laidOut(x.device, waitable(view), sizes);
+    y.value("reshape").below = value.below;
+    return y;
   }
   return viewAs(x, { ...denseLayout(sizes), offset: x.dense("reshape").layout.offset }, "reshape");
 }
@@ -46,7 +49,9 @@ function pendingAs(
   const leaves = Leaves.moved(state.leaves, move);
   if (!leaves) return undefined;
   value.consumers++;
-  return made(x.device, { ...state, leaves: leaves.views }, shape, x.dtype, op, op);
+  const y = made(x.device, { ...state, leaves: leaves.views }, shape, x.dtype, op, op);
+  y.value(op).below = value.below;
+  return y;
 }
 
 /** A copy that is made when something reads it, together with what is then computed of it, or by what computes its source. */
@@ -73,13 +78,17 @@ function laidOut(device: Device, view: View, sizes: Shape): Tensor {
         recordTree(backend, { out: target, tree, leaves: operands, params });
         return;
       }
-      const storage = allocated(backend, bytes, "reshape", (storage) =>
+      const label = `reshape ${describe({ dtype, shape: sizes })}`;
+      const storage = allocated(backend, bytes, label, (storage) =>
         copyInto(backend, view, { storage, layout: denseLayout(shape), dtype }),
       );
       const copied: View = { storage, layout: denseLayout(epilogue.out.layout.shape), dtype };
       const call = { out: epilogue.out, tree, params };
-      backend.pointwise({ ...call, leaves: leaves.map((leaf, i) => (i === product ? copied : leaf)) });
-      storage.release();
+      try {
+        backend.pointwise({ ...call, leaves: leaves.map((leaf, i) => (i === product ? copied : leaf)) });
+      } finally {
+        storage.release();
+      }
     },
   });
 }

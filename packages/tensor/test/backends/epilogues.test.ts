@@ -223,3 +223,85 @@ it("goes by what more axes than kernels know ask for", async () => {
     expect(own[i]!).toBeCloseTo(value, 4);
   });
 });
+
+describe("what is deferred, as the CPU computes it at once", () => {
+  const programs: readonly [name: string, run: (on: T.Device) => T.Tensor][] = [
+    [
+      "written to before anybody has read it",
+      (on) => {
+        const x = T.matmul(drawn(on, [4, 4], 1), drawn(on, [4, 4], 2));
+        T.assign(x, T.add(x, 1));
+        return x;
+      },
+    ],
+    [
+      "overwritten before anybody has read it",
+      (on) => {
+        const x = T.conv2d(drawn(on, [1, 2, 4, 4], 1), drawn(on, [2, 2, 1, 1], 2));
+        T.assign(x, T.mul(drawn(on, [1, 2, 4, 4], 3), 2));
+        return x;
+      },
+    ],
+    [
+      "computed together",
+      (on) => {
+        const all = [2, 3, 4].map((seed) => T.mul(T.matmul(drawn(on, [4, 4], 1), drawn(on, [4, 4], seed)), 3));
+        T.computeTogether(all);
+        return T.cat(all, 0);
+      },
+    ],
+    [
+      "of parts of a lot that are written, and given back, before it is read",
+      (on) => {
+        const params = [1, 2, 3].map((seed) => drawn(on, [8, 9], seed));
+        const [expAvg, expAvgSq] = [T.zeroMoments(params), T.zeroMoments(params)];
+        const settings = { lr: 0.1, beta1: 0.9, beta2: 0.9, eps: 1e-8, weightDecay: 0, decoupled: false };
+        const step = (n: number): void =>
+          T.adamSteps(
+            params.map((param, i) => ({
+              ...{ param, grad: drawn(on, [8, 9], i + n), expAvg: expAvg[i]!, expAvgSq: expAvgSq[i]!, step: n },
+              ...settings,
+            })),
+          );
+        step(1);
+        const sums = T.sideBySide(params).map((flat) => T.sum(flat));
+        step(2);
+        for (const tensor of [...params, ...expAvg, ...expAvgSq]) tensor.dispose();
+        on.full([2 ** 12], 7).dispose();
+        return sums.reduce((a, b) => T.add(a, b));
+      },
+    ],
+    [
+      "a copy of a copy, and so on",
+      (on) => {
+        let x = drawn(on, [4, 6], 1);
+        for (let i = 0; i < 3000; i++) x = T.reshape(T.transpose(x, 0, 1), [4, 6]);
+        return x;
+      },
+    ],
+  ];
+  it.each(programs)("%s", async (_, run) => {
+    const [found, right] = [T.scope(() => run(device)), T.scope(() => run(cpu))];
+    const [own, wanted] = [await found.data(), await right.data()];
+    expect(own.length).toBe(wanted.length);
+    wanted.forEach((value, i) => {
+      expect(own[i]!).toBeCloseTo(value, 3);
+    });
+    found.dispose();
+    right.dispose();
+  });
+});
+
+it("gives memory back that was deferred itself, when what waits for it is all that is left", async () => {
+  await device.sync();
+  const before = device.memory().liveBytes;
+  const [a, b] = [drawn(device, [64, 64], 1), drawn(device, [64, 64], 2)];
+  const y = T.matmul(a, b);
+  const turned = T.transpose(y, 0, 1);
+  const r = T.reshape(turned, [4096]);
+  await y.data();
+  for (const tensor of [a, b, turned, y]) tensor.dispose();
+  expect(device.memory().liveBytes - before).toBe(64 * 64 * 4);
+  r.dispose();
+  expect(device.memory().liveBytes).toBe(before);
+});

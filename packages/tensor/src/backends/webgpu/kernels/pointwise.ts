@@ -39,24 +39,27 @@ export function pointwise(gpu: Gpu, call: PointwiseCall): void {
     temporary.push(view);
     return view;
   };
-  const leaves = call.leaves.map((view) => {
-    const apart = view.layout.strides.some((stride) => stride !== 0);
-    if (!(tooMany && apart) && !readAcross(view)) return view;
-    const copied = dense(view);
-    copy(gpu, { out: copied, input: view });
-    return copied;
-  });
-  const target = tooMany && !isDense(out.layout) ? dense(out) : out;
-  const finish = new TreeFinish({ ...call, out: target, leaves, product: -1 });
-  const threads = Math.ceil(count / finish.width);
-  pointwiseKernel.run(gpu, {
-    template: { finish },
-    operands: finish.operands,
-    uniforms: { count: threads, ...finish.values },
-    workgroups: gridStride(gpu, threads, WG),
-  });
-  if (target !== out) copy(gpu, { out, input: target });
-  for (const { storage } of temporary) storage.release();
+  try {
+    const leaves = call.leaves.map((view) => {
+      const apart = view.layout.strides.some((stride) => stride !== 0);
+      if (!(tooMany && apart) && !readAcross(view)) return view;
+      const copied = dense(view);
+      copy(gpu, { out: copied, input: view });
+      return copied;
+    });
+    const target = tooMany && !isDense(out.layout) ? dense(out) : out;
+    const finish = new TreeFinish({ ...call, out: target, leaves, product: -1 });
+    const threads = Math.ceil(count / finish.width);
+    pointwiseKernel.run(gpu, {
+      template: { finish },
+      operands: finish.operands,
+      uniforms: { count: threads, ...finish.values },
+      workgroups: gridStride(gpu, threads, WG),
+    });
+    if (target !== out) copy(gpu, { out, input: target });
+  } finally {
+    for (const { storage } of temporary) storage.release();
+  }
 }
 
 /** True for a view whose neighbours along the last axis lie apart, while those along another axis lie side by side. */
@@ -92,8 +95,11 @@ export function apart(gpu: Gpu, out: View, epilogue: Epilogue | undefined, run: 
   const { product, leaves, ...call } = epilogue;
   const { shape } = epilogue.out.layout;
   const storage = gpu.pool.take(numel(shape) * bytesPerElement(out.dtype), "product");
-  run({ ...out, storage });
-  const own: View = { storage, layout: denseLayout(shape), dtype: out.dtype };
-  pointwise(gpu, { ...call, leaves: leaves.map((leaf, i) => (i === product ? own : leaf)) });
-  storage.release();
+  try {
+    run({ ...out, storage });
+    const own: View = { storage, layout: denseLayout(shape), dtype: out.dtype };
+    pointwise(gpu, { ...call, leaves: leaves.map((leaf, i) => (i === product ? own : leaf)) });
+  } finally {
+    storage.release();
+  }
 }

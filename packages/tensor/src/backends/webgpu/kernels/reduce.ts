@@ -188,9 +188,12 @@ export function reduce(gpu: Gpu, call: ReduceCall): void {
   const parts = Math.ceil(n / length);
   const storage = gpu.pool.take(outputs * parts * 4, "partial reduction");
   const partial: View = { storage, layout: denseLayout([outer, parts, inner]), dtype: call.out.dtype };
-  run(gpu, kind, type, { input: call.input, out: partial }, parts, length);
-  reduce(gpu, { ...call, input: { ...partial, dtype: call.input.dtype } });
-  storage.release();
+  try {
+    run(gpu, kind, type, { input: call.input, out: partial }, parts, length);
+    reduce(gpu, { ...call, input: { ...partial, dtype: call.input.dtype } });
+  } finally {
+    storage.release();
+  }
 }
 
 /** How much of the axis is reduced in one go. It depends on sizes and the device only, so that a result is the same every time. */
