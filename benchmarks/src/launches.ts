@@ -2,66 +2,18 @@
  * How many launches WebGPU is given, which is what a small step is bound by: `npm run bench:launches`. Nothing is timed; every launch that is recorded
  * counts, copies and second launches of split sums and products too.
  */
-import { ResidualAttentionBlock, VIT_B_32, VisionTransformer } from "@deplsr/clip";
-import { DAT, DAT_X2 } from "@deplsr/dat";
-import { Adam, clipGradNorm, Ema, inference, l1Loss, type Mode } from "@deplsr/nn";
+import { VIT_B_32, VisionTransformer } from "@deplsr/clip";
+import { Adam, clipGradNorm, Ema, l1Loss } from "@deplsr/nn";
 import { REALDAT_LIGHT_X2, RealDAT } from "@deplsr/srclip";
-import { add, backward, Device, noGrad, Rng, requireGrad, scope, square, sum, type Tensor } from "@deplsr/tensor";
+import { add, backward, Device, Rng, scope, square, sum, type Tensor } from "@deplsr/tensor";
+import { countBlocks, launchesOf, numbers } from "./block-launches.ts";
 
 const device = await Device.request({ backend: "webgpu" });
-const { queue } = (device.backend as unknown as { readonly gpu: { readonly queue: { readonly launches: number } } })
-  .gpu;
+const queue = launchesOf(device);
 const init = { device, rng: new Rng(1) };
 
-/** Launches of something whose second run is counted: the first one may make what is kept. */
-async function count(work: () => void): Promise<number> {
-  const run = (): void =>
-    scope(() => {
-      work();
-    });
-  run();
-  await device.sync();
-  const before = queue.launches;
-  run();
-  await device.sync();
-  return queue.launches - before;
-}
-
-function random(shape: readonly number[]): Tensor {
-  const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => Math.sin(i));
-  return device.tensor(values, shape);
-}
-
-/** A module's forward pass of one image without gradients, and of two, as batch normalisation needs them, with all of them. */
-async function countBoth(
-  name: string,
-  shape: readonly number[],
-  forward: (x: Tensor, mode: Mode) => Tensor,
-): Promise<void> {
-  const x = random([1, ...shape]);
-  const inferring = await count(() => noGrad(() => forward(x, inference)).view());
-  const input = requireGrad(random([2, ...shape]));
-  const mode = { training: true, rng: new Rng(2) };
-  const training = await count(() => {
-    for (const gradient of backward(sum(forward(input, mode))).values()) gradient.view();
-  });
-  rows.push([name, inferring, training]);
-}
-
-const rows: [name: string, forward: number, withGradient: number][] = [];
-const block = new ResidualAttentionBlock(
-  { width: 768, layers: 1, heads: 12, mlpRatio: 4, layerScale: null, quickGelu: false },
-  init,
-);
-await countBoth("block of ViT-B/32", [50, 768], (x) => block.forward(x));
-const dat = new DAT({ ...DAT_X2, depth: [4], numHeads: [6], dropPathRate: 0 }, init);
-const side = 64;
-const kinds = ["spatial", "channel", "shifted", "channel"];
-for (const [i, datBlock] of dat.layers[0]!.blocks.slice(0, 3).entries()) {
-  await countBoth(`DAT block of width 180, ${kinds[i]}`, [side * side, 180], (x, mode) =>
-    datBlock.forward(x, [side, side], mode),
-  );
-}
+const random = (shape: readonly number[]): Tensor => numbers(device, shape);
+const rows = await countBlocks(device, 64);
 
 const network = new RealDAT({ ...REALDAT_LIGHT_X2, dropPathRate: 0 }, init);
 const optimizer = new Adam([{ params: network.parameters(), lr: 1e-4 }]);
@@ -121,7 +73,7 @@ const visual = await countStep((count) => {
 });
 
 console.log("| | forward | with gradient |\n|---|---|---|");
-for (const [name, forward, both] of rows) console.log(`| ${name} | ${forward} | ${both} |`);
+for (const [name, row] of Object.entries(rows)) console.log(`| ${name} | ${row.forward} | ${row.withGradient} |`);
 for (const [name, { forward, ...parts }] of [
   ["RealDAT-light x2, a step of 2 squares of 32", light],
   ["the visual tower of ViT-B/32, its parameters alone", visual],
