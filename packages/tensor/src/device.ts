@@ -20,6 +20,7 @@ import { cast, type Expr, param } from "./expr/expr.ts";
 import { settleIndices } from "./index-check.ts";
 import { reclaim } from "./net.ts";
 import { checkOperands } from "./operands.ts";
+import { paced } from "./pace.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
 import { scope, transient } from "./scope.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
@@ -175,6 +176,17 @@ export class Device implements DeviceOfTensors {
    */
   async sync(): Promise<void> {
     await Promise.all([this.backend.flush(), settleIndices(this.backend)]);
+    await reclaim(this.backend);
+  }
+
+  /**
+   * Hands over what is recorded, and waits until of the calls so far all but the last `ahead` have been caught up with. A loop without reads that awaits
+   * it once a step is that many steps ahead of the device, and no more; with `sync` in its place the device has nothing to do while a step
+   * is recorded. Rejects as `sync` does, but for indices.
+   */
+  async pace(ahead = 1): Promise<void> {
+    checkWhole("pace", "ahead", ahead, 0);
+    await paced(this.backend, ahead);
     await reclaim(this.backend);
   }
 
