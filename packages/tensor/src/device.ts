@@ -1,17 +1,28 @@
 import { findAdapter, gpuPossible } from "#platform";
-import { checkChoice, checkDType, checkFlag, checkNumber, checkOptions, checkWhole, numbersOf } from "./arguments.ts";
+import {
+  checkChoice,
+  checkDType,
+  checkFlag,
+  checkFunction,
+  checkNumber,
+  checkOptions,
+  checkWhole,
+  numbersOf,
+} from "./arguments.ts";
 import type { Backend, BackendInfo, MemoryReport, OpMemory, View } from "./backend.ts";
 import { CpuBackend } from "./backends/cpu/backend.ts";
 import { WebGPUBackend } from "./backends/webgpu/backend.ts";
 import { captured } from "./capture.ts";
 import { type Data, type DType, defaultDType, encode, encodeTyped, type NestedData, toWhole } from "./dtype.ts";
 import { env } from "./env.ts";
-import { DeviceError, DTypeError, ShapeError, shown } from "./errors.ts";
+import { DeviceError, DTypeError, refuseAsync, ShapeError, shown } from "./errors.ts";
 import { cast, type Expr, param } from "./expr/expr.ts";
 import { settleIndices } from "./index-check.ts";
 import { reclaim } from "./net.ts";
 import { checkOperands } from "./operands.ts";
+import { paced } from "./pace.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
+import { scope, transient } from "./scope.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
 import {
   type Capturable,
@@ -169,6 +180,17 @@ export class Device implements DeviceOfTensors {
   }
 
   /**
+   * Hands over what is recorded, and waits until of the calls so far all but the last `ahead` have been caught up with. A loop without reads that awaits
+   * it once a step is that many steps ahead of the device, and no more; with `sync` in its place the device has nothing to do while a step
+   * is recorded. Rejects as `sync` does, but for indices.
+   */
+  async pace(ahead = 1): Promise<void> {
+    checkWhole("pace", "ahead", ahead, 0);
+    await paced(this.backend, ahead);
+    await reclaim(this.backend);
+  }
+
+  /**
    * A function of tensors, made of ops alone, that runs faster from its second call on: the first one records what it launches, every other one
    * gives the device that list again, in memory that is its own until `dispose`. It takes tensors of the shapes and dtypes of the first call and
    * gives new ones with the same bits as without capture; no gradients. Tensors that it reads from outside, as weights, may be
@@ -179,6 +201,19 @@ export class Device implements DeviceOfTensors {
    */
   capture<Work extends Capturable>(work: Work): Captured<Work> {
     return captured(this, work);
+  }
+
+  /**
+   * Runs a function now so that what it needs is there when it counts: every kernel is compiled and launched once, since some drivers compile at the
+   * first launch. What it makes is freed, its results too; what it writes stays written. Resolves when all has run. A step of training writes its
+   * parameters to other memory the first time: two make everything that a third one needs.
+   * @throws what the function throws, and what `sync` does; Error for an asynchronous function
+   */
+  async warmup(work: () => unknown): Promise<void> {
+    checkFunction("warmup", "work", work);
+    // What leaves the inner one is computed, graphs or not, and freed by the outer one.
+    scope(() => void transient(() => refuseAsync("warmup", work())));
+    await this.sync();
   }
 
   /** Bytes of this moment, and the most there have been. */

@@ -37,6 +37,8 @@ export interface Device {
   arange(count: number, options?: TensorOptions): Tensor;
   capture<Work extends Capturable>(work: Work): Captured<Work>;
   sync(): Promise<void>;
+  pace(ahead?: number): Promise<void>;
+  warmup(work: () => unknown): Promise<void>;
   memory(): MemoryReport;
   memory(options: { readonly profile: true }): MemoryReport & { readonly profile: readonly OpMemory[] };
   destroy(): void;

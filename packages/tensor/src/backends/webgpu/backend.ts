@@ -60,6 +60,8 @@ export class WebGPUBackend implements Calls.Backend {
   }
 
   async flush(): Promise<void> {
+    // At once where that is possible: the caller may go on without waiting.
+    this.gpu.queue.start();
     await this.gpu.queue.flush();
     // A device that goes away meanwhile rejects this one; the error to tell is the device's own.
     await this.gpu.device.queue.onSubmittedWorkDone().catch(() => {});

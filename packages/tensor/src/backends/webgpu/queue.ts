@@ -116,6 +116,11 @@ export class LaunchQueue {
     this.#replays = true;
   }
 
+  /** Submits what is recorded, now if nothing has to be awaited before. */
+  start(): void {
+    if (this.#entries.length > 0) this.#background();
+  }
+
   /** Submits at once when every pipeline is there and no flush is under way; else as soon as that is so. */
   #background(): void {
     if (this.#scheduled) return;
