@@ -135,6 +135,7 @@ export class Deferred implements Storage {
     for (const { storage } of work?.reads ?? []) {
       const known = waiting.get(storage)!;
       known.splice(known.indexOf(this), 1);
+      if (known.length === 0) waiting.delete(storage);
       storage.release();
     }
   }
@@ -163,13 +164,14 @@ export class Deferred implements Storage {
   }
 
   /**
-   * True where its results need not be stored for anyone but `asker`. They are computed again if that turns out to be wrong, which is not
-   * risked twice.
+   * True where its results need not be stored for anyone but `asker`, a value or, where it is left out, one of the launches that wait. They are
+   * computed again if that turns out to be wrong, which is not risked twice.
    */
-  endsIn(asker: Reader | undefined): boolean {
+  endsIn(asker?: Reader): boolean {
     if (this.#real || this.#taken) return false;
     for (const holder of this.holders) if (holder !== asker && holder.wanted) return false;
-    return true;
+    const launches = waiting.get(this)?.filter(({ wanted }) => wanted) ?? [];
+    return launches.length <= (asker ? 0 : 1);
   }
 
   /** Records the launch with this epilogue. */

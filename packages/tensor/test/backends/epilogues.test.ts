@@ -178,6 +178,15 @@ it("stores what is read besides, by others or by a gradient, and computes nothin
       for (let i = 0; i < 4; i++) T.mul(y, i).view();
     }),
   ).toBe(1 + 1 + 3);
+  // A copy in another order waits for it: it is stored, copied, and read.
+  expect(
+    count(() => {
+      const y = T.noGrad(() => T.matmul(x, w));
+      const turned = T.noGrad(() => T.reshape(T.transpose(y, 0, 1), [48]));
+      T.relu(y).view();
+      turned.view();
+    }),
+  ).toBe(3);
   // Its own gradient reads it: the product, what is made of it, their sum, and back: a one, the slopes, a product.
   expect(
     count(() => {
