@@ -67,7 +67,7 @@ export function cat(tensors: readonly Tensor[], dim: number): Tensor {
 }
 
 /**
- * Joins parts that are computed one after the other, all of one shape: each is in its place, and what it was made with is given back, before the next
+ * Joins parts that are computed one after the other, all of one shape and type: each is in its place, and what it was made with is given back, before the next
  * one begins. As `cat` of what the functions give.
  */
 export function catEach(parts: readonly (() => Tensor)[], dim: number): Tensor {

@@ -197,7 +197,8 @@ it("stores what is read besides, by others or by a gradient, and computes nothin
 });
 
 it("holds what a launch reads until that has been recorded, and no longer", async () => {
-  await device.sync();
+  // A device of its own: what other tests forgot comes back when the collector likes.
+  const device = await T.Device.request({ backend: "webgpu" });
   const before = device.memory().liveBytes;
   const y = T.scope(() => {
     const [a, b] = [drawn(device, [64, 64], 1), drawn(device, [64, 64], 2)];
@@ -214,6 +215,7 @@ it("holds what a launch reads until that has been recorded, and no longer", asyn
   y.dispose();
   right.dispose();
   expect(device.memory().liveBytes).toBe(before);
+  device.destroy();
 });
 
 it("goes by what more axes than kernels know ask for", async () => {
@@ -302,7 +304,7 @@ describe("what is deferred, as the CPU computes it at once", () => {
 });
 
 it("gives memory back that was deferred itself, when what waits for it is all that is left", async () => {
-  await device.sync();
+  const device = await T.Device.request({ backend: "webgpu" });
   const before = device.memory().liveBytes;
   const [a, b] = [drawn(device, [64, 64], 1), drawn(device, [64, 64], 2)];
   const y = T.matmul(a, b);
@@ -313,4 +315,5 @@ it("gives memory back that was deferred itself, when what waits for it is all th
   expect(device.memory().liveBytes - before).toBe(64 * 64 * 4);
   r.dispose();
   expect(device.memory().liveBytes).toBe(before);
+  device.destroy();
 });

@@ -141,7 +141,9 @@ describe("a memory that grows", () => {
 
 describe("a worker that dies", () => {
   const once = (message: string): RegExp =>
-    new RegExp(`^DeviceError: ${message} one of: [a-z, -]+(: Error: a trap)?; this device cannot be used any more$`);
+    new RegExp(
+      `^DeviceError: ${message} one of: [a-z, -]+(: Error: a trap)?; this device cannot be used any more: ask for a new one with Device\\.request, [^\n]+$`,
+    );
 
   const fails = async (device: T.Device, message: RegExp): Promise<void> => {
     const error = await untilItFails(device);

@@ -236,5 +236,12 @@ export const families: Readonly<Record<string, Entry>> = {
   pick: indexed([3, 4], [3, 0, 1], [3], T.pick as never, pickReference([3, 4], [3, 0, 1])),
 };
 
-/** Exports that take no tensor, or give none. */
-export const OTHERS: readonly string[] = ["pair", "checkPair", "poolGeometry", "interpolationTaps", "checkFinite"];
+/** Exports that take no tensor, or give none of its numbers. */
+export const OTHERS: readonly string[] = [
+  "pair",
+  "checkPair",
+  "poolGeometry",
+  "interpolationTaps",
+  "checkFinite",
+  "zeroMoments",
+];

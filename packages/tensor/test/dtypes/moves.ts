@@ -67,6 +67,11 @@ const padCases: Entry = () => [
 /** Ops that move numbers, and joins. */
 export const movesAndJoins: Readonly<Record<string, Entry>> = {
   cat: joined((tensors) => T.cat(tensors, 0), [4, 3]),
+  catEach: moves(
+    [2, 3],
+    (x) => T.catEach([() => x, () => T.flip(x, 0)], 0),
+    (x) => ndarray([4, 3], [...x.data, ...x.data.slice(3), ...x.data.slice(0, 3)]),
+  ),
   stack: joined((tensors) => T.stack(tensors), [2, 2, 3]),
   pad: padCases,
   split: moves(

@@ -4,7 +4,7 @@ import { type Case, type Entry, near, typed } from "./case.ts";
 import { DTYPES, isFloat, small, type Typed } from "./numbers.ts";
 
 /** One step on every pair of a parameter's and a gradient's dtype, the moments f32; and with moments of another. */
-const adamCases: Entry = () =>
+const adamCases = (step: (update: Parameters<typeof T.adamStep>[0]) => void): Case[] =>
   DTYPES.flatMap((param) =>
     DTYPES.flatMap((grad) =>
       (["f32", "f16"] as const).map((moment): Case => {
@@ -12,7 +12,7 @@ const adamCases: Entry = () =>
         const m: Typed = { dtype: moment, shape: [5], data: new Float64Array(5) };
         const fits = isFloat(param) && isFloat(grad) && moment === "f32";
         const run = (param: T.Tensor, grad: T.Tensor, expAvg: T.Tensor, expAvgSq: T.Tensor): T.Tensor => {
-          T.adamStep({
+          step({
             param,
             grad,
             expAvg,
@@ -62,6 +62,7 @@ const assignCases: Entry = () =>
 
 /** What writes to a tensor. */
 export const writes: Readonly<Record<string, Entry>> = {
-  adamStep: adamCases,
+  adamStep: () => adamCases(T.adamStep),
+  adamSteps: () => adamCases((update) => T.adamSteps([update])),
   assign: assignCases,
 };
