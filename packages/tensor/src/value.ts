@@ -255,9 +255,13 @@ export class Value implements Reader {
     if (before.kind !== "pending" || stored.kind !== "stored" || target.#references > 1) return false;
     const { storage } = stored;
     const layout = denseLayout(shape);
-    // In a lot others lie in the same buffer; what is deferred has none yet.
-    if (storage.lot || storage instanceof Deferred || !sameLayout(stored.layout, layout)) return false;
+    // What is deferred has no memory yet.
+    if (storage instanceof Deferred || !sameLayout(stored.layout, layout)) return false;
     const own = before.leaves.filter((leaf) => leaf.storage === storage);
+    // In a lot others lie in the same buffer.
+    const { lot } = storage;
+    const others = before.leaves.filter((leaf) => leaf.storage !== storage);
+    if (lot && others.some((leaf) => leaf.storage.lot === lot || readsLot(leaf.storage, lot))) return false;
     if (storage.references > 1 + own.length) return false;
     if (!own.every((leaf) => leaf.dtype === dtype && sameLayout(leaf.layout, layout))) return false;
     const { tree, leaves, params } = before;

@@ -284,6 +284,7 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   adamSteps: { args: [[adam]], wrong: { updates: [0, [undefined, null, 3, x, adam]] } },
   zeroMoments: { args: [[x]], wrong: { params: [0, "tensors"] } },
+  layTogether: { args: [[x]], wrong: { params: [0, "tensors"] } },
   randBits: { args: [gpu, [2], rng], wrong: { device: [0, "device"], shape: [1, "shape"], rng: [2, "rng"] } },
   rand: { args: [gpu, [2], rng], wrong: { device: [0, "device"], shape: [1, "shape"], rng: [2, "rng"] } },
   randn: { args: [gpu, [2], rng], wrong: { device: [0, "device"], shape: [1, "shape"], rng: [2, "rng"] } },

@@ -92,6 +92,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
         }
         clock?.mark("data");
         optimizer.setLearningRate(rate(step - 1));
+        optimizer.layTogether();
         const mark = markOf(clock, step, () => device.sync());
         const { updated, loss } = await trainStep(run, { network, srclip, prompt, optimizer }, parts, mark);
         if (updated) ema?.update();

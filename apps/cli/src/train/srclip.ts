@@ -153,6 +153,7 @@ async function trainStep(
   parts: readonly Part[],
   mark: Mark | null,
 ): Promise<Tensor> {
+  optimizer.layTogether();
   const { device } = model.logitScale;
   const { vision, text } = model.config.clip;
   const how = { checkpoint: run.grad_checkpointing };

@@ -5,6 +5,7 @@ import {
   checkOptions,
   checkTensor,
   keep,
+  layTogether,
   shown,
   type Tensor,
   wrongArgument,
@@ -98,6 +99,14 @@ export class Adam {
         steps: 0,
       })),
     }));
+  }
+
+  /**
+   * Lays the parameters that have been updated before side by side (`layTogether`), as they lie after a step. To be called before each forward pass
+   * where a training that was resumed has to be the same to the last bit.
+   */
+  layTogether(): void {
+    layTogether(this.groups.flatMap(({ slots }) => slots.filter(({ steps }) => steps > 0).map(({ param }) => param)));
   }
 
   /** Learning rate of each group. */

@@ -96,6 +96,47 @@ export function zeroMoments(params: readonly Tensor[]): Tensor[] {
   return params.map((param) => moments.get(param) ?? param.device.zeros(param.shape));
 }
 
+/**
+ * Writes parameters in f32 to lots, in the order given, unless they lie in such alone already: what the first `adamSteps` of them does besides.
+ * Gradients lie as parameters do, and where they lie decides in which order a norm adds them up: so who lays them before each step, also
+ * before the first one after a checkpoint, has the same bits as who never stopped.
+ */
+export function layTogether(params: readonly Tensor[]): void {
+  checkTensors("layTogether", "params", params);
+  const single = params.filter(({ dtype, size }) => dtype === "f32" && size > 0);
+  for (const device of new Set(single.map((param) => param.device))) {
+    const own = single.filter((param) => param.device === device);
+    const cuts = cutIntoLots(device.backend, own.map(bytesOf));
+    for (const [lot, end] of cuts.slice(1).entries()) layLot(device.backend, own.slice(cuts[lot]!, end));
+  }
+}
+
+function layLot(backend: Backend, params: readonly Tensor[]): void {
+  const first = lotIn(params[0]!);
+  const laid = params.every((param, i) => {
+    const { storage } = param.dense("layTogether");
+    return storage.lot !== undefined && storage.lot === first && storage.piece === i;
+  });
+  if (params.length < 2 || (laid && first!.pieces.length === params.length)) return;
+  const { pieces } = lotOf(backend, params.map(bytesOf), "layTogether");
+  const left = new Set(pieces);
+  try {
+    for (const [i, param] of params.entries()) {
+      const write = param.overwrite("layTogether", pieces[i]!);
+      left.delete(pieces[i]!);
+      try {
+        backend.copy({ out: write.after, input: write.before });
+      } catch (error) {
+        write.abandon();
+        throw error;
+      }
+      write.commit();
+    }
+  } finally {
+    for (const piece of left) piece.release();
+  }
+}
+
 /** A parameter of f16: as one of f32, which is rounded. */
 function stepWidened(update: AdamStep): void {
   const { param, grad } = update;

@@ -244,4 +244,5 @@ export const OTHERS: readonly string[] = [
   "interpolationTaps",
   "checkFinite",
   "zeroMoments",
+  "layTogether",
 ];
