@@ -40,9 +40,11 @@ async function countBoth(
   device: Device,
   shape: readonly number[],
   forward: (x: Tensor, mode: Mode) => Tensor,
+  gradients: boolean,
 ): Promise<BlockLaunches> {
   const x = numbers(device, [1, ...shape]);
   const inferring = await count(device, () => noGrad(() => forward(x, inference)).view());
+  if (!gradients) return { forward: inferring, withGradient: 0 };
   const input = requireGrad(numbers(device, [2, ...shape]));
   const mode = { training: true, rng: new Rng(2) };
   const training = await count(device, () => {
@@ -51,19 +53,26 @@ async function countBoth(
   return { forward: inferring, withGradient: training };
 }
 
-/** A block of ViT-B/32, and those of a DAT of width 180 over so many positions along each side. */
-export async function countBlocks(device: Device, side: number): Promise<Record<string, BlockLaunches>> {
+/** A block of ViT-B/32, and those of a DAT of width 180 over so many positions along each side; 0 for what is not asked for. */
+export async function countBlocks(
+  device: Device,
+  side: number,
+  gradients = true,
+): Promise<Record<string, BlockLaunches>> {
   const init = { device, rng: new Rng(1) };
   const options = { width: 768, layers: 1, heads: 12, mlpRatio: 4, layerScale: null, quickGelu: false };
   const block = new ResidualAttentionBlock(options, init);
-  const counts = { "block of ViT-B/32": await countBoth(device, [50, 768], (x) => block.forward(x)) };
+  const counts = { "block of ViT-B/32": await countBoth(device, [50, 768], (x) => block.forward(x), gradients) };
   const dat = new DAT({ ...DAT_X2, depth: [4], numHeads: [6], dropPathRate: 0 }, init);
   const [spatial, channel, shifted] = dat.layers[0]!.blocks;
   const all = { spatial: spatial!, channel: channel!, shifted: shifted! };
   const rows: Record<string, BlockLaunches> = counts;
   for (const [kind, own] of Object.entries(all)) {
-    rows[`DAT block of width 180, ${kind}`] = await countBoth(device, [side * side, 180], (x, mode) =>
-      own.forward(x, [side, side], mode),
+    rows[`DAT block of width 180, ${kind}`] = await countBoth(
+      device,
+      [side * side, 180],
+      (x, mode) => own.forward(x, [side, side], mode),
+      gradients,
     );
   }
   return rows;
