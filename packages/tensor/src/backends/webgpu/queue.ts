@@ -1,17 +1,10 @@
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
-import {
-  type Launch,
-  labelOf,
-  type Read,
-  type RecordedTape,
-  spread,
-  unspread,
-  type Work,
-  WorkEncoder,
-} from "./encoder.ts";
+import { labelOf, type Read, spread, unspread, type Work, WorkEncoder } from "./encoder.ts";
 import type { BufferStorage, Compiled, DeviceBuffer, Driver, Uniforms } from "./gpu.ts";
+import type { Launch } from "./launch.ts";
 import type { Profiler } from "./profile.ts";
+import type { RecordedTape } from "./recorded-tape.ts";
 
 interface Upload {
   readonly kind: "upload";

@@ -1,7 +1,7 @@
 import type { Storage, Tape } from "../../backend.ts";
 import type { WebGPU } from "./device.ts";
-import { RecordedTape } from "./encoder.ts";
 import type { BufferStorage } from "./gpu.ts";
+import { RecordedTape } from "./recorded-tape.ts";
 import { Arena } from "./storage.ts";
 
 /** Begins to write down what is launched, in buffers that nobody else gets before the tape is released. */
