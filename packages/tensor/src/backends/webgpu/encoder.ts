@@ -108,6 +108,7 @@ export class WorkEncoder {
       if (entry.kind === "replay") {
         const prepared = this.#prepareTape(entry);
         entry.encoded = prepared !== undefined;
+        if (prepared) entry.tape.change(device, entry.changes);
         for (const part of prepared ?? []) {
           if ("launch" in part) run(part.launch, part.group, part.slot);
           else move(outsideOfPass(), part);

@@ -8,6 +8,8 @@ export interface Launch {
   /** Those that are read, then those that are written. */
   readonly operands: readonly BufferStorage[];
   readonly uniforms: Uniforms;
+  /** Those of a replay, asked before it; undefined where they are the same. */
+  readonly later: (() => Uniforms) | undefined;
   readonly grid: readonly [number, number, number];
   /** Where its uniforms lie among those of the submission; set when the list is encoded. */
   slot: number;
@@ -53,7 +55,12 @@ export function aligned(bytes: number): number {
 }
 
 /** Writes the uniforms of a launch where they belong. */
-export function copyUniforms({ uniforms: { words, from }, kernel }: Launch, target: Uint32Array, at: number): void {
+export function copyUniforms(
+  { kernel, uniforms }: Launch,
+  target: Uint32Array,
+  at: number,
+  { words, from }: Uniforms = uniforms,
+): void {
   const count = kernel.uniformBytes / 4;
   for (let i = 0; i < count; i++) target[at + i] = words[from + i]!;
 }
