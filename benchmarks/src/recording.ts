@@ -197,7 +197,7 @@ const prompt = { content: random([1, 1, 512]), degradation: random([1, 5, 512]) 
 const enlarge = (x: Tensor): Tensor => network.forward(x, { mode: inference, prompt });
 await measure("RealDAT-light x2, 16x16, inference", () => scope(() => void noGrad(() => enlarge(lq)).view()));
 const captured = device.capture(enlarge);
-await measure("the same, captured", () => scope(() => void captured(lq).view()));
+await measure("the same, captured", () => scope(() => void noGrad(() => captured(lq)).view()));
 captured.dispose();
 const optimizer = new Adam([{ params: network.parameters(), lr: 1e-4 }]);
 const [pair, gt] = [random([2, 3, 16, 16]), random([2, 3, 32, 32])];

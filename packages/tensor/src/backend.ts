@@ -228,6 +228,8 @@ export interface RandomCall {
   readonly kind: "bits" | "uniform" | "normal" | "poisson";
   readonly key: readonly [number, number];
   readonly counter: number;
+  /** Key and counter of a replay, asked before it: where this is recorded. */
+  readonly later?: () => Pick<RandomCall, "key" | "counter">;
   readonly out: View;
   /** Poisson rates, dense, one for each element. */
   readonly rate?: View;
@@ -257,6 +259,8 @@ export interface AdamCall {
   readonly expAvg: Update;
   readonly expAvgSq: Update;
   readonly numbers: AdamNumbers;
+  /** Those of a replay, asked before it: where this is recorded. */
+  readonly later?: () => AdamNumbers;
 }
 
 /** The numbers of a step of Adam, rounded to f32 once. */
@@ -330,8 +334,8 @@ export interface BackendInfo {
 export interface Tape {
   /** Runs work that is not to be on it, while it is recorded. */
   aside<T>(work: () => T): T;
-  /** No more is recorded. */
-  end(): void;
+  /** No more is recorded. False where more than these `results` is still held of the memory that was taken meanwhile: then a run of it would not do the same again. */
+  end(results: readonly Storage[]): boolean;
   /** Something that it works with has failed, in a run that is over as far as is known. */
   readonly failed: boolean;
   /** Runs it again: what reads `inputs` then and writes to `outputs` fails where it fails. */

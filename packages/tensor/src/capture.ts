@@ -1,181 +1,194 @@
 /**
  * Functions of tensors that are recorded once and run again. What such a function launches is kept as a list, with the memory that it works in,
- * so that a run costs JavaScript next to nothing. It holds the values that it read from outside, weights mostly; where one of those tensors
- * has another value by now, it is recorded anew.
+ * so that a run costs JavaScript next to nothing. What it reads and writes outside, weights mostly, has to be where it was; where it is not, or
+ * has another value by now that the list did not write, the function is recorded anew.
  */
-import { checkFunction, checkTensor } from "./arguments.ts";
-import { noGrad } from "./autograd.ts";
-import type { Backend, Storage, Tape } from "./backend.ts";
+import { checkFunction, checkTensor, wrongArgument } from "./arguments.ts";
+import { detach } from "./autograd.ts";
+import type { Storage, Tape } from "./backend.ts";
+import { capturing } from "./capturing.ts";
 import { DeviceError, DTypeError, describe, refuseAsync, ShapeError } from "./errors.ts";
+import { Rng } from "./random.ts";
 import { scope } from "./scope.ts";
 import { sameShape } from "./shape.ts";
-import { type Capturable, type Captured, capturing, type Device, naming, Tensor, valueOf } from "./tensor.ts";
+import { type Captured, type CaptureInput, type CaptureResult, type Device, Tensor, valueOf } from "./tensor.ts";
 import type { Value } from "./value.ts";
+import { CaptureWatcher } from "./watcher.ts";
 
-/** Sees what the function makes and reads while it runs, and refuses what a list of launches cannot do again. */
-class Watcher {
-  /** The tensors that it read from outside, with what they were. */
-  readonly outside = new Map<Tensor, Value>();
-  readonly #made = new WeakSet<Tensor>();
-  readonly #tape: Tape | undefined;
-
-  constructor(tape: Tape | undefined) {
-    this.#tape = tape;
-  }
-
-  made(tensor: Tensor): void {
-    this.#made.add(tensor);
-  }
-
-  isOwn(tensor: Tensor): boolean {
-    return this.#made.has(tensor);
-  }
-
-  read(tensor: Tensor, value: Value): void {
-    if (!this.#tape || this.isOwn(tensor) || this.outside.has(tensor)) return;
-    this.outside.set(tensor, value.retain());
-    // Computed or laid out now: else the list would do it, from what may be gone by the next run.
-    this.#tape.aside(() => value.dense());
-  }
-
-  write(tensor: Tensor, by: string): void {
-    if (this.isOwn(tensor)) return;
-    throw new Error(`capture: \`${by}\` writes to ${describe(tensor)}, which was made outside of the function`);
-  }
-
-  draw(op: string): void {
-    throw new Error(
-      `capture: \`${naming.op ?? op}\` draws numbers, which would be the same in every call: draw them before, and pass them`,
-    );
-  }
-}
-
-/** What a function was when it was recorded. */
-interface Recording {
-  readonly tape: Tape;
-  readonly inputs: readonly Value[];
-  readonly outputs: readonly Value[];
-  readonly outside: ReadonlyMap<Tensor, Value>;
-  readonly reads: readonly Storage[];
-  readonly writes: readonly Storage[];
-}
+/** A tensor of the first call as far as those of others have to be like it; undefined for a generator. */
+type Like = Pick<Tensor, "shape" | "dtype"> | undefined;
 
 /** What `Device.capture` gives. */
-export function captured<Work extends Capturable>(device: Device, work: Work): Captured<Work> {
+export function captured<Inputs extends readonly CaptureInput[], Result extends CaptureResult>(
+  device: Device,
+  work: (...inputs: Inputs) => Result,
+): Captured<Inputs, Result> {
   checkFunction("capture", "work", work);
-  const { backend } = device;
   let recording: Recording | undefined;
-  let like: readonly Pick<Tensor, "shape" | "dtype">[] | undefined;
+  let like: readonly Like[] | undefined;
   let single = true;
-  const run = (inputs: readonly Tensor[], watcher: Watcher): readonly Tensor[] => {
-    capturing.watcher = watcher;
-    try {
-      const result = scope(() => noGrad(() => refuseAsync("capture", work(...inputs)))) as ReturnType<Capturable>;
-      single = result instanceof Tensor;
-      const results = result instanceof Tensor ? [result] : result;
-      for (const [i, tensor] of results.entries()) checkTensor("capture", `result ${i}`, tensor);
-      return results;
-    } finally {
-      capturing.watcher = undefined;
-    }
+  const run = (inputs: readonly CaptureInput[]): readonly Tensor[] => {
+    // The cast: as many as it was given, and like those that it takes.
+    const result = refuseAsync("capture", work(...(inputs as Inputs))) as CaptureResult;
+    single = result instanceof Tensor;
+    const results = result instanceof Tensor ? [result] : result;
+    for (const [i, tensor] of results.entries()) checkTensor("capture", `result ${i}`, tensor);
+    return results;
   };
   const dispose = (): void => {
-    if (recording) release(recording);
+    recording?.release();
     recording = undefined;
   };
-  const call = (...inputs: Tensor[]): Tensor | readonly Tensor[] => {
+  const call = (...inputs: CaptureInput[]): Tensor | readonly Tensor[] => {
     checkInputs(device, inputs, like);
     let results: readonly Tensor[];
     // Inside of another one it is a part of that.
-    if (capturing.watcher) {
-      const result = refuseAsync("capture", work(...inputs)) as ReturnType<Capturable>;
-      single = result instanceof Tensor;
-      results = [result].flat();
-      for (const [i, tensor] of results.entries()) checkTensor("capture", `result ${i}`, tensor);
-    } else if (!backend.record) {
-      const watcher = new Watcher(undefined);
-      results = run(inputs, watcher).map((x) =>
-        watcher.isOwn(x) ? x : tensorOf(device, copyOf(device, x.value("capture"))),
-      );
-    } else {
-      if (recording && !stands(recording)) dispose();
-      if (recording) replay(backend, recording, inputs);
-      else recording = record(device, inputs, run);
-      results = recording.outputs.map((value) => tensorOf(device, copyOf(device, value)));
+    if (capturing.watcher) results = run(inputs);
+    else if (!device.backend.record) results = plain(device, inputs, run);
+    else {
+      if (recording && !recording.stands) dispose();
+      if (recording) recording.replay(inputs);
+      else recording = new Recording(device, inputs, run);
+      results = recording.results();
+      if (!recording.repeats) dispose();
     }
-    like ??= inputs.map(({ shape, dtype }) => ({ shape, dtype }));
+    like ??= inputs.map((input) => (input instanceof Rng ? undefined : { shape: input.shape, dtype: input.dtype }));
     return single ? results[0]! : results;
   };
   // The cast: the function's own types, which are not looked at here.
-  return Object.assign(call, { dispose }) as unknown as Captured<Work>;
+  return Object.assign(call, { dispose }) as unknown as Captured<Inputs, Result>;
 }
 
-function checkInputs(
-  device: Device,
-  inputs: readonly Tensor[],
-  like: readonly Pick<Tensor, "shape" | "dtype">[] | undefined,
-): void {
+function checkInputs(device: Device, inputs: readonly CaptureInput[], like: readonly Like[] | undefined): void {
   for (const [i, input] of inputs.entries()) {
+    if (input instanceof Rng) {
+      const first = inputs.indexOf(input);
+      if (first < i) throw new Error(`capture: inputs ${first} and ${i} are one generator: pass it once`);
+      continue;
+    }
     checkTensor("capture", `input ${i}`, input);
     if (input.device !== device) throw new DeviceError(`capture: input ${i} ${describe(input)} is on another device`);
   }
   if (!like) return;
   if (inputs.length !== like.length)
     throw new ShapeError(`capture: ${inputs.length} inputs, where the first call had ${like.length}`);
-  for (const [i, { shape, dtype }] of like.entries()) {
+  for (const [i, first] of like.entries()) {
     const input = inputs[i]!;
-    const what = `capture: input ${i} ${describe(input)} differs from that of the first call, ${describe({ shape, dtype })}`;
-    if (!sameShape(input.shape, shape)) throw new ShapeError(what);
-    if (input.dtype !== dtype) throw new DTypeError(what);
+    if (!first || input instanceof Rng) {
+      if (!first !== input instanceof Rng)
+        throw wrongArgument("capture", `input ${i}`, first ? "a Tensor" : "an Rng", input);
+      continue;
+    }
+    const what = `capture: input ${i} ${describe(input)} differs from that of the first call, ${describe(first)}`;
+    if (!sameShape(input.shape, first.shape)) throw new ShapeError(what);
+    if (input.dtype !== first.dtype) throw new DTypeError(what);
   }
 }
 
-/** Runs the function on copies of its inputs, which each run begins with writing, and keeps what it launches. */
-function record(
-  device: Device,
-  inputs: readonly Tensor[],
-  run: (inputs: readonly Tensor[], watcher: Watcher) => readonly Tensor[],
-): Recording {
-  const own: Value[] = [];
-  let tape: Tape | undefined;
-  let watcher: Watcher | undefined;
+type Run = (inputs: readonly CaptureInput[]) => readonly Tensor[];
+
+/** Runs the function while `watcher` sees what it does. Its results have no graphs. */
+function watched(watcher: CaptureWatcher, inputs: readonly CaptureInput[], run: Run): readonly Tensor[] {
+  capturing.watcher = watcher;
   try {
-    for (const x of inputs) own.push(copyOf(device, x.value("capture")));
-    tape = device.backend.record!();
-    watcher = new Watcher(tape);
-    const arguments_ = own.map((value) => tensorOf(device, value.retain()));
-    for (const argument of arguments_) watcher.made(argument);
-    const results = run(arguments_, watcher);
-    const outputs = results.map((tensor) => tensor.value("capture").retain());
-    for (const tensor of results) if (watcher.isOwn(tensor) && !tensor.holder.kept) tensor.dispose();
-    for (const argument of arguments_) argument.dispose();
-    const { outside } = watcher;
-    const reads = [...own, ...outside.values()].map((value) => value.view().storage);
-    const writes = outputs.map((value) => value.view().storage).filter((storage) => !reads.includes(storage));
-    tape.end();
-    return { tape, inputs: own, outputs, outside, reads, writes };
-  } catch (error) {
-    tape?.end();
-    for (const value of [...own, ...(watcher?.outside.values() ?? [])]) value.release();
-    tape?.release();
-    throw error;
+    return scope(() => run(inputs).map((tensor) => (tensor.hasGraph ? detach(tensor) : tensor)));
+  } finally {
+    capturing.watcher = undefined;
   }
 }
 
-/** Whether all that it read from outside is as it was, and nothing of it has failed. */
-function stands({ outside, tape }: Recording): boolean {
-  for (const [tensor, value] of outside) if (tensor.holder.value !== value) return false;
-  return !tape.failed;
+/** A call where nothing is recorded. */
+function plain(device: Device, inputs: readonly CaptureInput[], run: Run): readonly Tensor[] {
+  const watcher = new CaptureWatcher(undefined);
+  return watched(watcher, inputs, run).map((x) => (watcher.isOwn(x) ? x : copied(device, x.value("capture"))));
 }
 
-function replay(backend: Backend, { tape, inputs, reads, writes }: Recording, given: readonly Tensor[]): void {
-  for (const [i, value] of inputs.entries()) backend.copy({ out: value.view(), input: given[i]!.view("capture") });
-  tape.replay(reads, writes);
-}
+/** A call of a function, which may be run again. */
+class Recording {
+  readonly #device: Device;
+  readonly #tape: Tape;
+  readonly #watcher: CaptureWatcher;
+  /** Where its tensors are given to it. */
+  readonly #inputs: readonly (Value | undefined)[];
+  readonly #outputs: readonly Value[];
+  readonly #reads: readonly Storage[];
+  readonly #writes: readonly Storage[];
+  /** False where another run of what it launched would not do the same. */
+  readonly repeats: boolean;
 
-function release({ tape, inputs, outputs, outside }: Recording): void {
-  for (const value of [...inputs, ...outputs, ...outside.values()]) value.release();
-  tape.release();
+  /** Runs the function on copies of its inputs, which each run begins with writing, and keeps what it launches. */
+  constructor(device: Device, inputs: readonly CaptureInput[], run: Run) {
+    this.#device = device;
+    const held: Value[] = [];
+    let tape: Tape | undefined;
+    try {
+      this.#inputs = inputs.map((input) => {
+        if (input instanceof Rng) return undefined;
+        const copy = copyOf(device, input.value("capture"));
+        held.push(copy);
+        return copy;
+      });
+      tape = device.backend.record!();
+      this.#tape = tape;
+      this.#watcher = new CaptureWatcher(tape);
+      const given = inputs.map((input, i) => {
+        if (input instanceof Rng) this.#watcher.takes(input, i);
+        else return this.#argument(this.#inputs[i]!);
+        return input;
+      });
+      const results = watched(this.#watcher, given, run);
+      const stays = this.#watcher.end();
+      const outside = new Set([...this.#watcher.storages]);
+      this.#outputs = results.map((tensor) => {
+        const value = tensor.value("capture");
+        // What others hold, or is written the next time, is no place for a result.
+        const output = outside.has(value.view().storage) ? copyOf(device, value) : value.retain();
+        held.push(output);
+        return output;
+      });
+      for (const tensor of results) if (this.#watcher.isOwn(tensor) && !tensor.holder.kept) tensor.dispose();
+      for (const argument of given) if (argument instanceof Tensor) argument.dispose();
+      const own = this.#inputs.flatMap((value) => (value ? [value.view().storage] : []));
+      const outputs = this.#outputs.map((value) => value.view().storage);
+      this.#reads = [...own, ...outside];
+      this.#writes = [...outputs.filter((storage) => !own.includes(storage)), ...this.#watcher.targets];
+      this.repeats = tape.end(outputs) && stays;
+    } catch (error) {
+      tape?.end([]);
+      for (const value of held) value.release();
+      tape?.release();
+      throw error;
+    }
+  }
+
+  #argument(value: Value): Tensor {
+    const argument = new Tensor(this.#device, value.retain(), "capture");
+    this.#watcher.made(argument);
+    return argument;
+  }
+
+  get stands(): boolean {
+    return !this.#tape.failed && this.#watcher.stands();
+  }
+
+  replay(given: readonly CaptureInput[]): void {
+    for (const [i, value] of this.#inputs.entries()) {
+      if (value) this.#device.backend.copy({ out: value.view(), input: (given[i] as Tensor).view("capture") });
+    }
+    this.#watcher.before(given);
+    this.#tape.replay(this.#reads, this.#writes);
+    this.#watcher.after();
+  }
+
+  /** Those of the last run, as tensors of their own. */
+  results(): readonly Tensor[] {
+    return this.#outputs.map((value) => copied(this.#device, value));
+  }
+
+  release(): void {
+    for (const value of [...this.#inputs, ...this.#outputs]) value?.release();
+    this.#tape.release();
+  }
 }
 
 function copyOf(device: Device, value: Value): Value {
@@ -183,6 +196,6 @@ function copyOf(device: Device, value: Value): Value {
   return valueOf(device, value.shape, value.dtype, "capture", (out) => device.backend.copy({ out, input }));
 }
 
-function tensorOf(device: Device, value: Value): Tensor {
-  return new Tensor(device, value, "capture");
+function copied(device: Device, value: Value): Tensor {
+  return new Tensor(device, copyOf(device, value), "capture");
 }

@@ -25,8 +25,9 @@ import type { AdapterChoice } from "./platform/adapter.ts";
 import { scope, transient } from "./scope.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
 import {
-  type Capturable,
   type Captured,
+  type CaptureInput,
+  type CaptureResult,
   type Device as DeviceOfTensors,
   filled,
   type Tensor,
@@ -192,14 +193,20 @@ export class Device implements DeviceOfTensors {
 
   /**
    * A function of tensors, made of ops alone, that runs faster from its second call on: the first one records what it launches, every other one
-   * gives the device that list again, in memory that is its own until `dispose`. It takes tensors of the shapes and dtypes of the first call and
-   * gives new ones with the same bits as without capture; no gradients. Tensors that it reads from outside, as weights, may be
-   * written between calls: then it is recorded anew. JavaScript in it (a branch, a print) runs when it is recorded only, and so
-   * does the check of indices that are made on the device. The CPU backend calls it each time.
-   * @throws in a call: ShapeError or DTypeError for inputs that differ from the first call's; Error where the function is asynchronous, writes to a tensor
-   * from outside, or draws random numbers
+   * gives the device that list again, in memory that is its own until `dispose`. It takes tensors of the shapes and dtypes of the first call, and
+   * generators, and gives new tensors with the same bits as without capture; their graphs stay inside.
+   *
+   * It may be a whole step of training: `backward`, optimizers, averages and assignments write to tensors from outside, and dropout draws from
+   * generators, each call as the function itself would. That goes as long as writes stay where those tensors lie; where one cannot, since somebody
+   * holds the old value, or where a tensor that is only read was written by others, the function is run and recorded anew. JavaScript in it (a
+   * branch, a print, a number that a formula takes) runs when it is recorded only, unless `eachCall` says otherwise, and so does the check of
+   * indices that are made on the device. The CPU backend calls it each time.
+   * @throws in a call: ShapeError or DTypeError for inputs that differ from the first call's; Error where the function is asynchronous, or draws
+   * numbers on the host or from a generator that it makes
    */
-  capture<Work extends Capturable>(work: Work): Captured<Work> {
+  capture<Inputs extends readonly CaptureInput[], Result extends CaptureResult>(
+    work: (...inputs: Inputs) => Result,
+  ): Captured<Inputs, Result> {
     return captured(this, work);
   }
 

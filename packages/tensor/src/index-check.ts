@@ -3,6 +3,7 @@
  * `sync`. Each costs a small reduction to its largest number; a negative one is, read as unsigned, larger than all others.
  */
 import type { Backend, Storage, View } from "./backend.ts";
+import { capturing } from "./capturing.ts";
 import { bytesPerElement } from "./dtype.ts";
 import { ShapeError } from "./errors.ts";
 import { denseLayout } from "./layout.ts";
@@ -122,7 +123,7 @@ class IndexChecks {
 
 const known = new WeakMap<Backend, IndexChecks>();
 
-/** Has the device look whether all `count` numbers of a dense index are at least 0 and below `bound`. */
+/** Has the device look, in a captured function once, whether all `count` numbers of a dense index are at least 0 and below `bound`. */
 export function checkLater(
   backend: Backend,
   index: View,
@@ -130,12 +131,11 @@ export function checkLater(
   bound: number,
   message: (wrong: number) => string,
 ): void {
-  let checks = known.get(backend);
-  if (!checks) {
-    checks = new IndexChecks(backend);
-    known.set(backend, checks);
-  }
-  checks.add(index, count, bound, message);
+  const checks = known.get(backend) ?? new IndexChecks(backend);
+  known.set(backend, checks);
+  const look = (): void => checks.add(index, count, bound, message);
+  if (capturing.watcher) capturing.watcher.once(look);
+  else look();
 }
 
 /** Waits for what is being looked at. @throws ShapeError for an index that was out of range, once */

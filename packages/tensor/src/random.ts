@@ -1,3 +1,5 @@
+import { capturing } from "./capturing.ts";
+
 /** Everything that a generator is: plain data, for a checkpoint. */
 export interface RngState {
   readonly key: readonly [number, number];
@@ -68,10 +70,12 @@ export class Rng {
     this.#key = [Number(bits & 0xffffffffn), Number(bits >> 32n)];
     this.#counter = 0;
     this.#words = [];
+    capturing.watcher?.made(this);
   }
 
   /** One 32-bit word. */
   #word(): number {
+    capturing.watcher?.drawnByHost("a number");
     const left = this.#words.shift();
     if (left !== undefined) return left;
     const { key, counter } = this.take(1);
@@ -116,6 +120,7 @@ export class Rng {
    * @throws RangeError when a numbered stream is not a whole number of at least 0.
    */
   fork(stream: number | string): Rng {
+    capturing.watcher?.drawnByHost("another generator");
     const [h0, h1, h2] = typeof stream === "number" ? numberWords(stream) : hashWords(stream, this.#key);
     const [k0, k1] = philox([h0, h1, FORK_BLOCK, h2], this.#key);
     return Rng.fromState({ key: [k0, k1], counter: 0, words: [] });

@@ -1,4 +1,5 @@
 import type { Backend, BackendInfo, MemoryReport, OpMemory, Storage, View } from "./backend.ts";
+import { capturing } from "./capturing.ts";
 import { Deferred, finishReaders, type Work } from "./deferred.ts";
 import { bytesPerElement, type Data, type DType, decode, type HostArray, type NestedData } from "./dtype.ts";
 import { DeviceError, DisposedError, describe } from "./errors.ts";
@@ -6,6 +7,7 @@ import { settleIndices } from "./index-check.ts";
 import { denseLayout, type Layout } from "./layout.ts";
 import type { TensorMethods } from "./methods.ts";
 import { catchForgotten, reclaim } from "./net.ts";
+import type { Rng } from "./random.ts";
 import { numel, type Shape } from "./shape.ts";
 import { type Pending, type Stored, Value, written } from "./value.ts";
 
@@ -16,12 +18,15 @@ export interface TensorOptions {
   readonly label?: string;
 }
 
-/** What can be captured: tensors of one device in, a tensor or several out. */
-export type Capturable = (...inputs: Tensor[]) => Tensor | readonly Tensor[];
+/** What a captured function takes: what changes from call to call. */
+export type CaptureInput = Tensor | Rng;
+
+/** What a captured function gives. */
+export type CaptureResult = Tensor | readonly Tensor[];
 
 /** A captured function: takes tensors of the shapes and dtypes of its first call, and gives new ones, without graphs. */
-export interface Captured<Work extends Capturable> {
-  (...inputs: Parameters<Work>): ReturnType<Work>;
+export interface Captured<Inputs extends readonly CaptureInput[], Result extends CaptureResult> {
+  (...inputs: Inputs): Result;
   /** Gives back the memory that it works in; a call after that records it again. */
   dispose(): void;
 }
@@ -35,7 +40,9 @@ export interface Device {
   ones(shape: Shape, options?: TensorOptions): Tensor;
   full(shape: Shape, value: number, options?: TensorOptions): Tensor;
   arange(count: number, options?: TensorOptions): Tensor;
-  capture<Work extends Capturable>(work: Work): Captured<Work>;
+  capture<Inputs extends readonly CaptureInput[], Result extends CaptureResult>(
+    work: (...inputs: Inputs) => Result,
+  ): Captured<Inputs, Result>;
   sync(): Promise<void>;
   pace(ahead?: number): Promise<void>;
   warmup(work: () => unknown): Promise<void>;
@@ -81,18 +88,6 @@ export const writes: { count: number; limit: number } = { count: 0, limit: Numbe
 
 /** Where the next dense value in f32 of as many bytes goes, once. Set by backward while it computes what belongs there. */
 export const destination: { storage: Storage | undefined } = { storage: undefined };
-
-/** Who sees what a function does that is captured; set by capture.ts while it runs. */
-export const capturing: {
-  watcher:
-    | {
-        made(tensor: Tensor): void;
-        read(tensor: Tensor, value: Value): void;
-        write(tensor: Tensor, by: string): void;
-        draw(op: string): void;
-      }
-    | undefined;
-} = { watcher: undefined };
 
 /** The op that the user called, while it calls others: what messages name. Set by `within`. */
 export const naming: { op: string | undefined } = { op: undefined };
@@ -244,7 +239,6 @@ export class Tensor {
    * which would be that of other numbers: the answer is always no
    */
   checkWritable(by: string): void {
-    capturing.watcher?.write(this, by);
     if (this.viewOf !== undefined) {
       throw new Error(
         `${by}: the target ${describe(this)} is a view (made by \`${this.viewOf}\`): write to the tensor it was made of, or to clone(x)`,

@@ -10,6 +10,8 @@ import type { Pending, Value } from "./value.ts";
 interface Item {
   readonly value: Value;
   readonly state: Pending;
+  /** What it is about to take the place of. */
+  readonly target: Value | undefined;
 }
 
 /**
@@ -18,17 +20,31 @@ interface Item {
  */
 export function computeTogether(tensors: readonly Tensor[]): void {
   checkTensors("computeTogether", "tensors", tensors);
-  const values = new Set(tensors.map((tensor) => tensor.value("computeTogether")));
+  compute(new Map(tensors.map((tensor) => [tensor.value("computeTogether"), undefined])));
+}
+
+/**
+ * The same for what is about to be assigned: where each of a formula fits into what its target has now, which nobody else holds, they are computed there,
+ * and the targets are to be given them at once. @param writes targets and what they get
+ */
+export function computeOver(writes: readonly (readonly [target: Tensor, value: Tensor])[]): void {
+  compute(new Map(writes.map(([target, value]) => [value.value("assign"), target.value("assign")])));
+}
+
+function compute(values: ReadonlyMap<Value, Value | undefined>): void {
   const groups: Item[][] = [];
-  for (const value of values) {
+  for (const [value, target] of values) {
     const { state, dtype, backend } = value;
     if (state.kind !== "pending" || dtype !== "f32" || numel(value.shape) === 0) continue;
     const group = groups.find(([first]) => first!.value.backend === backend && sameFormula(first!.state, state));
-    if (group) group.push({ value, state });
-    else groups.push([{ value, state }]);
+    if (group) group.push({ value, state, target });
+    else groups.push([{ value, state, target }]);
   }
   for (const group of groups.filter(({ length }) => length > 1)) {
-    const items = inOrder(group, ({ state }) => state.leaves.find(({ storage }) => storage.lot)?.storage);
+    const items = inOrder(
+      group,
+      ({ state, target }) => placeOf(target) ?? state.leaves.find(({ storage }) => storage.lot)?.storage,
+    );
     const { backend } = items[0]!.value;
     const sizes = items.map(({ value }) => 4 * numel(value.shape));
     const cuts = cutIntoLots(backend, sizes);
@@ -43,14 +59,31 @@ function sameFormula(a: Pending, b: Pending): boolean {
   return a.params.every((number, i) => Object.is(number, b.params[i]));
 }
 
-function computeLot(items: readonly Item[], sizes: readonly number[]): void {
+/** The piece of a lot that a value fills. */
+function placeOf(value: Value | undefined): Storage | undefined {
+  const state = value?.state;
+  return state?.kind === "stored" && state.storage.lot ? state.storage : undefined;
+}
+
+/** Where things are written that lie side by side from then on, held: over what they replace, or in a lot of their own. */
+function placesOf(items: readonly Item[], sizes: readonly number[]): readonly Storage[] {
   const { backend, label } = items[0]!.value;
-  const lot = lotOf(backend, sizes, label);
-  const left = new Set(lot.pieces.keys());
+  if (!items.every(({ value, target }) => target && value.fitsInto(target))) return lotOf(backend, sizes, label).pieces;
+  return items.map(({ target }) => {
+    const { storage } = target!.view();
+    storage.retain();
+    return storage;
+  });
+}
+
+function computeLot(items: readonly Item[], sizes: readonly number[]): void {
+  const { backend } = items[0]!.value;
+  const places = placesOf(items, sizes);
+  const left = new Set(places);
   try {
     const { tree, params, leaves } = items[0]!.state;
     const reads = items.map(({ state }) => state.leaves.map(real));
-    const outs = items.map(({ value }, i): View => ({ ...storedIn(lot.pieces[i]!, value.shape), dtype: "f32" }));
+    const outs = items.map(({ value }, i): View => ({ ...storedIn(places[i]!, value.shape), dtype: "f32" }));
     // One number for all of a run, or what lies side by side; the first two of a run decide.
     const repeats = (a: View, b: View): boolean => a.storage === b.storage && isNumber(a) && isNumber(b);
     const joins = (i: number, leaf: number): "repeats" | "follows" | undefined => {
@@ -61,7 +94,8 @@ function computeLot(items: readonly Item[], sizes: readonly number[]): void {
     let ways: (string | undefined)[] | undefined;
     const runs = runsOf(items.length, (i) => {
       const own = leaves.map((_, leaf) => joins(i, leaf));
-      const goesOn = own.every((way, leaf) => way !== undefined && (!ways || ways[leaf] === way));
+      const goesOn =
+        follows(outs[i]!, outs[i - 1]!) && own.every((way, leaf) => way !== undefined && (!ways || ways[leaf] === way));
       ways = goesOn ? own : undefined;
       return goesOn;
     });
@@ -70,6 +104,8 @@ function computeLot(items: readonly Item[], sizes: readonly number[]): void {
       const operands = leaves.map((_, leaf): View => {
         const own = reads.slice(start, end).map((views) => views[leaf]!);
         if (own.length === 1) return own[0]!;
+        // One buffer is bound once: what is written over is what is read.
+        if (own[0]!.storage === places[start]) return out;
         const [first, second] = own as [View, View];
         if (!repeats(first, second)) return joined(own);
         return { ...first, layout: { shape: out.layout.shape, strides: [0], offset: first.layout.offset } };
@@ -77,11 +113,11 @@ function computeLot(items: readonly Item[], sizes: readonly number[]): void {
       backend.pointwise({ out, tree, leaves: operands, params });
     }
     for (const [i, { value }] of items.entries()) {
-      left.delete(i);
-      value.settle(lot.pieces[i]!);
+      left.delete(places[i]!);
+      value.settle(places[i]!);
     }
   } finally {
-    for (const piece of left) lot.pieces[piece]!.release();
+    for (const place of left) place.release();
   }
 }
 

@@ -245,16 +245,14 @@ export class Value implements Reader {
   }
 
   /**
-   * Computes a pending value into the storage of another one that nobody else holds, which its tree may read where it writes: what a write of `x + 1` to x
-   * is. The storage stays where it is, so that what is bound to it stays bound. Afterwards both have the new numbers, and the other one is to be let go.
-   * False, and nothing has happened, where that cannot be.
+   * Whether it is pending and may be computed into the storage of another one that nobody else holds, which its tree may read where it writes: what a write of
+   * `x + 1` to x is. The storage stays where it is, so that what is bound to it stays bound.
    */
-  computeInto(target: Value): boolean {
-    const [before, { shape, dtype }] = [this.state, this];
-    const stored = target.state;
+  fitsInto(target: Value): boolean {
+    const [before, stored] = [this.state, target.state];
     if (before.kind !== "pending" || stored.kind !== "stored" || target.#references > 1) return false;
     const { storage } = stored;
-    const layout = denseLayout(shape);
+    const layout = denseLayout(this.shape);
     // What is deferred has no memory yet.
     if (storage instanceof Deferred || !sameLayout(stored.layout, layout)) return false;
     const own = before.leaves.filter((leaf) => leaf.storage === storage);
@@ -263,9 +261,19 @@ export class Value implements Reader {
     const others = before.leaves.filter((leaf) => leaf.storage !== storage);
     if (lot && others.some((leaf) => leaf.storage.lot === lot || readsLot(leaf.storage, lot))) return false;
     if (storage.references > 1 + own.length) return false;
-    if (!own.every((leaf) => leaf.dtype === dtype && sameLayout(leaf.layout, layout))) return false;
-    const { tree, leaves, params } = before;
-    this.backend.pointwise({ out: { storage, layout, dtype }, tree, leaves: leaves.map(real), params });
+    return own.every((leaf) => leaf.dtype === this.dtype && sameLayout(leaf.layout, layout));
+  }
+
+  /**
+   * Computes it into the storage of another one that it fits into. Afterwards both have the new numbers, and the other one is to be let go.
+   * False, and nothing has happened, where it does not.
+   */
+  computeInto(target: Value): boolean {
+    if (!this.fitsInto(target)) return false;
+    const { storage } = target.view();
+    const layout = denseLayout(this.shape);
+    const { tree, leaves, params } = this.state as Pending;
+    this.backend.pointwise({ out: { storage, layout, dtype: this.dtype }, tree, leaves: leaves.map(real), params });
     storage.retain();
     this.#become({ kind: "stored", storage, layout });
     return true;

@@ -282,6 +282,7 @@ const CASES: Readonly<Record<string, Case>> = {
       },
     },
   },
+  assignTogether: { args: [[[gpu.ones([2]), gpu.ones([2])]]], wrong: { writes: [0, [undefined, null, 3, x]] } },
   adamSteps: { args: [[adam]], wrong: { updates: [0, [undefined, null, 3, x, adam]] } },
   zeroMoments: { args: [[x]], wrong: { params: [0, "tensors"] } },
   layTogether: { args: [[x]], wrong: { params: [0, "tensors"] } },

@@ -89,8 +89,87 @@ describe.each(devices.map((device) => [device.info.backend, device] as const))(
       captured.dispose();
     });
 
+    it("draws what the function draws, and leaves generators where it leaves them", async () => {
+      const rate = device.tensor([0.5, 3, 40]);
+      const [outside, outsideToo] = [new T.Rng(1), new T.Rng(1)];
+      const work =
+        (other: T.Rng) =>
+        (x: T.Tensor, rng: T.Rng): T.Tensor[] => {
+          const before = rng.state();
+          const first = T.randn(device, [5], rng);
+          const results = [
+            first,
+            T.poisson(rate, other),
+            T.dropout(x, { p: 0.5, rng }),
+            T.randBits(device, [3], other),
+          ];
+          return [...results, T.sub(T.randn(device, [5], T.Rng.fromState(before)), first)];
+        };
+      const plain = work(outside);
+      const captured = device.capture(work(outsideToo));
+      const x = device.ones([9]);
+      for (let call = 0; call < 5; call++) {
+        const [one, two] = [new T.Rng(call % 3), new T.Rng(call % 3)];
+        // Somebody else draws, too.
+        for (const rng of [outside, outsideToo]) rng.take(call);
+        const [expected, drawn] = [plain(x, one), captured(x, two)];
+        for (const [i, tensor] of expected.entries()) expect(await drawn[i]!.data()).toEqual(await tensor.data());
+        expect(await drawn[4]!.data()).toEqual(new Float32Array(5));
+        expect([two.state(), outsideToo.state()]).toEqual([one.state(), outside.state()]);
+      }
+      const same = new T.Rng(1);
+      const pair = device.capture((a: T.Rng, b: T.Rng) => T.add(T.rand(device, [2], a), T.rand(device, [2], b)));
+      expect(() => pair(same, same)).toThrow("capture: inputs 0 and 1 are one generator: pass it once");
+      captured.dispose();
+    });
+
+    it("writes what the function writes, whoever holds what was there", async () => {
+      const make = (): { state: T.Tensor[]; step: (x: T.Tensor) => T.Tensor } => {
+        const state = [device.tensor([1, 2]), device.tensor([3, 4]), device.zeros([2, 2])];
+        const [sum, last, square] = state as [T.Tensor, T.Tensor, T.Tensor];
+        const step = (x: T.Tensor): T.Tensor => {
+          T.assign(sum, T.add(sum, x));
+          T.assign(last, x);
+          T.assign(square, T.matmul(T.reshape(sum, [2, 1]), T.reshape(last, [1, 2])));
+          return T.add(sum, last);
+        };
+        return { state, step };
+      };
+      const [plain, other] = [make(), make()];
+      const captured = device.capture(other.step);
+      const held: (readonly [expected: T.Tensor, view: T.Tensor])[] = [];
+      for (let call = 0; call < 6; call++) {
+        const x = device.tensor([call, 0.5]);
+        const [expected, result] = [plain.step(x), captured(x)];
+        expect(await result.data()).toEqual(await expected.data());
+        for (const [i, tensor] of plain.state.entries()) {
+          expect(await other.state[i]!.data()).toEqual(await tensor.data());
+          // A value that is held on, and one that is pending on it.
+          if (call === i + 1) held.push([T.clone(tensor), T.reshape(other.state[i]!, [1, -1])]);
+          if (call === i + 2) held.push([T.clone(T.mul(tensor, 2)), T.mul(other.state[i]!, 2)]);
+        }
+      }
+      for (const [expected, view] of held) expect(await view.data()).toEqual(await expected.data());
+      captured.dispose();
+    });
+
+    it("leaves alone what the function makes once and keeps for later calls", async () => {
+      let kept: T.Tensor | undefined;
+      const captured = device.capture((x: T.Tensor) => {
+        kept ??= T.keep(device.zeros([2]));
+        T.assign(kept, T.add(kept, x));
+        return T.mul(kept, 2);
+      });
+      for (let call = 1; call < 5; call++) {
+        expect(await captured(device.ones([2])).data()).toEqual(Float32Array.of(2 * call, 2 * call));
+      }
+      captured.dispose();
+    });
+
     it("refuses what a list of launches cannot do again, in one line, and goes on", async () => {
       const weight = device.tensor([1, 2]);
+      const [expAvg, expAvgSq] = [device.zeros([2]), device.zeros([2])];
+      const rng = new T.Rng(1);
       const x = device.tensor([1, 2]);
       const captured = device.capture((y: T.Tensor) => T.add(y, 1));
       captured(x);
@@ -102,13 +181,19 @@ describe.each(devices.map((device) => [device.info.backend, device] as const))(
       );
       const refused: [message: string, work: (y: T.Tensor) => T.Tensor][] = [
         [
-          "`assign` writes to f32[2], which was made outside of the function",
+          "`dropout` draws from a generator that the function makes",
+          (y) => T.dropout(y, { p: 0.5, rng: new T.Rng(1) }),
+        ],
+        ["a generator gives JavaScript a number", (y) => T.mul(y, rng.normal())],
+        ["a generator gives JavaScript another generator", (y) => T.dropout(y, { p: 0.5, rng: rng.fork(1) })],
+        [
+          "adamStep: step 1 would be that of every call: give a function",
           (y) => {
-            T.assign(weight, y);
+            const numbers = { lr: 0.1, beta1: 0.9, beta2: 0.9, eps: 1e-8, weightDecay: 0, decoupled: false, step: 1 };
+            T.adamStep({ param: weight, grad: y, expAvg, expAvgSq, ...numbers });
             return y;
           },
         ],
-        ["`dropout` draws numbers", (y) => T.dropout(y, { p: 0.5, rng: new T.Rng(1) })],
         ["the function is asynchronous", (async (y: T.Tensor) => y) as unknown as (y: T.Tensor) => T.Tensor],
       ];
       for (const [message, work] of refused) {

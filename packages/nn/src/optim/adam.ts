@@ -4,6 +4,7 @@ import {
   checkNumber,
   checkOptions,
   checkTensor,
+  eachCall,
   keep,
   layTogether,
   shown,
@@ -27,6 +28,9 @@ export interface ParameterGroup {
   readonly weightDecay?: number;
 }
 
+/** What `adamSteps` asks for in each call of a captured step. */
+type Counted = { readonly [name in "lr" | "step"]: () => number };
+
 interface Slot {
   readonly name: string;
   readonly param: Tensor;
@@ -34,6 +38,7 @@ interface Slot {
   readonly expAvgSq: Tensor;
   /** Updates done so far; a parameter without gradient is left alone and does not count. */
   steps: number;
+  readonly numbers: Counted;
 }
 
 interface Group {
@@ -89,16 +94,17 @@ export class Adam {
     const params = [...seen];
     const [expAvg, expAvgSq] = [0, 1].map(() => zeroMoments(params).map(keep)) as [Tensor[], Tensor[]];
     let at = 0;
-    this.groups = named.map(({ listed, ...settings }) => ({
-      ...settings,
-      slots: listed.map(([name, param]) => ({
-        name,
-        param,
-        expAvg: expAvg[at]!,
-        expAvgSq: expAvgSq[at++]!,
-        steps: 0,
-      })),
-    }));
+    this.groups = named.map(({ listed, ...settings }) => {
+      const slots: Slot[] = [];
+      const group: Group = { ...settings, slots };
+      for (const [name, param] of listed) {
+        const moments = { expAvg: expAvg[at]!, expAvgSq: expAvgSq[at++]! };
+        const numbers: Counted = { lr: () => group.lr, step: () => slot.steps };
+        const slot: Slot = { name, param, ...moments, steps: 0, numbers };
+        slots.push(slot);
+      }
+      return group;
+    });
   }
 
   /**
@@ -136,13 +142,14 @@ export class Adam {
       throw new Error(`Adam.step: none of the ${grads.size} gradients is that of one of its parameters`);
     }
     const { decoupled } = this;
-    const updates = this.groups.flatMap(({ lr, betas: [beta1, beta2], eps, weightDecay, slots }) =>
-      slots.flatMap((slot): AdamStep[] => {
-        const grad = grads.get(slot.param);
-        if (!grad) return [];
-        slot.steps += 1;
-        const { param, expAvg, expAvgSq, steps: step } = slot;
-        return [{ param, grad, expAvg, expAvgSq, lr, beta1, beta2, eps, weightDecay, decoupled, step }];
+    const stepped = this.groups.map(({ slots }) => slots.filter(({ param }) => grads.has(param)));
+    eachCall(() => {
+      for (const slot of stepped.flat()) slot.steps += 1;
+    });
+    const updates = this.groups.flatMap(({ betas: [beta1, beta2], eps, weightDecay }, group) =>
+      stepped[group]!.map(({ param, expAvg, expAvgSq, numbers }): AdamStep => {
+        const grad = grads.get(param)!;
+        return { param, grad, expAvg, expAvgSq, ...numbers, beta1, beta2, eps, weightDecay, decoupled };
       }),
     );
     adamSteps(updates);

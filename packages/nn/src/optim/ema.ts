@@ -1,8 +1,8 @@
 import {
   add,
   assign,
+  assignTogether,
   checkNumber,
-  computeTogether,
   keep,
   mul,
   noGrad,
@@ -46,10 +46,12 @@ export class Ema {
       scope(() => {
         const next = Array.from(this.parameters, ([name, value]) => {
           const average = this.averages.get(name)!;
-          return [average, add(mul(average, this.decay), mul(value, 1 - this.decay))] as const;
+          // They go at once, so that nothing else holds the old numbers, and those are written over where they lie.
+          using rest = mul(average, this.decay);
+          using share = mul(value, 1 - this.decay);
+          return [average, add(rest, share)] as const;
         });
-        computeTogether(next.map(([, value]) => value));
-        for (const [average, value] of next) assign(average, value);
+        assignTogether(next);
         for (const [name, value] of this.buffers) assign(this.averages.get(name)!, value);
       }),
     );

@@ -1,9 +1,12 @@
 import { checkTensor, wrongArgument } from "../arguments.ts";
+import type { Storage } from "../backend.ts";
+import { capturing } from "../capturing.ts";
 import { bytesPerElement } from "../dtype.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import { isDense } from "../layout.ts";
 import { sameShape } from "../shape.ts";
-import { deviceOf, type Tensor, valueOf } from "../tensor.ts";
+import { deviceOf, type Tensor } from "../tensor.ts";
+import { computeOver } from "../together.ts";
 import { cast, isFinite } from "./pointwise.ts";
 import { amin } from "./reduce.ts";
 
@@ -15,6 +18,24 @@ import { amin } from "./reduce.ts";
  * view of another tensor, or a result whose gradient is still to come.
  */
 export function assign(target: Tensor, value: Tensor): void {
+  checkAssign(target, value);
+  write(target, value);
+}
+
+/**
+ * `assign` for many, to the same bits. What is pending is computed as by `computeTogether`: in a launch for many, and over the old numbers where nobody else
+ * holds any of those. @throws as `assign`, before anything is written
+ */
+export function assignTogether(writes: readonly (readonly [target: Tensor, value: Tensor])[]): void {
+  if (!Array.isArray(writes)) throw wrongArgument("assignTogether", "writes", "an array of [target, value]", writes);
+  for (const [target, value] of writes) checkAssign(target, value);
+  if (new Set(writes.map(([target]) => target)).size < writes.length)
+    throw new Error("assignTogether: a target is given twice");
+  computeOver(writes);
+  for (const [target, value] of writes) write(target, value);
+}
+
+function checkAssign(target: Tensor, value: Tensor): void {
   checkTensor("assign", "target", target);
   checkTensor("assign", "value", value);
   deviceOf("assign", target, value);
@@ -26,21 +47,36 @@ export function assign(target: Tensor, value: Tensor): void {
   }
   target.value("assign");
   target.checkWritable("assign");
+}
+
+function write(target: Tensor, value: Tensor): void {
   if (value.value("assign").computeInto(target.value("assign"))) {
     target.rebind("assign", value.value("assign").retain());
     return;
   }
   const input = value.view("assign");
-  const whole = input.layout.offset === 0 && isDense(input.layout) && input.storage.bytes < 2 * bytesOf(target) + 512;
+  // What is captured writes where the tensor lies, call after call.
+  const moves = input.storage !== storageOf(target) && capturing.watcher?.isOutside(target);
+  const whole =
+    !moves && input.layout.offset === 0 && isDense(input.layout) && input.storage.bytes < 2 * bytesOf(target) + 512;
   if (whole) {
     target.rebind("assign", value.value("assign").retain());
     return;
   }
   // A part of something larger, or an expanded number, would hold too much, or has to be laid out anyway.
-  const copied = valueOf(target.device, target.shape, target.dtype, target.label, (out) => {
-    target.device.backend.copy({ out, input });
-  });
-  target.rebind("assign", copied);
+  const { after, commit, abandon } = target.overwrite("assign");
+  try {
+    target.device.backend.copy({ out: after, input });
+  } catch (error) {
+    abandon();
+    throw error;
+  }
+  commit();
+}
+
+function storageOf(target: Tensor): Storage | undefined {
+  const { state } = target.value("assign");
+  return state.kind === "stored" ? state.storage : undefined;
 }
 
 function bytesOf({ size, dtype }: Tensor): number {

@@ -1,6 +1,7 @@
 import { checkFlag, checkNumber, checkOptions, checkTensor, checkTensors, wrongArgument } from "../arguments.ts";
 import { noGrad } from "../autograd.ts";
-import type { AdamNumbers, Backend, Lot, Storage, Update, View } from "../backend.ts";
+import type { AdamCall, AdamNumbers, Backend, Lot, Storage, Update, View } from "../backend.ts";
+import { capturing } from "../capturing.ts";
 import { bytesPerElement, isFloat } from "../dtype.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import type { Expr } from "../expr/expr.ts";
@@ -20,20 +21,21 @@ export interface AdamStep {
   readonly expAvg: Tensor;
   /** Second moment, 0 before the first step. */
   readonly expAvgSq: Tensor;
-  readonly lr: number;
+  /** A function gives that of each call of a captured step. */
+  readonly lr: number | (() => number);
   readonly beta1: number;
   readonly beta2: number;
   readonly eps: number;
   readonly weightDecay: number;
   /** AdamW: the parameter shrinks by `lr · weightDecay`; else the decay joins the gradient. */
   readonly decoupled: boolean;
-  /** Counts from 1. */
-  readonly step: number;
+  /** Counts from 1. A captured step has to have a function, which gives that of each call. */
+  readonly step: number | (() => number);
 }
 
 const TENSORS = ["param", "grad", "expAvg", "expAvgSq"] as const satisfies (keyof AdamStep)[];
-const NUMBERS = ["lr", "beta1", "beta2", "eps", "weightDecay"] as const satisfies (keyof AdamStep)[];
-const FIELDS = [...TENSORS, ...NUMBERS, "decoupled", "step"] as const satisfies (keyof AdamStep)[];
+const NUMBERS = ["beta1", "beta2", "eps", "weightDecay"] as const satisfies (keyof AdamStep)[];
+const FIELDS = [...TENSORS, ...NUMBERS, "lr", "decoupled", "step"] as const satisfies (keyof AdamStep)[];
 /** What a parameter of f16 becomes after a step, which is one of f32. */
 const ROUNDED: Expr = E.cast(E.leaf(0, "f32"), "f16");
 
@@ -231,7 +233,8 @@ function stepLot(
         return { before: run[0]!.before.storage === run[0]!.after.storage ? after : joined(befores(run)), after };
       });
       const grad = joined(grads.slice(start, end));
-      backend.adam({ grad, param: param!, expAvg: expAvg!, expAvgSq: expAvgSq!, numbers: numbers[start]! });
+      const targets = { param: param!, expAvg: expAvg!, expAvgSq: expAvgSq! };
+      backend.adam({ grad, ...targets, numbers: numbers[start]!, ...laterNumbers(updates.slice(start, end)) });
     }
     for (const own of writes) for (const write of own.splice(0)) write.commit();
   } finally {
@@ -251,6 +254,19 @@ function sameNumbers(a: AdamNumbers, b: AdamNumbers): boolean {
   return (Object.keys(a) as (keyof AdamNumbers)[]).every((name) => a[name] === b[name]);
 }
 
+/** In a function that is being captured, the numbers of a later call, in which all of a run have to have the same. */
+function laterNumbers(run: readonly AdamStep[]): Pick<AdamCall, "later"> {
+  const { watcher } = capturing;
+  if (!watcher) return {};
+  const first = run[0]!;
+  watcher.expect(() => run.every(({ lr, step }) => now(lr) === now(first.lr) && now(step) === now(first.step)));
+  return { later: () => adamNumbers(first) };
+}
+
+function now(number: number | (() => number)): number {
+  return typeof number === "function" ? number() : number;
+}
+
 /** The lot that a tensor lies in. */
 function lotIn(x: Tensor): Lot | undefined {
   const { state } = x.value("adamStep");
@@ -263,9 +279,11 @@ function bytesOf({ size, dtype }: Tensor): number {
 
 function checkUpdate(update: AdamStep): void {
   checkOptions("adamStep", update, FIELDS);
-  const { param, grad, expAvg, expAvgSq, step } = update;
+  const { param, grad, expAvg, expAvgSq } = update;
+  const [lr, step] = [now(update.lr), now(update.step)];
   for (const name of TENSORS) checkTensor("adamStep", name, update[name]);
   for (const name of NUMBERS) checkNumber("adamStep", name, update[name], 0);
+  checkNumber("adamStep", "lr", lr, 0);
   if (!(update.beta1 < 1 && update.beta2 < 1)) {
     throw new RangeError(`adamStep: beta1 ${update.beta1} and beta2 ${update.beta2} have to be below 1`);
   }
@@ -275,6 +293,9 @@ function checkUpdate(update: AdamStep): void {
   check("expAvgSq", expAvgSq, param);
   if (!Number.isInteger(step) || step < 1) {
     throw new RangeError(`adamStep: step ${step} is not a whole number from 1 on`);
+  }
+  if (capturing.watcher && typeof update.step === "number") {
+    throw new Error(`capture: adamStep: step ${step} would be that of every call: give a function`);
   }
   deviceOf("adamStep", param, grad, expAvg, expAvgSq);
   for (const target of TARGETS) update[target].checkWritable("adamStep");
@@ -291,7 +312,8 @@ function check(name: string, t: Tensor, param: Tensor): void {
 }
 
 /** What depends on the step is folded into the step's size here, in f64. */
-function adamNumbers({ lr, beta1, beta2, eps, weightDecay, decoupled, step }: AdamStep): AdamNumbers {
+function adamNumbers({ beta1, beta2, eps, weightDecay, decoupled, ...update }: AdamStep): AdamNumbers {
+  const [lr, step] = [now(update.lr), now(update.step)];
   return {
     beta1,
     beta2,

@@ -1,21 +1,28 @@
 import { checkOptions, checkTensor, wrongArgument } from "../arguments.ts";
 import { composed, detach } from "../autograd.ts";
 import type { RandomCall } from "../backend.ts";
+import { capturing } from "../capturing.ts";
 import { shown } from "../errors.ts";
 import { Rng } from "../random.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
-import { capturing, type Device, filled, type Tensor } from "../tensor.ts";
+import { type Device, filled, type Tensor } from "../tensor.ts";
 import { checkFloats } from "./floats.ts";
 import { cast, lt, mul } from "./pointwise.ts";
+
+/** The next counters of a generator, and, in a function that is being captured, those of a later call. */
+function reserved(op: string, rng: Rng, count: number): Pick<RandomCall, "key" | "counter" | "later"> {
+  const reservation = rng.take(count);
+  const later = capturing.watcher?.drawn(op, rng, reservation);
+  return later ? { ...reservation, later } : reservation;
+}
 
 /** Fills a new tensor; a counter of the generator gives four words, one for each element. */
 function draw(op: string, kind: RandomCall["kind"], device: Device, shape: Shape, rng: Rng): Tensor {
   checkDevice(op, device);
   checkShape(op, shape);
   checkRng(op, rng);
-  capturing.watcher?.draw(op);
   return filled(device, shape, kind === "bits" ? "u32" : "f32", op, (out) =>
-    device.backend.random({ kind, ...rng.take(Math.ceil(numel(shape) / 4)), out }),
+    device.backend.random({ kind, ...reserved(op, rng, Math.ceil(numel(shape) / 4)), out }),
   );
 }
 
@@ -41,12 +48,11 @@ export function randn(device: Device, shape: Shape, rng: Rng): Tensor {
 export function poisson(rate: Tensor, rng: Rng): Tensor {
   checkTensor("poisson", "rate", rate);
   checkRng("poisson", rng);
-  capturing.watcher?.draw("poisson");
   checkFloats("poisson", { rate });
   if (rate.dtype === "f16") return cast(poisson(cast(detach(rate), "f32"), rng), "f16");
   const rates = rate.dense("poisson");
   return filled(rate.device, rate.shape, "f32", "poisson", (out) =>
-    rate.device.backend.random({ kind: "poisson", ...rng.take(rate.size), rate: rates, out }),
+    rate.device.backend.random({ kind: "poisson", ...reserved("poisson", rng, rate.size), rate: rates, out }),
   );
 }
 

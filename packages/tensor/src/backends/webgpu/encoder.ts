@@ -1,23 +1,8 @@
-import { DeviceError } from "../../errors.ts";
-import type { BufferStorage, Compiled, DeviceBuffer, Driver, Uniforms } from "./gpu.ts";
+import type { DeviceError } from "../../errors.ts";
+import type { BufferStorage, Compiled, DeviceBuffer, Driver } from "./gpu.ts";
+import { aligned, copyUniforms, type Launch, type Move, newBindGroup } from "./launch.ts";
 import type { Profiler } from "./profile.ts";
-
-export interface Launch {
-  readonly kind: "launch";
-  readonly kernel: Compiled;
-  /** Those that are read, then those that are written. */
-  readonly operands: readonly BufferStorage[];
-  readonly uniforms: Uniforms;
-  readonly grid: readonly [number, number, number];
-  /** Where its uniforms lie among those of the submission; set when the list is encoded. */
-  slot: number;
-  /** False where it did not run when the list was encoded last. */
-  encoded: boolean;
-  /** What is wrong with it, once that is known; what it reads may have failed besides. */
-  error: DeviceError | undefined;
-  /** What has failed since it does not run. */
-  marked: BufferStorage[] | undefined;
-}
+import type { Prepared, Replay } from "./recorded-tape.ts";
 
 /** A copy for the host of what a buffer holds at this place in the list. */
 export interface Read {
@@ -31,92 +16,6 @@ export interface Read {
   error: DeviceError | undefined;
 }
 
-/** A copy from a buffer to another one, at its place among launches. */
-export interface Move {
-  readonly kind: "move";
-  readonly from: BufferStorage;
-  readonly to: BufferStorage;
-  readonly bytes: number;
-}
-
-/** What one run of a tape gives a pass; made once. */
-interface Prepared {
-  readonly launch: Launch;
-  readonly group: GPUBindGroup;
-  readonly slot: number;
-}
-
-/** Launches that are run again as they were recorded. */
-export interface Replay {
-  readonly kind: "replay";
-  readonly tape: RecordedTape;
-  /** What it reads from outside, then what it writes. */
-  readonly operands: readonly BufferStorage[];
-  readonly inputs: number;
-  encoded: boolean;
-  error: DeviceError | undefined;
-  marked: BufferStorage[] | undefined;
-}
-
-/** A list of launches, and what running them once more needs: made at the first replay. */
-export class RecordedTape {
-  readonly entries: (Launch | Move)[] = [];
-  #prepared: (Prepared | Move)[] | undefined;
-  #uniforms: GPUBuffer | undefined;
-  #compiled = false;
-
-  /** True while the driver still compiles one of its kernels. */
-  get compiles(): boolean {
-    this.#compiled ||= this.entries.every(
-      (entry) => entry.kind === "move" || entry.kernel.pipeline !== undefined || entry.kernel.problem !== undefined,
-    );
-    return !this.#compiled;
-  }
-
-  /** One of its buffers has failed. */
-  get failed(): boolean {
-    return this.entries.some((entry) =>
-      entry.kind === "move" ? entry.to.failure : entry.operands.some((storage) => storage.failure),
-    );
-  }
-
-  get ready(): Promise<unknown> {
-    return Promise.all(this.entries.map((entry) => (entry.kind === "move" ? undefined : entry.kernel.ready)));
-  }
-
-  /** What a run consists of, or what is wrong with it. */
-  prepared(device: GPUDevice, wrong: (launch: Launch) => string | undefined): readonly (Prepared | Move)[] | string {
-    if (this.#prepared) return this.#prepared;
-    let bytes = 0;
-    const slots = this.entries.map((entry) => {
-      const slot = bytes;
-      if (entry.kind === "launch") bytes += aligned(entry.kernel.uniformBytes);
-      return slot;
-    });
-    const staged = new Uint32Array(bytes / 4);
-    for (const [i, entry] of this.entries.entries()) {
-      if (entry.kind === "move") continue;
-      const problem = wrong(entry);
-      if (problem !== undefined) return `kernel ${entry.kernel.name} ${problem}`;
-      copyUniforms(entry, staged, slots[i]! / 4);
-    }
-    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-    const uniforms = bytes > 0 ? device.createBuffer({ label: "uniforms of a tape", size: bytes, usage }) : undefined;
-    if (uniforms) device.queue.writeBuffer(uniforms, 0, staged);
-    this.#uniforms = uniforms;
-    this.#prepared = this.entries.map((entry, i) =>
-      entry.kind === "move" ? entry : { launch: entry, group: newBindGroup(device, entry, uniforms), slot: slots[i]! },
-    );
-    return this.#prepared;
-  }
-
-  release(): void {
-    this.#prepared = undefined;
-    this.#uniforms?.destroy();
-    this.#uniforms = undefined;
-  }
-}
-
 /** What is encoded. */
 export type Work = Launch | Read | Replay;
 
@@ -126,8 +25,6 @@ interface BindGroup {
   readonly buffers: readonly DeviceBuffer[];
 }
 
-/** Dynamic uniform offsets are multiples of this; every adapter takes it. */
-const UNIFORM_ALIGNMENT = 256;
 /** Bind groups that are kept; past that the oldest go. */
 const MAX_BIND_GROUPS = 16_384;
 
@@ -211,6 +108,7 @@ export class WorkEncoder {
       if (entry.kind === "replay") {
         const prepared = this.#prepareTape(entry);
         entry.encoded = prepared !== undefined;
+        if (prepared) entry.tape.change(device, entry.changes);
         for (const part of prepared ?? []) {
           if ("launch" in part) run(part.launch, part.group, part.slot);
           else move(outsideOfPass(), part);
@@ -315,27 +213,6 @@ export class WorkEncoder {
     this.#bindGroups.set(key, { group, buffers: operands.map(({ recordedPlace }) => recordedPlace) });
     return group;
   }
-}
-
-function newBindGroup(device: GPUDevice, { kernel, operands }: Launch, uniforms: GPUBuffer | undefined): GPUBindGroup {
-  const entries: GPUBindGroupEntry[] = operands.map(({ recordedPlace: { buffer, window } }, binding) => ({
-    binding,
-    resource: window ? { buffer, offset: window.offset, size: window.bytes } : { buffer },
-  }));
-  if (kernel.uniformBytes > 0) {
-    if (!uniforms) throw new DeviceError(`internal: ${kernel.name} has uniforms and no buffer for them`);
-    entries.push({ binding: operands.length, resource: { buffer: uniforms, size: kernel.uniformBytes } });
-  }
-  return device.createBindGroup({ label: kernel.name, layout: kernel.bindGroupLayout, entries });
-}
-
-function aligned(bytes: number): number {
-  return Math.ceil(bytes / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
-}
-
-function copyUniforms({ uniforms: { words, from }, kernel }: Launch, target: Uint32Array, at: number): void {
-  const count = kernel.uniformBytes / 4;
-  for (let i = 0; i < count; i++) target[at + i] = words[from + i]!;
 }
 
 function move(encoder: GPUCommandEncoder, { from, to, bytes }: Move): void {

@@ -63,6 +63,7 @@ export interface Gpu {
       operands: readonly BufferStorage[],
       uniforms: Uniforms,
       grid: readonly [number, number, number],
+      later?: () => Uniforms,
     ): void;
   };
   nextKernelId(): number;

@@ -23,6 +23,8 @@ export interface Launch<Params, Operands extends string, Uniforms extends string
   readonly operands: Readonly<Partial<Record<Operands, View>>>;
   readonly uniforms: Readonly<Record<Uniforms, number | readonly number[]>>;
   readonly workgroups: number | readonly [number, number?, number?];
+  /** Uniforms that are others in a replay, asked before it: where this is recorded. */
+  readonly later?: () => Readonly<Partial<Record<Uniforms, number>>>;
 }
 
 /** A family of kernels: `run` compiles the variant for its template parameters once a device and records a launch. */
@@ -73,11 +75,14 @@ export function kernel<Params extends object, Operands extends string, Uniforms 
         variants.set(key, compiled);
       }
       if (env().debug >= 3) traceLaunch(compiled.name, launch.operands);
+      const { uniforms, later } = launch;
+      const again = later && (() => pack(compiled, { ...uniforms, ...later() }));
       gpu.queue.launch(
         compiled,
         storages(compiled, launch.operands),
-        pack(compiled, launch.uniforms),
+        pack(compiled, uniforms),
         grid(launch.workgroups),
+        again,
       );
     },
   };

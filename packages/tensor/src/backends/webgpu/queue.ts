@@ -1,17 +1,10 @@
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
-import {
-  type Launch,
-  labelOf,
-  type Read,
-  type RecordedTape,
-  spread,
-  unspread,
-  type Work,
-  WorkEncoder,
-} from "./encoder.ts";
+import { labelOf, type Read, spread, unspread, type Work, WorkEncoder } from "./encoder.ts";
 import type { BufferStorage, Compiled, DeviceBuffer, Driver, Uniforms } from "./gpu.ts";
+import type { Launch } from "./launch.ts";
 import type { Profiler } from "./profile.ts";
+import type { RecordedTape } from "./recorded-tape.ts";
 
 interface Upload {
   readonly kind: "upload";
@@ -74,6 +67,7 @@ export class LaunchQueue {
     operands: readonly BufferStorage[],
     uniforms: Uniforms,
     grid: readonly [number, number, number],
+    later?: () => Uniforms,
   ): void {
     if (this.#abandoned) return;
     this.#launches++;
@@ -83,6 +77,7 @@ export class LaunchQueue {
       kernel,
       operands,
       uniforms,
+      later,
       grid,
       slot: 0,
       encoded: false,
@@ -100,7 +95,7 @@ export class LaunchQueue {
     this.#entries.push({ kind: "upload", storage: storage.recorded(), bytes });
   }
 
-  /** Runs a tape again, in a submission of its own as far as that goes. */
+  /** Runs a tape again, with the uniforms of this moment, in a submission of its own as far as that goes. */
   replay(tape: RecordedTape, inputs: readonly BufferStorage[], outputs: readonly BufferStorage[]): void {
     if (this.#abandoned) return;
     this.#launches += tape.entries.length;
@@ -109,6 +104,7 @@ export class LaunchQueue {
       tape,
       operands: [...inputs, ...outputs].map((storage) => storage.recorded()),
       inputs: inputs.length,
+      changes: tape.changes(),
       encoded: false,
       error: undefined,
       marked: undefined,
@@ -204,7 +200,9 @@ export class LaunchQueue {
     const most = env().debug >= 1 && !this.#profiler ? 1 : entries.length;
     let work: Work[] = [];
     for (const entry of entries) {
-      if (entry.kind === "upload" || work.length === most) {
+      // What changes in the uniforms of a tape is written when it is encoded: its last run has to be with the driver by then.
+      const changes = entry.kind === "replay" && entry.changes.length > 0;
+      if (entry.kind === "upload" || changes || work.length === most) {
         this.#handWork(work);
         work = [];
       }

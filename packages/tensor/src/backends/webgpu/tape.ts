@@ -1,7 +1,7 @@
 import type { Storage, Tape } from "../../backend.ts";
 import type { WebGPU } from "./device.ts";
-import { RecordedTape } from "./encoder.ts";
 import type { BufferStorage } from "./gpu.ts";
+import { RecordedTape } from "./recorded-tape.ts";
 import { Arena } from "./storage.ts";
 
 /** Begins to write down what is launched, in buffers that nobody else gets before the tape is released. */
@@ -13,21 +13,25 @@ export function recordTape(gpu: WebGPU): Tape {
     queue.tape = tape;
     pool.arena = arena;
   };
-  const end = (): void => {
+  const pause = (): void => {
     queue.tape = undefined;
     pool.arena = undefined;
   };
   begin();
   return {
     aside(work) {
-      end();
+      pause();
       try {
         return work();
       } finally {
         begin();
       }
     },
-    end,
+    end(results) {
+      pause();
+      const kept = new Set((results as readonly BufferStorage[]).map(({ place }) => place.window?.of ?? place));
+      return [...arena.buffers].every(([buffer, { free }]) => free || kept.has(buffer));
+    },
     get failed() {
       return tape.failed;
     },

@@ -46,7 +46,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 });
 
 /** One step: the parameter, of which others often hold the old values, in place or not; the moments in place. */
-export function adam(gpu: Gpu, { param, grad, expAvg, expAvgSq, numbers }: AdamCall): void {
+export function adam(gpu: Gpu, { param, grad, expAvg, expAvgSq, numbers, later }: AdamCall): void {
   const size = numel(grad.layout.shape);
   if (size === 0) return;
   for (const { before, after } of [expAvg, expAvgSq]) {
@@ -67,5 +67,6 @@ export function adam(gpu: Gpu, { param, grad, expAvg, expAvgSq, numbers }: AdamC
     },
     uniforms: { count, ...numbers },
     workgroups: gridStride(gpu, count, WG),
+    ...(later && { later }),
   });
 }

@@ -163,15 +163,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }));
 
 /** Fills a fresh output with draws. Poisson uses a counter for each element, the others one for each four. */
-export function random(gpu: Gpu, { kind, key, counter, out, rate }: RandomCall): void {
+export function random(gpu: Gpu, { kind, key, counter, later, out, rate }: RandomCall): void {
   const size = numel(out.layout.shape);
   if (size === 0) return;
-  const draw = {
-    key0: key[0],
-    key1: key[1],
-    counter0: counter % 2 ** 32,
-    counter1: Math.floor(counter / 2 ** 32),
-  };
+  const draw = drawUniforms({ key, counter });
+  const changing = later && { later: () => drawUniforms(later()) };
   if (kind === "poisson") {
     if (!rate) throw new Error("internal: a Poisson draw without rates");
     poissonKernel.run(gpu, {
@@ -179,6 +175,7 @@ export function random(gpu: Gpu, { kind, key, counter, out, rate }: RandomCall):
       operands: { rate, y: out },
       uniforms: { ...draw, count: size, zero: 0 },
       workgroups: gridStride(gpu, size, WG),
+      ...changing,
     });
     return;
   }
@@ -188,5 +185,15 @@ export function random(gpu: Gpu, { kind, key, counter, out, rate }: RandomCall):
     operands: { y: out },
     uniforms: { ...draw, count },
     workgroups: gridStride(gpu, count, WG),
+    ...changing,
   });
 }
+
+function drawUniforms({
+  key: [key0, key1],
+  counter,
+}: Pick<RandomCall, "key" | "counter">): Record<DrawUniform, number> {
+  return { key0, key1, counter0: counter % 2 ** 32, counter1: Math.floor(counter / 2 ** 32) };
+}
+
+type DrawUniform = "key0" | "key1" | "counter0" | "counter1";
