@@ -186,11 +186,11 @@ export interface BatchStatsCall {
   readonly running?: RunningViews;
 }
 
-/** Dense, and written in place: the mean and the unbiased variance move by `momentum` towards the batch's, and the count, i32, by 1. */
+/** Dense: the mean and the unbiased variance, in place, move by `momentum` towards the batch's, and the count, i32, grows by 1. */
 export interface RunningViews {
   readonly mean: View;
   readonly variance: View;
-  readonly count: View;
+  readonly count: Update;
   readonly momentum: number;
 }
 

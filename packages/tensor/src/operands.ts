@@ -71,7 +71,7 @@ const CHECKS: Readonly<Record<string, (call: never) => boolean>> = {
     out.dtype === (kind === "bits" ? "u32" : "f32") && (rate === undefined || rate.dtype === "f32"),
   batchStats: ({ x, stats, weight, bias, running }: Calls.BatchStatsCall) =>
     [x, stats, weight, bias, running?.mean, running?.variance].every((view) => (view?.dtype ?? "f32") === "f32") &&
-    (running?.count.dtype ?? "i32") === "i32",
+    (!running || [running.count.before, running.count.after].every(({ dtype }) => dtype === "i32")),
   adam: ({ grad, param, expAvg, expAvgSq }: Calls.AdamCall) =>
     grad.dtype === "f32" && [param, expAvg, expAvgSq].every((u) => u.before.dtype === "f32" && u.after.dtype === "f32"),
   ...Object.fromEntries(["attention", "attentionGrad"].map((family) => [family, withBiases(TAKES[family]!)])),

@@ -1,5 +1,6 @@
 import { checkNumber, checkOptionalTensor, checkOptions, checkTensor } from "../arguments.ts";
 import { composed, detach, noGrad, recordTogether } from "../autograd.ts";
+import type { View } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import * as E from "../expr/expr.ts";
 import { type Shape, sameShape } from "../shape.ts";
@@ -9,7 +10,7 @@ import { checkFloats, widened } from "./floats.ts";
 import { pointwise } from "./formula.ts";
 import { add, cast, mul, rsqrt, square, sub } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
-import { narrow, reshape } from "./view.ts";
+import { clone, narrow, reshape } from "./view.ts";
 
 /** Running statistics, which a batch moves. */
 export interface RunningStatistics {
@@ -174,19 +175,28 @@ function withStats(x: Tensor, { weight, bias, eps, running }: Own): BatchNormRes
   const row = (rows: Tensor, i: number, shape: Shape): Tensor => reshape(narrow(rows, 0, i, 1), shape);
   const { y, stats } = noGrad(() => {
     const stats = empty(device, [6, channels], "f32", "batchNorm.stats");
-    backend.batchStats!({
-      ...{ ...sizes, eps, x: x.dense("batchNorm"), stats: stats.view() },
-      ...(weight && { weight: weight.dense("batchNorm") }),
-      ...(bias && { bias: bias.dense("batchNorm") }),
-      ...(running && {
-        running: {
-          mean: running.mean.writable("batchNorm"),
-          variance: running.variance.writable("batchNorm"),
-          count: running.count.writable("batchNorm"),
-          momentum: running.momentum,
-        },
-      }),
-    });
+    // No launch reads and writes one buffer: what lies in one that is written is copied.
+    const lots = new Set(running && [running.mean, running.variance, running.count].map((t) => t.view().storage.lot));
+    const read = (t: Tensor): View => {
+      const { lot } = t.view("batchNorm").storage;
+      return (lot && lots.has(lot) ? clone(t) : t).dense("batchNorm");
+    };
+    const operands = {
+      ...{ ...sizes, eps, x: read(x), stats: stats.view() },
+      ...(weight && { weight: read(weight) }),
+      ...(bias && { bias: read(bias) }),
+    };
+    if (running) {
+      const count = running.count.overwrite("batchNorm");
+      try {
+        const [mean, variance] = [running.mean.writable("batchNorm"), running.variance.writable("batchNorm")];
+        backend.batchStats!({ ...operands, running: { mean, variance, count, momentum: running.momentum } });
+      } catch (error) {
+        count.abandon();
+        throw error;
+      }
+      count.commit();
+    } else backend.batchStats!(operands);
     return { y: scaled(x, row(stats, 0, kept), row(stats, 4, kept), row(stats, 5, kept)), stats };
   });
   const inputs = [x, ...(weight ? [weight] : []), ...(bias ? [bias] : [])];

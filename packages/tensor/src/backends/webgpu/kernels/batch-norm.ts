@@ -55,7 +55,8 @@ interface Template {
 interface StatsTemplate extends Template {
   readonly weight: boolean;
   readonly bias: boolean;
-  readonly running: boolean;
+  /** What moves running statistics counts batches in place, or from one storage to another. */
+  readonly running: "in place" | "apart" | undefined;
 }
 
 /**
@@ -69,7 +70,12 @@ const statsKernel = kernel("batch-stats", ({ wide, weight, bias, running }: Stat
   // Adding a zero to the bits of a number keeps compilers from looking through its rounding.
   const rounded = (value: string): string => `bitcast<f32>(bitcast<u32>(${value}) + u.zero)`;
   return {
-    inputs: { x: F, ...(weight ? { weight: "f32" } : {}), ...(bias ? { bias: "f32" } : {}) },
+    inputs: {
+      x: F,
+      ...(weight ? { weight: "f32" } : {}),
+      ...(bias ? { bias: "f32" } : {}),
+      ...(running === "apart" ? { before: "i32" } : {}),
+    },
     outputs: {
       stats: "f32",
       ...(running ? { runningMean: "f32", runningVariance: "f32", batches: "i32" } : {}),
@@ -99,7 +105,7 @@ const statsKernel = kernel("batch-stats", ({ wide, weight, bias, running }: Stat
         running
           ? `runningMean[c] = runningMean[c] * (1.0 - u.momentum) + mean * u.momentum;
       runningVariance[c] = runningVariance[c] * (1.0 - u.momentum) + variance * (u.count / (u.count - 1.0)) * u.momentum;
-      if (c == 0u) { batches[0] += 1; }`
+      if (c == 0u) { batches[0] = ${running === "apart" ? "before" : "batches"}[0] + 1; }`
           : ""
       }
     }
@@ -160,14 +166,17 @@ function launchOf(gpu: Gpu, { batch, channels, area }: Sizes) {
 /** Statistics of each channel, and how they move running ones. */
 export function batchStats(gpu: Gpu, { eps, x, stats, weight, bias, running, ...sizes }: BatchStatsCall): void {
   const { wide, uniforms, workgroups } = launchOf(gpu, sizes);
+  const { before, after } = running?.count ?? {};
+  const way = running && (before!.storage === after!.storage ? "in place" : "apart");
   statsKernel.run(gpu, {
-    template: { wide, weight: weight !== undefined, bias: bias !== undefined, running: running !== undefined },
+    template: { wide, weight: weight !== undefined, bias: bias !== undefined, running: way },
     operands: {
       x,
       stats,
       ...(weight && { weight }),
       ...(bias && { bias }),
-      ...(running && { runningMean: running.mean, runningVariance: running.variance, batches: running.count }),
+      ...(running && { runningMean: running.mean, runningVariance: running.variance, batches: after! }),
+      ...(way === "apart" && { before: before! }),
     },
     uniforms: { ...uniforms, eps, momentum: running?.momentum ?? 0 },
     workgroups,
