@@ -78,7 +78,10 @@ export interface RollCall {
 
 export type Reduction = "sum" | "max" | "min" | "argmax" | "argmin";
 
-/** Reduces the middle axis of `input (outer, n, inner)`, any strides, to a dense `out (outer, inner)`. NaN wins a max or min. */
+/**
+ * Reduces the middle axis of `input (outer, n, inner)`, any strides, to a dense `out (outer, inner)`. NaN wins a max or min. A backend with `epilogues`
+ * takes sums over an axis in front as well, of `input (also, outer, n, inner)`.
+ */
 export interface ReduceCall {
   readonly kind: Reduction;
   readonly input: View;
@@ -87,11 +90,15 @@ export interface ReduceCall {
   readonly epilogue?: Epilogue;
 }
 
-/** `out (p, q, m, n) = a (p, q, m, k) · b (p, q, k, n)`, any strides of a and b; out is dense. */
+/**
+ * `out (p, q, m, n) = a (p, q, m, k) · b (p, q, k, n)`, any strides of a and b; out is dense. A backend with `epilogues` sums over p where out's
+ * is 1, and then gives `rowSums (m)` too, where p, q and m have one axis: those of a, in dense f32.
+ */
 export interface MatmulCall {
   readonly a: View;
   readonly b: View;
   readonly out: View;
+  readonly rowSums?: View;
   readonly epilogue?: Epilogue;
 }
 

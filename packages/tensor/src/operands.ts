@@ -10,7 +10,7 @@ import { signatureOf } from "./expr/expr.ts";
 const TAKES: Readonly<Record<string, readonly Readonly<Record<string, DType>>[]>> = {
   copy: alike("out", "input"),
   roll: alike("out", "input"),
-  matmul: f32("a", "b", "out"),
+  matmul: f32("a", "b", "out", "rowSums"),
   conv2d: f32("x", "weight", "y"),
   conv2dInputGrad: f32("x", "weight", "y"),
   conv2dWeightGrad: f32("x", "weight", "y"),

@@ -93,7 +93,7 @@ export function overRow(
 }
 
 /** What is summed: terms at `from`, `from + step` … below `to`, of a type. */
-interface Terms {
+export interface Terms {
   readonly from: string;
   readonly to: string;
   readonly step: string;
