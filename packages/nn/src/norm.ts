@@ -1,17 +1,4 @@
-import {
-  add,
-  assign,
-  batchNorm,
-  checkNumber,
-  checkTensor,
-  checkWhole,
-  layerNorm,
-  mul,
-  noGrad,
-  recomputing,
-  scope,
-  type Tensor,
-} from "@deplsr/tensor";
+import { batchNorm, checkNumber, checkTensor, checkWhole, layerNorm, recomputing, type Tensor } from "@deplsr/tensor";
 import { checkMode, type OptionsAndInit, optionsAndInit } from "./arguments.ts";
 import { buffer, inference, type Mode, Module, parameter } from "./module.ts";
 
@@ -83,21 +70,11 @@ export class BatchNorm2d extends Module {
         `BatchNorm2d: training needs more than one value for each channel, got x [${x.shape.join(", ")}]: use a larger batch`,
       );
     }
-    const { y, mean, variance } = batchNorm(x, affine);
-    // A checkpoint that runs again has moved them before.
-    if (!recomputing()) noGrad(() => scope(() => this.track(mean, mul(variance, count / (count - 1)))));
-    return y;
-  }
-
-  private track(mean: Tensor, variance: Tensor): void {
-    // What it is made of goes at once, so that nothing else holds the old numbers, and they are written over where they lie.
-    const blend = (old: Tensor, now: Tensor): Tensor => {
-      using rest = mul(old, 1 - this.momentum);
-      using share = mul(now, this.momentum);
-      return add(rest, share);
+    const running = {
+      ...{ mean: this.runningMean, variance: this.runningVar, count: this.numBatchesTracked },
+      momentum: this.momentum,
     };
-    assign(this.runningMean, blend(this.runningMean, mean));
-    assign(this.runningVar, blend(this.runningVar, variance));
-    assign(this.numBatchesTracked, add(this.numBatchesTracked, 1));
+    // A checkpoint that runs again has moved them before.
+    return batchNorm(x, recomputing() ? affine : { ...affine, running }).y;
   }
 }

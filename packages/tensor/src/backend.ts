@@ -78,7 +78,10 @@ export interface RollCall {
 
 export type Reduction = "sum" | "max" | "min" | "argmax" | "argmin";
 
-/** Reduces the middle axis of `input (outer, n, inner)`, any strides, to a dense `out (outer, inner)`. NaN wins a max or min. */
+/**
+ * Reduces the middle axis of `input (outer, n, inner)`, any strides, to a dense `out (outer, inner)`. NaN wins a max or min. A backend with `epilogues`
+ * takes sums over an axis in front as well, of `input (also, outer, n, inner)`.
+ */
 export interface ReduceCall {
   readonly kind: Reduction;
   readonly input: View;
@@ -87,11 +90,15 @@ export interface ReduceCall {
   readonly epilogue?: Epilogue;
 }
 
-/** `out (p, q, m, n) = a (p, q, m, k) · b (p, q, k, n)`, any strides of a and b; out is dense. */
+/**
+ * `out (p, q, m, n) = a (p, q, m, k) · b (p, q, k, n)`, any strides of a and b; out is dense. A backend with `epilogues` sums over p where out's
+ * is 1, and then gives `rowSums (m)` too, where p, q and m have one axis: those of a, in dense f32.
+ */
 export interface MatmulCall {
   readonly a: View;
   readonly b: View;
   readonly out: View;
+  readonly rowSums?: View;
   readonly epilogue?: Epilogue;
 }
 
@@ -167,6 +174,42 @@ export interface NormGradCall {
   readonly dx: View;
   readonly weight?: View;
   readonly sums?: View;
+}
+
+/**
+ * Statistics of each channel of a dense x (batch, channels, area), none of them empty. `stats (6, channels)` receives mean, variance (biased),
+ * scale, shift, slope and constant: the normalised x is `(x − mean) · scale + shift`, where the shift makes good what the mean lost when it
+ * was rounded, and that with weight and bias is `(x − mean) · slope + constant`.
+ */
+export interface BatchStatsCall {
+  readonly batch: number;
+  readonly channels: number;
+  readonly area: number;
+  readonly eps: number;
+  readonly x: View;
+  readonly stats: View;
+  readonly weight?: View;
+  readonly bias?: View;
+  readonly running?: RunningViews;
+}
+
+/** Dense: the mean and the unbiased variance, in place, move by `momentum` towards the batch's, and the count, i32, grows by 1. */
+export interface RunningViews {
+  readonly mean: View;
+  readonly variance: View;
+  readonly count: Update;
+  readonly momentum: number;
+}
+
+/**
+ * The gradients of batch normalisation with the batch's statistics, from the forward call's stats: `byWeight` and `byBias (channels)`, which
+ * are Σ dy·n and Σ dy, n the normalised x, and two `factors (2, channels)`: that of x is `dy · slope + (x − mean) · factor₀ + factor₁`.
+ */
+export interface BatchStatsGradCall extends Pick<BatchStatsCall, "batch" | "channels" | "area" | "x" | "stats"> {
+  readonly dy: View;
+  readonly byWeight: View;
+  readonly byBias: View;
+  readonly factors: View;
 }
 
 /** `out[o, j, i] = x[o, index[j], i]` for `x (outer, n, inner)`; dense operands, `index` i32 of `count`. */
@@ -380,6 +423,9 @@ export interface Backend {
   layerNormGrad(call: NormGradCall): void;
   /** Rows of a group of `NormGradCall.sums`; undefined for a backend that gives none. */
   readonly layerNormGroup?: number;
+  /** A backend has both of these, or neither. */
+  batchStats?(call: BatchStatsCall): void;
+  batchStatsGrad?(call: BatchStatsGradCall): void;
   gather(call: GatherCall): void;
   gatherElements(call: GatherElementsCall): void;
   segmentSum(call: SegmentSumCall): void;

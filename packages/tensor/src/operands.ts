@@ -10,7 +10,7 @@ import { signatureOf } from "./expr/expr.ts";
 const TAKES: Readonly<Record<string, readonly Readonly<Record<string, DType>>[]>> = {
   copy: alike("out", "input"),
   roll: alike("out", "input"),
-  matmul: f32("a", "b", "out"),
+  matmul: f32("a", "b", "out", "rowSums"),
   conv2d: f32("x", "weight", "y"),
   conv2dInputGrad: f32("x", "weight", "y"),
   conv2dWeightGrad: f32("x", "weight", "y"),
@@ -18,6 +18,7 @@ const TAKES: Readonly<Record<string, readonly Readonly<Record<string, DType>>[]>
   softmaxGrad: floats("y", "dy", "dx"),
   layerNorm: floats("x", "y", "weight", "bias").map((types) => ({ ...types, stats: "f32" })),
   layerNormGrad: floats("x", "dy", "dx", "weight").map((types) => ({ ...types, stats: "f32", sums: "f32" })),
+  batchStatsGrad: f32("x", "stats", "dy", "byWeight", "byBias", "factors"),
   gather: indexed(alike("x", "out")),
   gatherElements: indexed(alike("x", "out")),
   segmentSum: floats("x", "out").map((types) => ({ ...types, order: "i32", start: "i32" })),
@@ -68,6 +69,9 @@ const CHECKS: Readonly<Record<string, (call: never) => boolean>> = {
   reduce: ({ kind, input, out }: Calls.ReduceCall) => REDUCES[kind](input.dtype, out.dtype),
   random: ({ kind, out, rate }: Calls.RandomCall) =>
     out.dtype === (kind === "bits" ? "u32" : "f32") && (rate === undefined || rate.dtype === "f32"),
+  batchStats: ({ x, stats, weight, bias, running }: Calls.BatchStatsCall) =>
+    [x, stats, weight, bias, running?.mean, running?.variance].every((view) => (view?.dtype ?? "f32") === "f32") &&
+    (!running || [running.count.before, running.count.after].every(({ dtype }) => dtype === "i32")),
   adam: ({ grad, param, expAvg, expAvgSq }: Calls.AdamCall) =>
     grad.dtype === "f32" && [param, expAvg, expAvgSq].every((u) => u.before.dtype === "f32" && u.after.dtype === "f32"),
   ...Object.fromEntries(["attention", "attentionGrad"].map((family) => [family, withBiases(TAKES[family]!)])),

@@ -65,10 +65,11 @@ function placeOf(value: Value | undefined): Storage | undefined {
   return state?.kind === "stored" && state.storage.lot ? state.storage : undefined;
 }
 
-/** Where things are written that lie side by side from then on, held: over what they replace, or in a lot of their own. */
+/** Where things are written that lie side by side from then on, held: over what they replace where that lies in a lot, or in a lot of their own. */
 function placesOf(items: readonly Item[], sizes: readonly number[]): readonly Storage[] {
   const { backend, label } = items[0]!.value;
-  if (!items.every(({ value, target }) => target && value.fitsInto(target))) return lotOf(backend, sizes, label).pieces;
+  if (!items.every(({ value, target }) => target && placeOf(target) && value.fitsInto(target)))
+    return lotOf(backend, sizes, label).pieces;
   return items.map(({ target }) => {
     const { storage } = target!.view();
     storage.retain();

@@ -249,6 +249,7 @@ const CASES: Readonly<Record<string, Case>> = {
     wrong: {
       ...{ x: [0, "tensor"], options: [1, "options"], "options.weight": [1, ["x", 3, null, gpu.ones([2])]] },
       ...{ "options.bias": [1, ["x", 3]], "options.mean": [1, ["x", x]], "options.eps": [1, "positive"] },
+      "options.running": [1, [3, "x", {}, null, gpu.ones([3])]],
     },
   },
   l2Normalize: {

@@ -4,6 +4,7 @@ import {
   assignTogether,
   checkNumber,
   keep,
+  layTogether,
   mul,
   noGrad,
   scope,
@@ -23,6 +24,7 @@ export class Ema {
   private readonly parameters: ReadonlyMap<string, Tensor>;
   private readonly buffers: ReadonlyMap<string, Tensor>;
   private readonly averages: ReadonlyMap<string, Tensor>;
+  private laid = false;
 
   /** @throws Error when the module has neither parameters nor buffers */
   constructor(module: Module, decay: number) {
@@ -44,6 +46,9 @@ export class Ema {
   update(): void {
     noGrad(() =>
       scope(() => {
+        // What gets no gradients was not laid by an optimizer's step before this.
+        if (!this.laid) for (const group of [this.parameters, this.buffers]) layTogether(alone(group.values()));
+        this.laid = true;
         const next = Array.from(this.parameters, ([name, value]) => {
           const average = this.averages.get(name)!;
           // They go at once, so that nothing else holds the old numbers, and those are written over where they lie.
@@ -51,8 +56,11 @@ export class Ema {
           using share = mul(value, 1 - this.decay);
           return [average, add(rest, share)] as const;
         });
-        assignTogether(next);
-        for (const [name, value] of this.buffers) assign(this.averages.get(name)!, value);
+        // Copies, since what an average holds cannot be written in place.
+        const copies = Array.from(this.buffers, ([name, value]) => {
+          return [this.averages.get(name)!, value.dtype === "f32" ? mul(value, 1) : value] as const;
+        });
+        assignTogether([...next, ...copies]);
       }),
     );
   }
@@ -80,6 +88,11 @@ export class Ema {
   dispose(): void {
     for (const tensor of this.averages.values()) tensor.dispose();
   }
+}
+
+/** Those that lie beside no others. */
+function alone(tensors: Iterable<Tensor>): Tensor[] {
+  return [...tensors].filter((tensor) => tensor.view("Ema").storage.lot === undefined);
 }
 
 /** A tensor of its own storage with the same values. */

@@ -1,6 +1,7 @@
 export * from "./activation.ts";
 export * from "./assign.ts";
 export * from "./attention.ts";
+export * from "./batch-norm.ts";
 export * from "./conv.ts";
 export { type Operand, type PointwiseOptions, pointwise } from "./formula.ts";
 export * from "./gather.ts";

@@ -15,8 +15,12 @@ export function keptShape(shape: Shape, axes: readonly number[]): number[] {
 export function reduceAxes(kind: Reduction, x: Tensor, axes: readonly number[], dtype: DType): Tensor {
   const repeated = x.view(kind).layout.strides.map((stride, axis) => stride === 0 && x.shape[axis]! > 1);
   if (repeated.includes(true) && x.size > 0) return reduceRepeated(kind, x, axes, dtype, repeated);
+  // A sum over an axis of one element is nothing to do.
+  const long = kind === "sum" && x.size > 0 ? axes.filter((axis) => x.shape[axis] !== 1) : axes;
+  const both = kind === "sum" && x.device.backend.epilogues ? sumOfBoth(x, long, dtype) : undefined;
+  if (both) return both;
   let result = x;
-  for (const run of runsOf(axes)) {
+  for (const run of runsOf(long.length > 0 ? long : axes)) {
     const first = run[0]!;
     const last = run.at(-1)!;
     const shape = [
@@ -25,7 +29,7 @@ export function reduceAxes(kind: Reduction, x: Tensor, axes: readonly number[], 
       numel(result.shape.slice(last + 1)),
     ];
     const view = result.view(kind);
-    const layout = threeAxes(view.layout.strides, result.shape, first, last);
+    const layout = groupStrides(view.layout.strides, result.shape, [0, first, last + 1, result.rank]);
     const input = layout
       ? { ...view, layout: { shape, strides: layout, offset: view.layout.offset } }
       : { ...result.dense(kind), layout: { shape, strides: [shape[1]! * shape[2]!, shape[2]!, 1], offset: 0 } };
@@ -43,6 +47,23 @@ export function reduceAxes(kind: Reduction, x: Tensor, axes: readonly number[], 
     }
   }
   return result;
+}
+
+/** A sum over the first axes and over others, which do not lie side by side, in one launch; undefined where that is not what is asked for. */
+function sumOfBoth(x: Tensor, axes: readonly number[], dtype: DType): Tensor | undefined {
+  const [last, first, ...rest] = runsOf(axes);
+  if (!first || !last || rest.length > 0 || first[0] !== 0) return undefined;
+  const view = x.view("sum");
+  const { shape } = view.layout;
+  const ends = [0, first.length, last[0]!, last.at(-1)! + 1, shape.length];
+  const strides = groupStrides(view.layout.strides, shape, ends);
+  if (!strides) return undefined;
+  const sizes = ends.slice(1).map((end, i) => numel(shape.slice(ends[i]!, end)));
+  const input = { ...view, layout: { shape: sizes, strides, offset: view.layout.offset } };
+  return launched(x.device, {
+    ...{ shape: keptShape(shape, axes), dtype, label: "sum", reads: [input] },
+    record: (out, epilogue) => x.device.backend.reduce({ kind: "sum", input, out, ...(epilogue && { epilogue }) }),
+  });
 }
 
 function isPosition(kind: Reduction): boolean {
@@ -89,14 +110,13 @@ function multiplied(dtype: DType, times: number): { readonly tree: Expr; readonl
   };
 }
 
-/** Strides of (before, reduced, after) when each of the three groups can be walked with one stride, without flips. */
-function threeAxes(strides: readonly number[], shape: Shape, first: number, last: number): number[] | undefined {
-  const group = (from: number, to: number): number | undefined => {
-    const part = collapse(shape.slice(from, to), [strides.slice(from, to)]);
+/** Strides of groups of axes, between each end and the next, where each can be walked with one stride, without flips. */
+function groupStrides(strides: readonly number[], shape: Shape, ends: readonly number[]): number[] | undefined {
+  const groups = ends.slice(1).map((end, i) => {
+    const part = collapse(shape.slice(ends[i]!, end), [strides.slice(ends[i]!, end)]);
     return part.shape.length === 1 && part.strides[0]![0]! >= 0 ? part.strides[0]![0]! : undefined;
-  };
-  const three = [group(0, first), group(first, last + 1), group(last + 1, shape.length)];
-  return three.every((stride) => stride !== undefined) ? (three as number[]) : undefined;
+  });
+  return groups.every((stride) => stride !== undefined) ? (groups as number[]) : undefined;
 }
 
 /** Sorted axes cut into runs of neighbours, the innermost run first. */

@@ -57,6 +57,8 @@ const producers: readonly [name: string, shape: readonly number[], make: (on: T.
     [2, 3, 3, 4],
     (on) => T.conv2d(drawn(on, [2, 3, 6, 8], 1), drawn(on, [3, 1, 3, 3], 2), { padding: 1, stride: 2, groups: 3 }),
   ],
+  ["a sum of rows in several matrices", [2, 3, 4, 5], (on) => T.sum(drawn(on, [6, 2, 3, 4, 5, 9], 1), [0, 5])],
+  ["a sum of columns in several matrices", [2, 3, 4, 8], (on) => T.sum(drawn(on, [6, 2, 3, 7, 4, 8], 1), [0, 3])],
   ["a sum of rows", [2, 3, 4, 5], (on) => T.sum(drawn(on, [2, 3, 4, 5, 70], 1), -1)],
   ["a sum of columns", [2, 3, 4, 8], (on) => T.sum(drawn(on, [2, 3, 9, 4, 8], 1), 2)],
   ["a largest value", [2, 3, 4, 8], (on) => T.amax(drawn(on, [2, 3, 9, 4, 8], 1), 2)],

@@ -1,18 +1,10 @@
 import { describe, expect, it } from "vitest";
 import * as T from "../../src/index.ts";
 import { checkOp, expectClose, expectNoLeak, type NdArray, ndarray, testDevice } from "../../src/testing.ts";
-import { alongAxes, normalizeRow, unitRow } from "../reference/rows.ts";
+import { affine, alongAxes, normalizeRow, unitRow } from "../reference/rows.ts";
 import { deviceWithoutSubgroups } from "../without-subgroups.ts";
 
 const gpu = await testDevice();
-
-/** `x · weight + bias`, where weight and bias run along some axes of x: `at` says which element of theirs. */
-function affine(x: NdArray, weight: NdArray, bias: NdArray, at: (i: number) => number): NdArray {
-  return ndarray(
-    x.shape,
-    x.data.map((value, i) => value * weight.data[at(i)]! + bias.data[at(i)]!),
-  );
-}
 
 describe("layerNorm", () => {
   it.each([
@@ -134,92 +126,6 @@ describe("layerNorm", () => {
       "layerNorm: weight or bias f32[2] does not fit x f32[2, 3] over [3]",
     );
     expect(() => T.layerNorm(gpu.tensor(1))).toThrow("layerNorm: x f32[] does not end in []");
-  });
-});
-
-describe("batchNorm", () => {
-  const channelOf = (shape: readonly number[]) => {
-    const after = T.numel(shape.slice(2));
-    return (i: number): number => Math.floor(i / after) % shape[1]!;
-  };
-
-  it.each([[[2, 4, 7, 9]], [[5, 4, 1, 1]], [[6, 3]], [[2, 1, 8, 4]], [[3, 5, 70]]])(
-    "normalises %j with the batch's statistics",
-    async (shape) => {
-      const axes = shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
-      await checkOp("batchNorm", {
-        op: (x, weight, bias) => T.batchNorm(x!, { weight: weight!, bias: bias! }).y,
-        reference: (x, weight, bias) =>
-          affine(
-            alongAxes(x!, axes, (row) => normalizeRow(row)),
-            weight!,
-            bias!,
-            channelOf(shape),
-          ),
-        inputs: [{ shape, range: [-2, 2] }, { shape: [shape[1]!], range: [0.5, 2] }, { shape: [shape[1]!] }],
-        gradientTolerance: { rel: 5e-5, abs: 5e-5 },
-      });
-    },
-  );
-
-  it("does without weight and bias", async () => {
-    await checkOp("batchNorm", {
-      op: (x) => T.batchNorm(x!, { eps: 1e-2 }).y,
-      reference: (x) => alongAxes(x!, [0, 2], (row) => normalizeRow(row, 1e-2)),
-      inputs: [{ shape: [3, 2, 5] }],
-    });
-  });
-
-  it.each([[[2, 4, 7, 9]], [[6, 3]]])("normalises %j with given statistics", async (shape) => {
-    const channels = [shape[1]!];
-    const at = channelOf(shape);
-    await checkOp("batchNorm", {
-      op: (x, weight, bias, mean, variance) =>
-        T.batchNorm(x!, { weight: weight!, bias: bias!, mean: mean!, variance: variance!, eps: 1e-5 }).y,
-      reference: (x, weight, bias, mean, variance) =>
-        affine(
-          ndarray(
-            x!.shape,
-            x!.data.map((value, i) => (value - mean!.data[at(i)]!) / Math.sqrt(variance!.data[at(i)]! + 1e-5)),
-          ),
-          weight!,
-          bias!,
-          at,
-        ),
-      inputs: [
-        { shape },
-        { shape: channels, range: [0.5, 2] },
-        { shape: channels },
-        { shape: channels, gradient: false },
-        { shape: channels, range: [0.5, 2], gradient: false },
-      ],
-    });
-  });
-
-  it("returns the mean and the biased variance, without a graph", async () => {
-    const x = T.requireGrad(gpu.tensor([1, 2, 30, 40, 5, 6, 70, 80], [2, 2, 2]));
-    const { mean, variance } = T.batchNorm(x);
-    expect([mean.requiresGrad, variance.requiresGrad]).toEqual([false, false]);
-    expectClose(await mean.data(), [3.5, 55]);
-    expectClose(await variance.data(), [4.25, 425]);
-  });
-
-  it("gives back its memory", async () => {
-    const x = T.requireGrad(gpu.ones([2, 3, 4]));
-    const weight = T.requireGrad(gpu.ones([3]));
-    await expectNoLeak(() => {
-      T.backward(T.batchNorm(x, { weight }).y.square().sum());
-    });
-  });
-
-  it("names what is wrong", () => {
-    const x = gpu.zeros([2, 3, 4]);
-    expect(() => T.batchNorm(gpu.zeros([2]))).toThrow("batchNorm: x f32[2] has no axis of channels");
-    expect(() => T.batchNorm(x, { weight: gpu.zeros([4]) })).toThrow("batchNorm: weight f32[4] is not of shape [3]");
-    expect(() => T.batchNorm(gpu.zeros([2, 3], { dtype: "i32" }))).toThrow(
-      "batchNorm: takes f32 or f16, got x i32[2, 3]",
-    );
-    expect(() => T.batchNorm(x, { mean: gpu.zeros([3]) })).toThrow("mean and variance go together");
   });
 });
 

@@ -8,6 +8,7 @@ import { expectClose, testDevice } from "../../src/testing.ts";
  */
 
 const device = await testDevice();
+const cpu = T.Device.request({ backend: "cpu", threads: 1 });
 const LONG = 20_000_000;
 
 type Kind = "random" | "signed" | "tenths";
@@ -163,6 +164,30 @@ describe("sums", () => {
     expect(await T.sum(device.tensor(x)).item()).toBe(total);
     const [low, high] = [x.reduce((a, b) => Math.min(a, b)), x.reduce((a, b) => Math.max(a, b))];
     expect([await T.amin(device.tensor(x)).item(), await T.amax(device.tensor(x)).item()]).toEqual([low, high]);
+  });
+});
+
+describe("sums over the first and other axes together", () => {
+  it.each([
+    ["rows of a few matrices", [3, 7, 5_000], [0, 2]],
+    ["rows of many matrices", [700, 3, 1_001], [0, 2]],
+    ["long rows, one output", [9, 1, 200_003], [0, 2]],
+    ["columns", [5, 6, 700, 8], [0, 2]],
+    ["columns of one element", [5_000, 6, 1, 1], [0, 2, 3]],
+  ])("%s", async (_, shape, dim) => {
+    for (const kind of ["signed", "tenths"] as const) {
+      const x = values(kind, T.numel(shape));
+      const [outer, n, inner] = [shape[1]!, shape[2]!, shape[3] ?? 1];
+      const [sums, sizes] = [new Float64Array(outer * inner), new Float64Array(outer * inner)];
+      x.forEach((value, at) => {
+        const o = (Math.floor(at / (n * inner)) % outer) * inner + (at % inner);
+        sums[o]! += value;
+        sizes[o]! += Math.abs(value);
+      });
+      for (const on of [device, await cpu]) {
+        expect(worst(await T.sum(on.tensor(x, shape), { dim }).data(), sums, sizes)).toBeLessThan(1e-6);
+      }
+    }
   });
 });
 

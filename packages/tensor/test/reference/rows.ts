@@ -53,3 +53,11 @@ export function unitRow(values: readonly number[], eps = 1e-12): number[] {
   const length = Math.max(eps, Math.sqrt(total(values.map((value) => value ** 2))));
   return values.map((value) => value / length);
 }
+
+/** `x · weight + bias`, where weight and bias run along some axes of x: `at` says which element of theirs. */
+export function affine(x: NdArray, weight: NdArray, bias: NdArray, at: (i: number) => number): NdArray {
+  return ndarray(
+    x.shape,
+    x.data.map((value, i) => value * weight.data[at(i)]! + bias.data[at(i)]!),
+  );
+}

@@ -3,6 +3,7 @@ import { env } from "../../env.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
 import { WebGPU, type WebGPUOptions } from "./device.ts";
 import type { BufferStorage } from "./gpu.ts";
+import { batchStats, batchStatsGrad } from "./kernels/batch-norm.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
 import * as index from "./kernels/index-kernels.ts";
@@ -95,6 +96,8 @@ export class WebGPUBackend implements Calls.Backend {
   layerNorm = (call: Calls.NormCall): void => norm.layerNorm(this.gpu, call);
   readonly layerNormGroup = norm.GROUP_ROWS;
   layerNormGrad = (call: Calls.NormGradCall): void => norm.layerNormGrad(this.gpu, call);
+  batchStats = (call: Calls.BatchStatsCall): void => batchStats(this.gpu, call);
+  batchStatsGrad = (call: Calls.BatchStatsGradCall): void => batchStatsGrad(this.gpu, call);
   gather = (call: Calls.GatherCall): void => index.gather(this.gpu, call);
   gatherElements = (call: Calls.GatherElementsCall): void => index.gatherElements(this.gpu, call);
   segmentSum = (call: Calls.SegmentSumCall): void => index.segmentSum(this.gpu, call);

@@ -1,5 +1,6 @@
 import type { MatmulCall, View } from "../../../backend.ts";
 import { denseLayout, type Layout } from "../../../layout.ts";
+import { numel } from "../../../shape.ts";
 import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { copy } from "./copy.ts";
@@ -15,6 +16,9 @@ const UNIFORMS = {
   m: "u32",
   n: "u32",
   k: "u32",
+  summed: "u32",
+  aSummed: "u32",
+  bSummed: "u32",
   batchInner: "u32",
   aRow: "u32",
   aCol: "u32",
@@ -32,31 +36,35 @@ const UNIFORMS = {
 interface Template {
   readonly rows: number;
   readonly finish: Finish;
-  /** How `b` lies in its vectors of four: along its columns, or along k, as the weights of a linear layer do. */
-  readonly along: "columns" | "k";
+  /** How `b` lies in vectors of four: along its columns, or along k, as the weights of a linear layer do; or in none. */
+  readonly along: "columns" | "k" | "none";
+  /** Whether the rows of `a` are added up besides. */
+  readonly rowSums: boolean;
 }
 
 /** WGSL from where on a thread reads its four columns, to stand before its loops. */
 function columnStart({ along }: Template): string {
-  if (along === "columns") return "let bFirst = bBase + min(col, cols - 1u);";
+  if (along === "columns") return "var bFirst = bBase + min(col, cols - 1u);";
   // What lies past the last column is never stored.
   const starts = [0, 1, 2, 3].map((j) => `let column${j} = min(col * 4u + ${j}u, u.n - 1u) * u.bCol;`);
-  return `let bFirst = bBase;\n  ${starts.join("\n  ")}`;
+  return `var bFirst = bBase;\n  ${starts.join("\n  ")}`;
 }
 
 /** WGSL of the place of step `k`, for k a multiple of four where `b` lies along it. */
 function placeOf({ along }: Template, k: string): string {
-  return along === "columns" ? `bFirst + (${k}) * u.bRow` : `bFirst + (${k}) / 4u`;
+  return along === "k" ? `bFirst + (${k}) / 4u` : `bFirst + (${k}) * u.bRow`;
 }
 
 /** How many steps of k are read together. */
 function stepsAtOnce({ along }: Template): 1 | 4 {
-  return along === "columns" ? 1 : 4;
+  return along === "k" ? 4 : 1;
 }
 
 /** WGSL of that many steps from `bAt` on, which moves on: `multiply` uses the row `v` of a step. */
 function steps(template: Template, multiply: (step: number) => string): string {
-  if (template.along === "columns") return `{ let v = b[bAt]; bAt += u.bRow;\n    ${multiply(0)} }`;
+  const apart = [0, 1, 2, 3].map((j) => `b[bAt + column${j}]`).join(", ");
+  const row = template.along === "none" ? `vec4f(${apart})` : "b[bAt]";
+  if (template.along !== "k") return `{ let v = ${row}; bAt += u.bRow;\n    ${multiply(0)} }`;
   const loads = [0, 1, 2, 3].map((j) => `let q${j} = b[bAt + column${j}];`).join(" ");
   const rows = [0, 1, 2, 3].map(
     (i) => `{ let v = vec4f(q0[${i}], q1[${i}], q2[${i}], q3[${i}]);\n    ${multiply(i)} }`,
@@ -78,7 +86,7 @@ function store({ width }: Finish, row: string, value: string): string {
  * of b and R fused multiply-adds: loads, not arithmetic, bound this on software adapters.
  */
 const broadcastKernel = kernel("matmul", (template: Template, gpu) => {
-  const { rows, finish } = template;
+  const { rows, finish, rowSums } = template;
   const size = gpu.subgroupSize;
   const together = stepsAtOnce(template);
   const each = (text: (r: number) => string): string => Array.from({ length: rows }, (_, r) => text(r)).join("\n    ");
@@ -86,8 +94,8 @@ const broadcastKernel = kernel("matmul", (template: Template, gpu) => {
     each((r) => `acc${r} = fma(vec4f(subgroupBroadcast(a${r}, ${lane}u)), v, acc${r});`);
   const firstLanes = Array.from({ length: size / together }, (_, i) => i * together);
   return {
-    inputs: { a: "f32", b: "vec4f", ...finish.inputs },
-    outputs: finish.outputs,
+    inputs: { a: "f32", b: template.along === "none" ? "f32" : "vec4f", ...finish.inputs },
+    outputs: { ...finish.outputs, ...(rowSums ? { rowSums: "f32" } : {}) },
     uniforms: { ...UNIFORMS, ...finish.uniforms },
     workgroupSize: size,
     subgroups: true,
@@ -101,23 +109,36 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
   let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner;
   ${columnStart(template)}
-  ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f(); var sum${r} = vec4f();`)}
+  ${each((r) => `var from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f(); var sum${r} = vec4f();`)}
+  ${rowSums ? each((r) => `var own${r} = 0.0; var total${r} = 0.0;`) : ""}
+  for (var part = 0u; part < u.summed; part++) {
   let full = u.k - u.k % WG;
   for (var stretch = 0u; stretch < full; stretch += ${STRETCH}u) {
     let end = min(full, stretch + ${STRETCH}u);
     for (var k = stretch; k < end; k += WG) {
-      ${each((r) => `let a${r} = a[from${r} + (k + lane) * u.aCol];`)}
+      ${each((r) => `let a${r} = a[from${r} + (k + lane) * u.aCol];${rowSums ? ` own${r} += a${r};` : ""}`)}
       var bAt = ${placeOf(template, "k")};
       ${firstLanes.map((lane) => steps(template, (step) => multiply(lane + step))).join("\n    ")}
     }
-    ${each((r) => `sum${r} += acc${r}; acc${r} = vec4f();`)}
+    ${each((r) => `sum${r} += acc${r}; acc${r} = vec4f();${rowSums ? ` total${r} += own${r}; own${r} = 0.0;` : ""}`)}
   }
   if (full < u.k) {
-    ${each((r) => `let a${r} = a[from${r} + min(full + lane, u.k - 1u) * u.aCol];`)}
+    ${each((r) => `let a${r} = a[from${r} + min(full + lane, u.k - 1u) * u.aCol];${rowSums ? ` own${r} += select(0.0, a${r}, full + lane < u.k);` : ""}`)}
     var bAt = ${placeOf(template, "full")};
     for (var l = 0u; full + l < u.k; l += ${together}u) {
       ${steps(template, (step) => each((r) => `acc${r} = fma(vec4f(subgroupShuffle(a${r}, l + ${step}u)), v, acc${r});`))}
     }
+  }
+  bFirst += u.bSummed;
+  ${each((r) => `from${r} += u.aSummed;`)}
+  }
+  ${
+    rowSums
+      ? each(
+          (r) => `{ let sum = subgroupAdd(total${r} + own${r});
+    if (group.x + u.firstGroup.x == 0u && lane == 0u && row + ${r}u < u.m) { rowSums[row + ${r}u] = sum; } }`,
+        )
+      : ""
   }
   if (col < cols) {
     ${each((r) => `if (row + ${r}u < u.m) { ${store(finish, `row + ${r}u`, `(sum${r} + acc${r})`)} }`)}
@@ -128,11 +149,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
 /** The same tile without subgroups, for adapters whose subgroup size is unknown or varies: every thread loads its own a. */
 const plainKernel = kernel("matmul-plain", (template: Template) => {
-  const { rows, finish } = template;
+  const { rows, finish, rowSums } = template;
   const each = (text: (r: number) => string): string => Array.from({ length: rows }, (_, r) => text(r)).join("\n    ");
   return {
-    inputs: { a: "f32", b: "vec4f", ...finish.inputs },
-    outputs: finish.outputs,
+    inputs: { a: "f32", b: template.along === "none" ? "f32" : "vec4f", ...finish.inputs },
+    outputs: { ...finish.outputs, ...(rowSums ? { rowSums: "f32" } : {}) },
     uniforms: { ...UNIFORMS, ...finish.uniforms },
     workgroupSize: 32,
     source: `${finish.source}
@@ -146,16 +167,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
   let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner;
   ${columnStart(template)}
-  ${each((r) => `let from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var sum${r} = vec4f();`)}
+  ${each((r) => `var from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var sum${r} = vec4f();`)}
+  ${rowSums ? each((r) => `var total${r} = 0.0;`) : ""}
+  for (var part = 0u; part < u.summed; part++) {
   for (var stretch = 0u; stretch < u.k; stretch += ${STRETCH}u) {
     let end = min(u.k, stretch + ${STRETCH}u);
-    ${each((r) => `var acc${r} = vec4f();`)}
+    ${each((r) => `var acc${r} = vec4f();${rowSums ? ` var own${r} = 0.0;` : ""}`)}
     var bAt = ${placeOf(template, "stretch")};
     for (var k = stretch; k < end; k += ${stepsAtOnce(template)}u) {
-      ${steps(template, (step) => each((r) => `acc${r} = fma(vec4f(a[from${r} + (k + ${step}u) * u.aCol]), v, acc${r});`))}
+      ${steps(template, (step) =>
+        each((r) => {
+          const value = `a[from${r} + (k + ${step}u) * u.aCol]`;
+          return `acc${r} = fma(vec4f(${value}), v, acc${r});${rowSums ? ` own${r} += ${value};` : ""}`;
+        }),
+      )}
     }
-    ${each((r) => `sum${r} += acc${r};`)}
+    ${each((r) => `sum${r} += acc${r};${rowSums ? ` total${r} += own${r};` : ""}`)}
   }
+  bFirst += u.bSummed;
+  ${each((r) => `from${r} += u.aSummed;`)}
+  }
+  ${rowSums ? each((r) => `if (col == 0u && row + ${r}u < u.m) { rowSums[row + ${r}u] = total${r}; }`) : ""}
   ${each((r) => `if (row + ${r}u < u.m) { ${store(finish, `row + ${r}u`, `sum${r}`)} }`)}
 }`,
   };
@@ -167,15 +199,29 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
  */
 const WORTH_A_COPY = 1024;
 
-/** Batched matrix product; `b` is copied first where neither its columns nor its rows lie in whole vectors. */
-export function matmul(gpu: Gpu, { a, b, out, epilogue }: MatmulCall): void {
+/** Multiplications up to which `b` is read as it lies, rather than copied in a launch of its own so that its columns lie in whole vectors. */
+function worthVectors(gpu: Gpu): number {
+  return gpu.software ? 2 ** 21 : 2 ** 26;
+}
+
+/** How `b` is read. */
+function wayOf(gpu: Gpu, b: View, m: number): Template["along"] {
+  if (inVectors(b, 3)) return "columns";
+  if (inVectors(b, 2) && (gpu.software || m < WORTH_A_COPY)) return "k";
+  return m * numel(b.layout.shape) <= worthVectors(gpu) ? "none" : "columns";
+}
+
+/** Batched matrix product. */
+export function matmul(gpu: Gpu, { a, b, out, rowSums, epilogue }: MatmulCall): void {
   const [outer, inner, m, k] = a.layout.shape as [number, number, number, number];
   const n = b.layout.shape[3]!;
-  const batch = outer * inner;
+  const summed = out.layout.shape[0] === 1 ? outer : 1;
+  const batch = (outer / summed) * inner;
   if (batch * m * n === 0) return;
-  const along = !inVectors(b, 3) && inVectors(b, 2) && (gpu.software || m < WORTH_A_COPY) ? "k" : "columns";
-  const ready = inVectors(b, along === "k" ? 2 : 3);
+  const along = wayOf(gpu, b, m);
+  const ready = along !== "columns" || inVectors(b, 3);
   const right = ready ? b : alignColumns(gpu, b);
+  const d = along === "none" ? 1 : 4;
   const [aOuter, aInner, aRow, aCol] = a.layout.strides as [number, number, number, number];
   const [bOuter, bInner, bRow, bCol] = right.layout.strides as [number, number, number, number];
   const rows = tileRows(gpu, m);
@@ -185,8 +231,8 @@ export function matmul(gpu: Gpu, { a, b, out, epilogue }: MatmulCall): void {
   finishing(gpu, out, epilogue, n % 4 === 0, (finish) => {
     for (const { first, count } of pieces(grid)) {
       variant.run(gpu, {
-        template: { rows, finish, along },
-        operands: { a, b: right, ...finish.operands },
+        template: { rows, finish, along, rowSums: rowSums !== undefined },
+        operands: { a, b: right, ...finish.operands, ...(rowSums && { rowSums }) },
         uniforms: {
           m,
           n,
@@ -197,11 +243,14 @@ export function matmul(gpu: Gpu, { a, b, out, epilogue }: MatmulCall): void {
           aOuter,
           aInner,
           aFrom: a.layout.offset,
-          bRow: along === "k" ? 0 : bRow / 4,
-          bCol: along === "k" ? bCol / 4 : 0,
-          bOuter: bOuter / 4,
-          bInner: bInner / 4,
-          bFrom: right.layout.offset / 4,
+          summed,
+          aSummed: aOuter,
+          bSummed: bOuter / d,
+          bRow: along === "k" ? 0 : bRow / d,
+          bCol: along === "columns" ? 0 : bCol / d,
+          bOuter: bOuter / d,
+          bInner: bInner / d,
+          bFrom: right.layout.offset / d,
           firstGroup: first,
           ...finish.values,
         },

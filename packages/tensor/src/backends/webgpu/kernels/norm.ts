@@ -2,23 +2,7 @@ import type { NormCall, NormGradCall, View } from "../../../backend.ts";
 import type { DType } from "../../../dtype.ts";
 import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
-import { elementType, gridStride, rowReductions, rowThreads } from "./wgsl.ts";
-
-/**
- * WGSL that walks over a row and adds to `sums`, of type F, what `body` adds to NAMEPart, the sum of a stretch of 64 steps: fewer
- * additions in a row lose less. It is not unrolled, since rows are short and software adapters take long to compile.
- */
-function overRow(F: string, sums: readonly string[], body: string): string {
-  const each = (text: (name: string) => string): string => sums.map(text).join(" ");
-  return `for (var stretch = lane; stretch < u.cols; stretch += 64u * WG) {
-      ${each((name) => `var ${name}Part = ${F}(0.0);`)}
-      let end = min(u.cols, stretch + 64u * WG);
-      for (var i = stretch; i < end; i += WG) {
-        ${body}
-      }
-      ${each((name) => `${name} += ${name}Part;`)}
-    }`;
-}
+import { elementType, gridStride, overRow, rowReductions, rowThreads } from "./wgsl.ts";
 
 interface Template {
   readonly dtype: DType;

@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import type { Finish } from "./finish.ts";
 import { finishing } from "./pointwise.ts";
-import { elementType, gridStride, rowReductions, rowThreads, sumOver } from "./wgsl.ts";
+import { elementType, gridStride, rowReductions, rowThreads, sumOver, type Terms } from "./wgsl.ts";
 
 /**
  * Elements of an axis that are summed in one go. Longer ones are cut into parts, whose sums are summed in turn: so the additions in a
@@ -24,8 +24,12 @@ interface Template {
   readonly finish: Finish;
 }
 
-/** Both kernels see an input as (outer, n, inner), axis n cut into parts of `length` elements. */
+/** Both kernels see an input as (also, outer, n, inner), axis n cut into `cuts` of `length` elements and the first into some of `alsoLength`. */
 const UNIFORMS = {
+  also: "u32",
+  alsoStride: "u32",
+  alsoLength: "u32",
+  cuts: "u32",
   outputs: "u32",
   inner: "u32",
   parts: "u32",
@@ -56,6 +60,17 @@ function nanAware({ kind, type, wide }: Template): string {
     : define("f32", "u32");
 }
 
+/** WGSL that adds up a part of the axis, of each element of the axis in front. */
+function overBoth(vector: string, terms: Terms): string {
+  return `let alsoBegin = (part / u.cuts) * u.alsoLength;
+    for (var also = alsoBegin; also < min(u.also, alsoBegin + u.alsoLength); also++) {
+      let start = base + also * u.alsoStride;
+      var sum = ${vector}(0);
+      ${sumOver("sum", terms, (i) => `x[start + (${i}) * u.step]`)}
+      acc += sum;
+    }`;
+}
+
 /** One workgroup reduces one part of one row; its threads take every WG-th element, then join. */
 const rowKernel = kernel("reduce-row", (t: Template, gpu) => {
   const { subgroups, source } = rowReductions(gpu);
@@ -65,11 +80,7 @@ const rowKernel = kernel("reduce-row", (t: Template, gpu) => {
   const fold = t.wide ? `${combine(t, combine(t, "acc.x", "acc.y"), combine(t, "acc.z", "acc.w"))}` : "acc";
   const walk =
     t.kind === "sum"
-      ? sumOver(
-          "acc",
-          { from: "begin + local", to: "end", step: "WG", type: vector },
-          (i) => `x[base + (${i}) * u.step]`,
-        )
+      ? overBoth(vector, { from: "begin + local", to: "end", step: "WG", type: vector })
       : `for (var i = begin + local; i < end; i += WG) { let v = x[base + i * u.step]; acc = ${step}; }`;
   // min is max of the negated values, so that one joining function serves both.
   const join =
@@ -88,7 +99,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var o = group.x + group.y * groups.x; o < u.outputs; o += groups.x * groups.y) {
     let part = (o / u.inner) % u.parts;
     let base = u.first + (o / (u.inner * u.parts)) * u.outerStride + (o % u.inner) * u.innerStride;
-    let begin = part * u.length;
+    let begin = (part % u.cuts) * u.length;
     let end = min(u.n, begin + u.length);
     var acc = ${start};
     ${walk}
@@ -107,7 +118,7 @@ const columnKernel = kernel("reduce-column", (t: Template) => {
   const first = t.kind === "sum" ? `${vector}(0)` : "x[base + begin * u.step]";
   const walk =
     t.kind === "sum"
-      ? sumOver("acc", { from: "begin", to: "end", step: "1u", type: vector }, (i) => `x[base + (${i}) * u.step]`)
+      ? overBoth(vector, { from: "begin", to: "end", step: "1u", type: vector })
       : `for (var i = begin; i < end; i++) { let v = x[base + i * u.step]; acc = ${step}; }`;
   return {
     inputs: { x: vector, ...t.finish.inputs },
@@ -121,7 +132,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   for (var o = id.x + id.y * groups.x * WG; o < u.outputs; o += groups.x * groups.y * WG) {
     let part = (o / u.inner) % u.parts;
     let base = u.first + (o / (u.inner * u.parts)) * u.outerStride + (o % u.inner) * u.innerStride;
-    let begin = part * u.length;
+    let begin = (part % u.cuts) * u.length;
     let end = min(u.n, begin + u.length);
     var acc = ${first};
     ${walk}
@@ -162,14 +173,22 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }`,
 }));
 
-/** Reduces the middle axis of a view of three axes. */
+/** An input as (also, outer, n, inner). */
+function fourAxes({ shape, strides, offset }: Layout) {
+  const [also, outer, n, inner] = [1, ...shape].slice(-4) as [number, number, number, number];
+  const [alsoStride, outerStride, step, innerStride] = [0, ...strides].slice(-4) as [number, number, number, number];
+  return { also, outer, n, inner, alsoStride, outerStride, step, innerStride, from: offset };
+}
+
+/** So many elements of the axis in front are added up in a row. */
+const MOST_ALSO = 64;
+
+/** Reduces the middle axis of a view of three axes, or that and the first of four. */
 export function reduce(gpu: Gpu, call: ReduceCall): void {
-  const [outer, n, inner] = call.input.layout.shape as [number, number, number];
-  const [outerStride, step, innerStride] = call.input.layout.strides as [number, number, number];
+  const { also, outer, n, inner, outerStride, step, innerStride, from } = fourAxes(call.input.layout);
   const outputs = outer * inner;
   if (outputs === 0) return;
   const type = call.input.dtype === "bool" ? "u32" : (call.input.dtype as Type);
-  const from = call.input.layout.offset;
   if (call.kind === "argmax" || call.kind === "argmin") {
     argKernel.run(gpu, {
       template: { type, largest: call.kind === "argmax" },
@@ -181,15 +200,20 @@ export function reduce(gpu: Gpu, call: ReduceCall): void {
   }
   const { kind } = call;
   const length = partLength(gpu, call.input, type);
-  if (length >= n) {
-    run(gpu, kind, type, call, 1, n);
+  const cuts = Math.ceil(n / length);
+  // Rows of the axis in front are taken together as far as few additions in a row, and work for the device, allow.
+  const busy = outputs >= (gpu.software ? 64 : 1024);
+  const alsoLength = Math.min(also, busy ? MOST_ALSO : Math.max(1, Math.floor(ROW_PART / length)));
+  const parts = cuts * Math.ceil(also / alsoLength);
+  const part = { cuts, length, parts, alsoLength };
+  if (parts === 1) {
+    run(gpu, kind, type, call, part);
     return;
   }
-  const parts = Math.ceil(n / length);
   const storage = gpu.pool.take(outputs * parts * 4, "partial reduction");
   const partial: View = { storage, layout: denseLayout([outer, parts, inner]), dtype: call.out.dtype };
   try {
-    run(gpu, kind, type, { input: call.input, out: partial }, parts, length);
+    run(gpu, kind, type, { input: call.input, out: partial }, part);
     reduce(gpu, { ...call, input: { ...partial, dtype: call.input.dtype } });
   } finally {
     storage.release();
@@ -198,7 +222,7 @@ export function reduce(gpu: Gpu, call: ReduceCall): void {
 
 /** How much of the axis is reduced in one go. It depends on sizes and the device only, so that a result is the same every time. */
 function partLength(gpu: Gpu, { layout }: View, type: Type): number {
-  const [outer, n, inner] = layout.shape as [number, number, number];
+  const { outer, n, inner } = fourAxes(layout);
   const { software } = gpu;
   // Where there are too few outputs to keep the device busy parts are shorter, as far as a second launch pays.
   const [shortest, longest, workers, wanted] = walksDown(layout, type)
@@ -210,8 +234,9 @@ function partLength(gpu: Gpu, { layout }: View, type: Type): number {
 }
 
 /** True where a thread walks down the axis. Joining across a workgroup is written for floats, and pays where rows are long. */
-function walksDown({ shape, strides }: Layout, type: Type): boolean {
-  return type !== "f32" || (shape[2]! >= 4 && strides[2] === 1) || shape[1]! < 8;
+function walksDown(layout: Layout, type: Type): boolean {
+  const { n, inner, innerStride } = fourAxes(layout);
+  return type !== "f32" || (inner >= 4 && innerStride === 1) || n < 8;
 }
 
 function run(
@@ -219,15 +244,13 @@ function run(
   kind: Template["kind"],
   type: Type,
   { input, out, epilogue }: Omit<ReduceCall, "kind">,
-  parts: number,
-  length: number,
+  { length, ...part }: { readonly [name in "cuts" | "length" | "parts" | "alsoLength"]: number },
 ): void {
-  const [outer, n, inner] = input.layout.shape as [number, number, number];
-  const [outerStride, step, innerStride] = input.layout.strides as [number, number, number];
-  const from = input.layout.offset;
+  const { also, outer, n, inner, alsoStride, outerStride, step, innerStride, from } = fourAxes(input.layout);
+  const { parts } = part;
   const outputs = outer * parts * inner;
   if (walksDown(input.layout, type)) {
-    const wide = innerStride === 1 && [inner, step, outerStride, from].every((value) => value % 4 === 0);
+    const wide = innerStride === 1 && [inner, step, outerStride, alsoStride, from].every((value) => value % 4 === 0);
     const d = wide ? 4 : 1;
     finishing(gpu, out, epilogue, wide, (finish) =>
       columnKernel.run(gpu, {
@@ -236,7 +259,9 @@ function run(
         uniforms: {
           outputs: outputs / d,
           inner: inner / d,
-          parts,
+          also,
+          alsoStride: alsoStride / d,
+          ...part,
           n,
           length,
           outerStride: outerStride / d,
@@ -251,7 +276,7 @@ function run(
     );
     return;
   }
-  const wide = step === 1 && [n, outerStride, innerStride, from, length].every((value) => value % 4 === 0);
+  const wide = step === 1 && [n, outerStride, innerStride, alsoStride, from, length].every((value) => value % 4 === 0);
   const d = wide ? 4 : 1;
   finishing(gpu, out, epilogue, false, (finish) =>
     rowKernel.run(gpu, {
@@ -260,7 +285,9 @@ function run(
       uniforms: {
         outputs,
         inner,
-        parts,
+        also,
+        alsoStride: alsoStride / d,
+        ...part,
         n: n / d,
         length: length / d,
         outerStride: outerStride / d,

@@ -25,10 +25,13 @@ export function rowThreads(gpu: Gpu): number {
  * `rowSum(v)` and `rowMax(v)` over the threads of a workgroup of WG, for kernels that give a row to a workgroup: one subgroup
  * operation where the workgroup is a subgroup, else a tree in shared memory. `lane` is the local index. NaN wins a maximum.
  */
-export function rowReductions(gpu: Gpu): { readonly subgroups: boolean; readonly source: string } {
+export function rowReductions(
+  gpu: Gpu,
+  threads = rowThreads(gpu),
+): { readonly subgroups: boolean; readonly source: string } {
   const nanMax = `fn rowNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 fn nanMax(a: f32, b: f32) -> f32 { return select(max(a, b), a + b, rowNan(a) || rowNan(b)); }`;
-  if (gpu.subgroupSize > 0) {
+  if (gpu.subgroupSize === threads) {
     return {
       subgroups: true,
       source: `${nanMax}
@@ -61,8 +64,36 @@ ${tree("rowMax", "nanMax(shared_[lane], shared_[lane + half])")}`,
   };
 }
 
+/** Threads that share a row, and the one of them that a thread is. */
+interface Sharers {
+  readonly lane: string;
+  readonly threads: string;
+  readonly cols: string;
+}
+
+/**
+ * WGSL that walks over a row and adds to `sums`, of type F, what `body` adds to NAMEPart for element i: the sum of a stretch of 64 steps, since
+ * fewer additions in a row lose less. It is not unrolled, since rows are short and software adapters take long to compile.
+ */
+export function overRow(
+  F: string,
+  sums: readonly string[],
+  body: string,
+  { lane, threads, cols }: Sharers = { lane: "lane", threads: "WG", cols: "u.cols" },
+): string {
+  const each = (text: (name: string) => string): string => sums.map(text).join(" ");
+  return `for (var stretch = ${lane}; stretch < ${cols}; stretch += 64u * ${threads}) {
+      ${each((name) => `var ${name}Part = ${F}(0.0);`)}
+      let end = min(${cols}, stretch + 64u * ${threads});
+      for (var i = stretch; i < end; i += ${threads}) {
+        ${body}
+      }
+      ${each((name) => `${name} += ${name}Part;`)}
+    }`;
+}
+
 /** What is summed: terms at `from`, `from + step` … below `to`, of a type. */
-interface Terms {
+export interface Terms {
   readonly from: string;
   readonly to: string;
   readonly step: string;
