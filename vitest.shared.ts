@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { defaultServerConditions } from "vite";
 import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
+import { installedMpis } from "./scripts/mpi.ts";
 
 const conditions = ["@deplsr/source", ...defaultServerConditions];
 
@@ -11,12 +12,15 @@ const conditions = ["@deplsr/source", ...defaultServerConditions];
  */
 const withoutReference = existsSync(new URL("../shared/golden/", import.meta.url)) ? [] : ["**/*.reference.test.ts"];
 
+/** `*.mpi.test.ts` start jobs of several processes: on a machine without an MPI there is nothing to start them with. */
+const withoutMpi = installedMpis().length > 0 ? [] : ["**/*.mpi.test.ts"];
+
 export const configuration: ViteUserConfig = defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: [...configDefaults.exclude, ...withoutReference],
+    exclude: [...configDefaults.exclude, ...withoutReference, ...withoutMpi],
     environment: "node",
     pool: "forks",
     maxWorkers: 2,

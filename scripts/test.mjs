@@ -34,6 +34,9 @@ if (status !== 0 && counts.failed === 0) counts.failed = 1;
 if (!existsSync(join(root, "..", "shared", "golden"))) {
   console.log("not run: *.reference.test.ts, whose reference numbers (../shared) are not beside this checkout");
 }
+if (["mpirun.openmpi", "mpirun.mpich"].every((command) => spawnSync(command, ["--version"]).error)) {
+  console.log("not run: *.mpi.test.ts, jobs of several processes: neither mpirun.openmpi nor mpirun.mpich is here");
+}
 if (counts.skipped > 0) console.log(`${counts.skipped} skipped`);
 console.log(`${counts.passed} passed, ${counts.failed} failed`);
 process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;

@@ -1,0 +1,9 @@
+/**
+ * Processes that train together: process groups over MPI, and the same interface for one process.
+ *
+ * @packageDocumentation
+ */
+
+export { openProcessGroup } from "#mpi";
+export { type Environment, type Launcher, launcherOf, type MpiKind, type MpiLibrary } from "./launcher.ts";
+export * from "./process-group.ts";

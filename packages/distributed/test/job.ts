@@ -1,0 +1,85 @@
+/** One process of a job that the tests start with mpirun: does what it is asked for, one after the other, and writes what
+ * came out to a folder, as `RANK.json`. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Numbers, openProcessGroup, type ProcessGroup } from "../src/index.ts";
+import { numbersOf } from "./numbers.ts";
+
+const CASES: Readonly<Record<string, (group: ProcessGroup) => Promise<unknown>>> = {
+  async who({ rank, size, host, library }) {
+    return { rank, size, host, library };
+  },
+  /** Sums of many lengths, also fewer values than processes, and all reductions and types. */
+  async reduce(group) {
+    const results: unknown[] = [];
+    for (const type of ["f32", "f64", "i32"] as const) {
+      for (const reduction of ["sum", "max", "min"] as const) {
+        for (const length of [0, 1, 2, 7, 1000]) {
+          const values = numbersOf(type, length, group.rank);
+          const all = await group.allReduce(values, reduction);
+          const part = await group.reduceScatter(values, reduction);
+          results.push({ type, reduction, length, all: Array.from(all), part: Array.from(part) });
+        }
+      }
+    }
+    return results;
+  },
+  /** More than goes over at once: 20 million values, of which the sums of a few are told. */
+  async large(group) {
+    const values = new Float32Array(20_000_003).map((_, i) => ((i * 31 + group.rank * 17) % 1009) / 1009);
+    const all = await group.allReduce(values);
+    const part = await group.reduceScatter(values);
+    const whole = await group.allGather(part);
+    const joined = new Float32Array(values.length);
+    let at = 0;
+    for (const each of whole) {
+      joined.set(each, at);
+      at += each.length;
+    }
+    const sent = await group.broadcast(group.rank === 0 ? all : new Float32Array(all.length));
+    return {
+      at: [0, 12_345_678, values.length - 1].map((i) => all[i]),
+      joined: joined.every((value, i) => value === all[i]),
+      sent: sent.every((value, i) => value === all[i]),
+    };
+  },
+  async gather(group) {
+    const own = numbersOf("f32", 3 * group.rank, group.rank);
+    const gathered = await group.allGather(own);
+    const bytes = await group.allGather(new TextEncoder().encode(`rank ${group.rank}`) as Numbers);
+    return { gathered: gathered.map((part) => Array.from(part)), bytes: bytes.map((part) => Array.from(part)) };
+  },
+  async broadcast(group) {
+    const root = group.size - 1;
+    return Array.from(await group.broadcast(numbersOf("f64", 5, group.rank), root));
+  },
+  /** Calls that nobody waits for in between keep their order. */
+  async overlapping(group) {
+    const sums = Array.from({ length: 20 }, (_, i) => group.allReduce(Int32Array.of(i + group.rank)));
+    await group.barrier();
+    return (await Promise.all(sums)).map(([sum]) => sum);
+  },
+  async refused(group) {
+    await group.broadcast(Int32Array.of(1), group.size).catch((error) => console.error(String(error)));
+    return "went on";
+  },
+  /** The last rank gives up; the others wait for it. */
+  async abort(group) {
+    if (group.rank === group.size - 1) await group.abort(7);
+    await group.barrier();
+    return "not reached";
+  },
+  /** The last rank dies of an error. */
+  async dies(group) {
+    if (group.rank === group.size - 1) throw new Error("this rank has had enough");
+    await group.barrier();
+    return "not reached";
+  },
+};
+
+const group = await openProcessGroup();
+const [, , folder, ...names] = process.argv;
+const values: Record<string, unknown> = {};
+for (const name of names) values[name] = await CASES[name]!(group);
+writeFileSync(join(folder!, `${group.rank}.json`), JSON.stringify(values));
+await group.close();
