@@ -121,6 +121,8 @@ export type GradPair =
 
 /** Enters an op in the graph: only inputs that need a gradient are kept, so frozen weights cost nothing. Returns `y`. */
 export function record(y: Tensor, name: string, ...pairs: readonly GradPair[]): Tensor {
+  // No graph, and nobody to tell of it.
+  if (!enabled && !watched) return y;
   const wanted = pairs.filter(([input]) => input.requiresGrad);
   if (wanted.length === 0) return y;
   const needs: Tensor[] = [];

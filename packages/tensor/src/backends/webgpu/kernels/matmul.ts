@@ -72,12 +72,36 @@ function steps(template: Template, multiply: (step: number) => string): string {
   return `{ ${loads} bAt++;\n    ${rows.join("\n    ")} }`;
 }
 
-/** Stores one row's four columns: as a vector where rows of the output are aligned, else one by one inside the matrix. */
-function store({ width }: Finish, row: string, value: string): string {
-  if (width === 4) return `finish((batch * u.m + ${row}) * (u.n / 4u) + col, ${value});`;
-  return `for (var j = 0u; j < 4u; j++) {
-      if (col * 4u + j < u.n) { finish((batch * u.m + ${row}) * u.n + col * 4u + j, ${value}[j]); }
-    }`;
+/** WGSL of the row of `b` at one step, when it is read by itself. */
+function stepAt({ along }: Template, k: string): string {
+  if (along === "columns") return `b[bFirst + ${k} * u.bRow]`;
+  const part = (j: number): string =>
+    along === "k" ? `b[bFirst + ${k} / 4u + column${j}][${k} % 4u]` : `b[bFirst + ${k} * u.bRow + column${j}]`;
+  const parts = [0, 1, 2, 3].map(part);
+  return `vec4f(${parts.join(", ")})`;
+}
+
+/**
+ * Stores the rows of a tile, four columns of each: as a vector where rows of the output are aligned, else one by one inside the matrix. In loops
+ * that begin and end where no compiler knows: it would unroll others, with all that is computed of a result written out for each row or number. That
+ * is most of what there is to compile, and takes seconds where the driver makes code for a CPU.
+ */
+function storeRows({ rows, finish: { width } }: Template, value: (row: number) => string): string {
+  const results = Array.from({ length: rows }, (_, r) => `let result${r} = ${value(r)};`);
+  const choice = Array.from(
+    { length: rows - 1 },
+    (_, r) => `result = select(result, result${r + 1}, at == row + ${r + 1}u);`,
+  );
+  const stored =
+    width === 4
+      ? "finish((batch * u.m + at) * (u.n / 4u) + col, result);"
+      : `for (var c = col * 4u; c < min(col * 4u + 4u, u.n); c++) { finish((batch * u.m + at) * u.n + c, result[c % 4u]); }`;
+  return `${results.join(" ")}
+  for (var at = row; at < min(row + ${rows}u, u.m); at++) {
+    var result = result0;
+    ${choice.join("\n    ")}
+    ${stored}
+  }`;
 }
 
 /**
@@ -124,9 +148,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   if (full < u.k) {
     ${each((r) => `let a${r} = a[from${r} + min(full + lane, u.k - 1u) * u.aCol];${rowSums ? ` own${r} += select(0.0, a${r}, full + lane < u.k);` : ""}`)}
-    var bAt = ${placeOf(template, "full")};
-    for (var l = 0u; full + l < u.k; l += ${together}u) {
-      ${steps(template, (step) => each((r) => `acc${r} = fma(vec4f(subgroupShuffle(a${r}, l + ${step}u)), v, acc${r});`))}
+    // One step at a time: these are few, and shuffles the dearest thing to compile.
+    for (var l = 0u; full + l < u.k; l++) {
+      let v = ${stepAt(template, "(full + l)")};
+      ${each((r) => `acc${r} = fma(vec4f(subgroupShuffle(a${r}, l)), v, acc${r});`)}
     }
   }
   bFirst += u.bSummed;
@@ -141,7 +166,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       : ""
   }
   if (col < cols) {
-    ${each((r) => `if (row + ${r}u < u.m) { ${store(finish, `row + ${r}u`, `(sum${r} + acc${r})`)} }`)}
+    ${storeRows(template, (r) => `sum${r} + acc${r}`)}
   }
 }`,
   };
@@ -188,7 +213,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   ${each((r) => `from${r} += u.aSummed;`)}
   }
   ${rowSums ? each((r) => `if (col == 0u && row + ${r}u < u.m) { rowSums[row + ${r}u] = total${r}; }`) : ""}
-  ${each((r) => `if (row + ${r}u < u.m) { ${store(finish, `row + ${r}u`, `sum${r}`)} }`)}
+  ${storeRows(template, (r) => `sum${r}`)}
 }`,
   };
 });
