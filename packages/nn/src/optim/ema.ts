@@ -51,8 +51,9 @@ export class Ema {
           using share = mul(value, 1 - this.decay);
           return [average, add(rest, share)] as const;
         });
-        assignTogether(next);
-        for (const [name, value] of this.buffers) assign(this.averages.get(name)!, value);
+        // Not the buffers' own values: what two tensors hold is written to other memory each time.
+        const copies = Array.from(this.buffers, ([name, value]) => [this.averages.get(name)!, mul(value, 1)] as const);
+        assignTogether([...next, ...copies]);
       }),
     );
   }
