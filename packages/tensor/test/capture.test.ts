@@ -285,6 +285,8 @@ describe("a function that is captured when it is steady", () => {
     expect(seen).toEqual([1, 1, 1, 1, 0, 1, 1, 1, 1, 0]);
     steady.dispose();
     expect(device.memory().liveBuffers).toBe(liveBuffers);
-    expect(() => T.captureSteady(device, work, { most: -1 })).toThrow("captureSteady: most has to be a whole number of at least 0, got -1");
+    expect(() => T.captureSteady(device, work, { most: -1 })).toThrow(
+      "captureSteady: most has to be a whole number of at least 0, got -1",
+    );
   });
 });
