@@ -4,9 +4,9 @@
  * buffers and bind groups.
  */
 import { ResidualAttentionBlock } from "@deplsr/clip";
-import { Adam, clipGradNorm, inference, l1Loss } from "@deplsr/nn";
+import { Adam, clipGradNorm, Ema, inference, l1Loss } from "@deplsr/nn";
 import { REALDAT_LIGHT_X2, RealDAT } from "@deplsr/srclip";
-import { backward, Device, noGrad, Rng, requireGrad, scope, sum, type Tensor } from "@deplsr/tensor";
+import { backward, Device, detach, noGrad, Rng, requireGrad, scope, sum, type Tensor } from "@deplsr/tensor";
 import { median } from "./statistics.ts";
 
 /** What one launch gives a pass; the pipeline where it is another than the launch before had. */
@@ -200,12 +200,18 @@ const captured = device.capture(enlarge);
 await measure("the same, captured", () => scope(() => void noGrad(() => captured(lq)).view()));
 captured.dispose();
 const optimizer = new Adam([{ params: network.parameters(), lr: 1e-4 }]);
+const ema = new Ema(network, 0.999);
 const [pair, gt] = [random([2, 3, 16, 16]), random([2, 3, 32, 32])];
 const prompts = { content: random([2, 1, 512]), degradation: random([2, 5, 512]) };
+const train = (low: Tensor, high: Tensor, rng: Rng): Tensor => {
+  const loss = l1Loss(network.forward(low, { mode: { training: true, rng }, prompt: prompts }), high);
+  optimizer.step(clipGradNorm(backward(loss), 1).grads);
+  ema.update();
+  return detach(loss);
+};
 await measure("RealDAT-light x2, 2 squares of 16, a step of training", () =>
-  scope(() => {
-    const loss = l1Loss(network.forward(pair, { mode: { training: true, rng: new Rng(3) }, prompt: prompts }), gt);
-    optimizer.step(clipGradNorm(backward(loss), 1).grads);
-  }),
+  scope(() => void train(pair, gt, new Rng(3)).view()),
 );
+const step = device.capture(train);
+await measure("the same, captured", () => scope(() => void step(pair, gt, new Rng(3)).view()));
 device.destroy();

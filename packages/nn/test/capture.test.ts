@@ -203,3 +203,34 @@ describe.each(devices.map((device) => [device.info.backend, device] as const))(
     });
   },
 );
+
+it.each([false, true])(
+  "makes neither a buffer nor a bind group in a steady step with averages of batch statistics, captured: %s",
+  async (capture) => {
+    const device = await Device.request({ backend: "webgpu" });
+    // The cast: the driver's own methods, which are counted.
+    const driver = (device.backend as unknown as { gpu: { device: GPUDevice } }).gpu.device;
+    const { createBindGroup, createBuffer } = driver;
+    let made = 0;
+    driver.createBindGroup = (descriptor) => {
+      made++;
+      return createBindGroup.call(driver, descriptor);
+    };
+    driver.createBuffer = (descriptor) => {
+      made++;
+      return createBuffer.call(driver, descriptor);
+    };
+    const training = new Training(device, Object.values(kinds)[1]!);
+    const step = capture ? device.capture(training.step) : training.step;
+    const makes: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      const before = made;
+      scope(() => void training.run(step, 0));
+      await device.sync();
+      makes.push(made - before);
+    }
+    device.destroy();
+    expect(makes[0]).toBeGreaterThan(0);
+    expect(makes.slice(3)).toEqual([0, 0, 0]);
+  },
+);

@@ -12,6 +12,8 @@ export interface Environment {
   readonly debug: number;
   /** Memory that belongs to nobody is filled with NaN, so that a use of it shows; always where `debug` is 1 or more. */
   readonly poison: boolean;
+  /** Whether what repeats is captured by itself (`captureSteady`); off with `0`. */
+  readonly capture: boolean;
   /** File name of a timeline for a trace viewer, or undefined. */
   readonly trace: string | undefined;
 }
@@ -29,6 +31,7 @@ export function env(): Environment {
     simd: environment("DEPLSR_SIMD") ?? "auto",
     debug,
     poison: debug >= 1 || environment("DEPLSR_POISON") === "1",
+    capture: environment("DEPLSR_CAPTURE") !== "0",
     trace: environment("DEPLSR_TRACE"),
   };
   return cached;

@@ -31,5 +31,6 @@ export type { AdapterChoice, ListedAdapter } from "./platform/adapter.ts";
 export * from "./random.ts";
 export { keep, scope, transient } from "./scope.ts";
 export { broadcastShapes, denseStrides, normalizeDim, numel, type Shape } from "./shape.ts";
+export { captureSteady, type SteadyOptions } from "./steady.ts";
 export { type Captured, type CaptureInput, type CaptureResult, Tensor, type TensorOptions } from "./tensor.ts";
 export { computeTogether, sideBySide } from "./together.ts";

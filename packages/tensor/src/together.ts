@@ -16,7 +16,7 @@ interface Item {
 
 /**
  * Computes what is pending now. Results of one formula, with the same numbers, lie side by side from then on, and are computed in one launch
- * as far as their operands do, or are one number for all. What is no f32, or no pending formula, is left as it is.
+ * as far as their operands do, or are one number for all. What is neither f32 nor i32, or no pending formula, is left as it is.
  */
 export function computeTogether(tensors: readonly Tensor[]): void {
   checkTensors("computeTogether", "tensors", tensors);
@@ -35,7 +35,7 @@ function compute(values: ReadonlyMap<Value, Value | undefined>): void {
   const groups: Item[][] = [];
   for (const [value, target] of values) {
     const { state, dtype, backend } = value;
-    if (state.kind !== "pending" || dtype !== "f32" || numel(value.shape) === 0) continue;
+    if (state.kind !== "pending" || (dtype !== "f32" && dtype !== "i32") || numel(value.shape) === 0) continue;
     const group = groups.find(([first]) => first!.value.backend === backend && sameFormula(first!.state, state));
     if (group) group.push({ value, state, target });
     else groups.push([{ value, state, target }]);
@@ -84,7 +84,7 @@ function computeLot(items: readonly Item[], sizes: readonly number[]): void {
   try {
     const { tree, params, leaves } = items[0]!.state;
     const reads = items.map(({ state }) => state.leaves.map(real));
-    const outs = items.map(({ value }, i): View => ({ ...storedIn(places[i]!, value.shape), dtype: "f32" }));
+    const outs = items.map(({ value }, i): View => ({ ...storedIn(places[i]!, value.shape), dtype: value.dtype }));
     // One number for all of a run, or what lies side by side; the first two of a run decide.
     const repeats = (a: View, b: View): boolean => a.storage === b.storage && isNumber(a) && isNumber(b);
     const joins = (i: number, leaf: number): "repeats" | "follows" | undefined => {

@@ -27,6 +27,8 @@ export interface LoopOptions {
   readonly saveAlso?: (step: number) => boolean;
   /** Trains one step and returns its values as a (k,) tensor without graph, which the loop disposes. */
   readonly step: (step: number) => Tensor | Promise<Tensor>;
+  /** Waits, after a step whose numbers are not read, until the device is not too far behind. */
+  readonly pace?: () => Promise<void>;
   /** Gets the numbers of the steps since the last time, in order. */
   readonly report: (metrics: readonly StepMetrics[]) => void;
   /** Whether to read the numbers after this step although there are few yet; asked once a step. */
@@ -94,7 +96,10 @@ export async function runLoop(options: LoopOptions): Promise<LoopResult> {
       if (validation && step % validation.every === 0) await measure(step);
       if ((step % saveEvery === 0 || saveAlso(step)) && step < total) await save(step);
       else if (due) await readNumbers();
-      else await nextTurn();
+      else {
+        await options.pace?.();
+        await nextTurn();
+      }
     }
     if (validation && step === total && measured !== step) await measure(step);
     if (saved !== step) await save(step);

@@ -225,6 +225,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
         view.clock.end();
         return values;
       },
+      pace: () => device.pace(),
       report,
       ...(validation
         ? {

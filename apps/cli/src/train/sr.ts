@@ -3,7 +3,7 @@ import { relative } from "node:path";
 import { Adam, AdamW, addGradients, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import { asSeen, imagePrompt, type PromptOptions, throughChannels } from "@deplsr/restore";
 import type { SrCLIPV2 } from "@deplsr/srclip";
-import { add, backward, type Device, mul, Rng, type Tensor } from "@deplsr/tensor";
+import { add, backward, captureSteady, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { type PairBatch, storedPairs } from "../data/pair-batches.ts";
 import type { SkippedItem } from "../data/skipped.ts";
@@ -17,7 +17,7 @@ import { stackValues } from "./loop.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
 import { type Mark, markOf } from "./step-clock.ts";
-import { inHalves, Snapshot, update } from "./update.ts";
+import { inHalves, Snapshot, update, updateWith } from "./update.ts";
 import { prepareValidation } from "./validate.ts";
 
 /** A training and what it trains. */
@@ -60,6 +60,9 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const drops = new Rng(run.manual_seed).fork("dropout");
   const upscaler = { network: throughChannels(network, source), srclip, prompt: srclip && prompt };
   const warn = (line: string): void => output.warn(line);
+  const trained = { network, srclip, prompt, optimizer, ema };
+  // What a captured step works in is disposed where others need memory.
+  const wholeStep = captureSteady(device, (...inputs: (Tensor | Rng)[]) => stepAtOnce(run, trained, partsOf(inputs)));
   const validation = await prepareValidation({ device, run, folder, upscaler, ema, warn });
   const training: Training = {
     title: "train sr",
@@ -68,7 +71,13 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     device,
     dataSets: { "datasets.train": pairs.items },
     epoch: (step) => Math.floor(((step - 1) * run.train.accum_iter) / pairs.perEpoch),
-    validation,
+    validation: validation && {
+      ...validation,
+      run: (step) => {
+        wholeStep.dispose();
+        return validation.run(step);
+      },
+    },
     names: ["l_pix"],
     total: run.train.total_iter,
     seed: run.manual_seed,
@@ -94,9 +103,11 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
         optimizer.setLearningRate(rate(step - 1));
         optimizer.layTogether();
         const mark = markOf(clock, step, () => device.sync());
-        const { updated, loss } = await trainStep(run, { network, srclip, prompt, optimizer }, parts, mark);
-        if (updated) ema?.update();
-        return loss;
+        if (run.train.on_nan === "skip" || mark) {
+          wholeStep.dispose();
+          return await trainStep(run, trained, parts, mark);
+        }
+        return wholeStep(...parts.flatMap(({ lq, gt, rng }) => [lq, gt, rng]));
       } finally {
         for (const { lq, gt } of parts) {
           lq.dispose();
@@ -113,6 +124,7 @@ interface Trained {
   readonly srclip: SrCLIPV2 | null;
   readonly prompt: PromptOptions;
   readonly optimizer: Adam;
+  readonly ema: Ema | null;
 }
 
 /** A batch, and the generator of its dropout. */
@@ -120,34 +132,64 @@ interface Part extends PairBatch {
   readonly rng: Rng;
 }
 
-/** One step: forward, loss and backward of each part, update. → the mean loss, (1,), and whether the weights were updated */
+/** The inputs of a captured step as parts again: lq, gt and generator of each. */
+function partsOf(inputs: readonly (Tensor | Rng)[]): Part[] {
+  const parts: Part[] = [];
+  for (let i = 0; i < inputs.length; i += 3) {
+    const [lq, gt, rng] = inputs.slice(i, i + 3) as [Tensor, Tensor, Rng];
+    parts.push({ lq, gt, rng });
+  }
+  return parts;
+}
+
+/** What came of the parts of a batch so far: their gradients, and their loss, (1,). */
+interface Sums {
+  readonly gradients: Map<Tensor, Tensor>;
+  readonly loss: Tensor | null;
+}
+
+const NOTHING: Sums = { gradients: new Map(), loss: null };
+
+/** Adds a part's gradients and its share of the loss, and gives back what they are added to. */
+function added({ gradients, loss }: Sums, share: Tensor): { gradients: Map<Tensor, Tensor>; loss: Tensor } {
+  const seen = stackValues([share]);
+  const total = loss ? add(loss, seen) : seen;
+  loss?.dispose();
+  return { gradients: addGradients(gradients, backward(share)), loss: total };
+}
+
+/** One step, which nobody waits for, so that it can be captured: forward, loss and backward of each part, update. → the mean loss, (1,) */
+function stepAtOnce(run: SrRunConfig, trained: Trained, parts: readonly Part[]): Tensor {
+  const sums = parts.reduce<Sums>(
+    (sums, part) => scope(() => added(sums, lossShare(run, trained, part, 1 / parts.length))) as Sums,
+    NOTHING,
+  );
+  updateWith(trained.optimizer, sums.gradients, run.train.grad_clip ?? null);
+  trained.ema?.update();
+  return sums.loss!;
+}
+
+/** The same, where the device is waited for in between: to mark the parts of the step, or to leave it out where a number is none. */
 async function trainStep(
   run: SrRunConfig,
   trained: Trained,
   parts: readonly Part[],
   mark: Mark | null,
-): Promise<{ readonly updated: boolean; readonly loss: Tensor }> {
-  const { network, optimizer } = trained;
+): Promise<Tensor> {
+  const { network, optimizer, ema } = trained;
   const skip = run.train.on_nan === "skip";
   // Running statistics, which a step that is left out must not leave behind.
   using before = skip ? new Snapshot(network.module.buffers().values()) : null;
-  let gradients = new Map<Tensor, Tensor>();
-  let loss: Tensor | undefined;
+  let sums = NOTHING;
   for (const part of parts) {
-    const forward = (): { readonly share: Tensor } => ({
-      share: lossShare(run, trained, part, 1 / parts.length),
-    });
-    [gradients, loss] = await inHalves(mark, forward, ({ share }) => {
-      const seen = stackValues([share]);
-      const total = loss ? add(loss, seen) : seen;
-      loss?.dispose();
-      return [addGradients(gradients, backward(share)), total] as const;
-    });
+    const forward = (): { readonly share: Tensor } => ({ share: lossShare(run, trained, part, 1 / parts.length) });
+    sums = await inHalves(mark, forward, ({ share }) => added(sums, share));
   }
-  const updated = await update(optimizer, gradients, loss!, { clip: run.train.grad_clip ?? null, skip });
-  if (!updated) before?.restore();
+  const updated = await update(optimizer, sums.gradients, sums.loss!, { clip: run.train.grad_clip ?? null, skip });
+  if (updated) ema?.update();
+  else before?.restore();
   await mark?.("update");
-  return { updated, loss: loss! };
+  return sums.loss!;
 }
 
 /** A part's share of the loss, a scalar with its graph. */

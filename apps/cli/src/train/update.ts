@@ -11,8 +11,17 @@ export interface UpdateOptions {
   readonly skip: boolean;
 }
 
+/** Updates the weights, from clipped gradients, and gives the gradients back. */
+export function updateWith(optimizer: Adam, gradients: ReadonlyMap<Tensor, Tensor>, clip: UpdateOptions["clip"]): void {
+  try {
+    scope(() => optimizer.step(clip === null ? gradients : clipGradNorm(gradients, clip).grads));
+  } finally {
+    for (const gradient of gradients.values()) gradient.dispose();
+  }
+}
+
 /**
- * Updates the weights, and gives the gradients back.
+ * The same, unless the step is to be left out.
  *
  * @param loss a scalar, which has to be a number as well
  * @returns false where the step was left out
@@ -23,13 +32,14 @@ export async function update(
   loss: Tensor,
   { clip, skip }: UpdateOptions,
 ): Promise<boolean> {
+  let fine = false;
   try {
-    if (skip && !(await areNumbers(gradients, loss))) return false;
-    scope(() => optimizer.step(clip === null ? gradients : clipGradNorm(gradients, clip).grads));
-    return true;
+    fine = !skip || (await areNumbers(gradients, loss));
   } finally {
-    for (const gradient of gradients.values()) gradient.dispose();
+    if (!fine) for (const gradient of gradients.values()) gradient.dispose();
   }
+  if (fine) updateWith(optimizer, gradients, clip);
+  return fine;
 }
 
 async function areNumbers(gradients: ReadonlyMap<Tensor, Tensor>, loss: Tensor): Promise<boolean> {

@@ -56,10 +56,8 @@ export class Ema {
           using share = mul(value, 1 - this.decay);
           return [average, add(rest, share)] as const;
         });
-        // Copies, since what an average holds cannot be written in place.
-        const copies = Array.from(this.buffers, ([name, value]) => {
-          return [this.averages.get(name)!, value.dtype === "f32" ? mul(value, 1) : value] as const;
-        });
+        // Not the buffers' own values: what two tensors hold is written to other memory each time.
+        const copies = Array.from(this.buffers, ([name, value]) => [this.averages.get(name)!, mul(value, 1)] as const);
         assignTogether([...next, ...copies]);
       }),
     );

@@ -1,8 +1,29 @@
+import { add, backward, Device, mul, Rng, rand, requireGrad, scope, square, sum, type Tensor } from "@deplsr/tensor";
 import { expectClose, testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
-import { clipGradNorm } from "../../src/index.ts";
+import { addGradients, clipGradNorm, gradNorm } from "../../src/index.ts";
 
 const device = await testDevice();
+
+it.each(["cpu", "webgpu"] as const)(
+  "takes the norm of sums of odd sizes, between which nothing is written, %s",
+  async (backend) => {
+    const device = await Device.request({ backend });
+    const sizes = [15, 7, 1, 66];
+    const params = sizes.map((size, i) => requireGrad(rand(device, [size], new Rng(i))));
+    const both = scope(() => {
+      const [first, second] = [1, 2].map((factor) => {
+        const parts = params.map((param) => sum(mul(square(param), factor)));
+        return backward(parts.reduce((a, b) => add(a, b)));
+      });
+      return addGradients(first!, second!);
+    }) as Map<Tensor, Tensor>;
+    let squares = 0;
+    for (const gradient of both.values()) for (const value of await gradient.data()) squares += value ** 2;
+    expect((await gradNorm(both).item()) / Math.sqrt(squares)).toBeCloseTo(1, 6);
+    device.destroy();
+  },
+);
 
 describe("clipGradNorm", () => {
   const [p, q] = [device.zeros([2]), device.zeros([1])];

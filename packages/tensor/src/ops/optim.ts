@@ -99,17 +99,19 @@ export function zeroMoments(params: readonly Tensor[]): Tensor[] {
 }
 
 /**
- * Writes parameters in f32 to lots, in the order given, unless they lie in such alone already: what the first `adamSteps` of them does besides.
+ * Writes parameters in f32, and those in i32, to lots, in the order given, unless they lie in such alone already: what the first `adamSteps` of them does besides.
  * Gradients lie as parameters do, and where they lie decides in which order a norm adds them up: so who lays them before each step, also
  * before the first one after a checkpoint, has the same bits as who never stopped.
  */
 export function layTogether(params: readonly Tensor[]): void {
   checkTensors("layTogether", "params", params);
-  const single = params.filter(({ dtype, size }) => dtype === "f32" && size > 0);
-  for (const device of new Set(single.map((param) => param.device))) {
-    const own = single.filter((param) => param.device === device);
-    const cuts = cutIntoLots(device.backend, own.map(bytesOf));
-    for (const [lot, end] of cuts.slice(1).entries()) layLot(device.backend, own.slice(cuts[lot]!, end));
+  for (const kind of ["f32", "i32"] as const) {
+    const some = params.filter(({ dtype, size }) => dtype === kind && size > 0);
+    for (const device of new Set(some.map((param) => param.device))) {
+      const own = some.filter((param) => param.device === device);
+      const cuts = cutIntoLots(device.backend, own.map(bytesOf));
+      for (const [lot, end] of cuts.slice(1).entries()) layLot(device.backend, own.slice(cuts[lot]!, end));
+    }
   }
 }
 

@@ -243,6 +243,7 @@ export const OTHERS: readonly string[] = [
   "poolGeometry",
   "interpolationTaps",
   "checkFinite",
+  "assignTogether",
   "zeroMoments",
   "layTogether",
 ];

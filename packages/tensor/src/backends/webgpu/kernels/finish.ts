@@ -280,6 +280,8 @@ function accessOf(collapsed: Collapsed, index: number): Access {
 function canVectorise(collapsed: Collapsed, operands: readonly View[], access: readonly Access[]): boolean {
   const last = collapsed.shape.length - 1;
   const anyStrided = access.includes("strided");
+  // Behind a piece of a lot lie zeros, which are no room for the rest of a vector.
+  if (operands[0]!.storage.lot && collapsed.shape.reduce((a, b) => a * b, 1) % 4 !== 0) return false;
   if (anyStrided && collapsed.shape[last]! % 4 !== 0) return false;
   return operands.every((view, i) => {
     if (access[i] === "scalar" || access[i] === "out") return true;
