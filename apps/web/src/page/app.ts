@@ -34,8 +34,6 @@ export class App extends LitElement {
   /** Takes a new version of the page; null where there is none. */
   declare takeUpdate: (() => void) | null;
   readonly queue: Queue;
-  /** Told which photos came, before anything is done with them. */
-  onPhotos: (files: readonly File[]) => void = () => {};
   #revision = 0;
   #said = "";
   #forget: (() => void) | null = null;
@@ -70,7 +68,6 @@ export class App extends LitElement {
   /** Takes photos in. */
   take(files: readonly File[]): void {
     if (files.length === 0) return;
-    this.onPhotos(files);
     const added = files.map((file) => this.queue.add(file, file.name || "photo"));
     this.chosen ??= added[0]!;
     this.requestUpdate();

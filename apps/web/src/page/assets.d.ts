@@ -3,3 +3,8 @@ declare module "*.jpg?url" {
   const url: string;
   export default url;
 }
+
+interface ImportMeta {
+  /** Put here by the bundler. */
+  readonly env: { readonly PROD: boolean };
+}

@@ -70,6 +70,16 @@ export class Queue extends EventTarget {
     this.#changed();
   }
 
+  /** Ends everything. */
+  close(): void {
+    for (const item of [...this.items]) this.remove(item);
+    this.#upscaler?.then(
+      (upscaler) => upscaler.close(),
+      () => {},
+    );
+    this.#upscaler = null;
+  }
+
   /** Takes another device; what is being worked on begins again there. */
   async reopen(): Promise<void> {
     const interrupted = this.#current?.item;
