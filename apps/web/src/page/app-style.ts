@@ -76,12 +76,18 @@ export const appStyle = css`
   }
   footer {
     grid-row: 5;
-    display: flex;
-    flex-wrap: wrap;
-    justify-content: space-between;
-    gap: 2px 24px;
+    display: grid;
+    grid-template-columns: auto minmax(0, 1fr) auto;
+    gap: 2px 32px;
     padding: 12px 20px 16px;
     font-size: 13px;
+    line-height: 1.4;
+  }
+  .device {
+    max-width: 80ch;
+    margin: 0 auto;
+    text-align: center;
+    text-wrap: balance;
   }
   footer p {
     min-width: 0;
@@ -123,7 +129,12 @@ export const appStyle = css`
       height: clamp(320px, 62dvh, 640px);
     }
     footer {
+      grid-template-columns: minmax(0, 1fr);
       padding: 12px 14px 20px;
+    }
+    .device {
+      margin: 0;
+      text-align: left;
     }
   }
 `;

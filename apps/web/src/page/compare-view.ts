@@ -44,6 +44,8 @@ export class CompareView extends LitElement {
   declare overlay: boolean;
   #image: HTMLImageElement | null = null;
   #view: Viewport | null = null;
+  /** Whether all of the photo is shown, whatever room there is. */
+  #fitted = true;
   #detail: Layers["detail"] = null;
   #attention: { readonly of: Item; readonly canvas: HTMLCanvasElement } | null = null;
   #settling: ReturnType<typeof setTimeout> | undefined;
@@ -181,6 +183,7 @@ export class CompareView extends LitElement {
   #load(): void {
     this.#image = null;
     this.#view = null;
+    this.#fitted = true;
     this.#dropDetail();
     const item = this.item;
     if (item === null) return;
@@ -202,6 +205,7 @@ export class CompareView extends LitElement {
     const photo = this.#photo;
     if (photo === null || this.#view === null) return;
     this.#view = change(this.#view, photo, this.#pane);
+    this.#fitted = !this.#zoomed;
     this.requestUpdate();
   }
 
@@ -285,8 +289,8 @@ export class CompareView extends LitElement {
     const density = Math.min(devicePixelRatio, MOST_DENSITY);
     canvas.width = Math.round(canvas.clientWidth * density);
     canvas.height = Math.round(canvas.clientHeight * density);
-    if (this.#zoomed) this.#look(clampViewport);
-    else this.#view = null;
+    if (this.#fitted) this.#view = null;
+    else this.#look(clampViewport);
     this.requestUpdate();
   }
 
