@@ -55,6 +55,8 @@ it("works without network after the first visit", async () => {
 it("takes photos that other apps share", async () => {
   await page.goto(site.url);
   await isolated();
+  // By then it has taken up what was kept; the next page gets what is shared now.
+  await deviceLine(page).waitFor();
   const { name, mimeType, buffer } = wavesPhoto("shared.png");
   await page.evaluate(
     async ({ name, type, base64 }) => {

@@ -12,8 +12,9 @@ const SEEN = [
   { kind: "ringing", level: "none", severity: 0, certainty: 0.97 },
 ];
 
-/** How long a tile takes, in ms; `held`: no time, but half of them wait for the window's event `go-on`. */
+/** How long a tile takes, in ms; with `held` none, but the second half of them waits for the window's event `go-on`. */
 const TIME = new URLSearchParams(location.search).get("tile") ?? "60";
+const goneOn = new Promise((resolve) => addEventListener("go-on", resolve, { once: true }));
 const TILE = 64;
 
 export const openUpscaler: OpenUpscaler = async () => ({
@@ -65,7 +66,7 @@ export const openUpscaler: OpenUpscaler = async () => ({
         const started = performance.now();
         for (let tile = 0; tile < columns * rows; tile++) {
           if (TIME !== "held") await new Promise((resolve) => setTimeout(resolve, Number(TIME)));
-          else if (2 * tile === columns * rows) await new Promise((resolve) => addEventListener("go-on", resolve));
+          else if (2 * tile >= columns * rows) await goneOn;
           signal?.throwIfAborted();
           const [x, y] = [
             ((tile % columns) * planned.width) / columns,
