@@ -40,7 +40,7 @@ export const appStyle = css`
     gap: 10px;
     min-height: 40px;
     margin-bottom: 6px;
-    padding: 0 4px 0 12px;
+    padding: 6px 4px 6px 12px;
     border: 1px solid var(--wrong);
     border-radius: var(--radius);
     color: var(--wrong);

@@ -173,6 +173,9 @@ export class PhotoPanel extends LitElement {
       progress::-moz-progress-bar {
         background: var(--accent);
       }
+      .wrong::first-letter {
+        text-transform: uppercase;
+      }
       .wrong {
         color: var(--wrong);
         overflow-wrap: anywhere;

@@ -108,18 +108,17 @@ export class SettingsPanel extends LitElement {
         margin-bottom: 4px;
       }
       .sizes {
-        display: flex;
-        flex-wrap: wrap;
+        display: grid;
+        grid-template-columns: repeat(6, auto);
         gap: 6px;
       }
       .size {
         position: relative;
-        flex: 1;
       }
       .size span {
         display: grid;
         min-height: 36px;
-        padding: 0 8px;
+        padding: 0 6px;
         place-items: center;
         border: 1px solid var(--edge);
         border-radius: 8px;
@@ -133,7 +132,6 @@ export class SettingsPanel extends LitElement {
         border-color: var(--accent);
         box-shadow: inset 0 0 0 1px var(--accent);
         color: var(--accent);
-        font-weight: 600;
       }
       .size :focus-visible + span {
         outline: 2px solid var(--accent);
@@ -168,6 +166,11 @@ export class SettingsPanel extends LitElement {
       @media (pointer: coarse) {
         .size span {
           min-height: 44px;
+        }
+      }
+      @media (max-width: 360px) {
+        .sizes {
+          grid-template-columns: repeat(3, 1fr);
         }
       }
       @media (forced-colors: active) {
