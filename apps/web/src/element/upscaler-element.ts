@@ -84,15 +84,22 @@ export class UpscalerElement extends LitElement {
     return html`
       <div class="both">
         <deplsr-compare .item=${item} .revision=${this.#revision}
-          @attention=${() => void queue.attention(item).catch(() => {})}></deplsr-compare>
+          @attention=${this.#attention}></deplsr-compare>
         <deplsr-panel .item=${item} .revision=${this.#revision} .settings=${settings} .device=${queue.device}
           @settings=${this.#set} @cancel=${() => queue.cancel(item)} @again=${() => queue.again(item)}></deplsr-panel>
+        <p class="wrong" role="alert">${this.wrong ?? queue.broken}</p>
       </div>`;
   }
 
   readonly #set = ({ detail }: CustomEvent<Partial<Settings>>): void => {
     this.settings = { ...this.settings, ...detail };
     if (detail.backend) void this.#queue?.reopen();
+  };
+
+  readonly #attention = ({ detail }: CustomEvent<Item>): void => {
+    this.#queue?.attention(detail).catch((error: unknown) => {
+      this.wrong = oneLine(error);
+    });
   };
 
   #open(): Queue {
@@ -140,6 +147,9 @@ export class UpscalerElement extends LitElement {
       }
       .wrong {
         color: var(--wrong);
+      }
+      .wrong:empty {
+        display: none;
       }
       @container (min-width: 760px) {
         .both {

@@ -14,7 +14,7 @@ import { controls, tokens } from "./look.ts";
 import { Queue } from "./queue.ts";
 import { loadSettings, type Settings, saveSettings } from "./settings.ts";
 import { showTheme } from "./theme-switch.ts";
-import { seenSentence } from "./words.ts";
+import { oneLine, seenSentence } from "./words.ts";
 
 /** Where this program's source is. */
 const SOURCE = "https://www.npmjs.com/package/@deplsr/web";
@@ -26,6 +26,7 @@ export class App extends LitElement {
     chosen: { state: true },
     over: { state: true },
     takeUpdate: { attribute: false },
+    trouble: { state: true },
   };
   declare settings: Settings;
   declare chosen: Item | null;
@@ -33,6 +34,8 @@ export class App extends LitElement {
   declare over: boolean;
   /** Takes a new version of the page; null where there is none. */
   declare takeUpdate: (() => void) | null;
+  /** What went wrong beside the photos' own ways, in one line. */
+  declare trouble: string | null;
   readonly queue: Queue;
   #revision = 0;
   #said = "";
@@ -45,6 +48,7 @@ export class App extends LitElement {
     this.chosen = null;
     this.over = false;
     this.takeUpdate = null;
+    this.trouble = null;
     this.queue = new Queue(open, () => this.settings);
     this.queue.addEventListener("change", () => this.#changed());
     showTheme(this.settings.theme);
@@ -87,7 +91,7 @@ export class App extends LitElement {
           : html`<p class="notice">A new version of this page is there. <button @click=${this.takeUpdate}>Take it</button></p>`
       }
       <div class="lines" role="alert">
-        ${queue.broken === null ? "" : html`<p class="line">${icons.WRONG}<span>${queue.broken}</span></p>`}
+        ${[queue.broken, this.trouble].map((line) => line && html`<p class="line">${icons.WRONG}<span>${line}</span></p>`)}
         ${queue.items.filter((item) => item.unreadable).map((item) => this.#wrong(item))}
       </div>
       ${chosen === null ? html`<main class="empty"><deplsr-drop ?over=${this.over} @photos=${this.#photos}></deplsr-drop></main>` : this.#work(chosen, readable)}
@@ -150,8 +154,10 @@ export class App extends LitElement {
   readonly #photos = (event: CustomEvent<readonly File[]>): void => this.take(event.detail);
 
   readonly #attention = (event: CustomEvent<Item>): void => {
-    // Without it the overlay stays empty; the photo's own line says what is wrong with it.
-    this.queue.attention(event.detail).catch(() => {});
+    this.trouble = null;
+    this.queue.attention(event.detail).catch((error: unknown) => {
+      this.trouble = oneLine(error);
+    });
   };
 
   #changed(): void {

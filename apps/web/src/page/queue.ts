@@ -15,6 +15,7 @@ export class Queue extends EventTarget {
   readonly #open: OpenUpscaler;
   readonly #settings: () => Settings;
   #upscaler: Promise<Upscaler> | null = null;
+  #thumbnails: Promise<void> = Promise.resolve();
   /** What is being worked on, and what ends it. */
   #current: { readonly item: Item; readonly stop: AbortController; photo: OpenPhoto | null } | null = null;
 
@@ -35,7 +36,8 @@ export class Queue extends EventTarget {
     const item = new Item(file, name);
     this.items.push(item);
     this.#changed();
-    void this.#thumbnail(item);
+    // One after the other: each is decoded whole, and phones have little memory.
+    this.#thumbnails = this.#thumbnails.then(() => this.#thumbnail(item));
     void this.#work();
     return item;
   }
@@ -185,6 +187,7 @@ export class Queue extends EventTarget {
   }
 
   async #thumbnail(item: Item): Promise<void> {
+    if (!this.items.includes(item)) return;
     item.thumbnail = await drawThumbnail(item.file).catch(() => null);
     if (item.thumbnail === null) await this.#check(item);
     this.#changed();
