@@ -1,4 +1,4 @@
-/** The checksum of PNG's chunks. @see https://www.w3.org/TR/png-3/#D-CRCAppendix; four bytes at a time, as zlib does */
+/** The checksum of PNG's chunks and of ZIP's files. @see https://www.w3.org/TR/png-3/#D-CRCAppendix; four bytes at a time, as zlib does */
 
 const TABLES: readonly Uint32Array[] = makeTables();
 
@@ -15,10 +15,10 @@ function makeTables(): Uint32Array[] {
   return tables;
 }
 
-/** CRC-32 of bytes. */
-export function crc32(bytes: Uint8Array): number {
+/** CRC-32 of bytes. @param before of the bytes before these, where they come in pieces */
+export function crc32(bytes: Uint8Array, before = 0): number {
   const [a, b, c, d] = TABLES as [Uint32Array, Uint32Array, Uint32Array, Uint32Array];
-  let crc = 0xffffffff;
+  let crc = ~before;
   let at = 0;
   for (; at + 4 <= bytes.length; at += 4) {
     crc ^= bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);

@@ -9,6 +9,7 @@ export * from "./attachments.ts";
 export { joined } from "./bytes.ts";
 export * from "./colours.ts";
 export * from "./containers.ts";
+export { crc32 } from "./crc32.ts";
 export * from "./exif.ts";
 export * from "./format.ts";
 export * from "./head.ts";

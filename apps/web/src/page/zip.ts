@@ -1,4 +1,5 @@
 /** Several files as one: a ZIP archive without compression, for pictures are compressed already. */
+import { crc32 } from "@deplsr/photo";
 
 /** A file of an archive. */
 export interface ZipEntry {
@@ -22,7 +23,7 @@ export async function zip(entries: readonly ZipEntry[]): Promise<Blob> {
   let offset = 0;
   for (const { name, blob } of entries) {
     const bytes = new TextEncoder().encode(freeName(name, taken));
-    const crc = await crc32(blob);
+    const crc = await checksum(blob);
     const about = { bytes, crc, size: blob.size };
     const head = header(about, null);
     directory.push(header(about, offset));
@@ -78,17 +79,9 @@ function freeName(name: string, taken: Set<string>): string {
   return free;
 }
 
-const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  return value;
-});
-
-async function crc32(blob: Blob): Promise<number> {
-  let crc = 0xffffffff;
+async function checksum(blob: Blob): Promise<number> {
+  let crc = 0;
   const reader = blob.stream().getReader();
-  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-    for (const byte of piece.value) crc = TABLE[(crc ^ byte) & 255]! ^ (crc >>> 8);
-  }
-  return (crc ^ 0xffffffff) >>> 0;
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) crc = crc32(piece.value, crc);
+  return crc;
 }
