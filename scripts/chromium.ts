@@ -79,7 +79,12 @@ async function bundle(entry: string): Promise<ReadonlyMap<string, string>> {
   });
   // `build` answers with a list or a watcher where it is told to.
   const { output } = result as Rollup.RollupOutput;
-  return new Map(output.flatMap((file) => (file.type === "chunk" ? [[`/${file.fileName}`, file.code]] : [])));
+  // Files of workers come as assets.
+  return new Map(output.map((file) => [`/${file.fileName}`, textOf(file.type === "chunk" ? file.code : file.source)]));
+}
+
+function textOf(code: string | Uint8Array): string {
+  return typeof code === "string" ? code : new TextDecoder().decode(code);
 }
 
 /** Vite would put an empty module in the place of Node's, which fails late and elsewhere. */
@@ -105,7 +110,7 @@ function answer(code: ReadonlyMap<string, string>, { headers, file }: PageOption
 }
 
 /** Chromium, with the libraries that not every system has. */
-async function unpackChromium(): Promise<{ executablePath: string; env: Record<string, string | undefined> }> {
+export async function unpackChromium(): Promise<{ executablePath: string; env: Record<string, string | undefined> }> {
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw new Error(`no Chromium: its package is for Linux on x64, and this is ${process.platform} on ${process.arch}`);
   }

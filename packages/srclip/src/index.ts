@@ -12,7 +12,7 @@ export * from "./finetune.ts";
 export * from "./fusion.ts";
 export * from "./fusion-start.ts";
 export * from "./gradient-cache.ts";
-export { FINETUNE_NAMES, loadSrCLIP, underOwnNames, withVisualAlias } from "./keys.ts";
+export { FINETUNE_NAMES, loadImageSide, loadSrCLIP, underOwnNames, withVisualAlias } from "./keys.ts";
 export * from "./parameter-groups.ts";
 export * from "./realdat.ts";
 export * from "./realdat-config.ts";

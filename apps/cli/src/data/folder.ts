@@ -1,9 +1,9 @@
 /** Finding the images of a folder. */
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
+import { isPhotoName, PHOTO_EXTENSIONS } from "@deplsr/photo";
 import { systemCode, UserError } from "../errors.ts";
 import { findPhotos, listFolder } from "../photo/find.ts";
-import { isPhotoName, PHOTO_EXTENSIONS } from "../photo/format.ts";
 
 /**
  * The image files of a folder, sorted by name; hidden files are left out.

@@ -2,15 +2,15 @@
  * Image files to pixels and back, as networks and metrics see them: a photo (`../photo`) as 8-bit sRGB with three channels, 16 bits rounded to
  * the nearest of 8, transparency composited over white.
  */
+import type { Pixels } from "@deplsr/photo";
 import sharp from "sharp";
 import { decodePhoto } from "../photo/decode.ts";
 import { outputFormat } from "../photo/output-format.ts";
-import type { Pixels } from "../photo/photo.ts";
 import { readPhoto } from "../photo/read.ts";
 import { encodePhoto, writePhoto } from "../photo/write.ts";
 
+export { isPhotoName as isImageName } from "@deplsr/photo";
 export { LARGEST_SIDE } from "../photo/decode.ts";
-export { isPhotoName as isImageName } from "../photo/format.ts";
 
 /** An RGB image, 8 bits a channel: `data` holds `height * width * 3` bytes, row by row, red first. */
 export interface Image {

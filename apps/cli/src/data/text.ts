@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
+import { binaryKind } from "@deplsr/photo";
 import { oneLine, systemCode, UserError } from "../errors.ts";
-import { binaryKind } from "../photo/format.ts";
 
 /**
  * The text of a UTF-8 file, without a byte order mark.

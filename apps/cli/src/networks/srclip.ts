@@ -7,8 +7,8 @@ import {
   parseOpenClipConfig,
   startFromCosines,
 } from "@deplsr/clip";
-import { type LoadOptions, type LoadReport, type StateDict, selectWeights, type TensorFile } from "@deplsr/nn";
-import { loadSrCLIP, SrCLIPV2, type SrCLIPV2Config, srclipConfig, underOwnNames } from "@deplsr/srclip";
+import { selectWeights, type TensorFile } from "@deplsr/nn";
+import { loadImageSide, loadSrCLIP, SrCLIPV2, type SrCLIPV2Config, srclipConfig } from "@deplsr/srclip";
 import { type Device, Rng } from "@deplsr/tensor";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { oneLine, UserError } from "../errors.ts";
@@ -71,18 +71,10 @@ export async function loadSrclip(
     const model = new SrCLIPV2(config, { device, rng: new Rng(0), blank: true });
     model.freeze();
     await loadInto(file, tensors, (entries, options) =>
-      imagesOnly ? loadImageParts(model, entries, options) : loadSrCLIP(model, entries, options),
+      imagesOnly ? loadImageSide(model, entries, options) : loadSrCLIP(model, entries, options),
     );
     return model;
   });
-}
-
-function loadImageParts(model: SrCLIPV2, entries: StateDict, options: LoadOptions): LoadReport {
-  const texts = new Set(model.clip.text.parameters().values());
-  const left = new Set([...model.parameters()].flatMap(([name, tensor]) => (texts.has(tensor) ? [name] : [])));
-  model.clip.text.dispose();
-  const wanted = new Map([...underOwnNames(entries)].filter(([name]) => !left.has(name)));
-  return model.loadStateDict(wanted, { ...options, allowMissing: (name) => left.has(name) });
 }
 
 /** What the header of a file of ours says of its network; null for other files. */

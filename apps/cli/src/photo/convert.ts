@@ -1,60 +1,17 @@
 /** The colours that a file means, as sRGB. */
-import { setImmediate } from "node:timers/promises";
-import type { Metadata } from "sharp";
-import { isAdobeRgb } from "./exif.ts";
-import type { PhotoMetadata } from "./photo.ts";
 import {
   ADOBE_RGB,
   DISPLAY_P3,
   holdsTables,
+  isAdobeRgb,
   isSrgb,
-  lightToSrgb,
-  lightToSrgbLight,
+  type PhotoMetadata,
   type Profile,
   parseProfile,
-} from "./profile.ts";
+  toSrgb,
+} from "@deplsr/photo";
+import type { Metadata } from "sharp";
 import type { Samples } from "./samples.ts";
-
-/** Steps of the table from light to sRGB, between which it is linear: less than 1e-7 off. */
-const STEPS = 65536;
-
-/** Pixels between two breaths, so that a signal is heard. */
-const PIECE = 2 ** 20;
-
-/**
- * Converts pixels to sRGB where they are: relative colorimetric, what sRGB cannot show is cut off channel by channel.
- *
- * @param data interleaved, 3 channels for an RGB profile, 1 for a grey one; 8 or 16 bits
- */
-export async function toSrgb(data: Uint8Array | Uint16Array, profile: Profile): Promise<void> {
-  if (isSrgb(profile)) return;
-  const white = data instanceof Uint8Array ? 255 : 65535;
-  const curves = profile.curves.map((curve) => Float64Array.from({ length: white + 1 }, (_, i) => curve(i / white)));
-  const encoded = Float64Array.from({ length: STEPS + 2 }, (_, i) => lightToSrgb(Math.min(1, i / STEPS)) * white);
-  const encode = (light: number): number => {
-    const place = Math.min(1, Math.max(0, light)) * STEPS;
-    const i = Math.floor(place);
-    return encoded[i]! + (encoded[i + 1]! - encoded[i]!) * (place - i) + 0.5;
-  };
-  const { toXyz } = profile;
-  if (toXyz === null) {
-    const table = curves[0]!.map((light) => Math.floor(encode(light)));
-    for (let i = 0; i < data.length; i++) data[i] = table[data[i]!]!;
-    return;
-  }
-  const [red, green, blue] = [curves[0]!, curves[1]!, curves[2]!];
-  const m = lightToSrgbLight(toXyz);
-  for (let start = 0; start < data.length; start += PIECE * 3) {
-    const end = Math.min(data.length, start + PIECE * 3);
-    for (let i = start; i < end; i += 3) {
-      const [r, g, b] = [red[data[i]!]!, green[data[i + 1]!]!, blue[data[i + 2]!]!];
-      data[i] = encode(m[0]! * r + m[1]! * g + m[2]! * b);
-      data[i + 1] = encode(m[3]! * r + m[4]! * g + m[5]! * b);
-      data[i + 2] = encode(m[6]! * r + m[7]! * g + m[8]! * b);
-    }
-    await setImmediate();
-  }
-}
 
 /** What becomes of colours. */
 export interface ColourOptions {

@@ -1,13 +1,18 @@
 /** The bytes of photo files to pixels that stand upright, with the colours that the file means, at the depth that it has. */
 import { totalmem } from "node:os";
+import {
+  exifOfTiff,
+  type Photo,
+  type PhotoFormat,
+  type PhotoMetadata,
+  profileHead,
+  recognise,
+  refusal,
+} from "@deplsr/photo";
 import sharp, { type Metadata } from "sharp";
 import { UserError } from "../errors.ts";
 import { type ColourOptions, convertColours } from "./convert.ts";
-import { exifOfTiff } from "./exif.ts";
-import { recognise, refusal } from "./format.ts";
 import { withEnd } from "./jpeg-end.ts";
-import type { Photo, PhotoFormat, PhotoMetadata } from "./photo.ts";
-import { profileHead } from "./profile.ts";
 import { damaged, decodeSamples, isGreySpace, separate, tripled } from "./samples.ts";
 
 /** How a photo is decoded. */

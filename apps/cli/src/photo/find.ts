@@ -4,10 +4,11 @@ import { readdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { promisify } from "node:util";
+import { isPhotoName, PHOTO_EXTENSIONS } from "@deplsr/photo";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { systemCode, UserError } from "../errors.ts";
 import { exists } from "../files.ts";
-import { isPhotoName, kindOfFile, PHOTO_EXTENSIONS } from "./format.ts";
+import { kindOfFile } from "./file-kind.ts";
 
 /** A photo that was found. */
 export interface FoundPhoto {

@@ -1,9 +1,9 @@
 /** Photo files to bytes, and those to pixels. */
 import { type FileHandle, open } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
+import type { Photo } from "@deplsr/photo";
 import { oneLine, systemCode, UserError } from "../errors.ts";
 import { type DecodeOptions, decodePhoto } from "./decode.ts";
-import type { Photo } from "./photo.ts";
 
 /** A file that a buffer of Node 20 has no room for. */
 const MOST_FILE_BYTES = 2 ** 31 - 1;

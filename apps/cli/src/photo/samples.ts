@@ -1,8 +1,7 @@
 /** What the decoder makes of a file's bytes: samples at their own depth, upright, in the file's own colours where those can be converted here. */
+import { holdsTables, type PhotoMetadata } from "@deplsr/photo";
 import sharp, { type Metadata, type Sharp } from "sharp";
 import { oneLine, UserError } from "../errors.ts";
-import type { PhotoMetadata } from "./photo.ts";
-import { holdsTables } from "./profile.ts";
 
 /** Samples of a picture, interleaved, the opacity last where there is one. */
 export interface Samples {

@@ -1,10 +1,19 @@
 /** TIFF in compressed strips, row by row; BigTIFF where 4 GiB may not be enough. @see TIFF 6.0, and its Technical Notes for Deflate */
 import { promisify } from "node:util";
 import { deflate } from "node:zlib";
-import { descriptiveTree, UPRIGHT } from "./exif.ts";
-import type { Attachments, RowFormat } from "./row-format.ts";
-import { type RowEncoder, RowStrips, rowsPerStrip, type Sink } from "./row-strips.ts";
-import { layOut, numberEntry, type TiffEntry } from "./tiff-directory.ts";
+import {
+  type Attachments,
+  descriptiveTree,
+  layOut,
+  numberEntry,
+  type RowEncoder,
+  type RowFormat,
+  RowStrips,
+  rowsPerStrip,
+  type Sink,
+  type TiffEntry,
+  UPRIGHT,
+} from "@deplsr/photo";
 
 const compress = promisify(deflate);
 

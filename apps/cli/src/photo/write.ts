@@ -1,14 +1,27 @@
 /** Photos to files. */
+import {
+  type AttachmentOptions,
+  type Attachments,
+  attachmentsOf,
+  attachToJpeg,
+  attachToWebp,
+  interleave,
+  isGrey,
+  memorySink,
+  overWhite,
+  type PhotoMetadata,
+  type Pixels,
+  pieces,
+  pngEncoder,
+  type RowEncoder,
+  roundedTo,
+  toBytes,
+} from "@deplsr/photo";
 import sharp, { type Sharp } from "sharp";
 import { writeFileAtomic } from "../files.ts";
-import { type AttachmentOptions, attachmentsOf, srgbProfile } from "./attachments.ts";
-import { attachToJpeg, attachToWebp } from "./containers.ts";
+import { noDeflation } from "./deflate.ts";
 import { checkRoom, type OutputFormat, outputFormat } from "./output-format.ts";
-import type { PhotoMetadata, Pixels } from "./photo.ts";
-import { interleave, isGrey, memorySink, overWhite, pieces, roundedTo, toBytes } from "./pixels.ts";
-import { pngEncoder } from "./png-encoder.ts";
-import type { Attachments } from "./row-format.ts";
-import type { RowEncoder } from "./row-strips.ts";
+import { srgbProfile } from "./srgb-profile.ts";
 import { isStreamed, openPhotoWriter, type RowsDescription, startRows } from "./writer.ts";
 
 /** What is written: pixels, and what stands beside them. */
@@ -110,7 +123,10 @@ async function encodeAvif(photo: WritablePhoto, options: EncodeOptions, notes: s
   const sink = memorySink();
   const description: RowsDescription = { ...rowsOf({ ...photo, grey: false }, options) };
   const pixels = deep ? roundedTo(AVIF_BITS, photo) : photo;
-  const encoder = await pngEncoder(description, await attached(photo, options), sink, false);
+  const encoder = await pngEncoder(description, await attached(photo, options), sink, {
+    deflate: noDeflation,
+    filtered: false,
+  });
   await writeAll(pixels, description, encoder);
   const picture = sharp(sink.bytes(), { limitInputPixels: false }).keepIccProfile();
   if (!options.strip) picture.keepExif().keepXmp();

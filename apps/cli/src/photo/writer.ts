@@ -1,12 +1,18 @@
 /** Writing a photo a few rows at a time, for results that are larger than memory. */
 import { type FileHandle, open } from "node:fs/promises";
+import {
+  type AttachmentOptions,
+  attachmentsOf,
+  pngEncoder,
+  type RowEncoder,
+  type RowFormat,
+  type Sink,
+} from "@deplsr/photo";
 import { UserError } from "../errors.ts";
 import { explain, openAtomic } from "../files.ts";
-import { type AttachmentOptions, attachmentsOf, srgbProfile } from "./attachments.ts";
+import { fastDeflation } from "./deflate.ts";
 import { outputFormat } from "./output-format.ts";
-import { pngEncoder } from "./png-encoder.ts";
-import type { RowFormat } from "./row-format.ts";
-import type { RowEncoder, Sink } from "./row-strips.ts";
+import { srgbProfile } from "./srgb-profile.ts";
 import { tiffEncoder } from "./tiff-encoder.ts";
 
 /** What is known before the first row. */
@@ -33,7 +39,7 @@ export function isStreamed(format: string): format is StreamedFormat {
 /** Starts a picture in a sink. */
 export async function startRows(format: StreamedFormat, description: RowsDescription, sink: Sink): Promise<RowEncoder> {
   const attachments = attachmentsOf(description);
-  if (format === "png") return pngEncoder(description, attachments, sink);
+  if (format === "png") return pngEncoder(description, attachments, sink, { deflate: fastDeflation });
   // A TIFF without a profile says nothing; PNG has a word for sRGB.
   const profile = attachments.profile ?? (description.channels < 3 ? null : await srgbProfile());
   return tiffEncoder(description, { ...attachments, profile }, sink);

@@ -2,11 +2,12 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
+import type { Provenance } from "@deplsr/photo";
 import { isBelow } from "../data/sources.ts";
 import { UserError } from "../errors.ts";
 import { exists, writeFileAtomic } from "../files.ts";
 import type { FoundPhoto } from "../photo/find.ts";
-import { type Provenance, readProvenance } from "../photo/provenance.ts";
+import { readProvenance } from "../photo/provenance.ts";
 import { readPhotoFile } from "../photo/read.ts";
 
 /** What stands where a result shall be written. */

@@ -1,11 +1,11 @@
 /** Enlarging one photo: what the flags ask for, and the way from its file to that of the result. */
 import { freemem } from "node:os";
+import type { Provenance } from "@deplsr/photo";
 import { type RestoreOptions, type Restorer, resultSize } from "@deplsr/restore";
 import { sha256Of } from "../networks/weights-file.ts";
 import type { Output } from "../output.ts";
 import type { FoundPhoto } from "../photo/find.ts";
 import { checkRoom, isWritable, type OutputFormat, outputFormat } from "../photo/output-format.ts";
-import type { Provenance } from "../photo/provenance.ts";
 import { readPhoto } from "../photo/read.ts";
 import { duration } from "../progress.ts";
 import { writeSidecar } from "./done.ts";

@@ -1,9 +1,7 @@
 /** Writing a result while it is made. */
+import { interleave, type Photo, type PhotoMetadata, type Provenance } from "@deplsr/photo";
 import type { RestoredStrips } from "@deplsr/restore";
 import type { OutputFormat } from "../photo/output-format.ts";
-import type { Photo, PhotoMetadata } from "../photo/photo.ts";
-import { interleave } from "../photo/pixels.ts";
-import type { Provenance } from "../photo/provenance.ts";
 import { encodePhoto, type WritablePhoto, writePhoto } from "../photo/write.ts";
 import { isStreamed, openPhotoWriter } from "../photo/writer.ts";
 

@@ -1,6 +1,7 @@
 /** The images of a plot and what they are coloured by. */
 import { basename, dirname, sep } from "node:path";
 import { FINE_FEATURES } from "@deplsr/degradation";
+import { isPhotoName } from "@deplsr/photo";
 import { DIAGNOSIS_KINDS } from "@deplsr/srclip";
 import { Rng } from "@deplsr/tensor";
 import { type DegradationName, readCaptioned } from "../data/captioned.ts";
@@ -9,8 +10,8 @@ import type { SkippedItem } from "../data/skipped.ts";
 import { badRows } from "../data/tsv.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { nearestPrompt } from "../evaluate/protocol.ts";
+import { kindOfFile } from "../photo/file-kind.ts";
 import { listFolder } from "../photo/find.ts";
-import { isPhotoName, kindOfFile } from "../photo/format.ts";
 
 /** What points are coloured by. */
 export type GroupBy = "predicted" | "label" | "folder";

@@ -1,9 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { recognise } from "@deplsr/photo";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { decodePhoto } from "../../src/photo/decode.ts";
-import { kindOfFile, recognise } from "../../src/photo/format.ts";
+import { kindOfFile } from "../../src/photo/file-kind.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { directory, tiff } from "./files.ts";
 

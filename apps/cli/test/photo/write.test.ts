@@ -1,14 +1,12 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
+import { memorySink, openTiff, type PhotoMetadata, wholeNumbers } from "@deplsr/photo";
 import sharp from "sharp";
 import { beforeAll, describe, expect, test } from "vitest";
 import { decodePhoto } from "../../src/photo/decode.ts";
 import type { OutputFormat } from "../../src/photo/output-format.ts";
-import type { PhotoMetadata } from "../../src/photo/photo.ts";
-import { memorySink } from "../../src/photo/pixels.ts";
 import { readProvenance } from "../../src/photo/provenance.ts";
-import { openTiff, wholeNumbers } from "../../src/photo/tiff-directory.ts";
 import { tiffEncoder } from "../../src/photo/tiff-encoder.ts";
 import { encodePhoto, type WritablePhoto, writePhoto } from "../../src/photo/write.ts";
 import { openPhotoWriter } from "../../src/photo/writer.ts";

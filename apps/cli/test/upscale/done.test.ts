@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Provenance } from "@deplsr/photo";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Provenance } from "../../src/photo/provenance.ts";
 import { writePhoto } from "../../src/photo/write.ts";
 import { madeOf, standingAt, writeSidecar } from "../../src/upscale/done.ts";
 import { picture } from "../pictures.ts";

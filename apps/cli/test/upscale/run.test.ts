@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { openTiff, wholeNumbers } from "@deplsr/photo";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { decodePhoto } from "../../src/photo/decode.ts";
-import { openTiff, wholeNumbers } from "../../src/photo/tiff-directory.ts";
 import { writePhoto } from "../../src/photo/write.ts";
 import type { UpscaleFlags } from "../../src/upscale/flags.ts";
 import { picture } from "../pictures.ts";

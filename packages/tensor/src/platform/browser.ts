@@ -99,13 +99,12 @@ export function enableWideVectors(): boolean {
 }
 
 /**
- * Runs a program in a worker: it calls `start` with a function that takes `data`, and a function that takes what is to be done when the
- * worker ends, which a browser's never tells.
+ * Starts a worker. It runs a file of this package, which pages allow that allow this one; where that is of another origin than the page, of which
+ * browsers start no workers, it runs `program`: that calls `start` with a function that takes `data`, and a function that takes what is to be
+ * done when the worker ends, which a browser's never tells.
  */
 export function spawnThread(program: string, data: ThreadStart): Thread {
-  const prelude = "const start = (run) => { onmessage = ({ data }) => { postMessage(0); run(data, () => {}); }; };";
-  const url = URL.createObjectURL(new Blob([`${prelude}\n${program}`], { type: "text/javascript" }));
-  const worker = new Worker(url);
+  const { worker, forget } = isForeign(import.meta.url) ? workerOfText(program) : workerOfPackage();
   const ready = new Promise<void>((resolve, reject) => {
     worker.onmessage = () => resolve();
     worker.onerror = ({ message }) => reject(new Error(message || "the page's security policy forbids it"));
@@ -115,7 +114,30 @@ export function spawnThread(program: string, data: ThreadStart): Thread {
     ready,
     stop: () => {
       worker.terminate();
-      URL.revokeObjectURL(url);
+      forget();
     },
   };
+}
+
+/** Whether a file comes from elsewhere than the page. */
+function isForeign(url: string): boolean {
+  return new URL(url).origin !== globalThis.location.origin;
+}
+
+interface Started {
+  readonly worker: Worker;
+  /** To be called when the worker is not needed any more. */
+  readonly forget: () => void;
+}
+
+function workerOfPackage(): Started {
+  // Bundlers look for exactly these words.
+  const worker = new Worker(new URL("../backends/cpu/worker.js", import.meta.url), { type: "module" });
+  return { worker, forget: () => {} };
+}
+
+function workerOfText(program: string): Started {
+  const prelude = "const start = (run) => { onmessage = ({ data }) => { postMessage(0); run(data, () => {}); }; };";
+  const url = URL.createObjectURL(new Blob([`${prelude}\n${program}`], { type: "text/javascript" }));
+  return { worker: new Worker(url), forget: () => URL.revokeObjectURL(url) };
 }

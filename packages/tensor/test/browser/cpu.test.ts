@@ -12,8 +12,11 @@ beforeAll(async () => {
   inNode = { ...computed, adapter: computed.adapter.replace(" of 256 bits", "") };
 });
 
-it("runs on threads in a cross-origin isolated page, with the bits of one thread and of Node", async () => {
-  await withPage({ entry, headers: ISOLATED }, async (page) => {
+/** Allows code from the page's own server alone; `data:` is the page's icon. */
+const STRICT = { "Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src data:" };
+
+it("runs on threads in a cross-origin isolated page whose policy is strict, with the bits of one thread and of Node", async () => {
+  await withPage({ entry, headers: { ...ISOLATED, ...STRICT } }, async (page) => {
     const lines: string[] = [];
     page.on("console", (message) => lines.push(message.text()));
     let workers = 0;

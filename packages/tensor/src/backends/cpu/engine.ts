@@ -344,7 +344,7 @@ function isParallel({ units, cost }: Launch): boolean {
   return units > 1 && cost >= 2 * CHUNK_COST;
 }
 
-/** The program of a worker: the scheduler's own text, so that no bundler has to know of a second file. */
+/** The program of a worker where it cannot be a file of this package, as in Node, which would need that to be built: the scheduler's own text. */
 function workerText(): string {
   // Compilers that keep function names wrap functions in a helper of this name.
   return `const __name = (f) => f; const create = ${createRunner.toString()};

@@ -101,7 +101,9 @@ function traceLaunch(name: string, operands: Readonly<Partial<Record<string, Vie
   const shapes = Object.entries(operands).map(
     ([operand, view]) => view && `${operand} ${describe({ dtype: view.dtype, shape: view.layout.shape })}`,
   );
-  const engine = new URL("../..", import.meta.url).href;
+  // Bundlers would take the two in one for the address of a file.
+  const here = import.meta.url;
+  const engine = new URL("../..", here).href;
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 50;
   const { stack } = new Error();

@@ -1,94 +1,122 @@
 /** PNG, row by row. @see https://www.w3.org/TR/png-3/ */
-import { promisify } from "node:util";
-import { constants, crc32, deflateRaw, deflateSync } from "node:zlib";
+import { fromLatin1, fromUtf8, joined, viewOf } from "./bytes.ts";
+import { crc32 } from "./crc32.ts";
 import type { Attachments, RowFormat } from "./row-format.ts";
 import { type RowEncoder, RowStrips, rowsPerStrip, type Sink } from "./row-strips.ts";
 
-const compress = promisify(deflateRaw);
+/** Raw Deflate (RFC 1951) of bytes that come piece by piece: what its calls give, one behind the other, is the whole. */
+export interface Deflation {
+  /** Takes a piece, and gives what is ready. Called in order, perhaps before the one before has resolved; the piece is not changed meanwhile. */
+  add(piece: Uint8Array): Promise<Uint8Array>;
+  /** Gives the rest. */
+  end(): Promise<Uint8Array>;
+}
 
-/** After Paeth's filter photographs hold runs and little else: finding those alone is faster than level 2, and smaller. */
-const FAST = { level: 1, strategy: constants.Z_RLE };
+/** Starts compressing: zlib's in Node, `CompressionStream` in browsers. */
+export type StartDeflation = () => Deflation;
+
+/** How a PNG is made. */
+export interface PngOptions {
+  readonly deflate: StartDeflation;
+  /** Default true; false leaves rows as they are, for a deflation that is made for speed. */
+  readonly filtered?: boolean;
+}
 
 /** Values as PNG has them for a number of channels: grey, grey and opacity, RGB, RGB and opacity. */
 const COLOUR_TYPES = { 1: 0, 2: 4, 3: 2, 4: 6 } as const;
 
-/** Starts a PNG. @param compressed false for one that is read again at once */
+/** Starts a PNG. */
 export async function pngEncoder(
   format: RowFormat,
   attachments: Attachments,
   sink: Sink,
-  compressed = true,
+  { deflate, filtered = true }: PngOptions,
 ): Promise<RowEncoder> {
   const { width, height, channels, depth } = format;
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
+  const header = new Uint8Array(13);
+  viewOf(header).setUint32(0, width);
+  viewOf(header).setUint32(4, height);
   header.set([depth, COLOUR_TYPES[channels]], 8);
-  await sink.write(Buffer.from("\x89PNG\r\n\x1a\n", "latin1"));
+  await sink.write(fromLatin1("\x89PNG\r\n\x1a\n"));
   await sink.write(chunk("IHDR", header));
-  for (const part of attached(attachments)) await sink.write(part);
+  for (const part of await attached(attachments, deflate)) await sink.write(part);
   const rowValues = width * channels;
   const step = (channels * depth) / 8;
   const stride = rowValues * (depth / 8);
   let above = new Uint8Array(stride);
   let checksum = 1;
-  // Each strip is compressed for itself, on a thread of its own, and ends on a whole byte: one behind the other they are one stream.
-  await sink.write(chunk("IDAT", Uint8Array.of(0x78, 0x01)));
+  const deflation = deflate();
+  const write = async (part: Uint8Array): Promise<void> => {
+    if (part.length > 0) await sink.write(chunk("IDAT", part));
+  };
+  await write(ZLIB_HEAD);
   const strips = new RowStrips({
     height,
     rowValues,
     rowsPerStrip: rowsPerStrip(stride),
     async compress(rows) {
       const bytes = bigEndian(rows);
-      const filtered = filter(bytes, above, stride, step, !compressed);
+      const lines = filter(bytes, above, stride, step, !filtered);
       above = bytes.slice(-stride);
-      checksum = adler32(checksum, filtered);
-      return compress(filtered, { ...(compressed ? FAST : { level: 0 }), finishFlush: constants.Z_SYNC_FLUSH });
+      checksum = adler32(checksum, lines);
+      return deflation.add(lines);
     },
-    write: (strip) => sink.write(chunk("IDAT", strip)),
+    write,
   });
   return {
     writeRows: (rows) => strips.writeRows(rows),
     async end() {
       await strips.end();
-      const tail = Buffer.from([3, 0, 0, 0, 0, 0]);
-      tail.writeUInt32BE(checksum, 2);
-      await sink.write(chunk("IDAT", tail));
+      await write(joined([await deflation.end(), bigEndian32(checksum)]));
       await sink.write(chunk("IEND", new Uint8Array(0)));
     },
   };
 }
 
-function attached({ profile, exif, xmp, density }: Attachments): Uint8Array[] {
+async function attached({ profile, exif, xmp, density }: Attachments, deflate: StartDeflation): Promise<Uint8Array[]> {
   const parts: Uint8Array[] = [];
   if (profile === null) parts.push(chunk("sRGB", Uint8Array.of(0)));
-  else parts.push(chunk("iCCP", Buffer.concat([Buffer.from("ICC profile\0\0", "latin1"), deflateSync(profile)])));
+  else parts.push(chunk("iCCP", joined([fromLatin1("ICC profile\0\0"), await zlibOf(profile, deflate)])));
   if (density !== null) {
-    const size = Buffer.alloc(9);
-    const perMetre = Math.round(density / 0.0254);
-    size.writeUInt32BE(perMetre, 0);
-    size.writeUInt32BE(perMetre, 4);
-    size[8] = 1;
-    parts.push(chunk("pHYs", size));
+    const perMetre = bigEndian32(Math.round(density / 0.0254));
+    parts.push(chunk("pHYs", joined([perMetre, perMetre, Uint8Array.of(1)])));
   }
   if (exif !== null) parts.push(chunk("eXIf", exif));
-  if (xmp !== null) parts.push(chunk("iTXt", Buffer.from(`XML:com.adobe.xmp\0\0\0\0\0${xmp}`, "utf8")));
+  if (xmp !== null) parts.push(chunk("iTXt", fromUtf8(`XML:com.adobe.xmp\0\0\0\0\0${xmp}`)));
   return parts;
 }
 
+/** What a zlib stream begins with (RFC 1950): Deflate, a window of 32 KiB, fast. */
+const ZLIB_HEAD = Uint8Array.of(0x78, 0x01);
+
+async function zlibOf(bytes: Uint8Array, deflate: StartDeflation): Promise<Uint8Array> {
+  const deflation = deflate();
+  const parts = [await deflation.add(bytes), await deflation.end()];
+  return joined([ZLIB_HEAD, ...parts, bigEndian32(adler32(1, bytes))]);
+}
+
+function bigEndian32(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+}
+
 function chunk(type: string, data: Uint8Array): Uint8Array {
-  const bytes = Buffer.alloc(data.length + 12);
-  bytes.writeUInt32BE(data.length, 0);
-  bytes.write(type, 4, "latin1");
+  const bytes = new Uint8Array(data.length + 12);
+  bytes.set(bigEndian32(data.length));
+  bytes.set(fromLatin1(type), 4);
   bytes.set(data, 8);
-  bytes.writeUInt32BE(crc32(bytes.subarray(4, data.length + 8)), data.length + 8);
+  bytes.set(bigEndian32(crc32(bytes.subarray(4, data.length + 8))), data.length + 8);
   return bytes;
 }
 
 /** Values as PNG stores them. */
 function bigEndian(rows: Uint8Array | Uint16Array): Uint8Array {
   if (rows instanceof Uint8Array) return rows;
-  return Buffer.from(rows.buffer.slice(rows.byteOffset, rows.byteOffset + rows.byteLength)).swap16();
+  const bytes = new Uint8Array(rows.length * 2);
+  for (let i = 0; i < rows.length; i++) {
+    bytes[2 * i] = rows[i]! >> 8;
+    bytes[2 * i + 1] = rows[i]!;
+  }
+  return bytes;
 }
 
 /** Rows with their filter before each: what Paeth's predictor leaves, or the values as they are. */

@@ -1,4 +1,5 @@
 /** ICC profiles: what their values mean, as curves and a matrix. Those that hold tables instead (printers, some scanners) are left to the decoder. */
+import { toLatin1 } from "./bytes.ts";
 
 /** Three rows of three. */
 type Matrix = readonly [readonly number[], readonly number[], readonly number[]];
@@ -179,15 +180,12 @@ function parametric([g = 1, a = 1, b = 0, c, d, e, f]: readonly number[]): Curve
 function descriptionOf(tag: Tag | null): string {
   if (tag === null) return "";
   const { view } = tag;
-  const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   if (tag.type === "desc" && bytes.length > 12) {
-    return bytes.toString("latin1", 12, 12 + view.getUint32(8)).replace(/\0.*$/s, "");
+    return toLatin1(bytes.subarray(12, 12 + view.getUint32(8))).replace(/\0.*$/s, "");
   }
   if (tag.type !== "mluc" || bytes.length < 28) return "";
   const [length, from] = [view.getUint32(20), view.getUint32(24)];
   if (from + length > bytes.length) return "";
-  return Buffer.from(bytes.subarray(from, from + length - (length % 2)))
-    .swap16()
-    .toString("utf16le")
-    .replace(/\0.*$/s, "");
+  return new TextDecoder("utf-16be").decode(bytes.subarray(from, from + length)).replace(/\0.*$/s, "");
 }

@@ -1,6 +1,5 @@
 /** What a file is, by its content: photos that can be read, and what else people have under a photo's name. */
-import { open } from "node:fs/promises";
-import { extname } from "node:path";
+import { toLatin1, viewOf } from "./bytes.ts";
 import type { PhotoFormat } from "./photo.ts";
 import { EXIF_POINTER, openTiff, type TiffDirectory, textOf, wholeNumbers } from "./tiff-directory.ts";
 
@@ -21,7 +20,7 @@ export const PHOTO_EXTENSIONS: readonly string[] = [
 
 /** Whether a file name ends like a photo's. */
 export function isPhotoName(name: string): boolean {
-  return PHOTO_EXTENSIONS.includes(extname(name).toLowerCase());
+  return PHOTO_EXTENSIONS.some((ending) => name.toLowerCase().endsWith(ending));
 }
 
 /** A file's content: a photo that can be read, something else that has a name, or nothing that is known. */
@@ -94,7 +93,7 @@ const BEGINNINGS: readonly (readonly [begins: string, content: Content, at?: num
 const NO_TEXT = /[\0-\x08\x0e-\x1a\x1c-\x1f]/;
 
 function headOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 4096)).toString("latin1");
+  return toLatin1(bytes.subarray(0, 4096));
 }
 
 /**
@@ -126,8 +125,7 @@ export function binaryKind(bytes: Uint8Array): string | null {
 
 /** Pictures of the family of MP4, by the brands that they say they keep to. */
 function recogniseBrand(bytes: Uint8Array): Content {
-  const length = Math.min(new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(0), 256, bytes.length);
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1");
+  const text = toLatin1(bytes.subarray(0, Math.min(viewOf(bytes).getUint32(0), 256)));
   const brands = [text.slice(8, 12), ...(text.slice(16).match(/.{4}/gs) ?? [])];
   const has = (...names: string[]): boolean => names.some((name) => brands.includes(name));
   if (has("avif", "avis")) return { photo: "avif" };
@@ -186,43 +184,4 @@ function rawName(make: string): string {
   };
   const found = Object.entries(names).find(([maker]) => make.toLowerCase().startsWith(maker));
   return found?.[1] ?? "TIFF with sensor values";
-}
-
-/** Endings of files that need more than their beginning to be told from a TIFF. */
-const RAW_EXTENSIONS = [
-  ".3fr",
-  ".arw",
-  ".dcr",
-  ".dng",
-  ".erf",
-  ".iiq",
-  ".kdc",
-  ".mef",
-  ".mos",
-  ".nef",
-  ".nrw",
-  ".pef",
-  ".sr2",
-  ".srf",
-  ".srw",
-];
-
-/** What a file in a folder is, by its beginning, for a list of what was left out; null where that is not known. */
-export async function kindOfFile(path: string): Promise<string | null> {
-  const extension = extname(path).toLowerCase();
-  try {
-    const file = await open(path, "r");
-    try {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(16384), 0, 16384, 0);
-      const content = recognise(buffer.subarray(0, bytesRead));
-      if (content?.photo === "tiff" && RAW_EXTENSIONS.includes(extension))
-        return `camera raw (${extension.slice(1).toUpperCase()})`;
-      if (content === null || (content.photo === null && content.what === "text")) return null;
-      return content.photo === null ? content.what : `${content.photo.toUpperCase()} under another name`;
-    } finally {
-      await file.close();
-    }
-  } catch {
-    return null;
-  }
 }

@@ -1,4 +1,5 @@
 /** EXIF blocks: looked into, brought up to date, moved from and to TIFF files. */
+import { fromLatin1, joined, viewOf } from "./bytes.ts";
 import {
   EXIF_POINTER,
   GPS_POINTER,
@@ -14,6 +15,8 @@ import {
 } from "./tiff-directory.ts";
 
 const ORIENTATION = 0x0112;
+const X_RESOLUTION = 0x011a;
+const RESOLUTION_UNIT = 0x0128;
 const COLOUR_SPACE = 0xa001;
 const WIDTH = 0xa002;
 const HEIGHT = 0xa003;
@@ -45,7 +48,7 @@ export function exifOfTiff(bytes: Uint8Array): Uint8Array | null {
   const tree = descriptiveTree(bytes);
   if (tree === null || (tree.entries.every(({ tag }) => tag === ORIENTATION) && !tree.children?.size)) return null;
   const block = layOut(tree, 8);
-  return Buffer.concat([Buffer.from("II*\0\x08\0\0\0", "latin1"), block]);
+  return joined([fromLatin1("II*\0\x08\0\0\0"), block]);
 }
 
 /** The entries of an EXIF block or a TIFF file that describe the photo, as a tree; null where there is none. */
@@ -102,7 +105,7 @@ export function updateExif(
   set(photo, HEIGHT, size.height);
   if (size.srgb) set(photo, COLOUR_SPACE, 1);
   const interop = photo && child(tiff, photo, INTEROP_POINTER)?.entries.get(INTEROP_INDEX);
-  if (size.srgb && textOf(interop ?? undefined) === "R03") bytes.set(Buffer.from("R98"), interop!.at + 8);
+  if (size.srgb && textOf(interop ?? undefined) === "R03") bytes.set(fromLatin1("R98"), interop!.at + 8);
   return first.next === 0 ? bytes : withoutThumbnail(bytes, tiff, first);
 }
 
@@ -125,6 +128,25 @@ export function isAdobeRgb(exif: Uint8Array): boolean {
   const photo = tiff && first ? child(tiff, first, EXIF_POINTER) : null;
   if (!tiff || !photo || wholeNumbers(photo.entries.get(COLOUR_SPACE))[0] === 1) return false;
   return textOf(child(tiff, photo, INTEROP_POINTER)?.entries.get(INTEROP_INDEX)) === "R03";
+}
+
+/** The orientation that an EXIF block tells, 1 to 8; undefined where it tells none. */
+export function orientationOf(exif: Uint8Array): number | undefined {
+  const tiff = openTiff(exif);
+  const [orientation] = wholeNumbers(tiff?.directory(tiff.first)?.entries.get(ORIENTATION));
+  return orientation !== undefined && orientation >= 1 && orientation <= 8 ? orientation : undefined;
+}
+
+/** The pixels per inch that an EXIF block tells; undefined where it tells none. */
+export function resolutionOf(exif: Uint8Array): number | undefined {
+  const tiff = openTiff(exif);
+  const entries = tiff?.directory(tiff.first)?.entries;
+  const ratio = entries?.get(X_RESOLUTION);
+  const unit = wholeNumbers(entries?.get(RESOLUTION_UNIT))[0] ?? 2;
+  if (ratio?.type !== 5 || (unit !== 2 && unit !== 3)) return undefined;
+  const view = viewOf(ratio.bytes);
+  const perUnit = view.getUint32(0, true) / view.getUint32(4, true);
+  return Number.isFinite(perUnit) && perUnit > 0 ? Math.round(perUnit * (unit === 3 ? 2.54 : 1)) : undefined;
 }
 
 /** The orientation entry of a new directory. */

@@ -1,4 +1,5 @@
 /** Metadata into the files of JPEG and WebP, byte by byte as it is. */
+import { fromLatin1, fromUtf8, joined, toLatin1, viewOf } from "./bytes.ts";
 import type { Attachments } from "./row-format.ts";
 
 /** What one segment of a JPEG holds at most, its length included. */
@@ -14,24 +15,24 @@ export function attachToJpeg(
   jpeg: Uint8Array,
   { profile, exif, xmp, density }: Attachments,
   notes: string[],
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   // EXIF comes before all else but JFIF's segment, which the encoder has written.
-  const view = new DataView(jpeg.buffer, jpeg.byteOffset, jpeg.length);
+  const view = viewOf(jpeg);
   const start = view.getUint16(2) === 0xffe0 ? 4 + view.getUint16(4) : 2;
   const segments: Uint8Array[] = [];
   const add = (what: string, marker: number, head: string, data: Uint8Array): void => {
-    const segment = Buffer.concat([Buffer.from([0xff, marker, 0, 0]), Buffer.from(head, "latin1"), data]);
+    const segment = joined([Uint8Array.of(0xff, marker, 0, 0), fromLatin1(head), data]);
     if (segment.length - 2 > MOST_SEGMENT) {
       notes.push(
         `the ${what} data of ${data.length} bytes are too long for a JPEG and left out: write a .png or .tif to keep them`,
       );
       return;
     }
-    segment.writeUInt16BE(segment.length - 2, 2);
+    viewOf(segment).setUint16(2, segment.length - 2);
     segments.push(segment);
   };
   if (exif !== null) add("EXIF", 0xe1, "Exif\0\0", exif);
-  if (xmp !== null) add("XMP", 0xe1, "http://ns.adobe.com/xap/1.0/\0", Buffer.from(xmp, "utf8"));
+  if (xmp !== null) add("XMP", 0xe1, "http://ns.adobe.com/xap/1.0/\0", fromUtf8(xmp));
   const room = MOST_SEGMENT - 16;
   const parts = Math.ceil((profile?.length ?? 0) / room);
   for (let i = 0; i < parts; i++)
@@ -41,10 +42,10 @@ export function attachToJpeg(
       `ICC_PROFILE\0${String.fromCharCode(i + 1, parts)}`,
       profile!.subarray(i * room, (i + 1) * room),
     );
-  const result = Buffer.concat([jpeg.subarray(0, start), ...segments, jpeg.subarray(start)]);
+  const result = joined([jpeg.subarray(0, start), ...segments, jpeg.subarray(start)]);
   if (start > 2 && density !== null) {
     result[13] = 1; // pixels per inch
-    for (const at of [14, 16]) result.writeUInt16BE(Math.min(65535, Math.round(density)), at);
+    for (const at of [14, 16]) viewOf(result).setUint16(at, Math.min(65535, Math.round(density)));
   }
   return result;
 }
@@ -59,31 +60,32 @@ export function attachToWebp(
   webp: Uint8Array,
   { profile, exif, xmp }: Attachments,
   { width, height, alpha }: { readonly width: number; readonly height: number; readonly alpha: boolean },
-): Uint8Array {
-  const source = Buffer.from(webp.buffer, webp.byteOffset, webp.length);
-  const picture: Buffer[] = [];
-  for (let at = 12; at + 8 <= source.length; ) {
-    const length = source.readUInt32LE(at + 4);
+): Uint8Array<ArrayBuffer> {
+  const picture: Uint8Array[] = [];
+  for (let at = 12; at + 8 <= webp.length; ) {
+    const length = viewOf(webp).getUint32(at + 4, true);
     const end = at + 8 + length + (length % 2);
-    if (source.toString("latin1", at, at + 4) !== "VP8X") picture.push(source.subarray(at, end));
+    if (toLatin1(webp.subarray(at, at + 4)) !== "VP8X") picture.push(webp.subarray(at, end));
     at = end;
   }
-  const features = Buffer.alloc(10);
+  const features = new Uint8Array(10);
   features[0] = (profile ? 0x20 : 0) | (alpha ? 0x10 : 0) | (exif ? 0x08 : 0) | (xmp ? 0x04 : 0);
-  features.writeUIntLE(width - 1, 4, 3);
-  features.writeUIntLE(height - 1, 7, 3);
-  const chunks = [riffChunk("VP8X", features)];
+  for (let i = 0; i < 3; i++) {
+    features[4 + i] = (width - 1) >> (8 * i);
+    features[7 + i] = (height - 1) >> (8 * i);
+  }
+  const chunks: Uint8Array[] = [riffChunk("VP8X", features)];
   if (profile !== null) chunks.push(riffChunk("ICCP", profile));
   chunks.push(...picture);
   if (exif !== null) chunks.push(riffChunk("EXIF", exif));
-  if (xmp !== null) chunks.push(riffChunk("XMP ", Buffer.from(xmp, "utf8")));
-  const body = Buffer.concat([Buffer.from("WEBP", "latin1"), ...chunks]);
-  return riffChunk("RIFF", body);
+  if (xmp !== null) chunks.push(riffChunk("XMP ", fromUtf8(xmp)));
+  return riffChunk("RIFF", joined([fromLatin1("WEBP"), ...chunks]));
 }
 
-function riffChunk(name: string, data: Uint8Array): Buffer {
-  const head = Buffer.alloc(8);
-  head.write(name, 0, "latin1");
-  head.writeUInt32LE(data.length, 4);
-  return Buffer.concat([head, data, Buffer.alloc(data.length % 2)]);
+function riffChunk(name: string, data: Uint8Array): Uint8Array<ArrayBuffer> {
+  const chunk = new Uint8Array(8 + data.length + (data.length % 2));
+  chunk.set(fromLatin1(name));
+  viewOf(chunk).setUint32(4, data.length, true);
+  chunk.set(data, 8);
+  return chunk;
 }

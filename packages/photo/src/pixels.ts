@@ -1,4 +1,5 @@
 /** Pixels between the arrangements that readers, networks and encoders want. */
+import { joined } from "./bytes.ts";
 import type { Pixels } from "./photo.ts";
 import type { Sink } from "./row-strips.ts";
 
@@ -76,6 +77,6 @@ export function memorySink(): Sink & { bytes(): Uint8Array } {
       if (position !== 0 || part.length !== parts[0]?.length) throw new Error("internal: only the head is replaced");
       parts[0] = part;
     },
-    bytes: () => Buffer.concat(parts),
+    bytes: () => joined(parts),
   };
 }

@@ -1,4 +1,5 @@
 /** The directories of a TIFF structure, which EXIF blocks and most camera raw files are too: read into values, and laid out again. */
+import { toLatin1 } from "./bytes.ts";
 
 /** One entry of a directory. */
 export interface TiffEntry {
@@ -102,7 +103,7 @@ export function wholeNumbers(entry: TiffEntry | undefined): number[] {
 /** An entry's text, without what follows its end mark. */
 export function textOf(entry: TiffEntry | undefined): string {
   if (entry?.type !== 2) return "";
-  return Buffer.from(entry.bytes).toString("latin1").replace(/\0.*$/s, "").trim();
+  return toLatin1(entry.bytes).replace(/\0.*$/s, "").trim();
 }
 
 /** An entry of whole numbers: short, long, or long8 as BigTIFF has it. */

@@ -1,5 +1,4 @@
 /** A photo's metadata, brought up to date for what was made of it. */
-import sharp from "sharp";
 import { updateExif } from "./exif.ts";
 import { NO_METADATA, type PhotoMetadata } from "./photo.ts";
 import { type Provenance, withProvenance } from "./provenance.ts";
@@ -48,16 +47,4 @@ function updateXmp(xmp: string, width: number, height: number): string {
         .replace(new RegExp(`(<${name}>)\\s*\\d+\\s*(</${name}>)`, "g"), `$1${value}$2`),
     xmp,
   );
-}
-
-let profile: Promise<Uint8Array> | null = null;
-
-/** The bytes of an sRGB profile, for files that would say nothing of their colours otherwise. */
-export function srgbProfile(): Promise<Uint8Array> {
-  profile ??= sharp({ create: { width: 1, height: 1, channels: 3, background: "black" } })
-    .withIccProfile("srgb")
-    .png()
-    .toBuffer()
-    .then(async (png) => (await sharp(png).metadata()).icc!);
-  return profile;
 }

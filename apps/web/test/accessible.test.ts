@@ -1,0 +1,87 @@
+/** The page in all its states under axe-core, light and dark, wide and narrow; and how it looks there. */
+import { mkdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AxeResults } from "axe-core";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { openBrowser } from "./harness.ts";
+import { choose, doneLine, type FileToChoose, type Site, serveSite } from "./site.ts";
+
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const PICTURES = join(tmpdir(), "deplsr-page-pictures");
+
+let browser: Browser;
+let site: Site;
+
+beforeAll(async () => {
+  browser = await openBrowser();
+  site = await serveSite(inject("built"));
+  await mkdir(PICTURES, { recursive: true });
+});
+
+afterAll(async () => {
+  await browser.close();
+  await site.close();
+});
+
+const photograph = async (name: string): Promise<FileToChoose> => ({
+  name,
+  mimeType: "image/jpeg",
+  buffer: await readFile(new URL(`../../../packages/models/photographs/${name}`, import.meta.url)),
+});
+
+async function findings(page: Page): Promise<readonly string[]> {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+  );
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
+  );
+}
+
+it.each([
+  { name: "light", colorScheme: "light", width: 1280, height: 800 },
+  { name: "dark", colorScheme: "dark", width: 1280, height: 800 },
+  { name: "phone", colorScheme: "light", width: 390, height: 844 },
+  { name: "phone-dark", colorScheme: "dark", width: 320, height: 640 },
+] as const)("has no findings and no sideways scrolling: $name", async ({ name, colorScheme, width, height }) => {
+  const narrow = width < 500;
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme,
+    reducedMotion: "reduce",
+    ...(narrow ? { hasTouch: true, isMobile: true, deviceScaleFactor: 2 } : {}),
+  });
+  const page = await context.newPage();
+  const check = async (state: string): Promise<void> => {
+    await page.screenshot({ path: join(PICTURES, `${name}-${state}.png`), fullPage: narrow });
+    expect(await findings(page), state).toEqual([]);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth), state).toBe(width);
+  };
+  try {
+    await page.goto(`${site.url}test/pages/stand-in.html?tile=held`);
+    await page.getByRole("button", { name: "Choose photos" }).waitFor();
+    await check("empty");
+    const notes = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("Bread.") };
+    await choose(page, [await photograph("waterfall.jpg"), await photograph("deer.jpg"), notes]);
+    await page.getByText(/^Enlarging 5\d %/).waitFor();
+    await page.getByRole("button", { name: "Dismiss notes.txt" }).waitFor();
+    await check("working");
+    await page.evaluate(() => dispatchEvent(new Event("go-on")));
+    await doneLine(page).waitFor();
+    await check("done");
+    await page.getByRole("button", { name: "Attention" }).click();
+    await page.getByRole("button", { name: "Side by side" }).click();
+    await page.getByText("Height", { exact: true }).click();
+    await page.getByRole("spinbutton", { name: "Pixels" }).fill("30000");
+    await page.getByRole("spinbutton", { name: "Pixels" }).press("Enter");
+    await page.getByRole("button", { name: "Enlarge with these settings" }).click();
+    await page.getByText(/too large/).waitFor();
+    await check("failed");
+  } finally {
+    await context.close();
+  }
+});

@@ -1,0 +1,4 @@
+/** What tests call in the page. */
+import { openUpscaler } from "../src/client/upscaler.ts";
+
+Object.assign(globalThis, { openUpscaler });

@@ -1,0 +1,3 @@
+import { configuration } from "../../vitest.shared.ts";
+
+export default configuration;
