@@ -1,4 +1,5 @@
 import { checkFunction, checkTensor } from "./arguments.ts";
+import type { Storage } from "./backend.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { DTypeError, describe, refuseAsync } from "./errors.ts";
 import { isDense } from "./layout.ts";
@@ -15,11 +16,14 @@ type Given = Tensor | (() => Tensor);
 /** Hands a gradient on to where it goes. All are f32 on their way, those of f16 tensors too. */
 export type Give = (edge: Edge, gradient: Given) => void;
 
+/** Where the gradient of an input, if it is computed in one piece, is best computed. */
+type Place<Input> = (input: Input) => Storage | undefined;
+
 /**
  * Turns the gradients of a node's outputs (undefined where none arrived) into those of its inputs, which `give` takes. `saved` are what was
  * asked to be saved, with the values that they had.
  */
-type Run = (dys: readonly (Tensor | undefined)[], give: Give, saved: readonly Tensor[]) => void;
+type Run = (dys: readonly (Tensor | undefined)[], give: Give, saved: readonly Tensor[], place: Place<Edge>) => void;
 
 /** An op that was recorded, or a leaf. Tensors, and the nodes after it, hold it; when they let go it lets go of what it saved. */
 export class Node implements GraphNode {
@@ -149,11 +153,12 @@ type Gradients = (
   dys: readonly (Tensor | undefined)[],
   give: (input: number | Tensor, gradient: Given) => void,
   saved: readonly Tensor[],
+  place: Place<number>,
 ) => void;
 
 /**
  * The general form of `record`: several results, or gradients that are computed together. `give` names inputs by their places; a leaf that
- * is no input by itself.
+ * is no input by itself. `place` tells where the gradient of an input is best computed, for what computes several at once.
  */
 export function recordTogether(
   ys: readonly Tensor[],
@@ -177,7 +182,7 @@ export function recordTogether(
     ys,
     edges.filter((edge) => edge !== undefined),
     saved,
-    (dys, give, own) => {
+    (dys, give, own, place) => {
       gradients(
         dys,
         (input, gradient) => {
@@ -185,6 +190,7 @@ export function recordTogether(
           if (edge) give(edge, gradient);
         },
         own,
+        (input) => edges[input] && place(edges[input]),
       );
     },
   );

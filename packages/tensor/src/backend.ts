@@ -161,10 +161,7 @@ export interface NormCall {
   readonly bias?: View;
 }
 
-/**
- * `dx` of layer normalisation; `weight` as in the forward call. `sums (groups, 2, cols)`, of a backend that has `layerNormGroup`, receives what
- * the gradients of weight and bias are added up from: Σ dy·n and Σ dy over each group of so many rows, n the normalised x.
- */
+/** `dx` of layer normalisation; `weight` as in the forward call. */
 export interface NormGradCall {
   readonly rows: number;
   readonly cols: number;
@@ -173,7 +170,13 @@ export interface NormGradCall {
   readonly dy: View;
   readonly dx: View;
   readonly weight?: View;
-  readonly sums?: View;
+  readonly epilogue?: Epilogue;
+}
+
+/** The gradients of weight and bias of layer normalisation: `byWeight` and `byBias (cols)`, Σ dy·n and Σ dy over the rows, n the normalised x. */
+export interface NormSumsCall extends Pick<NormGradCall, "rows" | "cols" | "x" | "stats" | "dy"> {
+  readonly byWeight: View;
+  readonly byBias: View;
 }
 
 /**
@@ -421,8 +424,8 @@ export interface Backend {
   softmaxGrad(call: SoftmaxGradCall): void;
   layerNorm(call: NormCall): void;
   layerNormGrad(call: NormGradCall): void;
-  /** Rows of a group of `NormGradCall.sums`; undefined for a backend that gives none. */
-  readonly layerNormGroup?: number;
+  /** A backend may leave it out. */
+  layerNormSums?(call: NormSumsCall): void;
   /** A backend has both of these, or neither. */
   batchStats?(call: BatchStatsCall): void;
   batchStatsGrad?(call: BatchStatsGradCall): void;

@@ -1,5 +1,6 @@
 import { checkFlag, checkOptionalTensor, checkOptions, checkTensor, checkTensors } from "./arguments.ts";
 import { type Node, noGrad } from "./autograd.ts";
+import type { Storage } from "./backend.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { ArgumentError, DTypeError, describe, ShapeError } from "./errors.ts";
 import { GradientLots } from "./gradient-lots.ts";
@@ -139,11 +140,14 @@ export function walk(y: Tensor, options: BackwardOptions, inputs?: readonly Tens
       awaited.set(node, (awaited.get(node) ?? 0) + 1);
       if (node.leaf && asks(node.leaf)) lots?.expect(node.leaf);
     }
-    /** A gradient; where it is all that a leaf gets, computed in its place. */
-    const computed = (node: Node, gradient: () => Tensor): Tensor => {
+    /** The place of a leaf, for a gradient that is all that it gets. */
+    const place = (node: Node): Storage | undefined => {
       const leaf = node.reshaped ?? node;
       const whole = [node, leaf].every((each) => awaited.get(each) === 1 && !gradients.has(each));
-      destination.storage = whole && leaf.leaf && asks(leaf.leaf) ? lots?.lend(leaf.leaf) : undefined;
+      return whole && leaf.leaf && asks(leaf.leaf) ? lots?.lend(leaf.leaf) : undefined;
+    };
+    const computed = (node: Node, gradient: () => Tensor): Tensor => {
+      destination.storage = place(node);
       try {
         return gradient();
       } finally {
@@ -169,6 +173,7 @@ export function walk(y: Tensor, options: BackwardOptions, inputs?: readonly Tens
                 give(edge, saved.includes(gradient) ? alias(gradient) : gradient);
               },
               saved,
+              ({ node }) => place(node as Node),
             );
             return gradients.arrived();
           });

@@ -12,6 +12,8 @@ export interface Work {
   readonly label: string;
   /** What the launch reads. */
   readonly reads: readonly View[];
+  /** Leaves of the largest epilogue that it has room for, its own result among them; default 6. */
+  readonly leaves?: number;
   /** Records the launch; with an epilogue, what it computes goes where that says, and `out` says its sizes. */
   record(out: View, epilogue?: Epilogue): void;
 }
@@ -21,6 +23,9 @@ export interface Reader {
   /** True where its numbers will be read, or may well be. */
   readonly wanted: boolean;
 }
+
+/** Leaves of a tree that ends a launch: with the result and what else such a launch binds they stay within 8 storages. */
+export const MAX_EPILOGUE_LEAVES = 6;
 
 let nextId = 1;
 /** What is going to read a storage, once for each time that it holds it. */
@@ -95,6 +100,11 @@ export class Deferred implements Storage {
   /** What the launch is going to read; nothing once it has been recorded. */
   get reads(): readonly View[] {
     return this.#work?.reads ?? [];
+  }
+
+  /** Leaves of the largest epilogue that it has room for. */
+  get leaves(): number {
+    return this.#work?.leaves ?? MAX_EPILOGUE_LEAVES;
   }
 
   /** How many launches wait for one another, this one included. */

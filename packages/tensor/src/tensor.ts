@@ -370,6 +370,13 @@ export function empty(device: Device, shape: Shape, dtype: DType, label: string)
   return filled(device, shape, dtype, label, () => {});
 }
 
+/** The same in f32 and in memory that is there, where that is as large, which it takes a reference to. */
+export function emptyIn(place: Storage | undefined, device: Device, shape: Shape, label: string): Tensor {
+  if (place?.bytes !== 4 * numel(shape)) return empty(device, shape, "f32", label);
+  place.retain();
+  return made(device, storedIn(place, shape), shape, "f32", label);
+}
+
 /** A dense tensor that `fill` writes; nothing is left behind where it fails. */
 export function filled(
   device: Device,

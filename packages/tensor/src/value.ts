@@ -4,7 +4,7 @@
  * holder: a write gives its tensor another value, and storage is written in place only where nobody else holds it.
  */
 import type { Backend, Lot, PointwiseCall, Storage, View } from "./backend.ts";
-import { Deferred, type Reader, real } from "./deferred.ts";
+import { Deferred, MAX_EPILOGUE_LEAVES, type Reader, real } from "./deferred.ts";
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { describe } from "./errors.ts";
 import { OPERAND } from "./expr/compose.ts";
@@ -346,7 +346,7 @@ function endOf(
   let best: ReturnType<typeof endOf>;
   leaves.forEach(({ storage, layout, dtype }, product) => {
     if (!(storage instanceof Deferred) || storage.id < (best?.work.id ?? 0)) return;
-    if (storage.bytes !== numel(shape) * bytesPerElement(dtype)) return;
+    if (leaves.length > storage.leaves || storage.bytes !== numel(shape) * bytesPerElement(dtype)) return;
     if (!storage.endsIn(asker) || leaves.some((other, i) => i !== product && other.storage === storage)) return;
     const order = rowMajorOrder(layout);
     if (order) best = { product, order, work: storage };
@@ -368,9 +368,6 @@ const RECOMPUTE_WEIGHT = 12;
 export function worthAgain(value: Value, { weight }: Pending): boolean {
   return value.consumers === 0 || weight <= RECOMPUTE_WEIGHT;
 }
-
-/** Leaves of a tree that ends a launch: with the result and what else such a launch binds they stay within 8 storages. */
-const MAX_EPILOGUE_LEAVES = 6;
 
 function storagesOf(state: Stored | Pending): readonly Storage[] {
   return state.kind === "stored" ? [state.storage] : state.leaves.map(({ storage }) => storage);

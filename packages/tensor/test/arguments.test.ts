@@ -229,6 +229,10 @@ const CASES: Readonly<Record<string, Case>> = {
     args: [x, gpu.ones([4, 3])],
     wrong: { x: [0, [...WRONG.tensor, gpu.ones([])]], weight: [1, "tensor"], bias: [2, [3, "x", {}, gpu.ones([3])]] },
   },
+  channelLinear: {
+    args: [gpu.ones([2, 3, 5]), gpu.ones([4, 3])],
+    wrong: { x: [0, [...WRONG.tensor, gpu.ones([])]], weight: [1, "tensor"], bias: [2, [3, "x", {}, gpu.ones([3])]] },
+  },
   layerNorm: {
     args: [x, {}],
     wrong: {

@@ -110,6 +110,7 @@ describe("an op that is made of others", () => {
   const rng = new T.Rng(1);
   const composites: Readonly<Record<string, () => T.Tensor | T.BatchNormResult>> = {
     linear: () => T.linear(matrix, device.ones([6, 6]), row),
+    channelLinear: () => T.channelLinear(T.reshape(image, [2, 4, 36]), device.ones([6, 4]), row),
     conv2d: () => T.conv2d(image, filters, { bias: three, padding: 1 }),
     batchNorm: () => T.batchNorm(image, { weight: four, bias: four }),
     "batchNorm with statistics": () => T.batchNorm(image, { weight: four, mean: four, variance: four }).y,
@@ -149,7 +150,7 @@ describe("an op that is made of others", () => {
     const all = results();
     await device.sync();
     // What the case makes for itself.
-    const own = name === "linear" || name === "attentionWeights" ? 1 : 0;
+    const own = ["linear", "channelLinear", "attentionWeights"].includes(name) ? 1 : 0;
     expect(live() - before).toBeLessThanOrEqual(all.length + own);
   });
 });

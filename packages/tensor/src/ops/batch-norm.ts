@@ -4,7 +4,7 @@ import type { View } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
 import * as E from "../expr/expr.ts";
 import { type Shape, sameShape } from "../shape.ts";
-import { deviceOf, empty, type Tensor } from "../tensor.ts";
+import { deviceOf, empty, emptyIn, type Tensor } from "../tensor.ts";
 import { assign } from "./assign.ts";
 import { checkFloats, widened } from "./floats.ts";
 import { pointwise } from "./formula.ts";
@@ -202,8 +202,9 @@ function withStats(x: Tensor, { weight, bias, eps, running }: Own): BatchNormRes
   const inputs = [x, ...(weight ? [weight] : []), ...(bias ? [bias] : [])];
   const wants = x.requiresGrad;
   if (inputs.some((input) => input.requiresGrad)) {
-    recordTogether([y], "batchNorm", inputs, [x, stats], ([dy], give, [x, stats]) => {
-      const [byWeight, byBias] = [0, 1].map(() => empty(device, [channels], "f32", "batchNorm.grad"));
+    recordTogether([y], "batchNorm", inputs, [x, stats], ([dy], give, [x, stats], place) => {
+      const places = [weight ? place(1) : undefined, bias ? place(inputs.length - 1) : undefined];
+      const [byWeight, byBias] = places.map((at) => emptyIn(at, device, [channels], "batchNorm.grad"));
       const factors = empty(device, [2, channels], "f32", "batchNorm.factors");
       const read = { x: x!.dense("batchNorm"), stats: stats!.view(), dy: dy!.dense("batchNorm") };
       const written = { byWeight: byWeight!.view(), byBias: byBias!.view(), factors: factors.view() };

@@ -1,5 +1,5 @@
 import { checkTensor } from "../arguments.ts";
-import { composed, noGrad, record, within } from "../autograd.ts";
+import { noGrad, record, within } from "../autograd.ts";
 import type { View } from "../backend.ts";
 import { describe, ShapeError } from "../errors.ts";
 import { collapse, denseLayout, expandLayout, type Layout } from "../layout.ts";
@@ -28,7 +28,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return record(
     product(a, b, shape),
     "matmul",
-    [a, [b], (dy, b) => sumTo(matmul(dy, transpose(b, -2, -1)), left)],
+    [a, [b], (dy, b) => productTo(dy, transpose(b, -2, -1), left)],
     [b, [a], (dy, a) => weightGradient(a, dy, right)],
   );
 }
@@ -45,11 +45,51 @@ function weightGradient(a: Tensor, dy: Tensor, shape: Shape): Tensor {
   if (shape.length === 2 && a.rank > 2) {
     return matmul(transpose(asRows(a), 0, 1), asRows(dy));
   }
-  return sumTo(matmul(transpose(a, -2, -1), dy), shape);
+  return productTo(transpose(a, -2, -1), dy, shape);
+}
+
+/** A product, summed over the axes that `shape` does not have or has as 1. */
+function productTo(a: Tensor, b: Tensor, shape: Shape): Tensor {
+  const one = a.rank === 3 && b.rank === 3 && a.shape[0] === b.shape[0] && numel(shape.slice(0, -2)) === 1;
+  if (!one || !sumsInside(a)) return sumTo(matmul(a, b), shape);
+  return reshape(productSum(a, b), shape);
+}
+
+/** Whether a product of batches `(p, m, k)` may be summed over p as it is computed: few enough additions in a row, of which there are some. */
+export function sumsInside({ device, shape, size }: Tensor): boolean {
+  return device.backend.epilogues === true && size > 0 && shape[0]! * shape[2]! < 2 * LONG_INNER;
+}
+
+/** `Σ aᵢ·bᵢ` of `a (p, m, k)` and `b (p, k, n)` → `(m, n)`. Records nothing. With `rowSums (m)` it is launched now, and those are the sums of a's rows. */
+export function productSum(
+  a: Tensor,
+  b: Tensor,
+  into?: { readonly product: Tensor; readonly rowSums: Tensor },
+): Tensor {
+  const [m, n] = [a.shape[1]!, b.shape[2]!];
+  const folded = (x: Tensor): View => {
+    const view = operand(x, x.shape.slice(0, 1));
+    const [p, ...shape] = view.layout.shape as [number, number, number];
+    const [along, ...strides] = view.layout.strides as [number, number, number];
+    return { ...view, layout: { ...view.layout, shape: [p, 1, ...shape], strides: [along, 0, ...strides] } };
+  };
+  const [left, right] = [folded(a), folded(b)];
+  const layout = denseLayout([1, 1, m, n]);
+  const { backend } = a.device;
+  if (into) {
+    const { product, rowSums } = into;
+    backend.matmul({ a: left, b: right, out: { ...product.view(), layout }, rowSums: rowSums.view() });
+    return product;
+  }
+  return launched(a.device, {
+    ...{ shape: [m, n], dtype: "f32", label: "matmul", reads: [left, right] },
+    record: (out, epilogue) =>
+      backend.matmul({ a: left, b: right, out: { ...out, layout }, ...(epilogue && { epilogue }) }),
+  });
 }
 
 /** All leading axes joined; −1 would not do where the last one is empty. */
-function asRows(x: Tensor): Tensor {
+export function asRows(x: Tensor): Tensor {
   return x.rank === 2 ? x : reshape(x, [numel(x.shape.slice(0, -1)), x.shape.at(-1)!]);
 }
 
@@ -147,40 +187,4 @@ function commonBatch(a: View, b: View, batch: Shape): readonly [View, View] | un
     return { ...view, layout };
   };
   return [fold(a, strides[0]!), fold(b, strides[1]!)];
-}
-
-/** `x·weightᵀ + bias`: `x (…, in)`, `weight (out, in)`, `bias (out)` → `(…, out)`; all f32, or all f16. */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  checkTensor("linear", "x", x);
-  checkTensor("linear", "weight", weight);
-  if (bias !== undefined && bias !== null) checkTensor("linear", "bias", bias);
-  checkFloats("linear", { x, weight, bias: bias ?? undefined });
-  if (weight.rank !== 2 || x.rank === 0 || x.shape.at(-1) !== weight.shape[1]) {
-    throw new ShapeError(
-      `linear: x ${describe(x)} does not fit weight ${describe(weight)} (${x.shape.at(-1)} vs ${weight.shape[1]})`,
-    );
-  }
-  if (bias !== undefined && bias !== null) {
-    if (bias.rank !== 1 || bias.size !== weight.shape[0]) {
-      throw new ShapeError(`linear: bias ${describe(bias)} does not fit weight ${describe(weight)}`);
-    }
-  }
-  if (x.dtype === "f16") return throughF32("linear", [x, weight, bias], linear);
-  return composed("linear", () => {
-    // All leading axes are rows of one matrix: one product instead of a batch of them.
-    const rows = asRows(x);
-    // The weight's gradient in the weight's own order: that of a product with its transpose would have to be turned round.
-    const y = record(
-      noGrad(() => {
-        // Given back at once: a weight that others hold cannot be written in place.
-        using turned = transpose(weight, 0, 1);
-        return matmul(rows, turned);
-      }),
-      "linear",
-      [rows, [weight], (dy, weight) => matmul(dy, weight)],
-      [weight, [rows], (dy, rows) => matmul(transpose(dy, 0, 1), rows)],
-    );
-    const shaped = x.rank === 2 ? y : reshape(y, [...x.shape.slice(0, -1), weight.shape[0]!]);
-    return bias ? add(shaped, bias) : shaped;
-  });
 }

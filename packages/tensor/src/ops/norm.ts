@@ -2,7 +2,7 @@ import { checkNumber, checkOptionalTensor, checkOptions, checkTensor, checkWhole
 import { composed, type GradPair, record, recordTogether } from "../autograd.ts";
 import { describe, ShapeError } from "../errors.ts";
 import { normalizeDims, numel, type Shape, sameShape } from "../shape.ts";
-import { deviceOf, empty, filled, type Tensor } from "../tensor.ts";
+import { deviceOf, empty, emptyIn, filled, launched, type Tensor } from "../tensor.ts";
 import { clamp } from "./activation.ts";
 import { checkFloats, throughF32, widened } from "./floats.ts";
 import { add, div, mul, sub } from "./pointwise.ts";
@@ -63,28 +63,28 @@ export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
   const y = filled(device, shape, dtype, "layerNorm", (y) => backend.layerNorm({ rows, cols, eps, ...operands, y }));
   const flat = (t: Tensor): Tensor => reshape(t, [rows, cols]);
   const needs = [x, stats, ...(weight ? [weight] : [])];
-  /** The gradient of x; `sums` as in `NormGradCall`. */
-  const byInput = (dy: Tensor, [x, stats, weight]: readonly Tensor[], sums?: Tensor): Tensor => {
+  const byInput = (dy: Tensor, [x, stats, weight]: readonly Tensor[]): Tensor => {
     const operands = {
       x: widened(x!).dense("layerNorm"),
       stats: stats!.view(),
       dy: dy.dense("layerNorm"),
       ...(weight ? { weight: widened(weight).dense("layerNorm") } : {}),
-      ...(sums ? { sums: sums.view() } : {}),
     };
-    return filled(device, shape, "f32", "layerNorm.grad", (dx) =>
-      backend.layerNormGrad({ rows, cols, ...operands, dx }),
-    );
+    return launched(device, {
+      ...{ shape, dtype: "f32", label: "layerNorm.grad", reads: Object.values(operands), leaves: 4 },
+      record: (dx, epilogue) => backend.layerNormGrad({ rows, cols, ...operands, dx, ...(epilogue && { epilogue }) }),
+    });
   };
-  const { layerNormGroup } = backend;
-  if (layerNormGroup !== undefined && x.requiresGrad && affine.some((t) => t.requiresGrad)) {
-    recordTogether([y], "layerNorm", [x, ...affine], needs, ([dy], give, saved) => {
-      const sums = empty(device, [Math.ceil(rows / layerNormGroup), 2, cols], "f32", "layerNorm.sums");
-      give(0, byInput(dy!, saved, sums));
-      const total = sum(sums, { dim: 0 });
-      const row = (i: number): Tensor => reshape(narrow(total, 0, i, 1), tail);
-      if (weight) give(1, row(0));
-      if (bias) give(affine.length, row(1));
+  const { layerNormSums } = backend;
+  if (layerNormSums && x.size > 0 && affine.some((t) => t.requiresGrad)) {
+    recordTogether([y], "layerNorm", [x, ...affine], needs, ([dy], give, saved, place) => {
+      give(0, () => byInput(dy!, saved));
+      const places = [weight ? place(1) : undefined, bias ? place(affine.length) : undefined];
+      const [byWeight, byBias] = places.map((at) => emptyIn(at, device, tail, "layerNorm.grad")) as [Tensor, Tensor];
+      const read = { x: widened(saved[0]!).dense("layerNorm"), stats: saved[1]!.view(), dy: dy!.dense("layerNorm") };
+      layerNormSums({ rows, cols, ...read, byWeight: byWeight.view(), byBias: byBias.view() });
+      if (weight) give(1, byWeight);
+      if (bias) give(affine.length, byBias);
     });
     return y;
   }

@@ -17,7 +17,7 @@ export function reduceAxes(kind: Reduction, x: Tensor, axes: readonly number[], 
   if (repeated.includes(true) && x.size > 0) return reduceRepeated(kind, x, axes, dtype, repeated);
   // A sum over an axis of one element is nothing to do.
   const long = kind === "sum" && x.size > 0 ? axes.filter((axis) => x.shape[axis] !== 1) : axes;
-  const both = kind === "sum" && x.device.backend.epilogues ? sumOfBoth(x, long, dtype) : undefined;
+  const both = kind === "sum" && x.size > 0 && x.device.backend.epilogues ? sumOfBoth(x, long, dtype) : undefined;
   if (both) return both;
   let result = x;
   for (const run of runsOf(long.length > 0 ? long : axes)) {

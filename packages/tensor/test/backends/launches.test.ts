@@ -25,8 +25,10 @@ it("multiplies by a matrix and by a transposed one, as linear layers do, in one 
   expect(launchesOf(() => T.matmul(x, flipped))).toBe(1);
   expect(launchesOf(() => T.matmul(x, T.transpose(weight, 0, 1)))).toBe(1);
   expect(launchesOf(() => T.linear(x, weight))).toBe(1);
-  // Rows of 15 are no whole vectors of four: those are copied to such first.
-  expect(launchesOf(() => T.linear(T.narrow(x, 2, 0, 15), T.narrow(weight, 1, 0, 15)))).toBe(2);
+  // Rows of 15 are no whole vectors of four: those are copied to such first, but not where so few multiplications read them.
+  expect(launchesOf(() => T.linear(T.narrow(x, 2, 0, 15), T.narrow(weight, 1, 0, 15)))).toBe(1);
+  const [tall, wide] = [device.ones([600, 31]), device.ones([200, 31])];
+  expect(launchesOf(() => T.linear(tall, wide))).toBe(gpu.software ? 2 : 1);
 });
 
 it("normalises rows in one launch, and gives all three gradients in two", () => {

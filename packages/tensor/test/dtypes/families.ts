@@ -136,6 +136,15 @@ export const families: Readonly<Record<string, Entry>> = {
     (x, weight, bias) =>
       affine(matmulReference(x!, transposed(weight!)), { shape: [4], data: new Float64Array(4).fill(1) }, bias!),
   ),
+  channelLinear: floatsOnly(
+    [[1, 5, 3], [4, 5], [4]],
+    (x, weight, bias) => T.channelLinear(x!, weight!, bias!),
+    (x, weight, bias) => {
+      const tokens = matmulReference(transposed({ shape: [5, 3], data: x!.data }), transposed(weight!));
+      const y = affine(tokens, { shape: [4], data: new Float64Array(4).fill(1) }, bias!);
+      return { shape: [1, 4, 3], data: transposed(y).data };
+    },
+  ),
   conv2d: floatsOnly(
     [[2, 3, 5, 4], [2, 3, 3, 3], [2]],
     (x, weight, bias) => T.conv2d(x!, weight!, { bias: bias!, padding: 1 }),

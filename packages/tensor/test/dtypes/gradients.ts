@@ -44,6 +44,7 @@ export const differentiable: Readonly<Record<string, Differentiable>> = {
   matmul: [[matrix, [8, 4]], (a, b) => T.matmul(a!, b!)],
   "matmul with a row": [[[8], [8, 4]], (a, b) => T.matmul(a!, b!)],
   linear: [[matrix, [4, 8], [4]], (x, weight, bias) => T.linear(x!, weight!, bias!)],
+  channelLinear: [[[2, 8, 3], [4, 8], [4]], (x, weight, bias) => T.channelLinear(x!, weight!, bias!)],
   conv2d: [
     [image, [3, 2, 3, 3], [3]],
     (x, weight, bias) => T.conv2d(x!, weight!, { bias: bias!, padding: 1, stride: 2 }),

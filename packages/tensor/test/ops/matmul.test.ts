@@ -139,22 +139,3 @@ describe("matmul", () => {
     expectClose((await T.matmul(a, b).data()).slice(2), [Number.POSITIVE_INFINITY, 4]);
   });
 });
-
-describe("linear", () => {
-  it("is x Wᵀ + b over the last axis", async () => {
-    await checkOp("linear", {
-      op: T.linear as (...inputs: T.Tensor[]) => T.Tensor,
-      reference: (x, w, b) => {
-        const [rows, out, cols] = [x!.data.length / w!.shape[1]!, w!.shape[0]!, w!.shape[1]!];
-        const y = Float64Array.from({ length: rows * out }, (_, i) => {
-          let total = b!.data[i % out]!;
-          for (let c = 0; c < cols; c++)
-            total += x!.data[Math.floor(i / out) * cols + c]! * w!.data[(i % out) * cols + c]!;
-          return total;
-        });
-        return ndarray([...x!.shape.slice(0, -1), out], y);
-      },
-      inputs: [{ shape: [2, 3, 5] }, { shape: [7, 5] }, { shape: [7] }],
-    });
-  });
-});

@@ -94,8 +94,8 @@ export class WebGPUBackend implements Calls.Backend {
   softmax = (call: Calls.SoftmaxCall): void => softmax.softmax(this.gpu, call);
   softmaxGrad = (call: Calls.SoftmaxGradCall): void => softmax.softmaxGrad(this.gpu, call);
   layerNorm = (call: Calls.NormCall): void => norm.layerNorm(this.gpu, call);
-  readonly layerNormGroup = norm.GROUP_ROWS;
   layerNormGrad = (call: Calls.NormGradCall): void => norm.layerNormGrad(this.gpu, call);
+  layerNormSums = (call: Calls.NormSumsCall): void => norm.layerNormSums(this.gpu, call);
   batchStats = (call: Calls.BatchStatsCall): void => batchStats(this.gpu, call);
   batchStatsGrad = (call: Calls.BatchStatsGradCall): void => batchStatsGrad(this.gpu, call);
   gather = (call: Calls.GatherCall): void => index.gather(this.gpu, call);

@@ -1,7 +1,11 @@
-import type { NormCall, NormGradCall, View } from "../../../backend.ts";
+import type { NormCall, NormGradCall, NormSumsCall, View } from "../../../backend.ts";
 import type { DType } from "../../../dtype.ts";
+import { denseLayout } from "../../../layout.ts";
 import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
+import type { Finish } from "./finish.ts";
+import { finishing } from "./pointwise.ts";
+import { reduce } from "./reduce.ts";
 import { elementType, gridStride, overRow, rowReductions, rowThreads } from "./wgsl.ts";
 
 interface Template {
@@ -59,55 +63,42 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   };
 });
 
-/** Rows whose `dy n` and `dy` are added up together. */
-export const GROUP_ROWS = 16;
-
-interface GradTemplate extends Omit<Template, "bias"> {
-  readonly sums: boolean;
+interface GradTemplate {
+  readonly dtype: DType;
+  readonly wide: boolean;
+  readonly weight: boolean;
+  readonly finish: Finish;
 }
 
-/**
- * `dx = (g − mean(g) − n mean(g n)) / σ` with `g = dy weight` and the normalised input `n`. One workgroup has a group of rows, one after the
- * other; where their sums are wanted too, each thread then walks down its columns of the same rows, which are still in the caches.
- */
-const gradKernel = kernel("layer-norm-grad", ({ dtype, wide, weight, sums }: GradTemplate, gpu) => {
+/** `dx = (g − mean(g) − n mean(g n)) / σ` with `g = dy weight` and the normalised input `n`. One workgroup has one row at a time. */
+const gradKernel = kernel("layer-norm-grad", ({ dtype, wide, weight, finish }: GradTemplate, gpu) => {
   const { subgroups, source } = rowReductions(gpu);
   const F = wide ? "vec4f" : "f32";
   const T = elementType(dtype, wide ? 4 : 1);
   const fold = (value: string): string => (wide ? `dot(${value}, vec4f(1.0))` : value);
   const load = `let g = ${F}(dy[base + i])${weight ? ` * ${F}(weight[i])` : ""};
       let n = fma(${F}(x[base + i]) - mean, ${F}(scale), ${F}(shift));`;
-  const rowOf = `let base = r * u.cols;
-    let mean = stats[r * 3u];
-    let scale = stats[r * 3u + 1u];
-    let shift = stats[r * 3u + 2u];`;
-  const columns = `
-  for (var i = lane; i < u.cols; i += WG) {
-    var byWeight = ${F}(0.0);
-    var byBias = ${F}(0.0);
-    for (var r = first; r < end; r++) {
-      ${rowOf}
-      let d = ${F}(dy[base + i]);
-      byWeight += d * fma(${F}(x[base + i]) - mean, ${F}(scale), ${F}(shift));
-      byBias += d;
-    }
-    sums[index * 2u * u.cols + i] = byWeight;
-    sums[(index * 2u + 1u) * u.cols + i] = byBias;
-  }`;
+  const result = "(g - meanG - n * meanGn) * scale";
+  const store =
+    wide && finish.width === 1
+      ? `let dx = ${result};
+      for (var j = 0u; j < 4u; j++) { finish((base + i) * 4u + j, dx[j]); }`
+      : `finish(base + i, ${result});`;
   return {
-    inputs: { x: T, stats: "f32", dy: T, ...(weight ? { weight: T } : {}) },
-    outputs: { dx: T, ...(sums ? { sums: F } : {}) },
-    uniforms: { rows: "u32", cols: "u32", count: "f32", zero: "u32", groupRows: "u32" },
+    inputs: { x: T, stats: "f32", dy: T, ...(weight ? { weight: T } : {}), ...finish.inputs },
+    outputs: finish.outputs,
+    uniforms: { rows: "u32", cols: "u32", count: "f32", zero: "u32", ...finish.uniforms },
     workgroupSize: rowThreads(gpu),
     subgroups,
     source: `${source}
+${finish.source}
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = group.x + group.y * groups.x;
-  let first = min(u.rows, index * u.groupRows);
-  let end = min(u.rows, first + u.groupRows);
-  for (var r = first; r < end; r++) {
-    ${rowOf}
+  for (var r = group.x + group.y * groups.x; r < u.rows; r += groups.x * groups.y) {
+    let base = r * u.cols;
+    let mean = stats[r * 3u];
+    let scale = stats[r * 3u + 1u];
+    let shift = stats[r * 3u + 2u];
     var sumG = ${F}(0.0);
     var sumGn = ${F}(0.0);
     ${overRow(F, ["sumG", "sumGn"], `${load} sumGPart += g; sumGnPart += g * n;`)}
@@ -115,14 +106,42 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let meanGn = rowSum(${fold("sumGn")}, lane) / u.count;
     for (var i = lane; i < u.cols; i += WG) {
       ${load}
-      dx[base + i] = ${T}((g - meanG - n * meanGn) * scale);
+      ${store}
     }
-  }${
-    sums
-      ? `
-  if (first == end) { return; }${columns}`
-      : ""
   }
+}`,
+  };
+});
+
+/** One thread walks down some columns of a group of rows, and adds up 64 of them at a time. */
+const sumsKernel = kernel("layer-norm-sums", ({ wide }: { readonly wide: boolean }) => {
+  const F = elementType("f32", wide ? 4 : 1);
+  return {
+    inputs: { x: F, stats: "f32", dy: F },
+    outputs: { byWeight: F, byBias: F },
+    uniforms: { rows: "u32", cols: "u32", groupRows: "u32" },
+    workgroupSize: 16,
+    source: `
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = group.x * WG + lane;
+  if (i >= u.cols) { return; }
+  let end = min(u.rows, (group.y + 1u) * u.groupRows);
+  var sumDyN = ${F}(0.0);
+  var sumDy = ${F}(0.0);
+  for (var some = group.y * u.groupRows; some < end; some += 64u) {
+    var partDyN = ${F}(0.0);
+    var partDy = ${F}(0.0);
+    for (var r = some; r < min(end, some + 64u); r++) {
+      let d = dy[r * u.cols + i];
+      partDyN += d * fma(x[r * u.cols + i] - stats[r * 3u], ${F}(stats[r * 3u + 1u]), ${F}(stats[r * 3u + 2u]));
+      partDy += d;
+    }
+    sumDyN += partDyN;
+    sumDy += partDy;
+  }
+  byWeight[group.y * u.cols + i] = sumDyN;
+  byBias[group.y * u.cols + i] = sumDy;
 }`,
   };
 });
@@ -143,17 +162,50 @@ export function layerNorm(gpu: Gpu, { rows, cols, eps, x, y, stats, weight, bias
   });
 }
 
-/** The gradient of its input, and with `sums` what those of weight and bias are added up from. */
-export function layerNormGrad(gpu: Gpu, { rows, cols, x, stats, dy, dx, weight, sums }: NormGradCall): void {
+/** The gradient of its input. */
+export function layerNormGrad(gpu: Gpu, { rows, cols, x, stats, dy, dx, weight, epilogue }: NormGradCall): void {
   if (rows * cols === 0) return;
   const wide = cols % 4 === 0;
-  // Without sums groups are as many as there are workgroups, so that all of them have work.
-  const [across, down] = gridStride(gpu, rows, 1);
-  const groupRows = sums ? GROUP_ROWS : Math.ceil(rows / (across * down));
-  gradKernel.run(gpu, {
-    template: { dtype: x.dtype, wide, weight: weight !== undefined, sums: sums !== undefined },
-    operands: { x, stats, dy, dx, ...optional("weight", weight), ...optional("sums", sums) },
-    uniforms: { rows, cols: wide ? cols / 4 : cols, count: cols, zero: 0, groupRows },
-    workgroups: Math.ceil(rows / groupRows),
+  finishing(gpu, dx, epilogue, wide, (finish) =>
+    gradKernel.run(gpu, {
+      template: { dtype: x.dtype, wide, weight: weight !== undefined, finish },
+      operands: { x, stats, dy, ...optional("weight", weight), ...finish.operands },
+      uniforms: { rows, cols: wide ? cols / 4 : cols, count: cols, zero: 0, ...finish.values },
+      workgroups: gridStride(gpu, rows, 1),
+    }),
+  );
+}
+
+/** Rows that one thread walks down: on a graphics card few, so that all of it has work, and the sums of groups are added up in turn. */
+function groupRows(gpu: Gpu, rows: number, cols: number): number {
+  return gpu.software ? 4096 : Math.min(512, Math.max(64, Math.ceil((rows * cols) / 2 ** 16)));
+}
+
+/** The gradients of weight and bias. */
+export function layerNormSums(gpu: Gpu, { rows, cols, x, stats, dy, byWeight, byBias }: NormSumsCall): void {
+  const wide = cols % 4 === 0;
+  const length = groupRows(gpu, rows, cols);
+  const groups = Math.ceil(rows / length);
+  const launch = (ofWeight: View, ofBias: View): void =>
+    sumsKernel.run(gpu, {
+      template: { wide },
+      operands: { x, stats, dy, byWeight: ofWeight, byBias: ofBias },
+      uniforms: { rows, cols: wide ? cols / 4 : cols, groupRows: length },
+      workgroups: [Math.ceil(cols / (wide ? 64 : 16)), groups],
+    });
+  if (groups === 1) {
+    launch(byWeight, byBias);
+    return;
+  }
+  const layout = denseLayout([1, groups, cols]);
+  const take = (): View => ({
+    storage: gpu.pool.take(4 * groups * cols, "layer-norm sums"),
+    layout,
+    dtype: "f32",
   });
+  const [partsOfWeight, partsOfBias] = [take(), take()];
+  launch(partsOfWeight, partsOfBias);
+  reduce(gpu, { kind: "sum", input: partsOfWeight, out: byWeight });
+  reduce(gpu, { kind: "sum", input: partsOfBias, out: byBias });
+  for (const { storage } of [partsOfWeight, partsOfBias]) storage.release();
 }
