@@ -4,5 +4,5 @@
  * @packageDocumentation
  */
 
-export { MODELS, type ShippedModel, shippedModel } from "./models.ts";
+export { DIAGNOSIS_PROMPTS, MODELS, type ShippedModel, shippedModel } from "./models.ts";
 export { PHOTOGRAPH_SIDE, PHOTOGRAPHS, type ShippedPhotograph } from "./photographs.ts";

@@ -34,3 +34,9 @@ export const MODELS: readonly ShippedModel[] = [
 export function shippedModel(name: string): ShippedModel | undefined {
   return MODELS.find((model) => model.name === name);
 }
+
+/**
+ * The features of the prompts that the SRCLIP of this package is asked with about photographs, safetensors: a tensor (prompts, features) of each kind of
+ * degradation, rows of length 1; the metadata `prompts` has the texts, as JSON by kind.
+ */
+export const DIAGNOSIS_PROMPTS: URL = new URL("../weights/srclip-prompts.safetensors", import.meta.url);

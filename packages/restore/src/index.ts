@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 
+export * from "./attention.ts";
 export * from "./channels.ts";
 export * from "./diagnosis.ts";
 export type { Depth, RasterImage } from "./image.ts";
@@ -12,3 +13,5 @@ export * from "./prompt.ts";
 export type { Extent } from "./resample.ts";
 export * from "./restorer.ts";
 export { resultSize, type SizeOptions } from "./size.ts";
+export type { RestoredTile } from "./tiles.ts";
+export type { Replace, Workplace } from "./workplace.ts";

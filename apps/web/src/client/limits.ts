@@ -9,6 +9,18 @@ const SIDES = { png: 2 ** 31 - 1, jpeg: 65535, webp: 16383 } as const satisfies 
 const CANVAS_SIDE = 32767;
 const CANVAS_PIXELS = 2 ** 27;
 
+/** The most pixels of a photo that is read. */
+const MOST_PHOTO_PIXELS = 2 ** 28;
+
+/** @throws Error with one line for a photo that there is no room for */
+export function checkPhotoSize(width: number, height: number): void {
+  if (width * height > MOST_PHOTO_PIXELS) {
+    throw new Error(
+      `it has ${width}x${height} pixels, more than the ${MOST_PHOTO_PIXELS} that fit: make it smaller first`,
+    );
+  }
+}
+
 /** The photo that a result is made of. */
 export interface PlannedPhoto {
   readonly width: number;

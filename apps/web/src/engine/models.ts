@@ -10,6 +10,7 @@ import {
   srclipConfig,
 } from "@deplsr/srclip";
 import { type Device, Rng, readSafetensors, type Safetensors } from "@deplsr/tensor";
+import { loadPrompts, type Prompts } from "./diagnosis.ts";
 import { firstLine } from "./message.ts";
 
 /** The files. */
@@ -17,6 +18,7 @@ const FILES = {
   x2: new URL("@deplsr/models/weights/realdat-x2.safetensors", import.meta.url),
   x4: new URL("@deplsr/models/weights/realdat-x4.safetensors", import.meta.url),
   srclip: new URL("@deplsr/models/weights/srclip.safetensors", import.meta.url),
+  prompts: new URL("@deplsr/models/weights/srclip-prompts.safetensors", import.meta.url),
 } as const;
 
 /** A file of weights. */
@@ -80,12 +82,20 @@ export async function loadNetwork(device: Device, scale: 2 | 4): Promise<LoadedN
   return { network: enlarging(module), prompt: { clipInput, clipFit }, sha256 };
 }
 
-/** Loads the image side of the SRCLIP. */
-export async function loadSrclip(device: Device): Promise<{ model: SrCLIPV2; sha256: string | null }> {
-  const { file, sha256 } = await fetchModel("srclip");
+/** The image side of the SRCLIP, and what it is asked. */
+export interface LoadedSrclip {
+  readonly device: Device;
+  readonly model: SrCLIPV2;
+  readonly prompts: Prompts;
+  readonly sha256: string | null;
+}
+
+/** Loads them. */
+export async function loadSrclip(device: Device): Promise<LoadedSrclip> {
+  const [{ file, sha256 }, prompts] = await Promise.all([fetchModel("srclip"), fetchModel("prompts")]);
   const { clip, ...rest } = described<SrCLIPV2Config>(file);
   const model = new SrCLIPV2(srclipConfig(clipConfig(clip), rest), { device, rng: new Rng(0), blank: true });
   model.freeze();
   loadImageSide(model, file.tensors);
-  return { model, sha256 };
+  return { device, model, prompts: loadPrompts(prompts.file, device), sha256 };
 }

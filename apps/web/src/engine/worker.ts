@@ -5,14 +5,15 @@ import { Session } from "./session.ts";
 
 const post = (reply: Reply, transfer: Transferable[] = []): void => globalThis.postMessage(reply, { transfer });
 
-const session = new Session((device) => post({ device }));
+let session: Session;
 const running = new Map<number, AbortController>();
 
 async function answered(request: Exclude<Request, { abort: true }>, signal: AbortSignal): Promise<Answered<CallName>> {
   const { id } = request;
   switch (request.call) {
     case "open":
-      return session.open(request.what.backend);
+      session = new Session(request.what.backend, (device) => post({ device }));
+      return session.open();
     case "read":
       return session.read(request.what.file, request.what.name, signal);
     case "diagnose":
