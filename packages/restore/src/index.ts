@@ -12,3 +12,5 @@ export * from "./prompt.ts";
 export type { Extent } from "./resample.ts";
 export * from "./restorer.ts";
 export { resultSize, type SizeOptions } from "./size.ts";
+export type { RestoredTile } from "./tiles.ts";
+export type { Replace, Workplace } from "./workplace.ts";

@@ -6,13 +6,14 @@ import { keptColours } from "./colour.ts";
 import { type FlatResponse, flatResponse, withoutFlatResponse } from "./flat-response.ts";
 import { checkImage, type Depth, depthOf, type RasterImage, valuesOf } from "./image.ts";
 import type { EnlargingNetwork } from "./network.ts";
-import { type PromptOptions, promptOf } from "./prompt.ts";
+import type { PromptOptions } from "./prompt.ts";
 import { colourStrips, type Extent, opacityStrips, resampled } from "./resample.ts";
 import { resultSize, type SizeOptions } from "./size.ts";
 import { blendedCut, referenceCut } from "./spans.ts";
 import { cutStrips, RowReader, type Strips } from "./strip.ts";
-import { enlargedByTiles } from "./tiles.ts";
+import { enlargedByTiles, type RestoredTile } from "./tiles.ts";
 import { withoutFringes } from "./transparency.ts";
+import { ImageWork, LastingWorkplace, type Replace, type Workplace } from "./workplace.ts";
 
 /** What a restorer is made of. */
 export interface RestorerParts {
@@ -21,6 +22,8 @@ export interface RestorerParts {
   readonly srclip?: SrCLIPV2 | null;
   /** How SRCLIP sees images. Default: as the reference does, raw and squashed. */
   readonly prompt?: PromptOptions;
+  /** Gives another device where this one fails; tiles that are finished are not made again. Default: the work ends. */
+  readonly replace?: Replace;
 }
 
 /** How an image is restored. */
@@ -45,6 +48,8 @@ export interface RestoreOptions extends SizeOptions {
   readonly signal?: AbortSignal;
   /** Told after each tile. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** Shown each tile as it comes, for a preview. */
+  readonly onTile?: (tile: RestoredTile) => void;
 }
 
 /** Some rows of a result. */
@@ -83,20 +88,18 @@ const OPTIONS: readonly (keyof RestoreOptions)[] = [
   "depth",
   "signal",
   "onProgress",
+  "onTile",
 ];
 
 /** Makes images better with a network, whatever their size: only a tile is on the device at a time. */
 export class Restorer {
-  readonly device: Device;
-  readonly network: EnlargingNetwork;
-  readonly srclip: SrCLIPV2 | null;
-  readonly prompt: PromptOptions;
+  readonly #places: LastingWorkplace;
   /** Bytes that the network takes for a pixel of a tile, once that was measured. */
   #bytesPerPixel: number | undefined;
   #flatResponse: { readonly table: FlatResponse | null } | undefined;
 
   /** @throws RangeError when the network cannot be steered by this SRCLIP, or has no whole scale */
-  constructor(device: Device, { network, srclip = null, prompt = REFERENCE_PROMPT }: RestorerParts) {
+  constructor(device: Device, { network, srclip = null, prompt = REFERENCE_PROMPT, replace }: RestorerParts) {
     if (!(Number.isInteger(network.scale) && network.scale > 0))
       throw new RangeError(`restore: the network's scale ${network.scale} must be a whole number above 0`);
     if (srclip && srclip.config.clip.embedDim !== network.promptDim) {
@@ -104,10 +107,24 @@ export class Restorer {
         `restore: the SRCLIP has ${srclip.config.clip.embedDim} features, the network takes ${network.promptDim ?? "none"}`,
       );
     }
-    this.device = device;
-    this.network = network;
-    this.srclip = srclip;
-    this.prompt = prompt;
+    this.#places = new LastingWorkplace({ device, network, srclip, prompt }, replace ?? null);
+  }
+
+  /** Where it works now: another device than at first, where that was replaced. */
+  get device(): Device {
+    return this.#places.current.device;
+  }
+
+  get network(): EnlargingNetwork {
+    return this.#places.current.network;
+  }
+
+  get srclip(): SrCLIPV2 | null {
+    return this.#places.current.srclip;
+  }
+
+  get prompt(): PromptOptions {
+    return this.#places.current.prompt;
   }
 
   /**
@@ -149,32 +166,31 @@ export class Restorer {
 
   async #measure(): Promise<number> {
     const side = 64;
-    const { device, network } = this;
-    await device.sync();
-    device.memory({ profile: true });
-    const { liveBytes } = device.memory();
-    const blank = { width: side, height: side, data: new Uint8Array(side * side * 3) };
-    const features = this.#promptOf(blank);
+    const work = new ImageWork(this.#places, { width: side, height: side, data: new Uint8Array(side * side * 3) });
     try {
-      using made = scope(() => noGrad(() => network.forward(device.zeros([1, 3, side, side]), features)));
-      await made.data();
+      return await work.on(async ({ device, network }, features) => {
+        await device.sync();
+        device.memory({ profile: true });
+        const { liveBytes } = device.memory();
+        using made = scope(() => noGrad(() => network.forward(device.zeros([1, 3, side, side]), features)));
+        await made.data();
+        const held = device.memory({ profile: true }).profile.reduce((sum, { bytes }) => sum + bytes, 0);
+        // What the ten largest holders do not tell.
+        return (1.25 * Math.max(held - liveBytes, side * side * 64)) / (side * side);
+      });
     } finally {
-      dispose(features);
+      work.dispose();
     }
-    const held = device.memory({ profile: true }).profile.reduce((sum, { bytes }) => sum + bytes, 0);
-    // What the ten largest holders do not tell.
-    return (1.25 * Math.max(held - liveBytes, side * side * 64)) / (side * side);
   }
 
   /** Without an SRCLIP it is the same for every image, and measured once. */
-  async #flatResponseOf(forward: (x: Tensor) => Tensor, signal: AbortSignal | null): Promise<FlatResponse | null> {
-    if (this.srclip) return flatResponse(this.device, forward, signal);
-    this.#flatResponse ??= { table: await flatResponse(this.device, forward, signal) };
-    return this.#flatResponse.table;
-  }
-
-  #promptOf(image: RasterImage): ImagePrompt | null {
-    return this.srclip && promptOf(this.srclip, image, this.prompt);
+  async #flatResponseOf(work: ImageWork, signal: AbortSignal | null): Promise<FlatResponse | null> {
+    if (this.#flatResponse) return this.#flatResponse.table;
+    const table = await work.on(({ device, network }, features) =>
+      flatResponse(device, (x) => network.forward(x, features), signal),
+    );
+    if (!this.srclip) this.#flatResponse = { table };
+    return table;
   }
 
   async *#strips(
@@ -202,36 +218,53 @@ export class Restorer {
 
   /** What the network makes of an image, in the size that was asked for. */
   async *#enlarged(image: RasterImage, size: Extent, options: RestoreOptions): Strips {
-    const { device, network } = this;
     const { overlap = 16, blend = "cosine", ensemble = false, colour = "keep", tileBytes = 2 ** 28 } = options;
-    const { scale, window = 1 } = network;
+    const { scale, window = 1 } = this.network;
     const tile = typeof options.tile === "number" ? options.tile : await this.tileWithin(tileBytes);
     const cut = (length: number) =>
       blend === "cosine" ? blendedCut(length, tile, overlap, window) : referenceCut(length, tile, overlap);
-    const features = this.#promptOf(image);
-    const once = (x: Tensor): Tensor => network.forward(x, features);
+    const { signal = null } = options;
+    const work = new ImageWork(this.#places, image);
     try {
-      const table = colour === "keep" ? await this.#flatResponseOf(once, options.signal ?? null) : null;
-      const tiles = enlargedByTiles(device, image, {
+      const table = colour === "keep" ? await this.#flatResponseOf(work, signal) : null;
+      const tiles = enlargedByTiles(image, {
         scale,
         down: cut(image.height),
         across: cut(image.width),
-        forward: ensemble ? (x) => selfEnsemble(x, once) : once,
-        signal: options.signal ?? null,
-        onTile: options.onProgress ?? (() => {}),
+        make: (planes, height, width) =>
+          work.tile(planes, { height, width }, overlap, (place, features, ...part) =>
+            tileOn(place, features, ensemble, ...part),
+          ),
+        signal,
+        onProgress: options.onProgress ?? (() => {}),
+        onTile: options.onTile ?? null,
       });
       const enlarged = table ? withoutFlatResponse(tiles, image, scale, table) : tiles;
       const large = { width: image.width * scale, height: image.height * scale };
       yield* resampled(colour === "keep" ? keptColours(enlarged, image, scale) : enlarged, large, size, 3);
     } finally {
-      dispose(features);
+      work.dispose();
     }
   }
 }
 
-function dispose(features: ImagePrompt | null): void {
-  features?.content.dispose();
-  features?.degradation.dispose();
+/** What a network makes of planes (3, h, w). */
+async function tileOn(
+  { device, network }: Workplace,
+  features: ImagePrompt | null,
+  ensemble: boolean,
+  planes: Float32Array,
+  height: number,
+  width: number,
+): Promise<Float32Array> {
+  const once = (x: Tensor): Tensor => network.forward(x, features);
+  using made = scope(() =>
+    noGrad(() => {
+      const x = device.tensor(planes, [1, 3, height, width]);
+      return ensemble ? selfEnsemble(x, once) : once(x);
+    }),
+  );
+  return (await made.data()) as Float32Array;
 }
 
 /** Luma of BT.601 in all three channels, in place. */

@@ -1,5 +1,4 @@
 /** Enlarging an image tile by tile: only one is on the device at a time. */
-import { noGrad, scope, type Tensor } from "@deplsr/tensor";
 import { mirrored, type RasterImage, whiteOf } from "./image.ts";
 import { type Cut, type Span, sharesOf } from "./spans.ts";
 import type { Strip } from "./strip.ts";
@@ -9,12 +8,27 @@ export interface TilingPlan {
   readonly scale: number;
   readonly down: Cut;
   readonly across: Cut;
-  /** A tile (1, 3, h, w) → (1, 3, s·h, s·w). */
-  readonly forward: (tile: Tensor) => Tensor;
+  /** A tile's planes (3, h, w) → (3, s·h, s·w). */
+  readonly make: (planes: Float32Array, height: number, width: number) => Promise<Float32Array>;
   /** Asked before each tile. */
   readonly signal: AbortSignal | null;
   /** Told after each tile. */
-  readonly onTile: (done: number, total: number) => void;
+  readonly onProgress: (done: number, total: number) => void;
+  /** Shown what the network made of each tile. */
+  readonly onTile: ((tile: RestoredTile) => void) | null;
+}
+
+/** What a network made of a tile, without what only its neighbours need: before colours are held, and in the network's scale. */
+export interface RestoredTile {
+  /** Where it lies, in pixels of the image. */
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+  /** The network's: the tile has `width * scale` by `height * scale` pixels. */
+  readonly scale: number;
+  /** Three values a pixel, row by row, red first. */
+  readonly data: Uint8Array;
 }
 
 /**
@@ -22,12 +36,8 @@ export interface TilingPlan {
  *
  * @throws the signal's reason once it is aborted; RangeError when the network makes values that are no numbers
  */
-export async function* enlargedByTiles(
-  device: Tensor["device"],
-  image: RasterImage,
-  plan: TilingPlan,
-): AsyncGenerator<Strip> {
-  const { scale, down, across, onTile, signal } = plan;
+export async function* enlargedByTiles(image: RasterImage, plan: TilingPlan): AsyncGenerator<Strip> {
+  const { scale, down, across, onProgress, onTile, signal } = plan;
   const [width, height] = [image.width * scale, image.height * scale];
   const total = down.spans.length * across.spans.length;
   let done = 0;
@@ -42,12 +52,14 @@ export async function* enlargedByTiles(
       data: new Float32Array((last - vertical.first) * width * 3),
     };
     for (const [j, columns] of across.spans.entries()) {
+      // A device that computes on this thread would not let a word through otherwise.
+      await new Promise((resolve) => setTimeout(resolve));
       signal?.throwIfAborted();
       const [h, w] = [rows.to - rows.from, columns.to - columns.from];
-      using made = scope(() => noGrad(() => plan.forward(device.tensor(planesOf(image, rows, columns), [1, 3, h, w]))));
+      const planes = await plan.make(planesOf(image, rows, columns), h, w);
       const { first, shares } = sharesOf(across, j, scale, image.width);
       addTile(strip, width, {
-        planes: await made.data(),
+        planes,
         height: h * scale,
         width: w * scale,
         top: rows.from * scale,
@@ -57,7 +69,8 @@ export async function* enlargedByTiles(
         down: vertical.shares,
       });
       done += 1;
-      onTile(done, total);
+      onTile?.(coreOf(planes, rows, columns, scale, image));
+      onProgress(done, total);
     }
     if (begun) addRows(strip, begun, width);
     const whole = i === down.spans.length - 1 ? last : (rows.end - down.mixing) * scale;
@@ -79,6 +92,24 @@ function planesOf({ data, width, height }: RasterImage, rows: Span, columns: Spa
     }
   }
   return planes;
+}
+
+/** The part of a tile that it is responsible for, as pixels. */
+function coreOf(planes: Float32Array, rows: Span, columns: Span, scale: number, image: RasterImage): RestoredTile {
+  const [top, left] = [rows.begin, columns.begin];
+  const [height, width] = [Math.min(rows.end, image.height) - top, Math.min(columns.end, image.width) - left];
+  const line = (columns.to - columns.from) * scale;
+  const area = (rows.to - rows.from) * scale * line;
+  const data = new Uint8Array(height * width * scale ** 2 * 3);
+  let to = 0;
+  for (let y = (top - rows.from) * scale; y < (top - rows.from + height) * scale; y++) {
+    for (let x = (left - columns.from) * scale; x < (left - columns.from + width) * scale; x++) {
+      for (let c = 0; c < 3; c++) {
+        data[to++] = Math.round(Math.min(1, Math.max(0, planes[c * area + y * line + x]!)) * 255);
+      }
+    }
+  }
+  return { left, top, width, height, scale, data };
 }
 
 /** What the network made of a tile, where it lies, and the shares of its columns and rows, all in pixels of the output. */

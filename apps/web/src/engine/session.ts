@@ -50,11 +50,11 @@ export class Session {
   }
 
   async diagnose(_photo: number, _signal: AbortSignal): Promise<readonly SeenDegradation[]> {
-    return [];
+    throw new Error("what is wrong with a photo is not told here yet: the features of the prompts are missing");
   }
 
   async attention(_photo: number, _signal: AbortSignal): Promise<AttentionMap> {
-    return { width: 1, height: 1, values: new Float32Array(1) };
+    throw new Error("where the SRCLIP looked is not told here yet");
   }
 
   async enlarge(id: number, settings: EnlargeSettings, hooks: EnlargeHooks): Promise<ResultFacts> {
