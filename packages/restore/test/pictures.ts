@@ -46,5 +46,7 @@ export function smoothing(scale: number): EnlargingNetwork {
 /** The largest difference between two images of one size, in levels. */
 export function apart(a: RasterImage, b: RasterImage): number {
   if (a.width !== b.width || a.height !== b.height || depthOf(a) !== depthOf(b)) return Number.POSITIVE_INFINITY;
-  return Math.max(...Array.from(a.data, (value, i) => Math.abs(value - b.data[i]!)));
+  let most = 0;
+  for (const [i, value] of a.data.entries()) most = Math.max(most, Math.abs(value - b.data[i]!));
+  return most;
 }
