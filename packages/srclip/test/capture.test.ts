@@ -75,4 +75,4 @@ it("has the bits of a training of RealDAT where its steps are captured, and runs
   }
   expect(await captured.digests()).toEqual(await plain.digests());
   expect(captured.runs).toBe(2);
-});
+}, 300_000);

@@ -1,5 +1,19 @@
 /** The bytes of photo files to pixels that stand upright, with the values and the colour profile that the file has. */
-import { type Photo, type PhotoFormat, type PhotoHead, type Pixels, readHead, recognise, refusal } from "@deplsr/photo";
+import {
+  ADOBE_RGB,
+  holdsTables,
+  isAdobeRgb,
+  isSrgb,
+  type Photo,
+  type PhotoFormat,
+  type PhotoHead,
+  type Pixels,
+  parseProfile,
+  readHead,
+  recognise,
+  refusal,
+  toSrgb,
+} from "@deplsr/photo";
 import { checkPhotoSize } from "../client/limits.ts";
 import { decodePng } from "./decode-png.ts";
 
@@ -24,17 +38,12 @@ export async function decodePhoto(file: Blob, signal: AbortSignal): Promise<Phot
   return {
     ...pixels,
     alpha: alpha?.every((value) => value === white) ? null : alpha,
-    profile: keepsProfile(head) ? (head.metadata.icc?.bytes ?? null) : null,
+    profile: await settledProfile(data, head, notes),
     grey: head.grey,
     metadata: head.metadata,
     format,
     notes,
   };
-}
-
-/** Profiles of print and of grey are for files of their kind: the browser converts those to sRGB. */
-function keepsProfile({ cmyk, grey, metadata }: PhotoHead): boolean {
-  return metadata.icc !== null && !cmyk && !grey;
 }
 
 async function bytesOf(file: Blob): Promise<Uint8Array<ArrayBuffer>> {
@@ -61,8 +70,10 @@ interface Reading {
 }
 
 async function decodeByBrowser(file: Blob, { format, head, notes }: Reading): Promise<Pixels> {
-  const convert = (head.cmyk || head.grey) && head.metadata.icc !== null;
-  const options = { colorSpaceConversion: convert ? "default" : "none", premultiplyAlpha: "none" } as const;
+  const options = {
+    colorSpaceConversion: convertsColours(head) ? "default" : "none",
+    premultiplyAlpha: "none",
+  } as const;
   // The type that somebody gave it may be wrong.
   const typed = new Blob([file], { type: `image/${format}` });
   const bitmap = await createImageBitmap(typed, options).catch(() => {
@@ -93,4 +104,33 @@ async function decodeByBrowser(file: Blob, { format, head, notes }: Reading): Pr
   } finally {
     bitmap.close();
   }
+}
+
+/** Whether the browser is asked to make sRGB of the colours: of print, and where a profile is tables. */
+function convertsColours({ cmyk, grey, metadata: { icc } }: PhotoHead): boolean {
+  return icc !== null && (cmyk || (!grey && parseProfile(icc.bytes) === null && holdsTables(icc.bytes)));
+}
+
+/** The profile that the values keep; null where they are sRGB, or have been made it. As in the command. */
+async function settledProfile(
+  data: Uint8Array | Uint16Array,
+  head: PhotoHead,
+  notes: string[],
+): Promise<Uint8Array | null> {
+  const { icc, exif } = head.metadata;
+  if (head.cmyk || convertsColours(head)) return null;
+  const profile = icc && parseProfile(icc.bytes);
+  if (icc && !profile) {
+    notes.push(
+      `its colour profile (${icc.description || "without a name"}) does not fit its pixels: they are taken for sRGB`,
+    );
+    return null;
+  }
+  const meant = profile ?? (!head.grey && exif && isAdobeRgb(exif) ? ADOBE_RGB : null);
+  if (!meant) return null;
+  if (icc && !head.grey && meant.space !== "GRAY" && !isSrgb(meant)) return icc.bytes;
+  if (head.grey)
+    await toSrgb(data, { space: "GRAY", curves: [meant.curves.at(meant.space === "GRAY" ? 0 : 1)!], toXyz: null });
+  else if (meant.space !== "GRAY") await toSrgb(data, meant);
+  return null;
 }
