@@ -67,10 +67,10 @@ try {
   console.log(`OK node_modules: no Chromium, ${(bytes / 1e6).toFixed(0)} MB`);
 
   const libraries = packages.filter(({ manifest }) => manifest.name !== "deplsr");
-  // A pattern stands for files that are no modules.
+  // A pattern stands for files that are no modules, and data is none either.
   const entries = libraries.flatMap(({ manifest }) =>
     Object.keys(manifest.exports)
-      .filter((path) => !path.includes("*"))
+      .filter((path) => !path.includes("*") && !path.endsWith(".json"))
       .map((path) => `${manifest.name}${path.slice(1)}`),
   );
   for (const entry of entries) {
