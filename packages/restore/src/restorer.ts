@@ -13,7 +13,7 @@ import { blendedCut, referenceCut } from "./spans.ts";
 import { cutStrips, RowReader, type Strips } from "./strip.ts";
 import { enlargedByTiles, type RestoredTile } from "./tiles.ts";
 import { withoutFringes } from "./transparency.ts";
-import { ImageWork, LastingWorkplace, type Replace, type Workplace } from "./workplace.ts";
+import { hadNoRoom, ImageWork, LastingWorkplace, type Replace, type Workplace } from "./workplace.ts";
 
 /** What a restorer is made of. */
 export interface RestorerParts {
@@ -157,23 +157,35 @@ export class Restorer {
     return { ...size, depth, strips: this.#strips(image, size, depth, options) };
   }
 
-  /** The largest side of tiles that take no more than `bytes` on the device, 64 to 512; at the first call it is measured. */
+  /**
+   * The largest side of tiles that take no more than `bytes` on the device, 64 to 512; at the first call it is measured. 64 where not even that
+   * has room: such tiles are made in parts.
+   */
   async tileWithin(bytes: number): Promise<number> {
-    this.#bytesPerPixel ??= await this.#measure();
-    const side = Math.floor(Math.sqrt(bytes / this.#bytesPerPixel));
+    const measured = this.#bytesPerPixel ?? (await this.#measure());
+    if (measured === null) return 64;
+    this.#bytesPerPixel = measured;
+    const side = Math.floor(Math.sqrt(bytes / measured));
     return Math.min(512, Math.max(64, side - 32));
   }
 
-  async #measure(): Promise<number> {
+  /** Null where the device has no memory for the smallest tile. */
+  async #measure(): Promise<number | null> {
     const side = 64;
     const work = new ImageWork(this.#places, { width: side, height: side, data: new Uint8Array(side * side * 3) });
     try {
-      return await work.on(async ({ device, network }, features) => {
+      return await work.on(async (place, features) => {
+        const { device, network } = place;
         await device.sync();
         device.memory({ profile: true });
         const { liveBytes } = device.memory();
-        using made = scope(() => noGrad(() => network.forward(device.zeros([1, 3, side, side]), features)));
-        await made.data();
+        try {
+          using made = scope(() => noGrad(() => network.forward(device.zeros([1, 3, side, side]), features)));
+          await made.data();
+        } catch (error) {
+          if (await hadNoRoom(place, error)) return null;
+          throw error;
+        }
         const held = device.memory({ profile: true }).profile.reduce((sum, { bytes }) => sum + bytes, 0);
         // What the ten largest holders do not tell.
         return (1.25 * Math.max(held - liveBytes, side * side * 64)) / (side * side);

@@ -48,6 +48,11 @@ export class LastingWorkplace {
   }
 }
 
+/** Whether a device is of use after this error: it had no memory for what was asked, and may have for less. */
+export async function hadNoRoom({ device }: Workplace, error: unknown): Promise<boolean> {
+  return error instanceof DeviceError && (await failureOf(device)) === null;
+}
+
 /** Why a device is of no use any more; null where it is of use. */
 async function failureOf(device: Device): Promise<DeviceError | null> {
   try {
@@ -104,9 +109,9 @@ export class ImageWork {
         try {
           return await forward(place, features, planes, height, width);
         } catch (error) {
-          if (!(error instanceof DeviceError) || (await failureOf(place.device)) !== null) throw error;
+          if (!(await hadNoRoom(place, error))) throw error;
           this.#mostPixels = height * width - 1;
-          return error;
+          return error as DeviceError;
         }
       });
     });

@@ -1,4 +1,6 @@
-import { Device, type DeviceError, DeviceLostError, type Tensor } from "@deplsr/tensor";
+import { clipConfig } from "@deplsr/clip";
+import { type ImagePrompt, SrCLIPV2, srclipConfig } from "@deplsr/srclip";
+import { add, Device, type DeviceError, DeviceLostError, mean, mul, Rng, type Tensor } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
 import type { EnlargingNetwork } from "../src/network.ts";
 import { type RestoreOptions, Restorer } from "../src/restorer.ts";
@@ -18,6 +20,29 @@ function told(network: EnlargingNetwork, before: (tile: Tensor, pass: number) =>
       return network.forward(x, prompt);
     },
   };
+}
+
+/** An SRCLIP that is the same on every device. */
+function seer(device: Device): SrCLIPV2 {
+  const clip = clipConfig({
+    embedDim: 24,
+    vision: { imageSize: 16, patchSize: 8, width: 32, layers: 2, headWidth: 16 },
+    text: { contextLength: 8, vocabSize: 60, width: 16, heads: 2, layers: 1 },
+  });
+  return new SrCLIPV2(srclipConfig(clip, { loss: "clip", fineDegradations: 5 }), { device, rng: new Rng(3) });
+}
+
+/** One value of all that a prompt says. */
+function tintOf({ content, degradation }: ImagePrompt): Tensor {
+  return mul(add(mean(content), mean(degradation)), 2);
+}
+
+/** Bytes on a device but for the tables that `interpolate` keeps there. */
+function held(device: Device): number {
+  // The profile is of the highest moment since the call before.
+  device.memory({ profile: true });
+  const { profile } = device.memory({ profile: true });
+  return profile.reduce((sum, { op, bytes }) => sum + (op.startsWith("resample ") ? 0 : bytes), 0);
 }
 
 async function expected(options: RestoreOptions = OPTIONS) {
@@ -61,6 +86,61 @@ describe("a device that is destroyed in the middle", () => {
       second.destroy();
     },
   );
+
+  test("is replaced together with the prompt, which is made there again", async () => {
+    const [first, second, alone] = await Promise.all(
+      Array.from({ length: 3 }, () => Device.request({ backend: "cpu" })),
+    );
+    let passes = 0;
+    const prompted = (srclip: SrCLIPV2, before: () => void = () => {}): EnlargingNetwork => ({
+      ...smoothing(2),
+      promptDim: srclip.config.clip.embedDim,
+      forward: (x, prompt) => {
+        before();
+        expect(prompt?.content.device).toBe(x.device);
+        return add(smoothing(2).forward(x, null), tintOf(prompt!));
+      },
+    });
+    const seeing = (device: Device) => ({ device, srclip: seer(device), prompt: PROMPT });
+    const options = { ...OPTIONS, colour: "free" } as const;
+    const there = seeing(alone!);
+    const wanted = await new Restorer(alone!, { ...there, network: prompted(there.srclip) }).restore(image, options);
+    expect(wanted).not.toEqual(await expected(options));
+    const [one, two] = [seeing(first!), seeing(second!)];
+    const before = held(second!);
+    const restorer = new Restorer(first!, {
+      ...one,
+      network: prompted(one.srclip, () => void (++passes === 3 && first!.destroy())),
+      replace: async () => ({ ...two, network: prompted(two.srclip) }),
+    });
+    expect(await restorer.restore(image, options)).toEqual(wanted);
+    expect(restorer.srclip).toBe(two.srclip);
+    expect(held(second!)).toBe(before);
+    for (const device of [second!, alone!]) device.destroy();
+  });
+
+  test("is replaced, and an abort still ends the work before the next tile", async () => {
+    const [first, second] = [await Device.request({ backend: "cpu" }), await Device.request({ backend: "cpu" })];
+    const stop = new AbortController();
+    const seen: number[] = [];
+    const restorer = new Restorer(first, {
+      network: told(smoothing(2), (_, pass) => void (pass === 3 && first.destroy())),
+      replace: async () => ({ device: second, network: smoothing(2), srclip: null, prompt: PROMPT }),
+    });
+    const work = restorer.restore(image, {
+      ...OPTIONS,
+      colour: "free",
+      signal: stop.signal,
+      onProgress: (done) => {
+        seen.push(done);
+        if (done === 4) stop.abort(new Error("enough"));
+      },
+    });
+    await expect(work).rejects.toThrow("enough");
+    expect(seen).toEqual([1, 2, 3, 4]);
+    expect(held(second)).toBe(0);
+    second.destroy();
+  });
 
   test("ends the work with its error where there is no other", async () => {
     for (const replace of [undefined, async () => null]) {
@@ -118,6 +198,25 @@ describe("a device without memory for a tile", () => {
     device.destroy();
     large.destroy();
   });
+
+  test.each([100_000, 300_000])(
+    "not even for the one that is measured makes it in smaller ones, with %i bytes",
+    async (memoryLimit) => {
+      const device = await Device.request({ backend: "cpu", memoryLimit });
+      const large = await Device.request({ backend: "cpu" });
+      const restorer = new Restorer(device, { network: smoothing(2) });
+      expect(await restorer.tileWithin(2 ** 28)).toBe(64);
+      const result = await restorer.restore(picture(128, 128), { overlap: 8 });
+      const { liveBytes } = device.memory();
+      expect(await restorer.restore(picture(128, 128), { overlap: 8 })).toEqual(result);
+      const whole = { tile: 128, overlap: 8 };
+      const wanted = await new Restorer(large, { network: smoothing(2) }).restore(picture(128, 128), whole);
+      expect(apart(result, wanted)).toBeLessThanOrEqual(1);
+      expect(device.memory().liveBytes).toBe(liveBytes);
+      device.destroy();
+      large.destroy();
+    },
+  );
 
   test("that is too small for the smallest is replaced", async () => {
     const small = await Device.request({ backend: "cpu", memoryLimit: 2000 });
