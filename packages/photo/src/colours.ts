@@ -1,5 +1,56 @@
-/** Colours as sRGB. */
-import { isSrgb, lightToSrgb, lightToSrgbLight, type Profile } from "./profile.ts";
+/** What colours of a file mean, and how they become sRGB. */
+import { isAdobeRgb } from "./exif.ts";
+import type { PhotoMetadata } from "./photo.ts";
+import {
+  ADOBE_RGB,
+  holdsTables,
+  isSrgb,
+  lightToSrgb,
+  lightToSrgbLight,
+  type Profile,
+  parseProfile,
+} from "./profile.ts";
+
+/** What a file says of its colours. */
+export interface ColourSource {
+  readonly metadata: Pick<PhotoMetadata, "icc" | "exif">;
+  /** Whether it has none. */
+  readonly grey: boolean;
+  /** Leaves the values of an RGB file as they are where it has a profile of its own. Default false. */
+  readonly keep?: boolean;
+}
+
+/** What became of them. */
+export interface SettledColours {
+  /** The profile that the values keep; null where they are sRGB, or are taken for it. */
+  readonly profile: Uint8Array | null;
+  /** Why nothing was converted: the profile has tables, which decoders apply, or does not fit the pixels; null where there is nothing to tell. */
+  readonly problem: "tables" | "unfit" | null;
+}
+
+/**
+ * Makes sRGB of values where they are, by the file's profile or what its EXIF says, unless the profile is kept.
+ *
+ * @param data interleaved, 8 or 16 bits: 3 channels, or 1 or 3 equal ones of a grey file
+ */
+export async function settleColours(
+  data: Uint8Array | Uint16Array,
+  { metadata: { icc, exif }, grey, keep = false }: ColourSource,
+): Promise<SettledColours> {
+  const settled: SettledColours = { profile: null, problem: null };
+  const profile = icc && parseProfile(icc.bytes);
+  if (icc && !profile) return { ...settled, problem: !grey && holdsTables(icc.bytes) ? "tables" : "unfit" };
+  const meant = profile ?? (!grey && exif && isAdobeRgb(exif) ? ADOBE_RGB : null);
+  if (!meant) return settled;
+  if ((meant.space === "GRAY") !== grey) {
+    // A grey file may carry the profile of the RGB space whose diagonal it is.
+    if (grey) await toSrgb(data, { space: "GRAY", curves: [meant.curves[1]!], toXyz: null });
+    return settled;
+  }
+  if (keep && icc && !grey && !isSrgb(meant)) return { ...settled, profile: icc.bytes };
+  await toSrgb(data, meant);
+  return settled;
+}
 
 /** Steps of the table from light to sRGB, between which it is linear: less than 1e-7 off. */
 const STEPS = 65536;
@@ -10,7 +61,7 @@ const PIECE = 2 ** 20;
 /**
  * Converts pixels to sRGB where they are: relative colorimetric, what sRGB cannot show is cut off channel by channel.
  *
- * @param data interleaved, 3 channels for an RGB profile, 1 for a grey one; 8 or 16 bits
+ * @param data interleaved, 3 channels for an RGB profile, any for a grey one; 8 or 16 bits
  */
 export async function toSrgb(data: Uint8Array | Uint16Array, profile: Profile): Promise<void> {
   if (isSrgb(profile)) return;

@@ -13,7 +13,7 @@ import { blendedCut, referenceCut } from "./spans.ts";
 import { cutStrips, RowReader, type Strips } from "./strip.ts";
 import { enlargedByTiles, type RestoredTile } from "./tiles.ts";
 import { withoutFringes } from "./transparency.ts";
-import { hadNoRoom, ImageWork, LastingWorkplace, type Replace, type Workplace } from "./workplace.ts";
+import { checkSteering, hadNoRoom, ImageWork, LastingWorkplace, type Replace, type Workplace } from "./workplace.ts";
 
 /** What a restorer is made of. */
 export interface RestorerParts {
@@ -102,11 +102,7 @@ export class Restorer {
   constructor(device: Device, { network, srclip = null, prompt = REFERENCE_PROMPT, replace }: RestorerParts) {
     if (!(Number.isInteger(network.scale) && network.scale > 0))
       throw new RangeError(`restore: the network's scale ${network.scale} must be a whole number above 0`);
-    if (srclip && srclip.config.clip.embedDim !== network.promptDim) {
-      throw new RangeError(
-        `restore: the SRCLIP has ${srclip.config.clip.embedDim} features, the network takes ${network.promptDim ?? "none"}`,
-      );
-    }
+    checkSteering({ network, srclip });
     this.#places = new LastingWorkplace({ device, network, srclip, prompt }, replace ?? null);
   }
 

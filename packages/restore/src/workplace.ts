@@ -22,6 +22,9 @@ export interface Workplace {
  */
 export type Replace = (error: DeviceError, failed: Device) => Promise<Workplace | null>;
 
+/** A piece of work that so many devices in a row fail at is not going to be done. */
+const MOST_DEVICES = 8;
+
 /** The workplace of a restorer: the first one, then those that took over. */
 export class LastingWorkplace {
   current: Workplace;
@@ -40,12 +43,20 @@ export class LastingWorkplace {
     if (this.current !== failed) return;
     const next = (await this.#replace?.(failure, failed.device)) ?? null;
     if (next === null) throw failure;
-    if (next.network.scale !== failed.network.scale)
-      throw new RangeError(
-        `restore: the network that takes over enlarges by ${next.network.scale}, not ${failed.network.scale}`,
-      );
+    const [is, was] = [next.network, failed.network];
+    if (is.scale !== was.scale)
+      throw new RangeError(`restore: the network that takes over enlarges by ${is.scale}, not ${was.scale}`);
+    checkSteering(next);
     this.current = next;
   }
+}
+
+/** @throws RangeError when the network cannot be steered by this SRCLIP */
+export function checkSteering({ network, srclip }: Pick<Workplace, "network" | "srclip">): void {
+  if (!srclip || srclip.config.clip.embedDim === network.promptDim) return;
+  throw new RangeError(
+    `restore: the SRCLIP has ${srclip.config.clip.embedDim} features, the network takes ${network.promptDim ?? "none"}`,
+  );
 }
 
 /** Whether a device is of use after this error: it had no memory for what was asked, and may have for less. */
@@ -78,11 +89,12 @@ export class ImageWork {
 
   /** Does a piece of work, again from its beginning on another device where one fails. */
   async on<T>(work: (place: Workplace, features: ImagePrompt | null) => Promise<T>): Promise<T> {
-    for (;;) {
+    for (let devices = 1; ; devices++) {
       const place = this.#places.current;
       try {
         return await work(place, this.#featuresOn(place));
       } catch (error) {
+        if (devices === MOST_DEVICES) throw error;
         await this.#places.moveOn(place, error);
         this.#mostPixels = Number.POSITIVE_INFINITY;
       }

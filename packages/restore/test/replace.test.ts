@@ -257,3 +257,34 @@ test("tiles are shown as they come: together they are the image, as the network 
   expect(apart({ width: 140, height: 90, data: shown }, result)).toBeLessThanOrEqual(1);
   device.destroy();
 });
+
+describe("what takes over", () => {
+  const dying = (device: Device): EnlargingNetwork => told(smoothing(2), () => device.destroy());
+
+  test("has to be steered by its SRCLIP", async () => {
+    const [first, second] = [await Device.request({ backend: "cpu" }), await Device.request({ backend: "cpu" })];
+    const restorer = new Restorer(first, {
+      network: dying(first),
+      replace: async () => ({ device: second, network: smoothing(2), srclip: seer(second), prompt: PROMPT }),
+    });
+    await expect(restorer.restore(image, OPTIONS)).rejects.toThrow(
+      "restore: the SRCLIP has 24 features, the network takes none",
+    );
+    second.destroy();
+  });
+
+  test("is not asked for without end where each device fails", async () => {
+    const first = await Device.request({ backend: "cpu" });
+    let asked = 0;
+    const restorer = new Restorer(first, {
+      network: dying(first),
+      replace: async () => {
+        asked += 1;
+        const device = await Device.request({ backend: "cpu" });
+        return { device, network: dying(device), srclip: null, prompt: PROMPT };
+      },
+    });
+    await expect(restorer.restore(image, OPTIONS)).rejects.toThrow("destroyed");
+    expect(asked).toBe(7);
+  });
+});

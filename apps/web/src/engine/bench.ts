@@ -37,32 +37,34 @@ export class Bench {
 
   /** The SRCLIP. @throws Error with one line where it cannot be loaded */
   srclip(): Promise<LoadedSrclip> {
-    this.#srclip ??= this.#opened.then(({ device }) => loadSrclip(device));
+    if (this.#srclip) return this.#srclip;
+    const loading = this.#opened.then(({ device }) => loadSrclip(device));
+    this.#srclip = loading;
     // Another attempt may find the network back.
-    this.#srclip.catch(() => {
-      this.#srclip = null;
+    loading.catch(() => {
+      if (this.#srclip === loading) this.#srclip = null;
     });
-    return this.#srclip;
+    return loading;
   }
 
   /** The network of a scale. @throws Error with one line where it cannot be loaded */
   async equipment(scale: 2 | 4): Promise<Equipment> {
     const { device } = await this.#opened;
-    let loading = this.#networks.get(scale);
-    if (!loading) {
-      loading = loadNetwork(device, scale);
-      this.#networks.set(scale, loading);
-      loading.catch(() => this.#networks.delete(scale));
-    }
+    const loading = this.#networks.get(scale) ?? loadNetwork(device, scale);
+    this.#networks.set(scale, loading);
+    loading.catch(() => {
+      if (this.#networks.get(scale) === loading) this.#networks.delete(scale);
+    });
     const [{ network, prompt, sha256 }, srclip] = await Promise.all([loading, this.srclip()]);
     return { place: { device, network, srclip: srclip.model, prompt }, hashes: [sha256, srclip.sha256] };
   }
 
   /** Goes on elsewhere: a lost GPU is asked for once more, then it is WebAssembly. False where there is nothing else. */
   async replace(failed: Workplace["device"], error: DeviceError): Promise<boolean> {
-    const { device, description } = await this.#opened;
-    // Somebody else's work has led to another one already.
-    if (device !== failed) return true;
+    const before = this.#opened;
+    const { device, description } = await before;
+    // Somebody else's work has led to another one already, or is about to.
+    if (device !== failed || this.#opened !== before) return true;
     if (description.backend === "wasm") return false;
     const again = ++this.#lost <= NEW_DEVICES && this.#asked !== "wasm";
     const why = `${description.name} failed (${firstLine(error)})`;

@@ -1,9 +1,6 @@
 /** The bytes of photo files to pixels that stand upright, with the values and the colour profile that the file has. */
 import {
-  ADOBE_RGB,
   holdsTables,
-  isAdobeRgb,
-  isSrgb,
   type Photo,
   type PhotoFormat,
   type PhotoHead,
@@ -12,13 +9,17 @@ import {
   readHead,
   recognise,
   refusal,
-  toSrgb,
+  type SettledColours,
+  settleColours,
 } from "@deplsr/photo";
 import { checkPhotoSize } from "../client/limits.ts";
 import { decodePng } from "./decode-png.ts";
 
 /** Rows that are taken from a canvas at a time. */
 const BAND_PIXELS = 2 ** 20;
+
+/** What the browser has made sRGB. */
+const CONVERTED: SettledColours = { profile: null, problem: null };
 
 /** Decodes a photo. @throws Error with one line for people: what it is instead, and what to do */
 export async function decodePhoto(file: Blob, signal: AbortSignal): Promise<Photo> {
@@ -35,10 +36,17 @@ export async function decodePhoto(file: Blob, signal: AbortSignal): Promise<Phot
   signal.throwIfAborted();
   const { alpha, data } = pixels;
   const white = data instanceof Uint8Array ? 255 : 65535;
+  const converted = !exact && convertsColours(head);
+  const { profile, problem } = converted ? CONVERTED : await settleColours(data, { ...head, keep: true });
+  if (problem !== null) {
+    const name = head.metadata.icc?.description || "without a name";
+    const why = problem === "tables" ? "cannot be applied to opacity or 16 bits here" : "does not fit its pixels";
+    notes.push(`its colour profile (${name}) ${why}: they are taken for sRGB`);
+  }
   return {
     ...pixels,
     alpha: alpha?.every((value) => value === white) ? null : alpha,
-    profile: await settledProfile(data, head, notes),
+    profile,
     grey: head.grey,
     metadata: head.metadata,
     format,
@@ -106,31 +114,7 @@ async function decodeByBrowser(file: Blob, { format, head, notes }: Reading): Pr
   }
 }
 
-/** Whether the browser is asked to make sRGB of the colours: of print, and where a profile is tables. */
+/** Whether the browser is asked to make sRGB of the colours: of print, and where a profile has tables. */
 function convertsColours({ cmyk, grey, metadata: { icc } }: PhotoHead): boolean {
   return icc !== null && (cmyk || (!grey && parseProfile(icc.bytes) === null && holdsTables(icc.bytes)));
-}
-
-/** The profile that the values keep; null where they are sRGB, or have been made it. As in the command. */
-async function settledProfile(
-  data: Uint8Array | Uint16Array,
-  head: PhotoHead,
-  notes: string[],
-): Promise<Uint8Array | null> {
-  const { icc, exif } = head.metadata;
-  if (head.cmyk || convertsColours(head)) return null;
-  const profile = icc && parseProfile(icc.bytes);
-  if (icc && !profile) {
-    notes.push(
-      `its colour profile (${icc.description || "without a name"}) does not fit its pixels: they are taken for sRGB`,
-    );
-    return null;
-  }
-  const meant = profile ?? (!head.grey && exif && isAdobeRgb(exif) ? ADOBE_RGB : null);
-  if (!meant) return null;
-  if (icc && !head.grey && meant.space !== "GRAY" && !isSrgb(meant)) return icc.bytes;
-  if (head.grey)
-    await toSrgb(data, { space: "GRAY", curves: [meant.curves.at(meant.space === "GRAY" ? 0 : 1)!], toXyz: null });
-  else if (meant.space !== "GRAY") await toSrgb(data, meant);
-  return null;
 }
