@@ -4,6 +4,7 @@ import type {
   CropRequest,
   DeviceDescription,
   EnlargeSettings,
+  OpenPhoto,
   PreviewPart,
   ResultFormat,
   SeenDegradation,
@@ -11,15 +12,9 @@ import type {
 } from "./api.ts";
 
 /** What a page knows of a photo in the worker. */
-export interface PhotoFacts {
+export interface PhotoFacts
+  extends Pick<OpenPhoto, "name" | "width" | "height" | "depth" | "transparent" | "format" | "notes"> {
   readonly photo: number;
-  readonly name: string;
-  readonly width: number;
-  readonly height: number;
-  readonly depth: 8 | 16;
-  readonly transparent: boolean;
-  readonly format: string;
-  readonly notes: readonly string[];
   /** Bytes that a result may take. */
   readonly room: number;
 }

@@ -1,10 +1,12 @@
 /** The photo and what became of it: a line between both that can be moved, side by side, or their difference; with zoom and pan. */
-import { css, html, LitElement, type PropertyValues, type TemplateResult } from "lit";
+import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
+import { compareStyle } from "./compare-style.ts";
+import { Detail } from "./detail.ts";
 import { listen } from "./gestures.ts";
 import * as icons from "./icons.ts";
 import type { Item } from "./item.ts";
 import { controls } from "./look.ts";
-import { drawAttention, type Layers, type Pane, paint } from "./painter.ts";
+import { drawAttention, type Pane, paint } from "./painter.ts";
 import { clampViewport, fit, panBy, type Size, type Viewport, visiblePart, zoomAt } from "./viewport.ts";
 
 /** How both pictures are compared. */
@@ -22,9 +24,6 @@ const PAN_STEP = 60;
 
 /** Finer screens show no more that eyes would see, and cost memory. */
 const MOST_DENSITY = 2;
-
-/** How long what is seen must stay before its details are asked for, in ms. */
-const SETTLED = 120;
 
 /** `<deplsr-compare>`: shows an item. Asks for the overlay with `attention`. */
 export class CompareView extends LitElement {
@@ -46,10 +45,8 @@ export class CompareView extends LitElement {
   #view: Viewport | null = null;
   /** Whether all of the photo is shown, whatever room there is. */
   #fitted = true;
-  #detail: Layers["detail"] = null;
+  readonly #detail = new Detail(() => this.#paint());
   #attention: { readonly of: Item; readonly canvas: HTMLCanvasElement } | null = null;
-  #settling: ReturnType<typeof setTimeout> | undefined;
-  #asked = 0;
   #frame = 0;
   readonly #observer = new ResizeObserver(() => this.#resized());
 
@@ -70,8 +67,7 @@ export class CompareView extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.#observer.disconnect();
-    clearTimeout(this.#settling);
-    this.#dropDetail();
+    this.#detail.drop();
   }
 
   override firstUpdated(): void {
@@ -84,7 +80,7 @@ export class CompareView extends LitElement {
 
   override willUpdate(changed: PropertyValues<this>): void {
     if (changed.has("item") && changed.get("item") !== this.item) this.#load();
-    if (!this.item?.result) this.#dropDetail();
+    if (!this.item?.result) this.#detail.drop();
   }
 
   override updated(): void {
@@ -184,7 +180,7 @@ export class CompareView extends LitElement {
     this.#image = null;
     this.#view = null;
     this.#fitted = true;
-    this.#dropDetail();
+    this.#detail.drop();
     const item = this.item;
     if (item === null) return;
     const image = new Image();
@@ -294,46 +290,16 @@ export class CompareView extends LitElement {
     this.requestUpdate();
   }
 
-  /** The part that is seen, as fine as the screen is, once it stays. */
+  /** The part that is seen, as fine as the screen is, where the preview is coarser. */
   #askDetail(): void {
-    clearTimeout(this.#settling);
     const { result, preview } = this.item ?? {};
     const [photo, view] = [this.#photo, this.#view];
     if (!result || !photo || !view) return;
-    const density = Math.min(devicePixelRatio, MOST_DENSITY);
-    const coarse =
-      preview === null ||
-      preview === undefined ||
-      preview.width < Math.min(result.width, photo.width * view.zoom * density);
+    const zoom = view.zoom * Math.min(devicePixelRatio, MOST_DENSITY);
+    const coarse = !preview || preview.width < Math.min(result.width, photo.width * zoom);
     const part = coarse ? visiblePart(view, photo, this.#pane) : null;
-    if (part === null) this.#dropDetail();
-    if (part === null) return;
-    if (sameJson(part, this.#detail?.part)) return;
-    this.#settling = setTimeout(async () => {
-      const asked = ++this.#asked;
-      const ratio = result.width / photo.width;
-      const left = Math.floor(part.x * ratio);
-      const top = Math.floor(part.y * ratio);
-      const width = Math.min(result.width - left, Math.ceil(part.width * ratio));
-      const height = Math.min(result.height - top, Math.ceil(part.height * ratio));
-      const shrink = Math.min(1, (view.zoom * density) / ratio);
-      const out = {
-        outWidth: Math.max(1, Math.round(width * shrink)),
-        outHeight: Math.max(1, Math.round(height * shrink)),
-      };
-      // The result may be gone by now; the coarse picture stays then.
-      const bitmap = await result.crop({ left, top, width, height, ...out }).catch(() => null);
-      if (bitmap === null) return;
-      if (asked !== this.#asked || this.item?.result !== result) return bitmap.close();
-      this.#dropDetail();
-      this.#detail = { bitmap, part };
-      this.#paint();
-    }, SETTLED);
-  }
-
-  #dropDetail(): void {
-    this.#detail?.bitmap.close();
-    this.#detail = null;
+    if (part === null) this.#detail.drop();
+    else this.#detail.ask({ result, part, ratio: result.width / photo.width, zoom });
   }
 
   /** Paints with the screen's next picture, however often it is asked. */
@@ -349,7 +315,13 @@ export class CompareView extends LitElement {
       }
       const density = this.#canvas.width / Math.max(1, this.#canvas.clientWidth);
       const after = this.item?.preview ?? null;
-      const layers = { photo, before: this.#image, after, detail: this.#detail, attention: this.#attentionLayer() };
+      const layers = {
+        photo,
+        before: this.#image,
+        after,
+        detail: this.#detail.layer,
+        attention: this.#attentionLayer(),
+      };
       paint(context, this.#panes, this.#view, layers, { density, split: this.split });
     });
   }
@@ -361,138 +333,7 @@ export class CompareView extends LitElement {
     return this.#attention.canvas;
   }
 
-  static override styles = [
-    controls,
-    css`
-      :host {
-        display: flex;
-        flex-direction: column;
-        min-height: 0;
-      }
-      .stage {
-        position: relative;
-        flex: 1;
-        min-height: 0;
-        overflow: hidden;
-        border-radius: var(--radius);
-        background: var(--stage);
-      }
-      .stage:focus-visible {
-        outline-offset: -2px;
-      }
-      canvas {
-        position: absolute;
-        inset: 0;
-        width: 100%;
-        height: 100%;
-        touch-action: pan-y;
-      }
-      canvas.zoomed {
-        cursor: grab;
-        touch-action: none;
-      }
-      canvas.zoomed:active {
-        cursor: grabbing;
-      }
-      .tag {
-        position: absolute;
-        top: 12px;
-        padding: 2px 10px;
-        border-radius: 99px;
-        background: rgb(0 0 0 / 70%);
-        color: #fff;
-        font-size: 13px;
-        pointer-events: none;
-      }
-      .left {
-        left: 12px;
-      }
-      .right {
-        right: 12px;
-      }
-      .handle {
-        position: absolute;
-        top: 0;
-        bottom: 0;
-        width: 44px;
-        margin-left: -22px;
-        cursor: ew-resize;
-        touch-action: none;
-        outline: none;
-      }
-      .handle::before {
-        content: "";
-        position: absolute;
-        inset: 0 calc(50% - 1px);
-        background: #fff;
-        box-shadow: 0 0 0 1px rgb(0 0 0 / 25%);
-      }
-      .knob {
-        position: absolute;
-        top: 50%;
-        left: 50%;
-        display: grid;
-        width: 40px;
-        height: 40px;
-        place-items: center;
-        border-radius: 50%;
-        background: #fff;
-        box-shadow: 0 1px 6px rgb(0 0 0 / 40%);
-        color: #1a1a18;
-        transform: translate(-50%, -50%);
-      }
-      .knob .icon {
-        width: 22px;
-        height: 22px;
-      }
-      .handle:focus-visible .knob {
-        outline: 3px solid var(--accent);
-        outline-offset: 2px;
-      }
-      .bar,
-      .group {
-        display: flex;
-        align-items: center;
-      }
-      .bar {
-        flex-wrap: wrap;
-        justify-content: space-between;
-        gap: 0 12px;
-        padding-top: 6px;
-      }
-      .bar button {
-        padding: 0 10px;
-      }
-      .bar .percent {
-        min-width: 4.5em;
-        padding: 0;
-      }
-      @media (max-width: 1100px) {
-        .name {
-          position: absolute;
-          width: 1px;
-          height: 1px;
-          overflow: hidden;
-          clip-path: inset(50%);
-        }
-      }
-      @media (max-width: 420px) {
-        .bar {
-          gap: 0;
-        }
-        .bar button {
-          padding: 0 11px;
-        }
-        .bar .percent {
-          min-width: 3.4em;
-        }
-      }
-    `,
-  ];
-}
-
-function sameJson(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  static override styles = [controls, compareStyle];
 }
 
 customElements.define("deplsr-compare", CompareView);

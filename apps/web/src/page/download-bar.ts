@@ -4,7 +4,7 @@ import type { ResultFormat } from "../client/api.ts";
 import { encodeAll, encodeResult, saveFile } from "./download.ts";
 import * as icons from "./icons.ts";
 import type { Item } from "./item.ts";
-import { controls } from "./look.ts";
+import { controls, rows } from "./look.ts";
 import { DEFAULTS, type Settings } from "./settings.ts";
 import { oneLine } from "./words.ts";
 import type { ZipEntry } from "./zip.ts";
@@ -101,28 +101,11 @@ export class DownloadBar extends LitElement {
 
   static override styles = [
     controls,
+    rows,
     css`
       :host {
         display: grid;
         gap: 10px;
-      }
-      .row {
-        display: flex;
-        align-items: center;
-        gap: 12px;
-      }
-      .row > span {
-        flex: none;
-        width: 68px;
-      }
-      .row select,
-      .row input {
-        flex: 1;
-        min-width: 0;
-      }
-      .row output {
-        width: 3.5em;
-        text-align: right;
       }
       .wrong {
         color: var(--wrong);

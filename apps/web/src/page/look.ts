@@ -133,3 +133,25 @@ export const controls = css`
     }
   }
 `;
+
+/** A name and a field in a line. */
+export const rows = css`
+  .row {
+    display: flex;
+    align-items: center;
+    gap: 12px;
+  }
+  .row > span {
+    flex: none;
+    width: 68px;
+  }
+  .row select,
+  .row input {
+    flex: 1;
+    min-width: 0;
+  }
+  .row output {
+    width: 3.5em;
+    text-align: right;
+  }
+`;

@@ -1,7 +1,7 @@
 /** What can be set for a result. */
 import { css, html, LitElement, type TemplateResult } from "lit";
 import type { DeviceDescription } from "../client/api.ts";
-import { controls } from "./look.ts";
+import { controls, rows } from "./look.ts";
 import { DEFAULTS, LONGEST_SIDE, SCALES, type Settings, TILE_SIDES } from "./settings.ts";
 
 /** `<deplsr-settings>`: fields; says every change with `settings`, whose detail is what is otherwise. */
@@ -91,6 +91,7 @@ export class SettingsPanel extends LitElement {
 
   static override styles = [
     controls,
+    rows,
     css`
       :host {
         display: grid;
@@ -136,24 +137,6 @@ export class SettingsPanel extends LitElement {
       .size :focus-visible + span {
         outline: 2px solid var(--accent);
         outline-offset: 2px;
-      }
-      .row {
-        display: flex;
-        align-items: center;
-        gap: 12px;
-      }
-      .row > span {
-        flex: none;
-        width: 68px;
-      }
-      .row select,
-      .row input {
-        flex: 1;
-        min-width: 0;
-      }
-      .row output {
-        width: 3.5em;
-        text-align: right;
       }
       fieldset .row,
       details .row {
