@@ -3,9 +3,10 @@ import type { Storage } from "./backend.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { DTypeError, describe, refuseAsync } from "./errors.ts";
 import { isDense } from "./layout.ts";
+import { alias } from "./making.ts";
 import { transientResult } from "./scope.ts";
 import type { Shape } from "./shape.ts";
-import { alias, type Edge, type GraphNode, type Holder, naming, type Tensor } from "./tensor.ts";
+import { type Edge, type GraphNode, type Holder, naming, type Tensor } from "./tensor.ts";
 
 let enabled = true;
 let nextId = 1;

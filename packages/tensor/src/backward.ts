@@ -4,9 +4,10 @@ import type { Storage } from "./backend.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { ArgumentError, DTypeError, describe, ShapeError } from "./errors.ts";
 import { GradientLots } from "./gradient-lots.ts";
+import { alias, deviceOf } from "./making.ts";
 import { transientResult } from "./scope.ts";
 import { sameShape } from "./shape.ts";
-import { alias, destination, deviceOf, type Edge, type Holder, type Tensor } from "./tensor.ts";
+import { destination, type Edge, type Holder, type Tensor } from "./tensor.ts";
 
 /** Adds two gradients; given by ops/pointwise.ts, which imports this file. */
 let addGradients: (a: Tensor, b: Tensor) => Tensor;

@@ -1,8 +1,9 @@
 import { checkFunction, checkTensors } from "./arguments.ts";
 import { gradEnabled, nextNodeId, noGrad, recording, recordTogether, requireGrad, watching } from "./autograd.ts";
 import { boundary, walk } from "./backward.ts";
+import { alias } from "./making.ts";
 import { madeHere, transientResult } from "./scope.ts";
-import { alias, naming, type Tensor, writes } from "./tensor.ts";
+import { naming, type Tensor, writes } from "./tensor.ts";
 
 /** True while `checkpoint` runs its function again: what counts runs (running statistics) stands still. */
 export function recomputing(): boolean {

@@ -18,20 +18,20 @@ import { env } from "./env.ts";
 import { DeviceError, DTypeError, refuseAsync, ShapeError, shown } from "./errors.ts";
 import { cast, type Expr, param } from "./expr/expr.ts";
 import { settleIndices } from "./index-check.ts";
+import { filled } from "./making.ts";
 import { reclaim } from "./net.ts";
 import { checkOperands } from "./operands.ts";
 import { paced } from "./pace.ts";
 import type { AdapterChoice } from "./platform/adapter.ts";
 import { scope, transient } from "./scope.ts";
 import { checkShape, numel, type Shape } from "./shape.ts";
-import {
-  type Captured,
-  type CaptureInput,
-  type CaptureResult,
-  type Device as DeviceOfTensors,
-  filled,
-  type Tensor,
-  type TensorOptions,
+import type {
+  Captured,
+  CaptureInput,
+  CaptureResult,
+  Device as DeviceOfTensors,
+  Tensor,
+  TensorOptions,
 } from "./tensor.ts";
 
 /** Which engine to run on; see `Device.request`. */

@@ -3,8 +3,9 @@ import type { Storage, View } from "./backend.ts";
 import { real } from "./deferred.ts";
 import { denseLayout } from "./layout.ts";
 import { cutIntoLots, follows, joined, lotOf, runsOf } from "./lots.ts";
+import { made } from "./making.ts";
 import { numel } from "./shape.ts";
-import { made, storedIn, type Tensor } from "./tensor.ts";
+import { storedIn, type Tensor } from "./tensor.ts";
 import type { Pending, Value } from "./value.ts";
 
 interface Item {

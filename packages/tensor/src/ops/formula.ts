@@ -6,8 +6,9 @@ import { compose, OPERAND, type Part } from "../expr/compose.ts";
 import { derivative } from "../expr/derivative.ts";
 import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
+import { deviceOf, made } from "../making.ts";
 import { broadcastShapes, numel, type Shape, sameShape } from "../shape.ts";
-import { deviceOf, made, Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor.ts";
 import { Leaves, type Pending, type Value, worthAgain } from "../value.ts";
 import { sumTo } from "./reduction.ts";
 

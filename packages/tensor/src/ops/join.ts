@@ -14,9 +14,10 @@ import { real, waitable } from "../deferred.ts";
 import { type DType, fits, isWhole, promote } from "../dtype.ts";
 import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
 import type { Layout } from "../layout.ts";
+import { alias, deviceOf, empty, filled, launched } from "../making.ts";
 import { transientResult } from "../scope.ts";
 import { normalizeDim, type Shape, sameShape } from "../shape.ts";
-import { alias, deviceOf, empty, filled, launched, naming, type Tensor } from "../tensor.ts";
+import { naming, type Tensor } from "../tensor.ts";
 import { cast } from "./pointwise.ts";
 import { expand, flip, narrow, reshape, slice, unsqueeze } from "./view.ts";
 

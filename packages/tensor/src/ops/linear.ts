@@ -1,7 +1,8 @@
 import { checkTensor } from "../arguments.ts";
 import { composed, noGrad, recordTogether } from "../autograd.ts";
 import { describe, ShapeError } from "../errors.ts";
-import { deviceOf, emptyIn, type Tensor } from "../tensor.ts";
+import { deviceOf, emptyIn } from "../making.ts";
+import type { Tensor } from "../tensor.ts";
 import { checkFloats, throughF32 } from "./floats.ts";
 import { asRows, matmul, productSum, sumsInside } from "./matmul.ts";
 import { add } from "./pointwise.ts";

@@ -1,8 +1,9 @@
 import { checkNumber, checkOptionalTensor, checkOptions, checkTensor, checkWholes } from "../arguments.ts";
 import { composed, type GradPair, record, recordTogether } from "../autograd.ts";
 import { describe, ShapeError } from "../errors.ts";
+import { deviceOf, empty, emptyIn, filled, launched } from "../making.ts";
 import { normalizeDims, numel, type Shape, sameShape } from "../shape.ts";
-import { deviceOf, empty, emptyIn, filled, launched, type Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor.ts";
 import { clamp } from "./activation.ts";
 import { checkFloats, throughF32, widened } from "./floats.ts";
 import { add, div, mul, sub } from "./pointwise.ts";

@@ -3,9 +3,10 @@ import { composed, detach } from "../autograd.ts";
 import type { RandomCall } from "../backend.ts";
 import { capturing } from "../capturing.ts";
 import { shown } from "../errors.ts";
+import { filled } from "../making.ts";
 import { Rng } from "../random.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
-import { type Device, filled, type Tensor } from "../tensor.ts";
+import type { Device, Tensor } from "../tensor.ts";
 import { checkFloats } from "./floats.ts";
 import { cast, lt, mul } from "./pointwise.ts";
 

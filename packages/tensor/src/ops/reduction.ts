@@ -3,8 +3,9 @@ import { type DType, isFloat } from "../dtype.ts";
 import type { Expr } from "../expr/expr.ts";
 import * as E from "../expr/expr.ts";
 import { collapse, denseLayout, expandLayout, isDense } from "../layout.ts";
+import { filled, launched, viewAs } from "../making.ts";
 import { numel, type Shape, sameShape } from "../shape.ts";
-import { filled, launched, type Tensor, viewAs } from "../tensor.ts";
+import type { Tensor } from "../tensor.ts";
 
 /** Sizes after a reduction, with the reduced axes kept as 1. */
 export function keptShape(shape: Shape, axes: readonly number[]): number[] {

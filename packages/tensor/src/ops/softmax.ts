@@ -2,8 +2,9 @@ import { checkTensor } from "../arguments.ts";
 import { composed, record } from "../autograd.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
+import { filled } from "../making.ts";
 import { normalizeDim } from "../shape.ts";
-import { filled, type Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor.ts";
 import { widened } from "./floats.ts";
 import { transpose } from "./view.ts";
 

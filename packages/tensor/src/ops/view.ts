@@ -5,8 +5,9 @@ import { waitable } from "../deferred.ts";
 import { bytesPerElement } from "../dtype.ts";
 import { describe, ShapeError, shown } from "../errors.ts";
 import { denseLayout, expandLayout, type Layout, permuteLayout, reshapeLayout } from "../layout.ts";
+import { filled, launched, made, viewAs } from "../making.ts";
 import { broadcastShapes, checkShape, normalizeDim, normalizeDims, numel, type Shape, sameShape } from "../shape.ts";
-import { type Device, filled, launched, made, type Tensor, viewAs } from "../tensor.ts";
+import type { Device, Tensor } from "../tensor.ts";
 import { allocated, copyInto, endsLaunch, Leaves, type Pending, record as recordTree, worthAgain } from "../value.ts";
 import { sumTo } from "./reduction.ts";
 

@@ -2,7 +2,7 @@ import type { View } from "../../src/backend.ts";
 import type { WebGPUBackend } from "../../src/backends/webgpu/backend.ts";
 import { type Kernel, kernel } from "../../src/backends/webgpu/kernel.ts";
 import type { Tensor } from "../../src/index.ts";
-import { filled } from "../../src/tensor.ts";
+import { filled } from "../../src/making.ts";
 
 /** Kernels for tests alone: two that are right, and one for each way to fail. All work on 64 whole numbers. */
 

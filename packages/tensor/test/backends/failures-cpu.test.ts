@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CpuBackend } from "../../src/backends/cpu/backend.ts";
 import { type Kernel, kernel } from "../../src/backends/cpu/kernel.ts";
 import * as T from "../../src/index.ts";
-import { filled } from "../../src/tensor.ts";
+import { filled } from "../../src/making.ts";
 
 /** A kernel that cannot be made fails the op that asks for it, at once; the device goes on. */
 

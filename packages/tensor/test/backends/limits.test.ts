@@ -3,7 +3,7 @@ import { findAdapter } from "#platform";
 import { WebGPUBackend } from "../../src/backends/webgpu/backend.ts";
 import { kernel } from "../../src/backends/webgpu/kernel.ts";
 import * as T from "../../src/index.ts";
-import { filled } from "../../src/tensor.ts";
+import { filled } from "../../src/making.ts";
 
 /** What is over a limit of the device is named and fails by itself: on WebGPU, with the smallest limits that there are. */
 
