@@ -3,22 +3,18 @@ import { Device } from "@deplsr/tensor";
 import { afterAll, expect, test, vi } from "vitest";
 import { checkConfig } from "../../src/config/parse.ts";
 import { srRun } from "../../src/config/sr.ts";
-import { writeImage } from "../../src/data/image.ts";
 import { prepareSr } from "../../src/train/sr.ts";
-import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { TINY_DAT } from "../tiny-network.ts";
+import { pairsIn, writePairs } from "../tiny-training.ts";
 
 const device = await Device.request({ backend: "webgpu" });
 afterAll(() => device.destroy());
 
 test("steps of a training are captured once they are steady, with the bits of those that are not", async () => {
   const folder = temporaryFolder();
-  for (const [i, side] of [20, 20, 20].entries()) {
-    await writeImage(join(folder, "gt", `${i}.png`), picture(2 * side, 2 * side, i));
-    await writeImage(join(folder, "lq", `${i}.png`), picture(side, side, i));
-  }
+  await writePairs(folder, [20, 20, 20]);
   const steps = 8;
   // Whoever leaves steps out has to read in each, which is never captured.
   const trainings = ["stop", "skip"].map(async (on_nan) => {
@@ -26,14 +22,7 @@ test("steps of a training are captured once they are steady, with the bits of th
       {
         name: "tiny",
         scale: 2,
-        datasets: {
-          train: {
-            dataroot_gt: join(folder, "gt"),
-            dataroot_lq: join(folder, "lq"),
-            gt_size: 16,
-            batch_size_per_gpu: 2,
-          },
-        },
+        datasets: pairsIn(folder),
         network_g: { ...TINY_DAT, drop_path_rate: 0.2, attn_drop_rate: 0.1, depth: [2] },
         train: {
           ema_decay: 0.9,

@@ -5,14 +5,13 @@ import { freeze, keep, Rng } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
 import { checkConfig } from "../../src/config/parse.ts";
 import { srRun } from "../../src/config/sr.ts";
-import { writeImage } from "../../src/data/image.ts";
 import { countParameters, type DryRun, dryRunLines, tryTraining } from "../../src/train/dry-run.ts";
 import { prepareSr } from "../../src/train/sr.ts";
 import { useDevice } from "../device.ts";
-import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { TINY_DAT } from "../tiny-network.ts";
+import { pairsIn, writePairs } from "../tiny-training.ts";
 
 const RUN: DryRun = {
   parameters: { all: 1010, trained: 10 },
@@ -102,22 +101,12 @@ describe("tryTraining", () => {
 
   test("with a training as it is prepared, writes nothing", async () => {
     const folder = temporaryFolder();
-    for (const i of [0, 1]) {
-      await writeImage(join(folder, "gt", `${i}.png`), picture(32, 32, i));
-      await writeImage(join(folder, "lq", `${i}.png`), picture(16, 16, i));
-    }
+    await writePairs(folder, [16, 16]);
     const config = checkConfig(
       {
         name: "tiny",
         scale: 2,
-        datasets: {
-          train: {
-            dataroot_gt: join(folder, "gt"),
-            dataroot_lq: join(folder, "lq"),
-            gt_size: 16,
-            batch_size_per_gpu: 2,
-          },
-        },
+        datasets: pairsIn(folder),
         network_g: TINY_DAT,
         train: { optim_g: { lr: 1e-3 }, scheduler: { type: "MultiStepLR", milestones: [2] }, total_iter: 5000 },
       },

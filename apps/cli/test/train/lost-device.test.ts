@@ -4,11 +4,10 @@ import { join } from "node:path";
 import { Device, DeviceLostError } from "@deplsr/tensor";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
-import { writeImage } from "../../src/data/image.ts";
 import { runTrainSr } from "../../src/train/run-sr.ts";
-import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
 import { TINY_DAT } from "../tiny-network.ts";
+import { pairsIn, writePairs } from "../tiny-training.ts";
 
 // On WebGPU, whose devices can be lost at any time: the driver's own is destroyed under the training.
 
@@ -16,16 +15,11 @@ const STEPS = 12;
 let folder = "";
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "deplsr-lost-"));
-  for (let i = 0; i < 3; i++) {
-    await writeImage(join(folder, "gt", `${i}.png`), picture(40, 40, i));
-    await writeImage(join(folder, "lq", `${i}.png`), picture(20, 20, i));
-  }
+  await writePairs(folder, [20, 20, 20]);
   const config = {
     name: "tiny",
     scale: 2,
-    datasets: {
-      train: { dataroot_gt: join(folder, "gt"), dataroot_lq: join(folder, "lq"), gt_size: 16, batch_size_per_gpu: 2 },
-    },
+    datasets: pairsIn(folder),
     network_g: TINY_DAT,
     train: {
       ema_decay: 0.9,

@@ -2,35 +2,23 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { checkConfig } from "../../src/config/parse.ts";
 import { srRun } from "../../src/config/sr.ts";
-import { writeImage } from "../../src/data/image.ts";
 import { prepareSr } from "../../src/train/sr.ts";
 import { useDevice } from "../device.ts";
-import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { TINY_DAT } from "../tiny-network.ts";
+import { pairsIn, writePairs } from "../tiny-training.ts";
 
 const device = useDevice();
 
 test("a pair that is too small is named and left out, also where every pair is taken several times", async () => {
   const folder = temporaryFolder();
-  for (const [i, side] of [20, 6, 20, 20].entries()) {
-    await writeImage(join(folder, "gt", `${i}.png`), picture(2 * side, 2 * side, i));
-    await writeImage(join(folder, "lq", `${i}.png`), picture(side, side, i));
-  }
+  await writePairs(folder, [20, 6, 20, 20]);
   const run = checkConfig(
     {
       name: "tiny",
       scale: 2,
-      datasets: {
-        train: {
-          dataroot_gt: join(folder, "gt"),
-          dataroot_lq: join(folder, "lq"),
-          gt_size: 16,
-          batch_size_per_gpu: 4,
-          dataset_enlarge_ratio: 3,
-        },
-      },
+      datasets: pairsIn(folder, { batch_size_per_gpu: 4, dataset_enlarge_ratio: 3 }),
       network_g: TINY_DAT,
       train: { optim_g: { lr: 1e-3 }, scheduler: { type: "MultiStepLR", milestones: [2] }, total_iter: 3 },
     },
