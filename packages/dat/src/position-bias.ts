@@ -1,5 +1,5 @@
 import { type FieldNames, type Init, LayerNorm, type Linear, type Mode, Module } from "@deplsr/nn";
-import { embedding, gradEnabled, permute, relu, reshape, type Tensor } from "@deplsr/tensor";
+import { embedding, gradEnabled, type NormMlpLayer, normMlp, permute, reshape, type Tensor } from "@deplsr/tensor";
 import { positionWidth } from "./config.ts";
 import { POSITION_LAYER_NAMES } from "./keys.ts";
 import { makeLinear } from "./linear.ts";
@@ -20,9 +20,14 @@ class PositionLayer extends Module {
     return POSITION_LAYER_NAMES;
   }
 
-  forward(x: Tensor): Tensor {
-    return this.linear.forward(relu(this.norm.forward(x)));
+  get layer(): NormMlpLayer {
+    const { weight, bias } = this.norm;
+    return { ...layerOf(this.linear), norm: { weight, bias } };
   }
+}
+
+function layerOf({ weight, bias }: Linear): NormMlpLayer {
+  return { weight, bias: bias! };
 }
 
 /**
@@ -35,6 +40,7 @@ export class PositionBias extends Module {
   readonly pos2: PositionLayer;
   readonly pos3: PositionLayer;
   readonly #constant: boolean;
+  readonly #eps: number;
 
   constructor(embedDim: number, heads: number, eps: number, init: Init) {
     super();
@@ -44,6 +50,7 @@ export class PositionBias extends Module {
     this.pos2 = new PositionLayer(p, p, eps, init);
     this.pos3 = new PositionLayer(p, heads, eps, init);
     this.#constant = p <= 1;
+    this.#eps = eps;
   }
 
   /**
@@ -58,8 +65,8 @@ export class PositionBias extends Module {
   }
 
   #ofOffsets({ offsets, index, window }: WindowTable): Tensor {
-    const hidden = this.pos2.forward(this.pos1.forward(this.posProj.forward(offsets)));
-    const table = this.pos3.forward(hidden); // ((2hs-1)(2ws-1), heads)
+    const layers = [layerOf(this.posProj), this.pos1.layer, this.pos2.layer, this.pos3.layer];
+    const table = normMlp(offsets, layers, { eps: this.#eps }); // ((2hs-1)(2ws-1), heads)
     const n = window[0] * window[1];
     return permute(reshape(embedding(table, index), [n, n, table.shape[1]!]), [2, 0, 1]);
   }

@@ -11,6 +11,8 @@ import type {
   GatherCall,
   GatherElementsCall,
   MatmulCall,
+  MlpCall,
+  MlpGradCall,
   NormCall,
   NormGradCall,
   NormSumsCall,
@@ -115,6 +117,9 @@ export interface Backend {
   /** A backend has both of these, or neither. */
   batchStats?(call: BatchStatsCall): void;
   batchStatsGrad?(call: BatchStatsGradCall): void;
+  /** A backend has both of these, or neither. */
+  normMlp?(call: MlpCall): void;
+  normMlpGrad?(call: MlpGradCall): void;
   gather(call: GatherCall): void;
   gatherElements(call: GatherElementsCall): void;
   segmentSum(call: SegmentSumCall): void;

@@ -146,6 +146,35 @@ export interface NormSumsCall extends Pick<NormGradCall, "rows" | "cols" | "x" |
   readonly byBias: View;
 }
 
+/** A layer of `normMlp`, and the elements at which its tensors begin among the parameters; the first layer has no norm. */
+export interface MlpLayerCall {
+  readonly inner: number;
+  readonly outer: number;
+  readonly weight: number;
+  readonly bias: number;
+  readonly normWeight: number;
+  readonly normBias: number;
+}
+
+/**
+ * A perceptron of each of `rows`, up to 8 layers of up to 16 values: linear, then layer norm, ReLU and linear for each further one. `x (rows, inner)` and
+ * `y (rows, outer)` are dense, `parameters` whatever lies between the first and the last of them.
+ */
+export interface MlpCall {
+  readonly rows: number;
+  readonly eps: number;
+  readonly layers: readonly MlpLayerCall[];
+  readonly x: View;
+  readonly parameters: View;
+  readonly y: View;
+}
+
+/** The gradients of its parameters, which lie as those do. */
+export interface MlpGradCall extends Omit<MlpCall, "y"> {
+  readonly dy: View;
+  readonly gradients: View;
+}
+
 /**
  * Statistics of each channel of a dense x (batch, channels, area), none of them empty. `stats (6, channels)` receives mean, variance (biased),
  * scale, shift, slope and constant: the normalised x is `(x − mean) · scale + shift`, where the shift makes good what the mean lost when it

@@ -20,6 +20,8 @@ const TAKES: Readonly<Record<string, readonly Readonly<Record<string, DType>>[]>
   layerNormGrad: floats("x", "dy", "dx", "weight").map((types) => ({ ...types, stats: "f32" })),
   layerNormSums: f32("x", "stats", "dy", "byWeight", "byBias"),
   batchStatsGrad: f32("x", "stats", "dy", "byWeight", "byBias", "factors"),
+  normMlp: f32("x", "parameters", "y"),
+  normMlpGrad: f32("x", "parameters", "dy", "gradients"),
   gather: indexed(alike("x", "out")),
   gatherElements: indexed(alike("x", "out")),
   segmentSum: floats("x", "out").map((types) => ({ ...types, order: "i32", start: "i32" })),

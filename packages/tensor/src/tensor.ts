@@ -229,9 +229,14 @@ export class Tensor {
     const { device, shape, dtype, label } = this;
     let next: Value;
     if (into) next = new Value(device.backend, storedIn(into, shape), shape, dtype, label);
-    else if (value.exclusive) next = ownedAgain(value, before);
+    else if (value.exclusive) next = ownedAgain(value);
     else next = valueOf(device, shape, dtype, label, () => {});
     return { before, after: next.view(), commit: () => this.rebind(by, next), abandon: () => next.release() };
+  }
+
+  /** Gives this tensor another value over the same storage, which it fills and nobody else holds: that has been written. */
+  wasWritten(by: string): void {
+    this.rebind(by, ownedAgain(this.value(by)));
   }
 
   /**
@@ -348,9 +353,10 @@ export function storedIn(storage: Storage, shape: Shape): Stored {
 }
 
 /** A new value over the storage of one that is about to go: what belonged to the old numbers, such as their host copy, stays behind. */
-function ownedAgain(value: Value, { storage, layout }: View): Value {
-  storage.retain();
-  return new Value(value.backend, { kind: "stored", storage, layout }, value.shape, value.dtype, value.label);
+function ownedAgain({ backend, state, shape, dtype, label }: Value): Value {
+  const stored = state as Stored;
+  stored.storage.retain();
+  return new Value(backend, stored, shape, dtype, label);
 }
 
 /** A dense value that `fill` writes; nothing is left behind where it fails. */

@@ -128,7 +128,13 @@ export class Value implements Reader {
   }
 
   #hold(state: Stored | Pending): void {
-    for (const storage of storagesOf(state)) if (storage instanceof Deferred) storage.holders.add(this);
+    // Without a list of the one storage that there mostly is: values come and go by thousands.
+    if (state.kind === "stored") this.#join(state.storage);
+    else for (const { storage } of state.leaves) this.#join(storage);
+  }
+
+  #join(storage: Storage): void {
+    if (storage instanceof Deferred) storage.holders.add(this);
   }
 
   /** False where it has been taken into other results, and none but the tensor that it was made for has it still. */
@@ -303,10 +309,13 @@ export class Value implements Reader {
   }
 
   #letGo(state: Stored | Pending): void {
-    for (const storage of storagesOf(state)) {
-      if (storage instanceof Deferred) storage.holders.delete(this);
-      storage.release();
-    }
+    if (state.kind === "stored") this.#leave(state.storage);
+    else for (const { storage } of state.leaves) this.#leave(storage);
+  }
+
+  #leave(storage: Storage): void {
+    if (storage instanceof Deferred) storage.holders.delete(this);
+    storage.release();
   }
 }
 

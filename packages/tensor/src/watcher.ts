@@ -29,7 +29,9 @@ export class CaptureWatcher implements Watcher {
   readonly #tape: Tape | undefined;
   readonly #made = new WeakSet<object>();
   readonly #outside = new Map<Tensor, Found>();
-  readonly #written: Tensor[] = [];
+  /** Of those the ones that it writes, with where they lie, and the others, once it is over. */
+  readonly #written: (readonly [tensor: Tensor, storage: Storage])[] = [];
+  readonly #read: (readonly [tensor: Tensor, value: Value])[] = [];
   readonly #sources: Source[] = [];
   readonly #works: (() => void)[] = [];
   readonly #conditions: (() => boolean)[] = [];
@@ -108,26 +110,25 @@ export class CaptureWatcher implements Watcher {
 
   /** Where a run writes to outside. */
   get targets(): readonly Storage[] {
-    return this.#written.map((tensor) => this.#outside.get(tensor)!.storage);
+    return this.#written.map(([, storage]) => storage);
   }
 
   /** The function is over. False where something that it writes does not stay where it was: then another run would not write there. */
   end(): boolean {
     for (const source of this.#sources) source.count = source.rng.state().counter - source.start;
     for (const [tensor, { value, storage }] of this.#outside) {
-      if (tensor.holder.value === value) continue;
-      if (!liesIn(tensor, storage)) return false;
-      this.#written.push(tensor);
+      if (tensor.holder.value === value) this.#read.push([tensor, value]);
+      else if (liesIn(tensor, storage)) this.#written.push([tensor, storage]);
+      else return false;
     }
     return true;
   }
 
   /** Whether its launches would do now what the function would: what it reads is as it was, and what it writes is there, for itself alone. */
   stands(): boolean {
-    const written = new Set(this.#written);
-    for (const [tensor, { value, storage }] of this.#outside) {
-      if (written.has(tensor) ? !liesIn(tensor, storage) : tensor.holder.value !== value) return false;
-    }
+    // A step of training has thousands: loops, which leave nothing behind.
+    for (const [tensor, value] of this.#read) if (tensor.holder.value !== value) return false;
+    for (const [tensor, storage] of this.#written) if (!liesIn(tensor, storage)) return false;
     return this.#conditions.every((condition) => condition());
   }
 
@@ -142,7 +143,7 @@ export class CaptureWatcher implements Watcher {
 
   /** After its launches: what they have written are other values. */
   after(): void {
-    for (const tensor of this.#written) tensor.overwrite("capture").commit();
+    for (const [tensor] of this.#written) tensor.wasWritten("capture");
   }
 }
 

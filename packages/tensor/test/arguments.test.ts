@@ -248,6 +248,13 @@ const CASES: Readonly<Record<string, Case>> = {
       },
     },
   },
+  normMlp: {
+    args: [x, [{ weight: gpu.ones([4, 3]), bias: gpu.ones([4]) }], {}],
+    wrong: {
+      ...{ x: [0, "tensor"], options: [2, "options"], "options.eps": [2, "positive"] },
+      layers: [1, [3, "x", {}, null, [], [3], [null], [{ weight: x, bias: 3 }], [{ weight: "x", bias: x }]]],
+    },
+  },
   batchNorm: {
     args: [x, {}],
     wrong: {

@@ -9,6 +9,7 @@ export * from "./join.ts";
 export * from "./linear.ts";
 export { matmul } from "./matmul.ts";
 export * from "./norm.ts";
+export * from "./norm-mlp.ts";
 export * from "./optim.ts";
 export * from "./pointwise.ts";
 export * from "./random.ts";

@@ -117,6 +117,12 @@ export const families: Readonly<Record<string, Entry>> = {
     (x, weight, bias) => T.layerNorm(x!, { weight: weight!, bias: bias! }),
     (x, weight, bias) => affine(rows(normalizeRow)(x!), weight!, bias!),
   ),
+  normMlp: floatsOnly(
+    [[3, 4], [5, 4], [5]],
+    (x, weight, bias) => T.normMlp(x!, [{ weight: weight!, bias: bias! }]),
+    (x, weight, bias) =>
+      affine(matmulReference(x!, transposed(weight!)), { shape: [5], data: new Float64Array(5).fill(1) }, bias!),
+  ),
   batchNorm: floatsOnly(
     [[3, 2, 5], [2], [2]],
     (x, weight, bias) => T.batchNorm(x!, { weight: weight!, bias: bias! }).y,

@@ -40,6 +40,7 @@ export const differentiable: Readonly<Record<string, Differentiable>> = {
   softmax: unary((x) => T.softmax(x, -1)),
   logSoftmax: unary((x) => T.logSoftmax(x, 0)),
   layerNorm: [[matrix, [8], [8]], (x, weight, bias) => T.layerNorm(x!, { weight: weight!, bias: bias! })],
+  normMlp: [[matrix, [4, 8], [4]], (x, weight, bias) => T.normMlp(x!, [{ weight: weight!, bias: bias! }])],
   batchNorm: [[matrix, [8], [8]], (x, weight, bias) => T.batchNorm(x!, { weight: weight!, bias: bias! }).y],
   matmul: [[matrix, [8, 4]], (a, b) => T.matmul(a!, b!)],
   "matmul with a row": [[[8], [8, 4]], (a, b) => T.matmul(a!, b!)],

@@ -9,6 +9,7 @@ import { copy } from "./kernels/copy.ts";
 import * as index from "./kernels/index-kernels.ts";
 import { matmul } from "./kernels/matmul.ts";
 import * as norm from "./kernels/norm.ts";
+import * as mlp from "./kernels/norm-mlp.ts";
 import * as optim from "./kernels/optim.ts";
 import { pointwise } from "./kernels/pointwise.ts";
 import { poison } from "./kernels/poison.ts";
@@ -98,6 +99,8 @@ export class WebGPUBackend implements Calls.Backend {
   layerNormSums = (call: Calls.NormSumsCall): void => norm.layerNormSums(this.gpu, call);
   batchStats = (call: Calls.BatchStatsCall): void => batchStats(this.gpu, call);
   batchStatsGrad = (call: Calls.BatchStatsGradCall): void => batchStatsGrad(this.gpu, call);
+  normMlp = (call: Calls.MlpCall): void => mlp.normMlp(this.gpu, call);
+  normMlpGrad = (call: Calls.MlpGradCall): void => mlp.normMlpGrad(this.gpu, call);
   gather = (call: Calls.GatherCall): void => index.gather(this.gpu, call);
   gatherElements = (call: Calls.GatherElementsCall): void => index.gatherElements(this.gpu, call);
   segmentSum = (call: Calls.SegmentSumCall): void => index.segmentSum(this.gpu, call);
