@@ -91,6 +91,8 @@ export interface ConvCall {
   readonly x: View;
   readonly weight: View;
   readonly y: View;
+  /** With the gradient of a depthwise weight, where the backend has epilogues: receives the sums of y (outChannels), which are the bias's. */
+  readonly sums?: View;
   readonly epilogue?: Epilogue;
 }
 

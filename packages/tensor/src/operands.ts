@@ -13,7 +13,7 @@ const TAKES: Readonly<Record<string, readonly Readonly<Record<string, DType>>[]>
   matmul: f32("a", "b", "out", "rowSums"),
   conv2d: f32("x", "weight", "y"),
   conv2dInputGrad: f32("x", "weight", "y"),
-  conv2dWeightGrad: f32("x", "weight", "y"),
+  conv2dWeightGrad: f32("x", "weight", "y", "sums"),
   softmax: floats("x", "y"),
   softmaxGrad: floats("y", "dy", "dx"),
   layerNorm: floats("x", "y", "weight", "bias").map((types) => ({ ...types, stats: "f32" })),

@@ -1,14 +1,15 @@
 import { checkFlag, checkOptions, checkTensor } from "../arguments.ts";
-import { composed, gradEnabled, record } from "../autograd.ts";
+import { composed, gradEnabled, noGrad, recordTogether } from "../autograd.ts";
 import type { ConvGeometry } from "../backend.ts";
 import { DTypeError, describe, ShapeError, shown } from "../errors.ts";
-import { deviceOf, filled, launched } from "../making.ts";
+import { deviceOf, emptyIn, filled, launched } from "../making.ts";
 import { numel, type Shape } from "../shape.ts";
 import type { Device, Tensor } from "../tensor.ts";
 import { checkFloats, throughF32 } from "./floats.ts";
 import { pad, stack } from "./join.ts";
 import { add, maximum } from "./pointwise.ts";
 import { max } from "./reduce.ts";
+import { sumTo } from "./reduction.ts";
 import { reshape, slice } from "./view.ts";
 
 /** A size that is the same for both axes, or (height, width). */
@@ -103,20 +104,32 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Te
   const shape = [batch, outChannels, outHeight, outWidth];
   const operands = { x: x.dense("conv2d"), weight: weight.dense("conv2d") };
   const [images, filters] = [x.shape, weight.shape];
-  const convolved = (): Tensor =>
-    record(
-      numel(shape) === 0
-        ? device.zeros(shape)
-        : launched(device, {
-            ...{ shape, dtype: "f32", label: "conv2d", reads: Object.values(operands) },
-            record: (y, epilogue) => device.backend.conv2d({ geometry, ...operands, y, ...(epilogue && { epilogue }) }),
-          }),
-      "conv2d",
-      [x, [weight], (dy, weight) => inputGradient(device, dy, weight, images, geometry)],
-      [weight, [x], (dy, x) => weightGradient(device, dy, x, filters, geometry)],
-    );
   const { bias } = options;
-  return bias ? composed("conv2d", () => add(convolved(), reshape(bias, [1, outChannels, 1, 1]))) : convolved();
+  const { backend } = device;
+  const convolve = (): Tensor =>
+    numel(shape) === 0
+      ? device.zeros(shape)
+      : launched(device, {
+          ...{ shape, dtype: "f32", label: "conv2d", reads: Object.values(operands) },
+          record: (y, epilogue) => backend.conv2d({ geometry, ...operands, y, ...(epilogue && { epilogue }) }),
+        });
+  const ofBias = [1, outChannels, 1, 1];
+  const y = bias ? composed("conv2d", () => noGrad(() => add(convolve(), reshape(bias, ofBias)))) : convolve();
+  const wants = { weight: weight.requiresGrad, bias: bias?.requiresGrad ?? false };
+  const depthwise = geometry.groups === geometry.channels && geometry.groups > 1;
+  const inputs = [x, weight, ...(bias ? [bias] : [])];
+  recordTogether([y], "conv2d", inputs, [x, weight], ([dy], give, [x, weight], place) => {
+    give(0, () => inputGradient(device, dy!, weight!, images, geometry));
+    if (wants.weight && wants.bias && depthwise && backend.epilogues && dy!.size > 0) {
+      const sums = emptyIn(place(2), device, [outChannels], "conv2d.dBias");
+      give(1, weightGradient(device, dy!, x!, filters, geometry, sums));
+      give(2, sums);
+      return;
+    }
+    give(1, () => weightGradient(device, dy!, x!, filters, geometry));
+    if (wants.bias) give(2, () => reshape(sumTo(dy!, ofBias), [outChannels]));
+  });
+  return y;
 }
 
 function inputGradient(device: Device, dy: Tensor, weight: Tensor, shape: Shape, geometry: ConvGeometry): Tensor {
@@ -129,11 +142,19 @@ function inputGradient(device: Device, dy: Tensor, weight: Tensor, shape: Shape,
   });
 }
 
-function weightGradient(device: Device, dy: Tensor, x: Tensor, shape: Shape, geometry: ConvGeometry): Tensor {
+/** @param sums receives what `dy` sums to for each of its channels, of a depthwise convolution where the backend has epilogues */
+function weightGradient(
+  device: Device,
+  dy: Tensor,
+  x: Tensor,
+  shape: Shape,
+  geometry: ConvGeometry,
+  sums?: Tensor,
+): Tensor {
   if (dy.size === 0) return device.zeros(shape);
   const operands = { x: x.dense("conv2d"), y: dy.dense("conv2d") };
   return filled(device, shape, "f32", "conv2d.dWeight", (weight) =>
-    device.backend.conv2dWeightGrad({ geometry, weight, ...operands }),
+    device.backend.conv2dWeightGrad({ geometry, weight, ...operands, ...(sums && { sums: sums.view() }) }),
   );
 }
 

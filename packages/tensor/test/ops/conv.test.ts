@@ -41,17 +41,28 @@ async function checkConv(
 ): Promise<void> {
   const x = random(xShape, 1);
   const weight = random(weightShape, 2);
-  const expected = conv2dReference(x, weight, undefined, options);
+  // With groups, whose gradients are computed together with that of a bias.
+  const bias = options.groups ? random([weightShape[0]!], 4) : undefined;
+  const expected = conv2dReference(x, weight, bias, options);
   const dy = random(expected.shape, 3);
   const { dx, dWeight } = conv2dGradients(x, weight, dy, options);
   const [xs, ws] = [requireGrad(tensor(x, on)), requireGrad(tensor(weight, on))];
-  const y = conv2d(xs, ws, options);
+  const bs = bias && requireGrad(tensor(bias, on));
+  const y = conv2d(xs, ws, { ...options, ...(bs && { bias: bs }) });
   expect(y.shape).toEqual(expected.shape);
   const what = `[${xShape.join()}] * [${weightShape.join()}] ${JSON.stringify(options)}`;
   expectClose(await y.data(), expected.data, { rel: 2e-6 }, what);
   const gradients = backward(y, { grad: tensor(dy, on) });
   expectClose(await gradients.get(xs)!.data(), dx, { rel: 2e-6 }, `${what} dx`);
   expectClose(await gradients.get(ws)!.data(), dWeight, { rel: 5e-6 }, `${what} dWeight`);
+  if (!bs) return;
+  const [batch, channels] = expected.shape as [number, number];
+  const area = expected.data.length / batch / channels;
+  const sums = new Float64Array(channels);
+  dy.data.forEach((value, i) => {
+    sums[Math.floor(i / area) % channels]! += value;
+  });
+  expectClose(await gradients.get(bs)!.data(), sums, { rel: 5e-6 }, `${what} dBias`);
 }
 
 describe("conv2d", () => {

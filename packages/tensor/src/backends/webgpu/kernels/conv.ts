@@ -270,6 +270,6 @@ function gatheredInputGrad(gpu: Gpu, geometry: ConvGeometry, dx: View, weight: V
 
 /** `weight` of the call receives the gradient, `y` holds that of the result. */
 export function conv2dWeightGrad(gpu: Gpu, call: ConvCall): void {
-  if (isDepthwise(call.geometry)) depthwiseWeightGrad(gpu, call.geometry, call.x, call.weight, call.y);
+  if (isDepthwise(call.geometry)) depthwiseWeightGrad(gpu, call);
   else weightGrad(gpu, call);
 }

@@ -1,4 +1,4 @@
-import type { ConvGeometry, View } from "../../../backend.ts";
+import type { ConvCall, ConvGeometry, View } from "../../../backend.ts";
 import { denseLayout } from "../../../layout.ts";
 import { numel } from "../../../shape.ts";
 import type { Gpu } from "../gpu.ts";
@@ -13,38 +13,40 @@ const STRIP = 16;
 
 /**
  * One workgroup computes all taps of one part of one output channel. A thread walks down strips of one vector of columns, keeping the last
- * kh rows of dy, so that each row of x and dy is read once; the threads' sums are joined at the end.
+ * kh rows of dy, so that each row of x and dy is read once; the threads' sums are joined at the end. With `sums` those of dy by itself too.
  */
-const nearWeightGradKernel = kernel("depthwise-weight-grad", ({ kh, kw, left }: NearWindow, gpu) => {
-  const { subgroups, source } = rowReductions(gpu);
-  const taps = Array.from({ length: kh * kw }, (_, tap) => tap);
-  // Row iy of x meets row iy + padding − ky of dy under tap ky: d0 is the newest of them.
-  const products = taps.map((tap) => {
-    const [d, s] = [`d${Math.floor(tap / kw)}`, `s${tap % kw}`];
-    return `g${tap} = fma(${d}.x, ${s}.x, fma(${d}.y, ${s}.y, fma(${d}.z, ${s}.z, fma(${d}.w, ${s}.w, g${tap}))));`;
-  });
-  const age = Array.from({ length: kh - 1 }, (_, i) => `d${kh - 1 - i} = d${kh - 2 - i};`).join(" ");
-  return {
-    inputs: { x: "vec4f", dy: "vec4f" },
-    outputs: { dw: "f32" },
-    uniforms: {
-      outChannels: "u32",
-      divide: "u32",
-      channels: "u32",
-      items: "u32",
-      parts: "u32",
-      length: "u32",
-      strips: "u32",
-      height: "u32",
-      cols: "u32",
-      outHeight: "u32",
-      outCols: "u32",
-      padding: "i32",
-      zero: "u32",
-    },
-    workgroupSize: rowThreads(gpu),
-    subgroups,
-    source: `${source}
+const nearWeightGradKernel = kernel(
+  "depthwise-weight-grad",
+  ({ kh, kw, left, sums }: NearWindow & { readonly sums: boolean }, gpu) => {
+    const { subgroups, source } = rowReductions(gpu);
+    const taps = Array.from({ length: kh * kw }, (_, tap) => tap);
+    // Row iy of x meets row iy + padding − ky of dy under tap ky: d0 is the newest of them.
+    const products = taps.map((tap) => {
+      const [d, s] = [`d${Math.floor(tap / kw)}`, `s${tap % kw}`];
+      return `g${tap} = fma(${d}.x, ${s}.x, fma(${d}.y, ${s}.y, fma(${d}.z, ${s}.z, fma(${d}.w, ${s}.w, g${tap}))));`;
+    });
+    const age = Array.from({ length: kh - 1 }, (_, i) => `d${kh - 1 - i} = d${kh - 2 - i};`).join(" ");
+    return {
+      inputs: { x: "vec4f", dy: "vec4f" },
+      outputs: { dw: "f32", ...(sums && { sums: "f32" }) },
+      uniforms: {
+        outChannels: "u32",
+        divide: "u32",
+        channels: "u32",
+        items: "u32",
+        parts: "u32",
+        length: "u32",
+        strips: "u32",
+        height: "u32",
+        cols: "u32",
+        outHeight: "u32",
+        outCols: "u32",
+        padding: "i32",
+        zero: "u32",
+      },
+      workgroupSize: rowThreads(gpu),
+      subgroups,
+      source: `${source}
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let index = group.x + group.y * groups.x;
@@ -52,6 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let channel = index % u.outChannels;
   let first = (index / u.outChannels) * u.length;
   ${taps.map((tap) => `var g${tap} = 0.0;`).join(" ")}
+  var all = vec4f();
   for (var item = first + local; item < min(first + u.length, u.items); item += WG) {
     let col = item % u.outCols;
     let strip = (item / u.outCols) % u.strips;
@@ -65,6 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       ${age}
       d0 = vec4f();
       if (oy < end) { d0 = dy[dyFrom + oy * u.outCols]; }
+      ${sums ? "all += d0;" : ""}
       let iy = i32(oy) - u.padding;
       ${loadRow({ kh, kw, left })}
       ${Array.from({ length: kw }, (_, kx) => `let s${kx} = ${shifted(kx - left)};`).join(" ")}
@@ -72,9 +76,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
   }
   ${taps.map((tap) => `{ let total = rowSum(g${tap}, local); if (local == 0u) { dw[index * ${kh * kw}u + ${tap}u] = total; } }`).join("\n  ")}
+  ${sums ? "let total = rowSum(dot(all, vec4f(1.0)), local); if (local == 0u) { sums[index] = total; }" : ""}
 }`,
-  };
-});
+    };
+  },
+);
 
 /** One workgroup computes one part of one tap of one output channel; its threads take every WG-th output pixel. */
 const plainWeightGradKernel = kernel("depthwise-weight-grad-plain", (_: Record<never, never>, gpu) => {
@@ -153,30 +159,35 @@ function wholeRows(
 const STRIPS = 8;
 const PIXELS = 512;
 
-/** Runs `launch` for parts of so many items, and sums what it writes for each into `dw`. */
+/** Runs `launch` for parts of so many items, and sums what it writes for each into `outs`. */
 function inParts(
   gpu: Gpu,
-  dw: View,
+  outs: readonly View[],
   items: number,
   perThread: number,
-  launch: (out: View, parts: { parts: number; length: number }) => void,
+  launch: (outs: readonly View[], parts: { parts: number; length: number }) => void,
 ): void {
   const longest = perThread * rowThreads(gpu);
   const parts = Math.ceil(items / longest);
   if (parts <= 1) {
-    launch(dw, { parts: 1, length: items });
+    launch(outs, { parts: 1, length: items });
     return;
   }
-  const size = numel(dw.layout.shape);
-  const storage = gpu.pool.take(parts * size * 4, "partial weight gradient");
-  const partial: View = { storage, layout: denseLayout([1, parts, size]), dtype: "f32" };
+  const partial = outs.map(({ layout: { shape } }): View => {
+    const size = numel(shape);
+    const storage = gpu.pool.take(parts * size * 4, "partial weight gradient");
+    return { storage, layout: denseLayout([1, parts, size]), dtype: "f32" };
+  });
   launch(partial, { parts, length: longest });
-  reduce(gpu, { kind: "sum", input: partial, out: { ...dw, layout: denseLayout([1, size]) } });
-  storage.release();
+  for (const [i, input] of partial.entries()) {
+    const out = outs[i]!;
+    reduce(gpu, { kind: "sum", input, out: { ...out, layout: denseLayout([1, numel(out.layout.shape)]) } });
+    input.storage.release();
+  }
 }
 
-/** `dw` of a depthwise convolution; multiplications with the zeros of padded rows add nothing. */
-export function depthwiseWeightGrad(gpu: Gpu, geometry: ConvGeometry, x: View, dw: View, dy: View): void {
+/** `dw` of a depthwise convolution, and the sums of dy; multiplications with the zeros of padded rows add nothing. */
+export function depthwiseWeightGrad(gpu: Gpu, { geometry, x, weight: dw, y: dy, sums }: ConvCall): void {
   const { batch, channels, height, width, outChannels, outHeight, outWidth, kernel: taps, padding } = geometry;
   const divide = outChannels / channels;
   const window = nearWindow(geometry);
@@ -185,10 +196,10 @@ export function depthwiseWeightGrad(gpu: Gpu, geometry: ConvGeometry, x: View, d
     const strips = Math.ceil(outHeight / STRIP);
     const outCols = Math.ceil(outWidth / 4);
     const items = batch * strips * outCols;
-    inParts(gpu, dw, items, STRIPS, (out, { parts, length }) =>
+    inParts(gpu, sums ? [dw, sums] : [dw], items, STRIPS, ([dw, sums], { parts, length }) =>
       nearWeightGradKernel.run(gpu, {
-        template: window,
-        operands: { x: rows.x, dy: rows.dy, dw: out },
+        template: { ...window, sums: sums !== undefined },
+        operands: { x: rows.x, dy: rows.dy, dw: dw!, ...(sums && { sums }) },
         uniforms: {
           outChannels,
           divide,
@@ -212,10 +223,18 @@ export function depthwiseWeightGrad(gpu: Gpu, geometry: ConvGeometry, x: View, d
   }
   const outputs = outChannels * taps[0] * taps[1];
   const items = batch * outHeight * outWidth;
-  inParts(gpu, dw, items, PIXELS, (out, { parts, length }) =>
+  if (sums) {
+    const layout = denseLayout([batch, outChannels, outHeight * outWidth, 1]);
+    reduce(gpu, {
+      kind: "sum",
+      input: { ...dy, layout },
+      out: { ...sums, layout: denseLayout([1, outChannels, 1, 1]) },
+    });
+  }
+  inParts(gpu, [dw], items, PIXELS, ([dw], { parts, length }) =>
     plainWeightGradKernel.run(gpu, {
       template: {},
-      operands: { x, dy, dw: out },
+      operands: { x, dy, dw: dw! },
       uniforms: {
         outputs,
         items,
