@@ -1,6 +1,6 @@
 /** How many launches the blocks of our transformers are on WebGPU. */
 import { ResidualAttentionBlock } from "@deplsr/clip";
-import { DAT, DAT_X2 } from "@deplsr/dat";
+import { DAT, DAT_LIGHT_X2, DAT_X2 } from "@deplsr/dat";
 import { inference, type Mode } from "@deplsr/nn";
 import { backward, type Device, noGrad, Rng, requireGrad, scope, sum, type Tensor } from "@deplsr/tensor";
 
@@ -64,13 +64,29 @@ export async function countBlocks(
   const block = new ResidualAttentionBlock(options, init);
   const counts = { "block of ViT-B/32": await countBoth(device, [50, 768], (x) => block.forward(x), gradients) };
   const dat = new DAT({ ...DAT_X2, depth: [4], numHeads: [6], dropPathRate: 0 }, init);
+  return { ...counts, ...(await countDat(device, dat, side, gradients)) };
+}
+
+/** The blocks of DAT-light, which is of width 60. */
+export async function countLightBlocks(device: Device, side: number): Promise<Record<string, BlockLaunches>> {
+  const dat = new DAT({ ...DAT_LIGHT_X2, depth: [4], dropPathRate: 0 }, { device, rng: new Rng(1) });
+  return countDat(device, dat, side, true);
+}
+
+async function countDat(
+  device: Device,
+  dat: DAT,
+  side: number,
+  gradients: boolean,
+): Promise<Record<string, BlockLaunches>> {
   const [spatial, channel, shifted] = dat.layers[0]!.blocks;
   const all = { spatial: spatial!, channel: channel!, shifted: shifted! };
-  const rows: Record<string, BlockLaunches> = counts;
+  const { embedDim } = dat.config;
+  const rows: Record<string, BlockLaunches> = {};
   for (const [kind, own] of Object.entries(all)) {
-    rows[`DAT block of width 180, ${kind}`] = await countBoth(
+    rows[`DAT block of width ${embedDim}, ${kind}`] = await countBoth(
       device,
-      [side * side, 180],
+      [side * side, embedDim],
       (x, mode) => own.forward(x, [side, side], mode),
       gradients,
     );

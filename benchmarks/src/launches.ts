@@ -6,14 +6,14 @@ import { VIT_B_32, VisionTransformer } from "@deplsr/clip";
 import { Adam, clipGradNorm, Ema, l1Loss } from "@deplsr/nn";
 import { REALDAT_LIGHT_X2, RealDAT } from "@deplsr/srclip";
 import { add, backward, Device, Rng, scope, square, sum, type Tensor } from "@deplsr/tensor";
-import { countBlocks, launchesOf, numbers } from "./block-launches.ts";
+import { countBlocks, countLightBlocks, launchesOf, numbers } from "./block-launches.ts";
 
 const device = await Device.request({ backend: "webgpu" });
 const queue = launchesOf(device);
 const init = { device, rng: new Rng(1) };
 
 const random = (shape: readonly number[]): Tensor => numbers(device, shape);
-const rows = await countBlocks(device, 64);
+const rows = { ...(await countBlocks(device, 64)), ...(await countLightBlocks(device, 32)) };
 
 const network = new RealDAT({ ...REALDAT_LIGHT_X2, dropPathRate: 0 }, init);
 const optimizer = new Adam([{ params: network.parameters(), lr: 1e-4 }]);
