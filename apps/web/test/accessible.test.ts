@@ -85,3 +85,27 @@ it.each([
     await context.close();
   }
 });
+
+it("keeps many photos in their row, beside what is said of one", async () => {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  try {
+    await page.goto(`${site.url}test/pages/stand-in.html?tile=held`);
+    const deer = await photograph("deer.jpg");
+    await choose(
+      page,
+      Array.from({ length: 40 }, (_, i) => ({ ...deer, name: `${i}.jpg` })),
+    );
+    await page.getByRole("button", { name: "39.jpg, waiting", exact: true }).waitFor();
+    const [picture, panel] = [page.locator("deplsr-compare"), page.locator("deplsr-panel")].map((part) =>
+      part.boundingBox(),
+    );
+    const { x, width } = (await picture)!;
+    expect(x + width).toBeLessThanOrEqual((await panel)!.x);
+    // The last one is reached by scrolling, or by its key.
+    await page.getByRole("button", { name: "39.jpg, waiting", exact: true }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "39.jpg", level: 2 }).waitFor();
+  } finally {
+    await page.close();
+  }
+});
