@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AxeResults } from "axe-core";
 import type { Browser, Page } from "playwright-core";
+import sharp from "sharp";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { openBrowser } from "./harness.ts";
 import { choose, doneLine, type FileToChoose, type Site, serveSite } from "./site.ts";
@@ -85,6 +86,37 @@ it.each([
     await context.close();
   }
 });
+
+it.each(["light", "dark"] as const)(
+  "shows how far it is in the colours that somebody has forced: %s",
+  async (colorScheme) => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme, forcedColors: "active" });
+    try {
+      await page.goto(`${site.url}test/pages/stand-in.html?tile=held`);
+      await choose(page, [await photograph("waterfall.jpg")]);
+      await page.getByText(/^Enlarging 5\d %/).waitFor();
+      await page.screenshot({ path: join(PICTURES, `forced-${colorScheme}-working.png`) });
+      const bars = [page.getByRole("progressbar", { name: "Enlarging" }), page.getByRole("meter").first()];
+      for (const bar of bars) {
+        const { data, info } = await sharp(await bar.screenshot())
+          .removeAlpha()
+          .raw()
+          .toBuffer({ resolveWithObject: true });
+        const colourAt = (share: number): string => {
+          const pixel = Math.floor(info.height / 2) * info.width + Math.floor(info.width * share);
+          return [...data.subarray(pixel * 3, pixel * 3 + 3)].join();
+        };
+        // What is done, and what is left.
+        expect(colourAt(0.1)).not.toBe(colourAt(0.9));
+      }
+      await page.evaluate(() => dispatchEvent(new Event("go-on")));
+      await doneLine(page).waitFor();
+      await page.screenshot({ path: join(PICTURES, `forced-${colorScheme}-done.png`) });
+    } finally {
+      await page.close();
+    }
+  },
+);
 
 it("keeps many photos in their row, beside what is said of one", async () => {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
