@@ -1,7 +1,10 @@
 /** The page, the element for other pages, and the worker behind both. */
 import { fileURLToPath } from "node:url";
 import { defaultClientConditions, defineConfig, type UserConfig } from "vite";
-import { serviceWorker } from "./service-worker-plugin.ts";
+import { serviceWorker } from "./build/service-worker.ts";
+import { sourceUrl } from "./build/source-url.ts";
+import { workerPolicy } from "./build/worker-policy.ts";
+import manifest from "./package.json" with { type: "json" };
 
 const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -13,7 +16,8 @@ const config: UserConfig = defineConfig({
   base: "./",
   resolve: { conditions: ["@deplsr/source", ...defaultClientConditions] },
   worker: { format: "es" },
-  plugins: [serviceWorker()],
+  define: { SOURCE_URL: JSON.stringify(sourceUrl(manifest)) },
+  plugins: [workerPolicy(), serviceWorker()],
   server: { headers },
   preview: { headers },
   build: {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AxeResults } from "axe-core";
 import type { Browser, Page } from "playwright-core";
+import sharp from "sharp";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { openBrowser } from "./harness.ts";
 import { choose, doneLine, type FileToChoose, type Site, serveSite } from "./site.ts";
@@ -83,5 +84,60 @@ it.each([
     await check("failed");
   } finally {
     await context.close();
+  }
+});
+
+it.each(["light", "dark"] as const)(
+  "shows how far it is in the colours that somebody has forced: %s",
+  async (colorScheme) => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme, forcedColors: "active" });
+    try {
+      await page.goto(`${site.url}test/pages/stand-in.html?tile=held`);
+      await choose(page, [await photograph("waterfall.jpg")]);
+      await page.getByText(/^Enlarging 5\d %/).waitFor();
+      await page.screenshot({ path: join(PICTURES, `forced-${colorScheme}-working.png`) });
+      const bars = [page.getByRole("progressbar", { name: "Enlarging" }), page.getByRole("meter").first()];
+      for (const bar of bars) {
+        const { data, info } = await sharp(await bar.screenshot())
+          .removeAlpha()
+          .raw()
+          .toBuffer({ resolveWithObject: true });
+        const colourAt = (share: number): string => {
+          const pixel = Math.floor(info.height / 2) * info.width + Math.floor(info.width * share);
+          return [...data.subarray(pixel * 3, pixel * 3 + 3)].join();
+        };
+        // What is done, and what is left.
+        expect(colourAt(0.1)).not.toBe(colourAt(0.9));
+      }
+      await page.evaluate(() => dispatchEvent(new Event("go-on")));
+      await doneLine(page).waitFor();
+      await page.screenshot({ path: join(PICTURES, `forced-${colorScheme}-done.png`) });
+    } finally {
+      await page.close();
+    }
+  },
+);
+
+it("keeps many photos in their row, beside what is said of one", async () => {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  try {
+    await page.goto(`${site.url}test/pages/stand-in.html?tile=held`);
+    const deer = await photograph("deer.jpg");
+    await choose(
+      page,
+      Array.from({ length: 40 }, (_, i) => ({ ...deer, name: `${i}.jpg` })),
+    );
+    await page.getByRole("button", { name: "39.jpg, waiting", exact: true }).waitFor();
+    const [picture, panel] = [page.locator("deplsr-compare"), page.locator("deplsr-panel")].map((part) =>
+      part.boundingBox(),
+    );
+    const { x, width } = (await picture)!;
+    expect(x + width).toBeLessThanOrEqual((await panel)!.x);
+    // The last one is reached by scrolling, or by its key.
+    await page.getByRole("button", { name: "39.jpg, waiting", exact: true }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "39.jpg", level: 2 }).waitFor();
+  } finally {
+    await page.close();
   }
 });

@@ -54,10 +54,11 @@ export async function serve(
   return { url: `http://localhost:${(server.address() as AddressInfo).port}/`, close: () => server.close() };
 }
 
-/** Starts Chromium. */
-export async function openBrowser(): Promise<Browser> {
+/** Starts Chromium, by default with an adapter for WebGPU, a software one. */
+export async function openBrowser({ webgpu = true } = {}): Promise<Browser> {
   const { executablePath, env } = await unpackChromium();
-  return chromium.launch({ executablePath, env, args: ["--no-sandbox", "--enable-unsafe-webgpu"] });
+  const args = ["--no-sandbox", ...(webgpu ? ["--enable-unsafe-webgpu"] : [])];
+  return chromium.launch({ executablePath, env, args });
 }
 
 /** Errors of a page, for messages. */

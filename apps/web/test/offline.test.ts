@@ -1,5 +1,8 @@
 /** The service worker: without network, without headers, and with a new version. */
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it } from "vitest";
@@ -86,4 +89,51 @@ it("offers a new version, takes it when told, and forgets the old one's files", 
   await take.click();
   await expect.poll(() => stored().catch(() => [])).toEqual(["deplsr / another"]);
   await page.getByRole("button", { name: "Choose photos" }).waitFor();
+});
+
+it("takes photos along to a new version, and says that those that are done are made again", async () => {
+  await page.goto(site.url);
+  await isolated();
+  await deviceLine(page).waitFor();
+  await choose(page, [wavesPhoto("done.png")]);
+  await doneLine(page).waitFor();
+  await choose(page, [wavesPhoto("ended.png", { width: 512, height: 384 })]);
+  await page.getByRole("button", { name: /^ended\.png/ }).click();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByText("Cancelled.").waitFor();
+  const [old] = await page.evaluate(() => caches.keys());
+  const script = await readFile(join(inject("built"), "sw.js"), "utf8");
+  site.changed.set("/sw.js", script.replaceAll(old!.split(" ").at(-1)!, "another"));
+  await page.evaluate(async () => (await navigator.serviceWorker.ready).update());
+  await page.getByText("Download what is done first: it is made again there.").waitFor();
+  await page.getByRole("button", { name: "Take it" }).click();
+  await page.getByRole("button", { name: "done.png, done" }).waitFor();
+  expect(await page.getByRole("button", { name: "ended.png, cancelled" }).count()).toBe(1);
+});
+
+it("lets the worker reach nothing but its host, by the policy that its file comes with", async () => {
+  const elsewhere: string[] = [];
+  const other = createServer((request, response) => {
+    elsewhere.push(request.url ?? "");
+    response.writeHead(200, { "Access-Control-Allow-Origin": "*" }).end("bread");
+  }).listen(0, "127.0.0.1");
+  await once(other, "listening");
+  try {
+    await page.goto(site.url);
+    await isolated();
+    await deviceLine(page).waitFor();
+    const url = `http://localhost:${(other.address() as AddressInfo).port}/`;
+    const reach = (url: string): Promise<string> =>
+      fetch(url).then(
+        () => "reached",
+        (error: Error) => error.name,
+      );
+    expect(await page.evaluate(reach, url)).toBe("TypeError");
+    // The first one is the engine's; its threads sleep, and answer nobody.
+    expect(await page.workers()[0]!.evaluate(reach, url)).toBe("TypeError");
+    expect(elsewhere).toEqual([]);
+  } finally {
+    other.closeAllConnections();
+    other.close();
+  }
 });

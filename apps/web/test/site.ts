@@ -16,19 +16,21 @@ const TYPES: Readonly<Record<string, string>> = {
   ".jpg": "image/jpeg",
   ".png": "image/png",
   ".webmanifest": "application/manifest+json",
+  ".json": "application/json",
+  ".wasm": "application/wasm",
 };
 
 /** A server of files, as simple hosts are. */
 export interface Site {
   readonly url: string;
   /** Files that are answered in place of those of the folder. */
-  readonly changed: Map<string, string>;
+  readonly changed: Map<string, string | Uint8Array>;
   close(): Promise<void>;
 }
 
 /** Serves a folder, with headers that hold for everything. */
 export async function serveSite(folder: string, headers: Readonly<Record<string, string>> = ISOLATED): Promise<Site> {
-  const changed = new Map<string, string>();
+  const changed = new Map<string, string | Uint8Array>();
   const server = createServer(async (request, response) => {
     let { pathname: path } = new URL(request.url ?? "/", "http://localhost");
     if (path.endsWith("/")) path += "index.html";

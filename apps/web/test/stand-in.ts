@@ -18,7 +18,13 @@ const goneOn = new Promise((resolve) => addEventListener("go-on", resolve, { onc
 const TILE = 64;
 
 export const openUpscaler: OpenUpscaler = async () => ({
-  device: { backend: "wasm", name: "WebAssembly, 2 threads", threads: 2, reason: "this browser has no WebGPU" },
+  device: {
+    backend: "wasm",
+    name: "WebAssembly, 2 threads",
+    threads: 2,
+    reason: "the browser offers no GPU",
+    advice: "There may be one all the same: see whether hardware acceleration is on in the browser's settings.",
+  },
   close() {},
   async read(file, { name = "photo", signal } = {}) {
     const bitmap = await createImageBitmap(file).catch(() => {

@@ -19,6 +19,8 @@ export interface DeviceDescription {
   readonly threads: number;
   /** Why it is not what "auto" would rather have, in one line; null where it is. */
   readonly reason: string | null;
+  /** What can be done about it, in sentences; null where nothing can, or has to be. */
+  readonly advice: string | null;
 }
 
 /** A photo that was read. */

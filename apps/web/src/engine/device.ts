@@ -20,33 +20,70 @@ export type Asked = "auto" | "webgpu" | "wasm";
  */
 export async function openDevice(asked: Asked, before: string | null = null): Promise<OpenedDevice> {
   const forbidden = whyNoWebAssembly();
+  const missing: Missing[] = before === null ? [] : [{ reason: before, advice: null }];
   if (asked === "wasm") {
-    if (forbidden === null) return openWasm(before);
+    if (forbidden === null) return openWasm(missing);
     throw new Error(`WebAssembly cannot be used here: ${forbidden}`);
   }
-  const reasons = before === null ? [] : [before];
   const hardware = asked === "auto" && forbidden === null;
   try {
     return await openWebGpu(hardware ? "hardware" : "auto", before);
   } catch (error) {
-    reasons.push(firstLine(error));
+    missing.push(whyNoGpu(error));
   }
-  if (forbidden === null) return openWasm(reasons.join("; "));
-  throw new Error(`nothing here can do the work: ${reasons.join("; ")}; WebAssembly cannot be used: ${forbidden}`);
+  if (forbidden === null) return openWasm(missing);
+  const gpu = missing.map(({ reason }) => reason).join("; ");
+  throw new Error(`nothing here can do the work: no GPU (${gpu}), and no WebAssembly (${forbidden})`);
+}
+
+/** What is not there, and what can be done about it. */
+interface Missing {
+  readonly reason: string;
+  readonly advice: string | null;
 }
 
 async function openWebGpu(adapter: "hardware" | "auto", reason: string | null): Promise<OpenedDevice> {
   const device = await Device.request({ backend: "webgpu", adapter });
-  return { device, description: { backend: "webgpu", name: gpuName(device.info.adapter), threads: 1, reason } };
+  const name = gpuName(device.info.adapter);
+  return { device, description: { backend: "webgpu", name, threads: 1, reason, advice: null } };
 }
 
-async function openWasm(before: string | null): Promise<OpenedDevice> {
+async function openWasm(missing: readonly Missing[]): Promise<OpenedDevice> {
   const device = await Device.request({ backend: "cpu" });
   const threads = device.info.limits.threads ?? 1;
-  const single = threads === 1 ? /one thread, since .*/.exec(device.info.reason)?.[0] : undefined;
-  const reason = [before, single].filter((part) => part).join("; ") || null;
+  const single = threads === 1 ? /one thread, since (.*)/.exec(device.info.reason)?.[1] : undefined;
+  const all = single === undefined ? missing : [...missing, whyOneThread(single)];
+  const joined = (part: keyof Missing, between: string): string | null =>
+    all.flatMap((one) => one[part] ?? []).join(between) || null;
   const name = `WebAssembly, ${threads === 1 ? "1 thread" : `${threads} threads`}`;
-  return { device, description: { backend: "wasm", name, threads, reason } };
+  const [reason, advice] = [joined("reason", "; "), joined("advice", " ")];
+  return { device, description: { backend: "wasm", name, threads, reason, advice } };
+}
+
+/** @param error what the engine says of it */
+function whyNoGpu(error: unknown): Missing {
+  if (!globalThis.isSecureContext)
+    return {
+      reason: "the page is not served securely",
+      advice: "Browsers give a GPU to pages of https addresses only.",
+    };
+  if (!navigator.gpu) {
+    const advice = "Chrome and Edge have WebGPU from version 113 on, Safari from 26, Firefox from 141.";
+    return { reason: "this browser has no WebGPU", advice };
+  }
+  const line = firstLine(error);
+  if (!/has no WebGPU adapter/.test(line)) return { reason: line, advice: null };
+  const advice = "There may be one all the same: see whether hardware acceleration is on in the browser's settings.";
+  return { reason: "the browser offers no GPU", advice };
+}
+
+/** @param why as the engine says it, for whoever hosts the page */
+function whyOneThread(why: string): Missing {
+  const isolated = globalThis.crossOriginIsolated;
+  return {
+    reason: isolated ? why : "it may use one core only",
+    advice: isolated ? null : `All cores are not used: ${why}.`,
+  };
 }
 
 /** Browsers tell a vendor and an architecture, in lower case. */
@@ -70,6 +107,6 @@ function whyNoWebAssembly(): string | null {
     new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
     return null;
   } catch {
-    return "the page's security policy forbids it (script-src needs 'wasm-unsafe-eval')";
+    return "the page's security policy forbids it: script-src needs 'wasm-unsafe-eval'";
   }
 }

@@ -69,6 +69,7 @@ export const appStyle = css`
     position: sticky;
     top: 12px;
     display: grid;
+    grid-template-columns: minmax(0, 1fr);
     grid-template-rows: minmax(0, 1fr) auto;
     height: calc(100dvh - 116px);
     min-width: 0;

@@ -16,8 +16,8 @@ import { loadSettings, type Settings, saveSettings } from "./settings.ts";
 import { showTheme } from "./theme-switch.ts";
 import { oneLine, seenSentence } from "./words.ts";
 
-/** Where this program's source is. */
-const SOURCE = "https://www.npmjs.com/package/@deplsr/web";
+/** Where this program's source is, put here by the build (`build/source-url.ts`). */
+declare const SOURCE_URL: string;
 
 /** `<deplsr-app>`. */
 export class App extends LitElement {
@@ -71,8 +71,17 @@ export class App extends LitElement {
 
   /** Takes photos in. */
   take(files: readonly File[]): void {
+    this.#add(files, true);
+  }
+
+  /** Takes photos in that nothing is done with until somebody asks for it. */
+  putBy(files: readonly File[]): void {
+    this.#add(files, false);
+  }
+
+  #add(files: readonly File[], wanted: boolean): void {
     if (files.length === 0) return;
-    const added = files.map((file) => this.queue.add(file, file.name || "photo"));
+    const added = files.map((file) => this.queue.add(file, file.name || "photo", wanted));
     this.chosen ??= added[0]!;
     this.requestUpdate();
   }
@@ -85,11 +94,7 @@ export class App extends LitElement {
         <a class="name" href="./">DePLSR</a>
         <deplsr-theme .theme=${this.settings.theme} @theme=${(event: CustomEvent<Settings["theme"]>) => this.#set({ theme: event.detail })}></deplsr-theme>
       </header>
-      ${
-        this.takeUpdate === null
-          ? ""
-          : html`<p class="notice">A new version of this page is there. <button @click=${this.takeUpdate}>Take it</button></p>`
-      }
+      ${this.takeUpdate === null ? "" : this.#notice(this.takeUpdate)}
       <div class="lines" role="alert">
         ${[queue.broken, this.trouble].map((line) => line && html`<p class="line">${icons.WRONG}<span>${line}</span></p>`)}
         ${queue.items.filter((item) => item.unreadable).map((item) => this.#wrong(item))}
@@ -122,6 +127,15 @@ export class App extends LitElement {
       </main>`;
   }
 
+  #notice(take: () => void): TemplateResult {
+    const done = this.queue.items.filter(({ result }) => result !== null).length;
+    const warning = `Download what is done first: ${done === 1 ? "it is" : `all ${done} are`} made again there.`;
+    return html`<p class="notice">
+      <span>A new version of this page is there. Your photos come with you. ${done > 0 ? warning : ""}</span>
+      <button @click=${take}>Take it</button>
+    </p>`;
+  }
+
   #wrong(item: Item): TemplateResult {
     const message = item.state.kind === "failed" ? item.state.message : "";
     return html`<p class="line">
@@ -140,7 +154,7 @@ export class App extends LitElement {
     return html`<footer class="quiet">
       <p>Nothing is uploaded: your photos stay on this device.</p>
       <p class="device">Works on ${works}</p>
-      <p>MIT License · <a href=${SOURCE} rel="noopener">Source</a></p>
+      <p>MIT License · <a href=${SOURCE_URL} rel="noopener">Source</a></p>
     </footer>`;
   }
 

@@ -7,7 +7,12 @@ import type { Size } from "./viewport.ts";
 export type State =
   | { readonly kind: "waiting" | "reading" | "seeing" | "done" | "cancelled" }
   | { readonly kind: "enlarging"; readonly done: number; readonly total: number; readonly secondsLeft: number | null }
-  | { readonly kind: "failed"; readonly message: string };
+  | {
+      readonly kind: "failed";
+      readonly message: string;
+      /** Whether nothing can be shown of its file. */
+      readonly unreadable: boolean;
+    };
 
 /** What is known of a photo from its file. */
 export type Facts = Pick<OpenPhoto, "width" | "height" | "depth" | "transparent" | "format" | "notes">;
@@ -51,7 +56,7 @@ export class Item {
 
   /** Whether its file could not be read at all. */
   get unreadable(): boolean {
-    return this.state.kind === "failed" && this.facts === null;
+    return this.state.kind === "failed" && this.state.unreadable;
   }
 
   /** Gives up a result, before another is made. */

@@ -3,21 +3,32 @@
 const DATABASE = "deplsr-kept";
 const STORE = "photos";
 
-/** Keeps files for the page that comes after this one. Rejects where the browser keeps nothing. */
-export async function keep(files: readonly File[]): Promise<void> {
+/** A photo that is kept. */
+export interface Kept {
+  readonly file: File;
+  /** Whether it waits to be worked on; false: somebody has ended that. */
+  readonly wanted: boolean;
+}
+
+/** Keeps photos for the page that comes after this one. Rejects where the browser keeps nothing. */
+export async function keep(photos: readonly Kept[]): Promise<void> {
   await transact("readwrite", (store) => {
-    for (const file of files) store.add({ file, name: file.name });
+    for (const { file, wanted } of photos) store.add({ file, name: file.name, wanted });
   });
 }
 
-/** The files that were kept, which are forgotten with that. */
-export async function takeUp(): Promise<readonly File[]> {
+/** The photos that were kept, which are forgotten with that. */
+export async function takeUp(): Promise<readonly Kept[]> {
   const rows = await transact("readwrite", (store) => {
-    const all: IDBRequest<{ file: Blob; name: string }[]> = store.getAll();
+    // A page of an earlier version has not said whether they are wanted.
+    const all: IDBRequest<{ file: Blob; name: string; wanted?: boolean }[]> = store.getAll();
     store.clear();
     return all;
   });
-  return (rows?.result ?? []).map(({ file, name }) => new File([file], name, { type: file.type }));
+  return (rows?.result ?? []).map(({ file, name, wanted = true }) => ({
+    file: new File([file], name, { type: file.type }),
+    wanted,
+  }));
 }
 
 async function transact<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => T): Promise<T> {

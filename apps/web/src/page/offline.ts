@@ -33,7 +33,9 @@ export async function stayOffline(app: App): Promise<void> {
 
 /** Takes up what was kept for this page. */
 export async function takeUpKept(app: App): Promise<void> {
-  app.take(await takeUp());
+  const kept = await takeUp();
+  app.take(kept.filter(({ wanted }) => wanted).map(({ file }) => file));
+  app.putBy(kept.filter(({ wanted }) => !wanted).map(({ file }) => file));
 }
 
 async function isolate(app: App): Promise<void> {
@@ -49,13 +51,18 @@ async function isolate(app: App): Promise<void> {
   await reload(app);
 }
 
-/** Loads the page again; photos that are not done yet come with it. */
+/** Loads the page again; the photos come with it. Results do not: of those that are done, others are made. */
 async function reload(app: App): Promise<void> {
-  const left = app.queue.items.filter(({ pending }) => pending);
+  const left = app.queue.items.filter(({ unreadable }) => !unreadable);
   try {
-    if (left.length > 0) await keep(left.map(({ file, name }) => new File([file], name, { type: file.type })));
+    const photos = left.map(({ file, name, pending, result }) => ({
+      file: new File([file], name, { type: file.type }),
+      wanted: pending || result !== null,
+    }));
+    if (photos.length > 0) await keep(photos);
   } catch {
     // No room to keep them: the photos stay, and so does this page.
+    app.trouble = "There is no room to keep your photos for the new version: it is taken when this page is closed.";
     return;
   }
   location.reload();

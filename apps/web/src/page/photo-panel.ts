@@ -173,6 +173,22 @@ export class PhotoPanel extends LitElement {
       progress::-moz-progress-bar {
         background: var(--accent);
       }
+      @media (forced-colors: active) {
+        progress {
+          forced-color-adjust: none;
+          border: 1px solid CanvasText;
+          background: Canvas;
+        }
+        progress::-webkit-progress-bar {
+          background: Canvas;
+        }
+        progress::-webkit-progress-value {
+          background: Highlight;
+        }
+        progress::-moz-progress-bar {
+          background: Highlight;
+        }
+      }
       .wrong::first-letter {
         text-transform: uppercase;
       }

@@ -147,6 +147,13 @@ export class PhotoStrip extends LitElement {
         .choose[aria-current="true"] {
           outline: 3px solid Highlight;
         }
+        .progress {
+          forced-color-adjust: none;
+          background: Canvas;
+        }
+        .progress::after {
+          background: Highlight;
+        }
       }
     `,
   ];

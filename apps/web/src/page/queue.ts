@@ -31,9 +31,10 @@ export class Queue extends EventTarget {
     await this.#ready().catch(() => {});
   }
 
-  /** Puts a photo at the end. */
-  add(file: Blob, name: string): Item {
+  /** Puts a photo at the end. @param wanted false: it is worked on when somebody asks for it */
+  add(file: Blob, name: string, wanted = true): Item {
     const item = new Item(file, name);
+    if (!wanted) item.state = { kind: "cancelled" };
     this.items.push(item);
     this.#changed();
     // One after the other: each is decoded whole, and phones have little memory.
@@ -127,7 +128,7 @@ export class Queue extends EventTarget {
     try {
       await this.#process(item, stop.signal);
     } catch (error) {
-      if (!stop.signal.aborted) item.state = { kind: "failed", message: oneLine(error) };
+      if (!stop.signal.aborted) item.state = this.#failed(item, error);
     }
     this.#current.photo?.close();
     this.#current = null;
@@ -198,8 +199,15 @@ export class Queue extends EventTarget {
     try {
       (await (await this.#ready()).read(item.file, { name: item.name })).close();
     } catch (error) {
-      if (item.state.kind === "waiting") item.state = { kind: "failed", message: oneLine(error) };
+      if (item.state.kind === "waiting" && this.broken === null) item.state = this.#failed(item, error);
     }
+  }
+
+  /** Why nothing works at all is said once, not of each photo. */
+  #failed({ facts }: Item, error: unknown): Item["state"] {
+    const broken = this.broken !== null;
+    const message = broken ? "Nothing here can work on it, as said above." : oneLine(error);
+    return { kind: "failed", message, unreadable: facts === null && !broken };
   }
 
   #ready(): Promise<Upscaler> {
@@ -209,15 +217,22 @@ export class Queue extends EventTarget {
       this.device = device;
       this.#changed();
     };
-    this.#upscaler = this.#open({ backend, onDevice });
-    this.#upscaler.then(
-      ({ device }) => onDevice(device),
+    const opening = this.#open({ backend, onDevice });
+    this.#upscaler = opening;
+    // First of all who waits for it: whatever comes of it is known to the others then.
+    opening.then(
+      ({ device }) => {
+        this.broken = null;
+        onDevice(device);
+      },
       (error: unknown) => {
         this.broken = oneLine(error);
+        // Another attempt may find the network back.
+        if (this.#upscaler === opening) this.#upscaler = null;
         this.#changed();
       },
     );
-    return this.#upscaler;
+    return opening;
   }
 
   #changed(): void {

@@ -7,6 +7,8 @@ import { keep } from "./kept.ts";
 /** Every file of this version and a name for all of them, put here by the build. */
 declare const FILES: readonly string[];
 declare const VERSION: string;
+/** The page's own policy. */
+declare const POLICY: string;
 
 /** What is used of a service worker's world; TypeScript knows it only where pages' is not known. */
 interface ServiceWorkerScope extends EventTarget {
@@ -32,6 +34,7 @@ const HEADERS: readonly (readonly [name: string, value: string])[] = [
   ["Cross-Origin-Opener-Policy", "same-origin"],
   ["Cross-Origin-Embedder-Policy", "require-corp"],
 ];
+const POLICY_HEADER = "Content-Security-Policy";
 
 worker.addEventListener("install", (event) => {
   (event as ExtendableEvent).waitUntil(install());
@@ -77,7 +80,7 @@ async function answer(request: Request, path: string): Promise<Response> {
 /** Photos that another app shares: they wait for the page that is shown then. */
 async function takeShared(request: Request): Promise<Response> {
   const shared = (await request.formData()).getAll("photos");
-  await keep(shared.filter((one) => one instanceof File));
+  await keep(shared.filter((one) => one instanceof File).map((file) => ({ file, wanted: true })));
   return Response.redirect(home.href, 303);
 }
 
@@ -86,6 +89,9 @@ function isolated(response: Response): Response {
   if (response.status === 0 || response.type === "opaqueredirect") return response;
   const headers = new Headers(response.headers);
   for (const [name, value] of HEADERS) headers.set(name, value);
+  // What a page says in its text does not hold for its workers: each has the policy that its file comes with.
+  const isScript = /javascript/.test(headers.get("Content-Type") ?? "");
+  if (isScript && !headers.has(POLICY_HEADER)) headers.set(POLICY_HEADER, POLICY);
   const { status, statusText } = response;
   const body = status === 204 || status === 304 ? null : response.body;
   return new Response(body, { status, statusText, headers });

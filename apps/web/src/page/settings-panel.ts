@@ -64,6 +64,7 @@ export class SettingsPanel extends LitElement {
             ${TILE_SIDES.map((side) => html`<option value=${side} ?selected=${tiles[tiled] === side}>${side} pixels</option>`)}
           </select>
         </label>
+        ${this.device?.advice ? html`<p class="quiet">${this.device.advice}</p>` : ""}
       </details>
     `;
   }
@@ -141,6 +142,10 @@ export class SettingsPanel extends LitElement {
       fieldset .row,
       details .row {
         margin-top: 8px;
+      }
+      details p {
+        margin-top: 8px;
+        font-size: 13px;
       }
       summary {
         cursor: pointer;

@@ -4,6 +4,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin, type Rollup } from "vite";
+import { pagePolicy } from "./worker-policy.ts";
 
 /** What is not stored for offline use: what other pages use, and what nobody asks for. */
 const LEFT_OUT = /(^|\/)\.|^types\/|^embed|^assets\/(embed|fawn|upscaler-element)-|^deplsr\.js$|^sw\.js$|\.map$/;
@@ -41,12 +42,16 @@ async function bundle(files: readonly string[], version: string): Promise<string
   const result = await build({
     configFile: false,
     logLevel: "warn",
-    define: { FILES: JSON.stringify(files), VERSION: JSON.stringify(version) },
+    define: {
+      FILES: JSON.stringify(files),
+      VERSION: JSON.stringify(version),
+      POLICY: JSON.stringify(await pagePolicy()),
+    },
     build: {
       write: false,
       target: "es2022",
       rollupOptions: {
-        input: fileURLToPath(new URL("src/page/service-worker.ts", import.meta.url)),
+        input: fileURLToPath(new URL("../src/page/service-worker.ts", import.meta.url)),
         output: { format: "iife" },
       },
     },
