@@ -41,6 +41,14 @@ afterAll(async () => {
   await Promise.all([files.close(), host.close(), rm(folder, { recursive: true })]);
 });
 
+it("has its picture in the example page", async () => {
+  const example = await browser.newPage();
+  await example.goto(`${files.url}embed.html`);
+  await example.waitForFunction(() => document.querySelector("img")?.naturalWidth === 384);
+  await example.waitForFunction(() => document.querySelector("deplsr-upscaler")?.shadowRoot?.querySelector("button"));
+  await example.close();
+});
+
 it("opens an upscaler from three lines", async () => {
   // As text: what transforms tests would put a function of its own in the place of `import`.
   const answer = await page.evaluate(`(async () => {
