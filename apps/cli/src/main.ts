@@ -55,6 +55,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .option("json", { type: "boolean", default: false, describe: "One JSON object on stdout, logs on stderr" })
       .demandCommand(1, "say what to do: give a command")
       .check(onlyOnce)
+      .epilogue("On several GPUs or machines: mpirun -n 4 deplsr degrade photos/ --out data/ (see docs/distributed.md)")
       .strict()
       .wrap(Math.min(110, process.stdout.columns ?? 110))
       .exitProcess(false)
