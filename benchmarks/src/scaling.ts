@@ -1,6 +1,6 @@
 /**
  * `npm run bench:scaling`: how much of itself a device keeps where several train together, for two trainings on clusters, and the model beside what was
- * measured on this machine. `-- --measure` measures anew, with the MPIs that are installed.
+ * measured on this machine. `-- --measure` measures anew, with the MPIs that are installed; `-- --measure --reductions` without steps.
  */
 import { existsSync, readFileSync } from "node:fs";
 import type { Measurement } from "./scaling/job.ts";
@@ -34,7 +34,7 @@ if (existsSync(RESULTS)) {
         String(run.ranks),
         name,
         (bytes / 1e6).toFixed(1),
-        ms(step),
+        step === null ? "" : ms(step),
         ms(reduction),
       ];
       line(...cells, run.ranks === 1 ? "" : ms(model), run.machine.load.toFixed(1));

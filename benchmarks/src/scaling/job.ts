@@ -1,4 +1,7 @@
-/** One rank of a measurement: steps of the two trainings with one thread, and reductions of as many bytes as they have. The first rank prints JSON. */
+/**
+ * One rank of a measurement: steps of the two trainings with one thread, and reductions of as many bytes as they have. The first rank prints JSON. With
+ * `--reductions` the steps are left out.
+ */
 import { openProcessGroup, type ProcessGroup } from "@deplsr/distributed";
 import { Device } from "@deplsr/tensor";
 import { describeMachine } from "../machine.ts";
@@ -15,7 +18,7 @@ export interface Measurement {
     readonly name: string;
     readonly bytes: number;
     /** Seconds of a step without reduction, while the other ranks do one too, and of reducing its gradients in buckets of `bucket` bytes. */
-    readonly step: number;
+    readonly step: number | null;
     readonly reduction: number;
     readonly bucket: number;
   }[];
@@ -26,12 +29,32 @@ export interface Measurement {
 const BUCKET = 2 ** 24;
 const STEPS = 3;
 const SUMS = [2 ** 12, 2 ** 16, 2 ** 20, 2 ** 22, 2 ** 24];
-const REPEATS = 7;
+const REPEATS = 3;
+const withSteps = !process.argv.includes("--reductions");
 
-const TRAININGS: Readonly<Record<string, (device: Device, observe: Observe) => Task>> = {
-  "RealDAT-light x2, batch 2": (device, observe) => trainSr(device, false, observe),
-  "SRCLIP ViT-B/32, batch 8": trainSrclip,
+interface Training {
+  readonly train: (device: Device, observe: Observe) => Task;
+  /** Bytes of its gradients. */
+  readonly bytes: number;
+}
+
+const TRAININGS: Readonly<Record<string, Training>> = {
+  "RealDAT-light x2, batch 2": { train: (device, observe) => trainSr(device, false, observe), bytes: 2_585_232 },
+  "SRCLIP ViT-B/32, batch 8": { train: trainSrclip, bytes: 384_998_408 },
 };
+
+/** Seconds of a step. @throws Error where its gradients are not as many bytes as expected */
+async function timedStep(group: ProcessGroup, { train, bytes }: Training): Promise<number> {
+  let found = 0;
+  const task = train(await Device.request({ backend: "cpu", threads: 1 }), (gradients) => {
+    found = [...gradients.values()].reduce((sum, { shape }) => sum + 4 * shape.reduce((size, n) => size * n, 1), 0);
+  });
+  await task.run(1);
+  if (found !== bytes) throw new Error(`gradients have ${found} bytes, ${bytes} were expected`);
+  const step = await timed(group, STEPS, () => task.run(1));
+  task.dispose();
+  return step;
+}
 
 /** Seconds of what all ranks do at once, the median of several times; each rank's slowest counts. */
 async function timed(group: ProcessGroup, times: number, work: () => Promise<unknown>): Promise<number> {
@@ -54,15 +77,9 @@ for (const bytes of SUMS) {
   sums.push({ bytes, seconds: await timed(group, REPEATS, () => group.allReduce(values)) });
 }
 const trainings: Measurement["trainings"][number][] = [];
-for (const [name, train] of Object.entries(TRAININGS)) {
-  let bytes = 0;
-  const device = await Device.request({ backend: "cpu", threads: 1 });
-  const task = train(device, (gradients) => {
-    bytes = [...gradients.values()].reduce((sum, { shape }) => sum + 4 * shape.reduce((size, n) => size * n, 1), 0);
-  });
-  await task.run(1);
-  const step = await timed(group, STEPS, () => task.run(1));
-  task.dispose();
+for (const [name, training] of Object.entries(TRAININGS)) {
+  const { bytes } = training;
+  const step = withSteps ? await timedStep(group, training) : null;
   const buckets = bucketsOf(bytes, BUCKET).map((size) => new Float32Array(size / 4));
   const reduction = await timed(group, REPEATS, () => Promise.all(buckets.map((values) => group.allReduce(values))));
   trainings.push({ name, bytes, step, reduction, bucket: BUCKET });
