@@ -44,8 +44,11 @@ function normalized(images: Tensor): Tensor {
   return div(sub(images, device.tensor(CLIP_MEAN, [1, 3, 1, 1])), device.tensor(CLIP_STD, [1, 3, 1, 1]));
 }
 
+/** Told of the gradients of each step. */
+export type Observe = (gradients: ReadonlyMap<Tensor, Tensor>) => void;
+
 /** An SRCLIP that only sees images prompts the network that is trained. */
-function trainSr(device: Device, checkpoint: boolean): Task {
+export function trainSr(device: Device, checkpoint: boolean, observe: Observe = () => {}): Task {
   const { batch, scale, square, lr, betas } = SR;
   // Of images alone, as it is loaded for this: the text tower is a stub that goes at once.
   const text = { ...VIT_B_32.text, width: 64, heads: 1, layers: 1 };
@@ -77,12 +80,15 @@ function trainSr(device: Device, checkpoint: boolean): Task {
       const mode = { training: true, rng: drops.fork(step) };
       return l1Loss(network.forward(lq, { mode, checkpoint, prompt }), gt);
     },
-    optimizer: (gradients) => optimizer.step(gradients),
+    optimizer: (gradients) => {
+      observe(gradients);
+      optimizer.step(gradients);
+    },
   });
 }
 
 /** Only the adaptor and what scales the losses are trained. */
-function trainSrclip(device: Device): Task {
+export function trainSrclip(device: Device, observe: Observe = () => {}): Task {
   const { batch, ...settings } = CLIP;
   const model = new SrCLIPV2(srclipConfig(VIT_B_32), { device, rng: new Rng(1) });
   model.lockCLIP();
@@ -106,6 +112,7 @@ function trainSrclip(device: Device): Task {
     }),
     forward: (input) => srclipLoss(model.forward(input), { kind: model.config.loss, weights: [0.2, 0.3, 0.5] }).total,
     optimizer: (gradients) => {
+      observe(gradients);
       optimizer.step(gradients);
       clampLogitScale(model.logitScale);
     },
@@ -151,5 +158,5 @@ export default [
     (device) => trainSr(device, true),
     (device) => trainSr(device, false),
   ),
-  row("SRCLIP ViT-B/32 step", `[${CLIP.batch}, 3, ${SIDE}, ${SIDE}], CLIP locked`, trainSrclip),
+  row("SRCLIP ViT-B/32 step", `[${CLIP.batch}, 3, ${SIDE}, ${SIDE}], CLIP locked`, (device) => trainSrclip(device)),
 ];
