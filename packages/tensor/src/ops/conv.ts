@@ -121,8 +121,11 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Te
   recordTogether([y], "conv2d", inputs, [x, weight], ([dy], give, [x, weight], place) => {
     give(0, () => inputGradient(device, dy!, weight!, images, geometry));
     if (wants.weight && wants.bias && depthwise && backend.epilogues && dy!.size > 0) {
+      const own = emptyIn(place(1), device, filters, "conv2d.dWeight");
       const sums = emptyIn(place(2), device, [outChannels], "conv2d.dBias");
-      give(1, weightGradient(device, dy!, x!, filters, geometry, sums));
+      const read = { x: x!.dense("conv2d"), y: dy!.dense("conv2d") };
+      backend.conv2dWeightGrad({ geometry, ...read, weight: own.view(), sums: sums.view() });
+      give(1, own);
       give(2, sums);
       return;
     }
@@ -142,19 +145,11 @@ function inputGradient(device: Device, dy: Tensor, weight: Tensor, shape: Shape,
   });
 }
 
-/** @param sums receives what `dy` sums to for each of its channels, of a depthwise convolution where the backend has epilogues */
-function weightGradient(
-  device: Device,
-  dy: Tensor,
-  x: Tensor,
-  shape: Shape,
-  geometry: ConvGeometry,
-  sums?: Tensor,
-): Tensor {
+function weightGradient(device: Device, dy: Tensor, x: Tensor, shape: Shape, geometry: ConvGeometry): Tensor {
   if (dy.size === 0) return device.zeros(shape);
   const operands = { x: x.dense("conv2d"), y: dy.dense("conv2d") };
   return filled(device, shape, "f32", "conv2d.dWeight", (weight) =>
-    device.backend.conv2dWeightGrad({ geometry, weight, ...operands, ...(sums && { sums: sums.view() }) }),
+    device.backend.conv2dWeightGrad({ geometry, weight, ...operands }),
   );
 }
 
