@@ -5,8 +5,7 @@
  */
 
 export { openProcessGroup } from "#mpi";
-export { agree, type Facts, gatherTexts } from "./agree.ts";
 export * from "./gradients.ts";
 export { type Environment, type Launcher, launcherOf, type MpiKind, type MpiLibrary } from "./launcher.ts";
 export * from "./process-group.ts";
-export { broadcastTensors, checkSame, type NamedTensors } from "./tensors.ts";
+export { broadcastTensors, checkSameTensors, type NamedTensors } from "./tensors.ts";

@@ -1,7 +1,6 @@
 /** Tensors that are to be the same in all processes: made so, or seen to be. */
 import { assign, type Device, type HostArray, type Tensor } from "@deplsr/tensor";
-import { gatherTexts, refuse } from "./agree.ts";
-import type { Numbers, ProcessGroup } from "./process-group.ts";
+import { DistributedError, type Numbers, type ProcessGroup } from "./process-group.ts";
 
 /** Tensors by name. */
 export type NamedTensors = ReadonlyMap<string, Tensor>;
@@ -27,9 +26,10 @@ export async function broadcastTensors(group: ProcessGroup, tensors: NamedTensor
 /**
  * Sees to it that tensors hold the same bits in all processes.
  *
- * @throws DistributedError naming the first that differs, and the rank in which it does
+ * @param what they are, for the error
+ * @throws DistributedError naming the first that differs, and the rank in which it does, in all processes
  */
-export async function checkSame(group: ProcessGroup, tensors: NamedTensors, what: string): Promise<void> {
+export async function checkSameTensors(group: ProcessGroup, tensors: NamedTensors, what: string): Promise<void> {
   if (group.size === 1) return;
   const hashes = new Int32Array(2 * tensors.size);
   let filled = 0;
@@ -43,12 +43,11 @@ export async function checkSame(group: ProcessGroup, tensors: NamedTensors, what
   const names = [...tensors.keys()];
   const differs = all.findIndex((own) => !same(bytesOf(own), bytesOf(all[0]!)));
   if (differs < 0) return;
-  const hosts = await gatherTexts(group, group.host);
+  const hosts = await group.allGather(new TextEncoder().encode(group.host));
   const at = all[differs]!.findIndex((word, i) => word !== all[0]![i]);
   const first = names[at >> 1] ?? "their number";
-  await refuse(
-    group,
-    `${what} of rank ${differs} on ${hosts[differs]} are not those of rank 0: the first that differs is ${first}`,
+  throw new DistributedError(
+    `${what} of rank ${differs} on ${new TextDecoder().decode(hosts[differs])} are not those of rank 0: the first that differs is ${first}`,
   );
 }
 
