@@ -15,10 +15,12 @@ const main = fileURLToPath(new URL(checkout ? "../src/main.ts" : "../dist/main.j
 const options = checkout
   ? ["--conditions", "@deplsr/source", "--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href]
   : [];
+// The file by which MPICH's mpirun and Slurm talk to what they start goes on to the child, under another number.
+const talk = process.env.PMI_FD;
 // By the channel the child learns when this process is gone, killed perhaps, and ends as well; and this one what src/launcher.ts tells.
 const child = spawn(process.execPath, [...process.execArgv, ...options, main, ...process.argv.slice(2)], {
-  stdio: ["inherit", "inherit", "inherit", "ipc"],
-  env: { ...process.env, DEPLSR_LAUNCHER: String(process.pid) },
+  stdio: ["inherit", "inherit", "inherit", "ipc", ...(talk ? [Number(talk)] : [])],
+  env: { ...process.env, ...(talk ? { PMI_FD: "4" } : {}), DEPLSR_LAUNCHER: String(process.pid) },
 });
 
 /** @type {Set<string>} */
@@ -44,7 +46,7 @@ function endUnlessSaving(signal) {
 
 // A terminal sends Ctrl-C to both; without one, whoever signals may mean only this process.
 const terminal = process.stdin.isTTY || process.stdout.isTTY;
-for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"])) {
   process.on(signal, () => {
     if (signal !== "SIGINT" || !terminal) child.kill(signal);
     endUnlessSaving(signal);

@@ -52,7 +52,8 @@ let leaving = false;
 
 process.on("exit", removeTemporaries);
 
-function removeTemporaries(): void {
+/** Removes what is unfinished, before the process ends in the middle of it. */
+export function removeTemporaries(): void {
   for (const path of temporaries) rmSync(path, { recursive: true, force: true });
 }
 

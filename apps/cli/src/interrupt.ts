@@ -9,9 +9,10 @@ import { tellLauncher } from "./launcher.ts";
 /** A Ctrl-C may arrive twice, from the terminal and from a launcher that passes it on; only a later one is a second one. */
 const SAME_PRESS_MS = 500;
 
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** SIGUSR2 is what Open MPI's mpirun passes on to its processes without killing them soon after. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const;
 
-/** Listens for Ctrl-C (and SIGTERM and SIGHUP) from `listen()` until `release()`. */
+/** Listens for Ctrl-C (and SIGTERM, SIGHUP and SIGUSR2) from `listen()` until `release()`. */
 export class Interrupt {
   #requestedAt: number | undefined;
   #signal: (typeof SIGNALS)[number] | undefined;

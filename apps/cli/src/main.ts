@@ -3,7 +3,7 @@ import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { captions } from "./commands/captions.ts";
 import { classify } from "./commands/classify.ts";
-import { bind, type Context, pointingToHelp, shielded } from "./commands/command.ts";
+import { bind, pointingToHelp, shielded } from "./commands/command.ts";
 import { convert } from "./commands/convert.ts";
 import { degrade } from "./commands/degrade.ts";
 import { demo } from "./commands/demo.ts";
@@ -21,33 +21,37 @@ import { upscale } from "./commands/upscale.ts";
 import { visualize } from "./commands/visualize.ts";
 import { exitCode, oneLine, UsageError } from "./errors.ts";
 import { leaveAtOnce } from "./files.ts";
-import { Output } from "./output.ts";
+import { Output, type OutputForm } from "./output.ts";
+import { Job } from "./ranks/job.ts";
 
 const DESCRIPTION = "Restores and upscales photographs, and trains the networks that do it.";
 
 async function main(argv: readonly string[]): Promise<number> {
-  const output = new Output(argv.includes("--jsonl") ? "jsonl" : argv.includes("--json") ? "json" : "text");
-  const context: Context = { output };
+  const form: OutputForm = argv.includes("--jsonl") ? "jsonl" : argv.includes("--json") ? "json" : "text";
+  let job: Job | undefined;
   try {
+    job = new Job(form, process.env);
+    // One process shows the help.
+    if (job.rank > 0 && (argv.includes("--help") || argv.includes("--version"))) return 0;
     await pointingToHelp(yargs(shielded(argv[0] === "train" || argv[0] === "test" ? withLongOpt(argv) : argv)))
       .scriptName("deplsr")
       .usage(`${DESCRIPTION}\n\nUsage: $0 <command> [options]`)
-      .command(bind(doctor, context))
-      .command(bind(degrade, context))
-      .command(captions(context))
-      .command(bind(extract, context))
-      .command(train(context))
-      .command(bind(evaluate, context))
-      .command(bind(diagnose, context))
-      .command(bind(classify, context))
-      .command(visualize(context))
-      .command(bind(upscale, context))
-      .command(bind(test, context))
-      .command(iqa(context))
-      .command(bind(convert, context))
-      .command(bind(inspect, context))
-      .command(bind(models, context))
-      .command(bind(demo, context))
+      .command(bind(doctor, job))
+      .command(bind(degrade, job))
+      .command(captions(job))
+      .command(bind(extract, job))
+      .command(train(job))
+      .command(bind(evaluate, job))
+      .command(bind(diagnose, job))
+      .command(bind(classify, job))
+      .command(visualize(job))
+      .command(bind(upscale, job))
+      .command(bind(test, job))
+      .command(iqa(job))
+      .command(bind(convert, job))
+      .command(bind(inspect, job))
+      .command(bind(models, job))
+      .command(bind(demo, job))
       .option("json", { type: "boolean", default: false, describe: "One JSON object on stdout, logs on stderr" })
       .demandCommand(1, "say what to do: give a command")
       .check(onlyOnce)
@@ -57,10 +61,11 @@ async function main(argv: readonly string[]): Promise<number> {
       .showHelpOnFail(false)
       .parseAsync();
     // A training that was asked to stop ends well, and says so.
-    return Number(process.exitCode ?? 0);
+    return await job.close(Number(process.exitCode ?? 0));
   } catch (error) {
     if (process.env.DEPLSR_DEBUG !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-    output.failure(oneLine(error));
+    if (job !== undefined) return job.fail(error);
+    new Output(form).failure(oneLine(error));
     return exitCode(error);
   }
 }
@@ -85,7 +90,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const) {
   // A training listens for itself; everything else leaves at once, temporary files first.
   process.on(signal, () => {
     if (process.listenerCount(signal) === 1) void leaveAtOnce(signal);

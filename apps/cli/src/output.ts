@@ -13,20 +13,27 @@ export interface Streams {
 /** What is on stdout: lines for people, one JSON object, or one a line. */
 export type OutputForm = "text" | "json" | "jsonl";
 
+const SILENT: ProgressStream = { write: () => true };
+
 /** Prints lines, warnings, progress bars and the one result of a command. */
 export class Output {
   readonly form: OutputForm;
   #linesToStdout: boolean;
   readonly #streams: Streams;
+  readonly #speaker: string | null;
   #bar: Progress | undefined;
   #hear: ((warning: string) => void) | undefined;
   /** Warnings that nobody has heard yet. */
   #unheard: string[] = [];
 
-  constructor(form: OutputForm, streams: Streams = process) {
+  /**
+   * @param speaker who speaks, `rank 1 (node7)`, where this is not the first of several processes: it tells what goes wrong, and no more
+   */
+  constructor(form: OutputForm, streams: Streams = process, speaker: string | null = null) {
     this.form = form;
     this.#linesToStdout = form === "text";
     this.#streams = streams;
+    this.#speaker = speaker;
   }
 
   /** Keeps stdout free for what a command writes there itself. */
@@ -36,12 +43,13 @@ export class Output {
 
   /** One line for a person. */
   line(text = ""): void {
+    if (this.#speaker !== null) return;
     this.#print(this.#linesToStdout ? this.#streams.stdout : this.#streams.stderr, text);
   }
 
   /** One line about something that went wrong without ending the run. */
   warn(text: string): void {
-    this.#print(this.#streams.stderr, `warning: ${text}`);
+    this.#print(this.#streams.stderr, `${this.#prefix}warning: ${text}`);
     if (this.#hear) this.#hear(text);
     else this.#unheard.push(text);
   }
@@ -61,18 +69,18 @@ export class Output {
 
   /** The command's result: one JSON object on stdout with `--json`, nothing otherwise. Call it once, last. */
   result(value: Readonly<Record<string, unknown>>): void {
-    if (this.form === "json") this.#streams.stdout.write(`${JSON.stringify(value)}\n`);
+    if (this.form === "json" && this.#speaker === null) this.#streams.stdout.write(`${JSON.stringify(value)}\n`);
   }
 
   /** One item of the result: a line of JSON on stdout with `--jsonl`, nothing otherwise. */
   item(value: Readonly<Record<string, unknown>>): void {
-    if (this.form === "jsonl") this.#streams.stdout.write(`${JSON.stringify(value)}\n`);
+    if (this.form === "jsonl" && this.#speaker === null) this.#streams.stdout.write(`${JSON.stringify(value)}\n`);
   }
 
   /** The end of a command that failed: `{ "error" }` with `--json`, a line on stderr otherwise. */
   failure(message: string): void {
-    if (this.form !== "text") this.#streams.stdout.write(`${JSON.stringify({ error: message })}\n`);
-    else this.#print(this.#streams.stderr, `error: ${message}`);
+    if (this.form !== "text") this.#streams.stdout.write(`${JSON.stringify({ error: `${this.#prefix}${message}` })}\n`);
+    else this.#print(this.#streams.stderr, `${this.#prefix}error: ${message}`);
   }
 
   /**
@@ -84,8 +92,13 @@ export class Output {
    */
   progress(name: string, total: number, unit: string): Progress {
     this.#bar?.finish();
-    this.#bar = new Progress(this.#streams.stderr, { name, total, unit });
+    const stream = this.#speaker === null ? this.#streams.stderr : SILENT;
+    this.#bar = new Progress(stream, { name, total, unit });
     return this.#bar;
+  }
+
+  get #prefix(): string {
+    return this.#speaker === null ? "" : `${this.#speaker}: `;
   }
 
   #print(stream: ProgressStream, text: string): void {

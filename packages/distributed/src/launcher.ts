@@ -10,6 +10,8 @@ export interface Launcher {
   readonly libraries: readonly MpiLibrary[];
   /** How many processes it says there are; null where it does not. */
   readonly size: number | null;
+  /** Which of them this is, by its word; null where it does not tell. */
+  readonly rank: number | null;
 }
 
 /** A file of an MPI. */
@@ -41,12 +43,14 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  */
 export function launcherOf(environment: Environment): Launcher | null {
   const size = count(environment.OMPI_COMM_WORLD_SIZE) ?? count(environment.PMI_SIZE);
+  const rank = index(environment.OMPI_COMM_WORLD_RANK) ?? index(environment.PMIX_RANK) ?? index(environment.PMI_RANK);
   const tasks = count(environment.SLURM_STEP_NUM_TASKS);
   const chosen = chosenLibrary(environment.DEPLSR_MPI);
-  if (environment.OMPI_COMM_WORLD_SIZE !== undefined) return { libraries: chosen ?? OPEN_MPI, size };
-  if (environment.PMIX_RANK !== undefined) return { libraries: chosen ?? [...OPEN_MPI, ...MPICH], size: size ?? tasks };
+  if (environment.OMPI_COMM_WORLD_SIZE !== undefined) return { libraries: chosen ?? OPEN_MPI, size, rank };
+  if (environment.PMIX_RANK !== undefined)
+    return { libraries: chosen ?? [...OPEN_MPI, ...MPICH], size: size ?? tasks, rank };
   if (environment.PMI_RANK !== undefined || environment.PMI_FD !== undefined)
-    return { libraries: chosen ?? [...MPICH, ...OPEN_MPI], size: size ?? tasks };
+    return { libraries: chosen ?? [...MPICH, ...OPEN_MPI], size: size ?? tasks, rank };
   if ((tasks ?? 1) > 1) {
     throw new DistributedError(
       `srun started ${tasks} tasks that know nothing of each other: add --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH), or -n 1`,
@@ -68,6 +72,11 @@ function chosenLibrary(choice: string | undefined): readonly MpiLibrary[] | null
 }
 
 function count(text: string | undefined): number | null {
+  const value = index(text);
+  return value === 0 ? null : value;
+}
+
+function index(text: string | undefined): number | null {
   const value = Number(text);
-  return text && Number.isInteger(value) && value > 0 ? value : null;
+  return text && Number.isInteger(value) && value >= 0 ? value : null;
 }

@@ -3,14 +3,14 @@ import { launcherOf, openProcessGroup, SingleProcess, shareOf } from "../src/ind
 
 describe("launcherOf", () => {
   it.each([
-    ["mpirun of Open MPI", { OMPI_COMM_WORLD_SIZE: "4", PMIX_RANK: "0" }, "openmpi", 4],
-    ["mpirun of MPICH", { PMI_RANK: "0", PMI_SIZE: "3", PMI_FD: "6" }, "mpich", 3],
-    ["srun --mpi=pmix", { PMIX_RANK: "1", SLURM_STEP_NUM_TASKS: "8" }, "openmpi", 8],
-    ["srun --mpi=pmi2", { PMI_RANK: "1", PMI_SIZE: "8", SLURM_STEP_NUM_TASKS: "8" }, "mpich", 8],
-  ] as const)("knows %s", (_, environment, kind, size) => {
+    ["mpirun of Open MPI", { OMPI_COMM_WORLD_SIZE: "4", OMPI_COMM_WORLD_RANK: "3", PMIX_RANK: "3" }, "openmpi", 4, 3],
+    ["mpirun of MPICH", { PMI_RANK: "0", PMI_SIZE: "3", PMI_FD: "6" }, "mpich", 3, 0],
+    ["srun --mpi=pmix", { PMIX_RANK: "1", SLURM_STEP_NUM_TASKS: "8" }, "openmpi", 8, 1],
+    ["srun --mpi=pmi2", { PMI_RANK: "1", PMI_SIZE: "8", SLURM_STEP_NUM_TASKS: "8" }, "mpich", 8, 1],
+  ] as const)("knows %s", (_, environment, kind, size, rank) => {
     const launcher = launcherOf(environment);
     expect(launcher?.libraries[0]?.kind).toBe(kind);
-    expect(launcher?.size).toBe(size);
+    expect([launcher?.size, launcher?.rank]).toEqual([size, rank]);
   });
 
   it("takes the library that DEPLSR_MPI names", () => {

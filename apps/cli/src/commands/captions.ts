@@ -1,7 +1,8 @@
 import type { CommandModule } from "yargs";
 import type { FineFlags } from "../captions/fine.ts";
 import type { CaptionsFlags } from "../captions/run.ts";
-import { bind, type Command, type Context, captionFlags } from "./command.ts";
+import type { Job } from "../ranks/job.ts";
+import { bind, type Command, captionFlags } from "./command.ts";
 
 const list: Command<CaptionsFlags> = {
   command: "$0 <images..>",
@@ -50,11 +51,11 @@ const fine: Command<FineFlags> = {
 };
 
 /** `deplsr captions`: lists of photographs with captions, and of degradations with single ones. */
-export function captions(context: Context): CommandModule {
+export function captions(job: Job): CommandModule {
   return {
     command: "captions",
     describe: "Write what photographs show, and how they were degraded, into tables",
-    builder: (yargs) => yargs.command(bind(fine, context, "captions")).command(bind(list, context, "captions")),
+    builder: (yargs) => yargs.command(bind(fine, job, "captions")).command(bind(list, job, "captions")),
     handler: () => undefined,
   };
 }

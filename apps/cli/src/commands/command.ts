@@ -2,44 +2,56 @@
  * What every command is made of. The files of this folder say what a command line looks like and load what does the work when it runs,
  * so that `--help` and a mistyped flag are answered at once.
  */
+import type { ProcessGroup } from "@deplsr/distributed";
 import type { Argv, CommandModule } from "yargs";
 import { oneLine, UsageError } from "../errors.ts";
 import { SHIPPED_SRCLIP } from "../networks/shipped.ts";
 import type { Output } from "../output.ts";
+import type { Job, Processes } from "../ranks/job.ts";
 
 /** What a command gets besides its arguments. */
 export interface Context {
   readonly output: Output;
 }
 
-/** A command before it is bound to a context. */
+/** The same, for commands whose work several processes may share. */
+export interface SharedContext extends Context {
+  /** This process among them; one that is alone knows no MPI. */
+  readonly group: ProcessGroup;
+}
+
+/** A command before it is bound to a job. */
 export interface Command<Options> {
   /** Name and positional arguments, `degrade <images..>`. */
   readonly command: string;
   readonly describe: string;
   readonly options: (yargs: Argv) => Argv<Options>;
+  readonly processes?: Processes;
   /** Does the work; an error it throws becomes the command's failure. */
-  readonly run: (args: Options, context: Context) => Promise<void>;
+  readonly run: (args: Options, context: SharedContext) => Promise<void>;
 }
 
 /**
  * A command as yargs wants it.
  *
- * @param group the words that stand before it on the command line, `train`
+ * @param parents the words that stand before it on the command line, `train`
  */
 export function bind<Options>(
   command: Command<Options>,
-  context: Context,
-  ...group: readonly string[]
+  job: Job,
+  ...parents: readonly string[]
 ): CommandModule<object, Options> {
   const [name = "$0"] = command.command.split(" ");
-  const words = name === "$0" ? group : [...group, name];
+  const words = name === "$0" ? parents : [...parents, name];
   return {
     command: command.command,
     describe: command.describe,
     builder: (yargs) => pointingToHelp(command.options(yargs), ...words),
     // yargs adds `_` and `$0` and camelCase spellings to what was declared; the declared part is what a command sees.
-    handler: (args) => command.run(unshielded(args) as unknown as Options, context),
+    handler: (args) =>
+      job.run(words.join(" "), command.processes, process.argv.slice(2), (group) =>
+        command.run(unshielded(args) as unknown as Options, { output: job.output, group }),
+      ),
   };
 }
 

@@ -32,5 +32,6 @@ export const convert: Command<ConvertFlags> = {
         "A .pth holds the tensors themselves: BasicSR loads it with `param_key_g: ~`, not under `params`. That of a run with averages " +
           "(train.ema_decay) holds both, under `params` and `params_ema`; otherwise the averages are what is written.",
       ),
+  processes: "first",
   run: async (flags, context) => (await import("../convert/run.ts")).runConvert(flags, context),
 };

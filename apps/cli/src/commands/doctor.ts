@@ -8,5 +8,6 @@ export const doctor: Command<DeviceFlags> = {
     deviceFlags(yargs)
       .example("$0 doctor", "What is here, how fast it is, and what is taken")
       .example("$0 doctor --adapter swiftshader --json", "The same with another adapter, for a script"),
+  processes: "first",
   run: async (flags, context) => (await import("../doctor.ts")).runDoctor(flags, context),
 };

@@ -21,5 +21,6 @@ export const inspect: Command<InspectFlags> = {
       .epilogue(
         "Nothing in a file is executed: one that asks for more than tensors, containers and numbers is refused.",
       ),
+  processes: "first",
   run: async (flags, context) => (await import("../inspect/run.ts")).runInspect(flags, context),
 };

@@ -1,7 +1,8 @@
 import type { CommandModule } from "yargs";
 import type { FitNiqeFlags } from "../iqa/fit-niqe.ts";
 import type { IqaFlags } from "../iqa/run.ts";
-import { bind, type Command, type Context, deviceFlags } from "./command.ts";
+import type { Job } from "../ranks/job.ts";
+import { bind, type Command, deviceFlags } from "./command.ts";
 
 const score: Command<IqaFlags> = {
   command: "$0 [images]",
@@ -81,11 +82,11 @@ const fitNiqe: Command<FitNiqeFlags> = {
 };
 
 /** `deplsr iqa`: image quality, and the fit of a model that it needs. */
-export function iqa(context: Context): CommandModule {
+export function iqa(job: Job): CommandModule {
   return {
     command: "iqa",
     describe: "Score images: PSNR, SSIM, NIQE and learned metrics",
-    builder: (yargs) => yargs.command(bind(fitNiqe, context, "iqa")).command(bind(score, context, "iqa")),
+    builder: (yargs) => yargs.command(bind(fitNiqe, job, "iqa")).command(bind(score, job, "iqa")),
     handler: () => undefined,
   };
 }

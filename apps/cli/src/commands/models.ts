@@ -11,5 +11,6 @@ export const models: Command<ModelsFlags> = {
       .example("$0 models", "What there is")
       .example("$0 models realdat-x2", "What it is for, how it was made, how good it is")
       .example("$0 upscale photo.jpg --model realdat-x2", "Takes it by its name, from any folder"),
+  processes: "first",
   run: async (flags, context) => (await import("../models/run.ts")).runModels(flags, context),
 };

@@ -1,19 +1,12 @@
 import type { Argv, CommandModule } from "yargs";
 import { shippedNetwork } from "../networks/shipped.ts";
+import type { Job } from "../ranks/job.ts";
 import type { AttentionFlags } from "../visualize/attention.ts";
 import type { NetworkFlags } from "../visualize/features.ts";
 import type { FiltersFlags } from "../visualize/filters.ts";
 import type { PlaceFlags } from "../visualize/places.ts";
 import type { TsneFlags } from "../visualize/run-tsne.ts";
-import {
-  bind,
-  type Command,
-  type Context,
-  type DeviceFlags,
-  deviceFlags,
-  pointingToHelp,
-  srclipFlag,
-} from "./command.ts";
+import { bind, type Command, type DeviceFlags, deviceFlags, pointingToHelp, srclipFlag } from "./command.ts";
 
 /** `FINE_FEATURES`, without loading what computes. */
 const KINDS = ["blur", "gaussian", "poisson", "jpeg", "ringing"] as const;
@@ -112,18 +105,18 @@ function networkFlags<T>(yargs: Argv<T>): Argv<T & { image: string; model: strin
 }
 
 /** `deplsr visualize`: what networks look at and make, as pictures; the original's `scripts/visualize.py` and `scripts/tsne.py`, and more. */
-export function visualize(context: Context): CommandModule {
+export function visualize(job: Job): CommandModule {
   const group = "visualize";
   return {
     command: group,
     describe: "Draw what networks look at: attention, filters, t-SNE, feature maps, fusion",
     builder: (yargs) =>
       pointingToHelp(yargs, group)
-        .command(bind(attention, context, group))
-        .command(bind(filters, context, group))
-        .command(bind(tsne, context, group))
-        .command(bind(features, context, group))
-        .command(bind(fusion, context, group))
+        .command(bind(attention, job, group))
+        .command(bind(filters, job, group))
+        .command(bind(tsne, job, group))
+        .command(bind(features, job, group))
+        .command(bind(fusion, job, group))
         .demandCommand(1, "say what to visualize: attention, filters, tsne, features or fusion"),
     handler: () => undefined,
   };
