@@ -10,6 +10,8 @@ export interface Summed {
   /** By parameter; one that got no gradient in any process is left out. They are their caller's to dispose of. */
   readonly gradients: Map<Tensor, Tensor>;
   readonly values: Float32Array;
+  /** Milliseconds from when all of this process's were sent until the sums were there. */
+  readonly waited: number;
 }
 
 /** The gradients of one step. */
@@ -63,13 +65,15 @@ export class GradientSum {
       end: async (values) => {
         for (; next < this.#buckets.length; next++) send(next);
         await sent;
+        const began = performance.now();
         const there = this.#parameters.map((parameter) => (taken.has(parameter) ? 1 : 0));
         const [summed, ...all] = await Promise.all([
           this.#group.allReduce(Float32Array.from([...Array.from(values), ...there])),
           ...sums,
         ]);
+        const waited = performance.now() - began;
         const gotten = new Set(this.#parameters.filter((_, i) => summed[values.length + i]! > 0));
-        return { gradients: this.#gradients(all, gotten), values: summed.slice(0, values.length) };
+        return { gradients: this.#gradients(all, gotten), values: summed.slice(0, values.length), waited };
       },
     };
   }

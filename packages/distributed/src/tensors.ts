@@ -51,6 +51,26 @@ export async function checkSameTensors(group: ProcessGroup, tensors: NamedTensor
   );
 }
 
+/**
+ * The rows of all processes in one tensor, by rank: `(n, ...)`, of which n may differ. Without a graph.
+ *
+ * @param own this process's
+ */
+export async function gatherRows(group: ProcessGroup, own: Tensor): Promise<Tensor> {
+  const [, ...row] = own.shape;
+  const all = await group.allGather((await own.data()) as Float32Array | Int32Array);
+  const size = row.reduce((product, length) => product * length, 1);
+  const values = new (all[0]!.constructor as new (length: number) => HostArray)(
+    all.reduce((sum, { length }) => sum + length, 0),
+  );
+  let at = 0;
+  for (const part of all) {
+    values.set(part, at);
+    at += part.length;
+  }
+  return (own.device as Device).tensor(values, [values.length / size, ...row], { dtype: own.dtype });
+}
+
 /** Tensors in runs that are small enough to be in memory on the host together. */
 function pieces(tensors: readonly Tensor[]): Tensor[][] {
   const runs: Tensor[][] = [];

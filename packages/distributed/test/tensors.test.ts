@@ -1,6 +1,6 @@
 import { Device, type Tensor } from "@deplsr/tensor";
 import { afterAll, describe, expect, it } from "vitest";
-import { broadcastTensors, checkSameTensors, type ProcessGroup } from "../src/index.ts";
+import { broadcastTensors, checkSameTensors, gatherRows, type ProcessGroup } from "../src/index.ts";
 import { localGroup } from "../src/testing.ts";
 
 const device = await Device.request({ backend: "cpu" });
@@ -36,6 +36,20 @@ async function outcome(size: number, work: (group: ProcessGroup) => Promise<void
   expect(new Set(texts).size).toBe(1);
   return texts[0]!;
 }
+
+describe("gatherRows", () => {
+  it("puts the rows of all ranks one behind the other", async () => {
+    const rows = (rank: number): Tensor =>
+      device.tensor(
+        Float32Array.from({ length: (rank + 1) * 2 }, (_, i) => 10 * rank + i),
+        [rank + 1, 2],
+      );
+    for (const whole of await Promise.all(localGroup(2).map((group) => gatherRows(group, rows(group.rank))))) {
+      expect(whole.shape).toEqual([3, 2]);
+      expect(Array.from(await whole.data())).toEqual([0, 1, 10, 11, 12, 13]);
+    }
+  });
+});
 
 describe("checkSameTensors", () => {
   it("is content with the same bits", async () => {
