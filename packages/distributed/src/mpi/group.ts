@@ -162,7 +162,8 @@ class MpiGroup implements ProcessGroup {
 function startThread(workerData: ThreadData): Worker {
   if (!import.meta.url.endsWith(".ts")) return new Worker(new URL("./thread.js", import.meta.url), { workerData });
   const file = JSON.stringify(new URL("./thread.ts", import.meta.url).href);
-  const program = `import("tsx/esm/api").then(({ register }) => { register(); return import(${file}); });`;
+  const loader = JSON.stringify(import.meta.resolve("tsx/esm/api"));
+  const program = `import(${loader}).then(({ register }) => { register(); return import(${file}); });`;
   return new Worker(program, { eval: true, workerData });
 }
 
