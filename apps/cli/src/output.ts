@@ -41,6 +41,11 @@ export class Output {
     this.#speaker = speaker;
   }
 
+  /** One that prints nothing: for what the first of several processes tells for all. */
+  static silent(): Output {
+    return new Output("text", { stdout: SILENT, stderr: SILENT });
+  }
+
   /** Keeps stdout free for what a command writes there itself. */
   leaveStdout(): void {
     this.#linesToStdout = false;

@@ -1,3 +1,5 @@
+import { SingleProcess } from "@deplsr/distributed";
+import type { SharedContext } from "../src/commands/command.ts";
 import { Output } from "../src/output.ts";
 
 /** An output whose text is kept: people's lines, and the one object of `--json`. */
@@ -19,4 +21,9 @@ export function recordedOutput(json = false): RecordedOutput {
     stdout: () => texts.stdout,
     stderr: () => texts.stderr,
   };
+}
+
+/** What a command gets that works alone. */
+export function alone(output: Output): SharedContext {
+  return { output, group: new SingleProcess() };
 }

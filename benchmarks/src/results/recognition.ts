@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { drawSemantic, SEMANTIC_OPTIONS, type SemanticDraw } from "@deplsr/degradation";
+import { SingleProcess } from "@deplsr/distributed";
 import { DEGRADATION_KINDS, degradationLevel } from "@deplsr/srclip";
 import { type Device, Rng } from "@deplsr/tensor";
 import { planImages } from "../../../apps/cli/src/degrade/plan.ts";
@@ -87,7 +88,7 @@ export async function measureRecognition(
       });
       const captions = { known: () => "a photo", ask: async () => "a photo" };
       const request = { plans, records, table, captions, fallback: "a photo", leastSide: SIDE, batchSize: 24, jobs: 1 };
-      await synthesize(device, request, output);
+      await synthesize(device, request, { output, group: new SingleProcess() });
       const how = { data: table, style: TRAINING_STYLE, imageFit: "crop", batchSize: 48, output } as const;
       found.set(noise, await evaluateSrclip(model, how));
     }

@@ -58,5 +58,6 @@ export const degrade: Command<DegradeFlags> = {
         "Pairs of squares: sub/HR and sub/X2",
       )
       .example("$0 degrade data/degraded.jsonl --out again/", "The same images again, from what was recorded"),
+  processes: "share",
   run: async (flags, context) => (await import("../degrade/run.ts")).runDegrade(flags, context),
 };

@@ -40,5 +40,6 @@ export const evaluate: Command<EvaluateFlags> = {
         "The one in the box on images of yours that deplsr degrade has damaged",
       )
       .example("$0 evaluate --data val.tsv --out judged/", "Also which images it judged wrongly, as files"),
+  processes: "share",
   run: async (flags, context) => (await import("../evaluate/run.ts")).runEvaluate(flags, context),
 };

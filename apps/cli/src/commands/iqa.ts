@@ -65,6 +65,7 @@ const score: Command<IqaFlags> = {
         "An image's reference has its name, or the longest name that the image's goes on from: baby_x4 and babyx4 belong to baby " +
           "or baby_HR. The file of several sets has a line for each mean: Dataset,Metric,Score,Best Image. --crop and --y do not apply to what pyiqa defines without them: metrics that end in -pyiqa and learned ones.",
       ),
+  processes: "share",
   run: async (flags, context) => (await import("../iqa/run.ts")).runIqa(flags, context),
 };
 

@@ -17,5 +17,6 @@ export const test: Command<TestFlags> = {
       .option("out", { type: "string", describe: "Where results go; default results/NAME" })
       .example("$0 test -opt options/test/test_RealDAT_x4.yml", "The paper's sets at x4")
       .example("$0 test -opt my.yml --set path.pretrain_network_g=realdat-x2", "With the model in the box"),
+  processes: "share",
   run: async (flags, context) => (await import("../test/run.ts")).runTest(flags, context),
 };

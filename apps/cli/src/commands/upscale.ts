@@ -132,5 +132,6 @@ export const upscale: Command<UpscaleFlags> = {
         "EXIF (its orientation brought up to date), GPS and XMP are kept; 16 bits stay 16 bits in PNG, TIFF and AVIF; transparency is " +
           "enlarged on its own. A photograph is never written over. Exit code 1 when anything was left out.",
       ),
+  processes: "share",
   run: async (flags, context) => (await import("../upscale/run.ts")).runUpscale(flags, context),
 };

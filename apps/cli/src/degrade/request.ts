@@ -1,8 +1,9 @@
 /** From the flags of `deplsr degrade` to what shall be made. */
 import { isAbsolute, join, relative, resolve } from "node:path";
 import type { SecondOrderOptions, SemanticOptions } from "@deplsr/degradation";
+import type { ProcessGroup } from "@deplsr/distributed";
 import type { z } from "zod";
-import type { CaptionFlags, DeviceFlags } from "../commands/command.ts";
+import type { CaptionFlags, DeviceFlags, SharedContext } from "../commands/command.ts";
 import { secondOrderRun, semanticRun } from "../config/degrade.ts";
 import { parseConfig, readConfig } from "../config/parse.ts";
 import { resolveBeside } from "../data/captioned.ts";
@@ -12,6 +13,8 @@ import type { SkippedItem } from "../data/skipped.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { checkWhole, MOST_JOBS } from "../flags.ts";
 import type { Output } from "../output.ts";
+import { fromFirst } from "../ranks/exchange.ts";
+import { checkSame } from "../ranks/same.ts";
 import { secondOrderOptions, semanticOptions, smallestSide } from "./options.ts";
 import { placeImages } from "./placement.ts";
 import { type Plan, planImages, type Recipe, secondOrderRecipes, semanticRecipes } from "./plan.ts";
@@ -65,12 +68,13 @@ interface Settings {
 }
 
 /** What the flags ask for. @throws UsageError, UserError for wrong flags, configurations, lists and photographs' names */
-export async function wantedSet(flags: DegradeFlags, output: Output): Promise<Wanted> {
+export async function wantedSet(flags: DegradeFlags, { output, group }: SharedContext): Promise<Wanted> {
   checkNumbers(flags);
   const [first, second] = flags.images;
-  if (first?.endsWith(".jsonl") && second === undefined) return recordedSet(first, flags);
+  if (first?.endsWith(".jsonl") && second === undefined) return recordedSet(first, flags, group);
   const settings = flags.pipeline === "semantic" ? await semantic(flags, output) : await secondOrder(flags, output);
   const { options, draw, seed, square, scale } = settings;
+  await checkSame(group, { config: { ...options, seed } });
   const leastSide = smallestSide(options);
   if (square !== null && square < leastSide) {
     throw new UsageError(`--size ${square} is too small: these options need squares of at least ${leastSide} pixels`);
@@ -78,12 +82,14 @@ export async function wantedSet(flags: DegradeFlags, output: Output): Promise<Wa
   const inputs = first === undefined ? settings.inputs : flags.images;
   if (inputs.length === 0)
     throw new UsageError("which photographs? Name files, folders or lists (see deplsr degrade --help)");
-  const place = await placeImages(inputs, {
-    root: flags.root ?? settings.root ?? undefined,
-    out: flags.out ?? settings.out,
-    scale,
-    squares: square !== null,
-  });
+  const place = await fromFirst(group, () =>
+    placeImages(inputs, {
+      root: flags.root ?? settings.root ?? undefined,
+      out: flags.out ?? settings.out,
+      scale,
+      squares: square !== null,
+    }),
+  );
   const { out, folder } = place;
   const records = join(folder, "degraded.jsonl");
   const plans = planImages({ ...place, count: flags.count, square, seed, draw, records });
@@ -102,9 +108,13 @@ export async function wantedSet(flags: DegradeFlags, output: Output): Promise<Wa
 }
 
 /** The images of a file of records once more. */
-async function recordedSet(file: string, { out, caption, jobs, preview }: DegradeFlags): Promise<Wanted> {
+async function recordedSet(
+  file: string,
+  { out, caption, jobs, preview }: DegradeFlags,
+  group: ProcessGroup,
+): Promise<Wanted> {
   if (out === undefined) throw new UsageError("--out is missing: say where the images shall be written");
-  const made = await readRecords(file);
+  const made = await fromFirst(group, () => readRecords(file));
   const pair = made.find((record) => record.pipeline === "second-order");
   const folder = pair === undefined ? out : join(out, `X${pair.draw.scale}`);
   const titles = new Map<string, string>();

@@ -1,21 +1,23 @@
 import { dirname, join } from "node:path";
-import type { Context } from "../commands/command.ts";
+import type { SharedContext } from "../commands/command.ts";
 import { resolveBeside } from "../data/captioned.ts";
 import { listSkipped } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
-import { counted } from "../output.ts";
+import { counted, Output } from "../output.ts";
 import { describeRecipe } from "./describe.ts";
 import { writePreview } from "./preview.ts";
 import { type DegradeFlags, wantedSet } from "./request.ts";
 import { synthesize } from "./synthesize.ts";
 
 /** Does what `deplsr degrade` asks for. */
-export async function runDegrade(flags: DegradeFlags, context: Context): Promise<void> {
-  const { output } = context;
+export async function runDegrade(flags: DegradeFlags, { group, ...context }: SharedContext): Promise<void> {
+  // The first process tells for all.
+  const output = group.rank === 0 ? context.output : Output.silent();
   const started = performance.now();
-  const { request, preview, skipped: unusable } = await wantedSet(flags, output);
+  const { request, preview, skipped: unusable } = await wantedSet(flags, { output, group });
   const { table, fallback } = request;
-  const result = await withDevice(flags, context, (device) => synthesize(device, request, output));
+  const result = await withDevice(flags, { output }, (device) => synthesize(device, request, { output, group }));
+  if (group.rank > 0) return;
   const { records, kept, captionless } = result;
   const skipped = [...unusable, ...result.skipped];
   listSkipped(

@@ -2,15 +2,18 @@
 import { dirname, join } from "node:path";
 import { degradationCaption, fineLabels, levelsOf } from "@deplsr/degradation";
 import type { Device } from "@deplsr/tensor";
+import type { SharedContext } from "../commands/command.ts";
 import { CAPTIONED_COLUMNS, resolveBeside } from "../data/captioned.ts";
 import type { Captioner } from "../data/captioner.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
-import { inParallel, oneAtATime } from "../data/jobs.ts";
+import { oneAtATime } from "../data/jobs.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { writeTable } from "../data/tsv.ts";
 import { oneLine, UserError, WriteError } from "../errors.ts";
 import { removeLeftovers } from "../files.ts";
-import { counted, type Output } from "../output.ts";
+import { counted } from "../output.ts";
+import { divide } from "../ranks/divide.ts";
+import { fromFirst } from "../ranks/exchange.ts";
 import { cutSquare, degradeImages } from "./images.ts";
 import type { Plan } from "./plan.ts";
 import { type ImageRecord, Records } from "./records.ts";
@@ -45,62 +48,72 @@ export interface SynthesisResult {
   readonly captionless: readonly SkippedItem[];
 }
 
+/** What is still to do with a photograph; images by their places among the plans. */
+interface PhotoWork {
+  readonly path: string;
+  /** All its images. */
+  readonly own: readonly number[];
+  /** Those that are not there. */
+  readonly wanted: readonly number[];
+  /** A caption that it has from an earlier run. */
+  readonly title: string | null;
+}
+
+/** What was done with it. */
+interface PhotoResult {
+  readonly title: string | null;
+  /** Images that another process than the first has made, which has yet to be told. */
+  readonly made: readonly number[];
+  /** Why the photograph was left out; null where it was not. */
+  readonly skipped: string | null;
+  /** Why it has no caption. */
+  readonly captionless: string | null;
+}
+
 /**
  * Makes the images that are planned and not there yet. A photograph that cannot be read, or is too small, is left out. Killed at any moment and
- * started again, it ends with the same bytes, however many jobs there are.
+ * started again, it ends with the same bytes, however many jobs and processes there are. The first process keeps the records, and has the result: that of the others
+ * is empty.
  *
  * @throws UserError when there is no image in the end, or the disk is full
  */
-export async function synthesize(device: Device, request: SynthesisRequest, output: Output): Promise<SynthesisResult> {
+export async function synthesize(
+  device: Device,
+  request: SynthesisRequest,
+  { output, group }: SharedContext,
+): Promise<SynthesisResult> {
   const { plans, captions, table, fallback } = request;
   const base = dirname(request.records);
-  const files = plans.flatMap(({ out, original = out }) => [join(base, out), join(base, original)]);
-  for (const folder of new Set([request.records, ...files].map(dirname))) await removeLeftovers(folder);
-  const records = await Records.open(request.records, plans);
-  const kept = records.made.length;
-  if (records.outdated > 0) {
+  const records = group.rank === 0 ? await openRecords(request) : null;
+  const kept = records?.made.length ?? 0;
+  if (records && records.outdated > 0) {
     output.warn(`made anew: ${counted(records.outdated, "image")} of another seed or other options`);
   }
-  for (const record of records.made) {
+  for (const record of records?.made ?? []) {
     const title = captions.known(resolveBeside(request.records, record.in)) ?? record.title;
-    if (title !== record.title) records.add({ ...record, title });
+    if (title !== record.title) records?.add({ ...record, title });
   }
-  const photos = byPhoto(plans).filter((own) => own.some((plan) => (records.get(plan)?.title ?? null) === null));
+  const photos = await fromFirst(group, () => workOf(request, records!));
   const skipped = new Map<string, string>();
   const captionless = new Map<string, string>();
   const bar = output.progress("degrade", plans.length, "image").startAt(kept);
   const inTurn = oneAtATime();
   let done = kept;
-  await inParallel(photos, request.jobs, async (own) => {
-    const path = resolveBeside(request.records, own[0]!.in);
-    const wanted = own.filter((plan) => records.get(plan) === undefined);
-    try {
-      const photo = await readImage(path);
-      for (const plan of wanted) checkSize(device, photo, path, plan, request.leastSide);
-      const title = await titleOf(own, path);
-      for (const record of own.flatMap((plan) => records.get(plan) ?? [])) {
-        if (record.title !== title) records.add({ ...record, title });
-      }
-      for (let at = 0; at < wanted.length; at += request.batchSize) {
-        const batch = wanted.slice(at, at + request.batchSize);
-        const pieces = batch.map(({ square }) => (square ? cutSquare(photo, square) : photo));
-        const images = await inTurn(() => degradeImages(device, pieces, batch));
-        await Promise.all(
-          batch.map(async (plan, i) => {
-            if (plan.original !== undefined) await writeImage(join(base, plan.original), pieces[i]!);
-            await writeImage(join(base, plan.out), images[i]!);
-            records.add({ ...plan, title });
-          }),
-        );
-      }
-    } catch (error) {
-      if (!(error instanceof UserError) || error instanceof WriteError) throw error;
-      skipped.set(path, oneLine(error));
-    }
-    done += wanted.length;
-    bar.update(done, skipped.size > 0 ? `${skipped.size} left out` : "");
+  await divide(group, photos, {
+    jobs: request.jobs,
+    work: makeImages,
+    take: (result, i) => {
+      const { path, own, wanted } = photos[i]!;
+      keepTitle(own, result.title);
+      for (const place of result.made) records?.add({ ...plans[place]!, title: result.title });
+      if (result.skipped !== null) skipped.set(path, result.skipped);
+      if (result.captionless !== null) captionless.set(path, result.captionless);
+      done += wanted.length;
+      bar.update(done, skipped.size > 0 ? `${skipped.size} left out` : "");
+    },
   });
   bar.finish();
+  if (records === null) return { records: [], kept, skipped: [], captionless: [] };
   const { made } = records;
   if (made.length === 0)
     throw new UserError(`degrade: nothing could be degraded: ${[...skipped.values()][0] ?? "no images"}`);
@@ -113,34 +126,88 @@ export async function synthesize(device: Device, request: SynthesisRequest, outp
     );
   return { records: made, kept, skipped: listed(skipped), captionless: listed(captionless) };
 
-  /** The photograph's caption: a known one, that of its other images, or a new one; null when there is none. */
-  async function titleOf(own: readonly Plan[], path: string): Promise<string | null> {
-    const earlier = own.map((plan) => records.get(plan)?.title).find((title) => title);
-    const title = captions.known(path) ?? earlier;
-    if (title !== undefined || captions.ask === null) return title ?? null;
+  async function makeImages(photo: PhotoWork): Promise<PhotoResult> {
+    const { path, own, wanted } = photo;
+    const made: number[] = [];
+    let title: string | null = null;
+    let skipped: string | null = null;
+    let captionless: string | null = null;
     try {
-      return await captions.ask(path);
+      const image = await readImage(path);
+      for (const place of wanted) checkSize(device, image, path, plans[place]!, request.leastSide);
+      try {
+        title = await titleOf(photo);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        captionless = oneLine(error);
+      }
+      keepTitle(own, title);
+      for (let at = 0; at < wanted.length; at += request.batchSize) {
+        const places = wanted.slice(at, at + request.batchSize);
+        const batch = places.map((place) => plans[place]!);
+        const pieces = batch.map(({ square }) => (square ? cutSquare(image, square) : image));
+        const images = await inTurn(() => degradeImages(device, pieces, batch));
+        await Promise.all(
+          batch.map(async (plan, i) => {
+            if (plan.original !== undefined) await writeImage(join(base, plan.original), pieces[i]!);
+            await writeImage(join(base, plan.out), images[i]!);
+            if (records) records.add({ ...plan, title });
+            else made.push(places[i]!);
+          }),
+        );
+      }
     } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      captionless.set(path, oneLine(error));
-      return null;
+      if (!(error instanceof UserError) || error instanceof WriteError) throw error;
+      skipped = oneLine(error);
+    }
+    return { title, made, skipped, captionless };
+  }
+
+  /** The photograph's caption: a known one, that of its other images, or a new one; null when there is none. */
+  async function titleOf({ path, title: earlier }: PhotoWork): Promise<string | null> {
+    const title = captions.known(path) ?? earlier;
+    return title !== null || captions.ask === null ? title : captions.ask(path);
+  }
+
+  /** Gives a photograph's images of an earlier run the caption that is known by now. */
+  function keepTitle(own: readonly number[], title: string | null): void {
+    for (const record of own.flatMap((place) => records?.get(plans[place]!) ?? [])) {
+      if (title !== null && record.title !== title) records?.add({ ...record, title });
     }
   }
+}
+
+/** The records of a set, with what an earlier run has made of it. */
+async function openRecords({ plans, records }: SynthesisRequest): Promise<Records> {
+  const base = dirname(records);
+  const files = plans.flatMap(({ out, original = out }) => [join(base, out), join(base, original)]);
+  for (const folder of new Set([records, ...files].map(dirname))) await removeLeftovers(folder);
+  return Records.open(records, plans);
+}
+
+/** What is still to do, photograph by photograph. */
+function workOf({ plans, records: file }: SynthesisRequest, records: Records): PhotoWork[] {
+  const photos = new Map<string, number[]>();
+  for (const [place, plan] of plans.entries()) {
+    const own = photos.get(plan.in);
+    if (own) own.push(place);
+    else photos.set(plan.in, [place]);
+  }
+  return [...photos].flatMap(([photo, own]) => {
+    const titles = own.map((place) => records.get(plans[place]!)?.title ?? null);
+    if (titles.every((title) => title !== null)) return [];
+    return {
+      path: resolveBeside(file, photo),
+      own,
+      wanted: own.filter((place) => records.get(plans[place]!) === undefined),
+      title: titles.find((title) => title) ?? null,
+    };
+  });
 }
 
 /** Sorted, since which job ends first is a matter of chance. */
 function listed(reasons: ReadonlyMap<string, string>): SkippedItem[] {
   return [...reasons.keys()].sort().map((name) => ({ name, reason: reasons.get(name)! }));
-}
-
-function byPhoto(plans: readonly Plan[]): Plan[][] {
-  const photos = new Map<string, Plan[]>();
-  for (const plan of plans) {
-    const own = photos.get(plan.in);
-    if (own) own.push(plan);
-    else photos.set(plan.in, [plan]);
-  }
-  return [...photos.values()];
 }
 
 function checkSize(device: Device, { width, height }: Image, path: string, plan: Plan, leastSide: number): void {

@@ -1,5 +1,6 @@
 /** The demo's data: degraded squares with captions for SRCLIP, and pairs for super-resolution. */
 import { join } from "node:path";
+import { SingleProcess } from "@deplsr/distributed";
 import { type Device, interpolate, noGrad, Rng, scope } from "@deplsr/tensor";
 import { crop, fromPlanes, toPlanes } from "../data/crop.ts";
 import { type Image, readImage, writeImage } from "../data/image.ts";
@@ -61,7 +62,7 @@ export async function makeData(
     });
     const captions = { known: (path: string) => titles.get(path) ?? "", ask: async () => "" };
     const request = { plans, records, table, captions, fallback: "", leastSide: SQUARE, batchSize: 48, jobs: 1 };
-    return synthesize(device, request, output);
+    return synthesize(device, request, { output, group: new SingleProcess() });
   };
   const training = await squares(false);
   const heldOut = await squares(true);

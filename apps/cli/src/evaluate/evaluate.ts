@@ -1,5 +1,6 @@
 /** How well an SRCLIP recognises each of the five degradations on a captioned data set (spec/srclip.md, 9), and images their captions. */
 import { encodeDistinct, Tokenizer } from "@deplsr/clip";
+import { type ProcessGroup, SingleProcess } from "@deplsr/distributed";
 import { normalized } from "@deplsr/restore";
 import {
   type DegradationKind,
@@ -8,7 +9,7 @@ import {
   type SrCLIPV2,
   scoreDegradation,
 } from "@deplsr/srclip";
-import { exp, noGrad, scope, type Tensor } from "@deplsr/tensor";
+import { exp, type HostArray, noGrad, scope, type Tensor } from "@deplsr/tensor";
 import { CAPTIONED_COLUMNS, type CaptionedItem, readCaptioned } from "../data/captioned.ts";
 import { toPlanes } from "../data/crop.ts";
 import { fitImage } from "../data/fit.ts";
@@ -17,9 +18,11 @@ import type { SkippedItem } from "../data/skipped.ts";
 import { badRows } from "../data/tsv.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { counted, type Output } from "../output.ts";
+import { divide } from "../ranks/divide.ts";
+import { fromFirst } from "../ranks/exchange.ts";
 import { type Answer, answersOf, type Confusion, confusionOf } from "./answers.ts";
 import { bestConstant, nearestPrompt, type PromptStyle, shortLevel, styledKinds, templateOf } from "./protocol.ts";
-import { RetrievalMeter, type RetrievalValues } from "./retrieval.ts";
+import { type FoundFeatures, foundFeatures, RetrievalMeter, type RetrievalValues } from "./retrieval.ts";
 
 /** Which of an item's texts is the first label, that of blur. */
 const FIRST_LABEL = 2;
@@ -55,13 +58,15 @@ export interface EvaluationOptions {
   readonly imageFit: "squash" | "crop";
   readonly batchSize: number;
   readonly output: Output;
+  /** The processes that share the batches; default one. */
+  readonly group?: ProcessGroup;
 }
 
 /** Runs the evaluation. @throws UserError when the data set cannot be read or holds no good image */
 export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions): Promise<Evaluation> {
-  const { data, style, batchSize, output } = options;
+  const { data, style, batchSize, output, group = new SingleProcess() } = options;
   const kinds = styledKinds(style);
-  const table = await readCaptioned(data);
+  const table = await fromFirst(group, () => readCaptioned(data));
   const { items, unlabelled } = labelled(table.items, kinds);
   const skipped = [...badRows(data, table.bad), ...unlabelled];
   const { text, embedDim } = model.config.clip;
@@ -77,53 +82,86 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
   const used: CaptionedItem[] = [];
   const bar = output.progress("evaluate", items.length, "image");
   try {
-    for (let at = 0; at < items.length; at += batchSize) {
-      const batch = await readBatch(items.slice(at, at + batchSize), model, options, skipped);
-      if (batch.length === 0) continue;
-      const images = batch.map(({ image }) => image);
-      const ids = captions && Int32Array.from(batch.flatMap(({ item }) => [...captions.get(item)!]));
-      const seen = encodeBatch(model, images, ids, prompts);
-      try {
-        for (const [kind, tensor] of seen.probabilities.entries()) probabilities[kind]!.push(...(await tensor.data()));
-        if (seen.found) await meter?.add(seen.found.content, seen.found.captions, seen.found.logitScale);
-      } finally {
-        for (const tensor of [...Object.values(seen.found ?? {}), ...seen.probabilities]) tensor.dispose();
-      }
-      used.push(...batch.map(({ item }) => item));
-      bar.update(Math.min(items.length, at + batchSize));
-    }
+    await divide(group, batchesOf(items, batchSize), {
+      work: (batch) => seeBatch(batch),
+      take: (seen, i) => {
+        for (const [kind, values] of seen.probabilities.entries()) probabilities[kind]!.push(...values);
+        if (seen.found) meter?.add(seen.found);
+        used.push(...seen.used.map((place) => items[i * batchSize + place]!));
+        skipped.push(...seen.skipped);
+        bar.update(Math.min(items.length, (i + 1) * batchSize));
+      },
+    });
   } finally {
     bar.finish();
     for (const tensor of prompts) tensor.dispose();
   }
-  if (used.length === 0) {
-    const { reason } = skipped[table.bad.length]!;
-    throw new UserError(`evaluate: none of ${counted(table.items.length, "image")} of ${data} can be used: ${reason}`);
-  }
-  const found = kinds.map((kind, i) => {
-    const images = used.map(({ path, texts }) => ({ path, label: texts[FIRST_LABEL + i]! }));
-    const labels = images.map(({ label }) => label);
-    const answers = answersOf(kind, probabilities[i]!, images);
+  return fromFirst(group, summarised);
+
+  async function summarised(): Promise<Evaluation> {
+    if (used.length === 0) {
+      const { reason } = skipped[table.bad.length]!;
+      throw new UserError(
+        `evaluate: none of ${counted(table.items.length, "image")} of ${data} can be used: ${reason}`,
+      );
+    }
+    const found = kinds.map((kind, i) => {
+      const images = used.map(({ path, texts }) => ({ path, label: texts[FIRST_LABEL + i]! }));
+      const labels = images.map(({ label }) => label);
+      const answers = answersOf(kind, probabilities[i]!, images);
+      return {
+        score: scoreDegradation(kind, probabilities[i]!, labels),
+        constant: bestConstant(kind, labels),
+        confusion: confusionOf(kind, answers, labels),
+        answers,
+      };
+    });
+    const byName = <T>(value: (one: (typeof found)[number]) => T): Record<string, T> =>
+      Object.fromEntries(kinds.map(({ name }, i) => [name, value(found[i]!)]));
     return {
-      score: scoreDegradation(kind, probabilities[i]!, labels),
-      constant: bestConstant(kind, labels),
-      confusion: confusionOf(kind, answers, labels),
-      answers,
+      accuracy: byName(({ score }) => score.accuracy),
+      chance: byName(({ score }) => score.chance),
+      constant: byName(({ constant }) => constant.share),
+      constantAnswer: byName(({ constant }) => shortLevel(constant.prompt)),
+      confusion: byName(({ confusion }) => confusion),
+      answers: used.flatMap((_, image) => found.map(({ answers }) => answers[image]!)),
+      retrieval: meter && (await meter.values(model.logitScale, embedDim)),
+      images: used.length,
+      skipped,
     };
-  });
-  const byName = <T>(value: (one: (typeof found)[number]) => T): Record<string, T> =>
-    Object.fromEntries(kinds.map(({ name }, i) => [name, value(found[i]!)]));
-  return {
-    accuracy: byName(({ score }) => score.accuracy),
-    chance: byName(({ score }) => score.chance),
-    constant: byName(({ constant }) => constant.share),
-    constantAnswer: byName(({ constant }) => shortLevel(constant.prompt)),
-    confusion: byName(({ confusion }) => confusion),
-    answers: used.flatMap((_, image) => found.map(({ answers }) => answers[image]!)),
-    retrieval: meter && (await meter.values(model.logitScale, embedDim)),
-    images: used.length,
-    skipped,
-  };
+  }
+
+  async function seeBatch(batch: readonly CaptionedItem[]): Promise<Seen> {
+    const { read, skipped } = await readBatch(batch, model, options);
+    if (read.length === 0) return { used: [], skipped, probabilities: [], found: null };
+    const images = read.map(({ image }) => image);
+    const ids = captions && Int32Array.from(read.flatMap(({ place }) => [...captions.get(batch[place]!)!]));
+    const seen = encodeBatch(model, images, ids, prompts);
+    try {
+      return {
+        used: read.map(({ place }) => place),
+        skipped,
+        probabilities: await Promise.all(seen.probabilities.map((tensor) => tensor.data())),
+        found: seen.found && (await foundFeatures(seen.found)),
+      };
+    } finally {
+      for (const tensor of [...Object.values(seen.found ?? {}), ...seen.probabilities]) tensor.dispose();
+    }
+  }
+}
+
+function batchesOf<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+}
+
+/** What was seen in a batch, on the host. */
+interface Seen {
+  /** Places in the batch of the images that could be read. */
+  readonly used: readonly number[];
+  readonly skipped: readonly SkippedItem[];
+  /** Of each kind's prompts, image after image. */
+  readonly probabilities: readonly HostArray[];
+  readonly found: FoundFeatures | null;
 }
 
 /** Parts the images whose labels can be understood from those with one that cannot. */
@@ -148,22 +186,22 @@ function labelled(
   return { items: usable, unlabelled };
 }
 
-/** The images that can be read; the others go to `skipped`. */
+/** The images that can be read, with their places in the batch, and the others. */
 async function readBatch(
   items: readonly CaptionedItem[],
   model: SrCLIPV2,
   { imageFit }: EvaluationOptions,
-  skipped: SkippedItem[],
-): Promise<{ item: CaptionedItem; image: Image }[]> {
+): Promise<{ read: { place: number; image: Image }[]; skipped: SkippedItem[] }> {
   const { imageSize } = model.config.clip.vision;
   const read = items.map(async ({ path }) => fitImage(await readImage(path), imageSize, imageFit));
   const ends = await Promise.allSettled(read);
-  return items.flatMap((item, i) => {
-    const end = ends[i]!;
-    if (end.status === "fulfilled") return [{ item, image: end.value }];
-    skipped.push({ name: item.path, reason: oneLine(end.reason) });
+  const skipped: SkippedItem[] = [];
+  const good = ends.flatMap((end, place) => {
+    if (end.status === "fulfilled") return [{ place, image: end.value }];
+    skipped.push({ name: items[place]!.path, reason: oneLine(end.reason) });
     return [];
   });
+  return { read: good, skipped };
 }
 
 /** Each item's caption as token ids; null, with a warning, where the model does not know all of their words. */

@@ -6,30 +6,47 @@ import { UserError } from "../errors.ts";
 /** By open_clip's names: `image_to_text_mean_rank` ... `text_to_image_R@10`, shares where they are recalls, and `clip_val_loss`. */
 export type RetrievalValues = Readonly<Record<string, number>>;
 
+/** A batch's features on the host, and its loss. */
+export interface FoundFeatures {
+  readonly images: HostArray;
+  readonly captions: HostArray;
+  readonly loss: number;
+  readonly count: number;
+}
+
+/**
+ * Reads a batch.
+ *
+ * @param content features of the images, (b, embedDim) of length 1
+ * @param captions those of their captions
+ * @param logitScale scalar factor on the logits
+ * @throws UserError when the loss is no number
+ */
+export async function foundFeatures({
+  content,
+  captions,
+  logitScale,
+}: Readonly<Record<"content" | "captions" | "logitScale", Tensor>>): Promise<FoundFeatures> {
+  using loss = noGrad(() => scope(() => clipLoss({ image: content, text: captions, logitScale })));
+  const value = await loss.item();
+  if (!Number.isFinite(value)) {
+    throw new UserError(`evaluate: the loss is ${value}, so the weights are no use: take an earlier checkpoint`);
+  }
+  return { images: await content.data(), captions: await captions.data(), loss: value, count: content.shape[0]! };
+}
+
 /** Gathers the features of a data set. They are kept on the host: 4 KiB an image where they are 512 wide. */
 export class RetrievalMeter {
   readonly #images: HostArray[] = [];
   readonly #captions: HostArray[] = [];
   #loss = 0;
 
-  /**
-   * Adds a batch.
-   *
-   * @param images features of the content, (b, embedDim) of length 1
-   * @param captions those of their captions
-   * @param logitScale scalar factor on the logits
-   * @throws UserError when the loss is no number
-   */
-  async add(images: Tensor, captions: Tensor, logitScale: Tensor): Promise<void> {
-    using loss = noGrad(() => scope(() => clipLoss({ image: images, text: captions, logitScale })));
-    const value = await loss.item();
-    if (!Number.isFinite(value)) {
-      throw new UserError(`evaluate: the loss is ${value}, so the weights are no use: take an earlier checkpoint`);
-    }
+  /** Adds a batch. */
+  add({ images, captions, loss, count }: FoundFeatures): void {
     // A mean over the images: the last batch is a smaller one.
-    this.#loss += value * images.shape[0]!;
-    this.#images.push(await images.data());
-    this.#captions.push(await captions.data());
+    this.#loss += loss * count;
+    this.#images.push(images);
+    this.#captions.push(captions);
   }
 
   /** What was added, measured on the device of a model. */

@@ -1,7 +1,9 @@
-import type { Context, DeviceFlags } from "../commands/command.ts";
+import type { DeviceFlags, SharedContext } from "../commands/command.ts";
 import { withDevice } from "../device.ts";
 import { checkWhole } from "../flags.ts";
 import { loadSrclip, protocolOf } from "../networks/srclip.ts";
+import { Output } from "../output.ts";
+import { fromFirst } from "../ranks/exchange.ts";
 import { evaluateSrclip } from "./evaluate.ts";
 import { ORIGINAL_STYLE, styledKinds } from "./protocol.ts";
 import { evaluationFiles, printEvaluation, writeEvaluation } from "./report.ts";
@@ -19,23 +21,27 @@ export interface EvaluateFlags extends DeviceFlags {
 }
 
 /** Does what `deplsr evaluate` asks for. */
-export async function runEvaluate(flags: EvaluateFlags, context: Context): Promise<void> {
-  const { output } = context;
+export async function runEvaluate(flags: EvaluateFlags, { group, ...context }: SharedContext): Promise<void> {
+  // The first process tells for all.
+  const output = group.rank === 0 ? context.output : Output.silent();
   checkWhole("batch", flags.batch, 1);
   const trained = await protocolOf(flags.checkpoint);
   const { template = trained?.template ?? ORIGINAL_STYLE.template } = flags;
   const { levels = trained?.levels ?? ORIGINAL_STYLE.levels, fit = trained?.fit ?? "squash" } = flags;
   const kinds = styledKinds({ levels }).map(({ name }) => name);
-  const files = flags.out === undefined ? null : await evaluationFiles(flags.out, kinds, flags.overwrite);
-  const result = await withDevice(flags, context, async (device) =>
+  const { out } = flags;
+  const files = await fromFirst(group, () => (out === undefined ? null : evaluationFiles(out, kinds, flags.overwrite)));
+  const result = await withDevice(flags, { output }, async (device) =>
     evaluateSrclip(await loadSrclip(device, flags.checkpoint), {
       data: flags.data,
       style: { template, levels },
       imageFit: fit,
       batchSize: flags.batch,
       output,
+      group,
     }),
   );
+  if (group.rank > 0) return;
   printEvaluation(result, output);
   if (files !== null) {
     await writeEvaluation(result, files);

@@ -1,13 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { type LearnedMetric, type Metric, type NiqeModel, OWN_PRISTINE_MODEL, readNiqeModel } from "@deplsr/metrics";
-import type { Context, DeviceFlags } from "../commands/command.ts";
+import type { Context, DeviceFlags, SharedContext } from "../commands/command.ts";
 import { listSkipped, MOST_NAMED, type SkippedItem } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, systemCode, UserError } from "../errors.ts";
 import { checkPlace, writeFileAtomic } from "../files.ts";
 import { checkWhole, refuseExisting } from "../flags.ts";
-import { counted, type Output } from "../output.ts";
+import { counted, Output } from "../output.ts";
+import { fromFirst } from "../ranks/exchange.ts";
 import { chooseMetrics } from "./metrics.ts";
 import { listPairs, type PairedFiles } from "./pairs.ts";
 import { reportOf, type ScoredSet } from "./report.ts";
@@ -31,20 +32,24 @@ export interface IqaFlags extends DeviceFlags {
 }
 
 /** Does what `deplsr iqa` asks for. */
-export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {
-  const { output } = context;
+export async function runIqa(flags: IqaFlags, { group, ...context }: SharedContext): Promise<void> {
+  // The first process tells for all.
+  const output = group.rank === 0 ? context.output : Output.silent();
   const { crop, csv, "niqe-params": parameters } = flags;
   checkWhole("crop", crop, 0);
-  if (csv !== undefined) await refuseExisting("iqa", csv, flags.overwrite);
   const sets = askedSets(flags);
   const chosen = chooseMetrics(flags.metrics, sets.some(hasReference), {
     channels: flags.y ? "y" : "rgb",
     cropBorder: crop,
     niqeModel: parameters === undefined ? OWN_PRISTINE_MODEL : await readModel(parameters),
   });
-  const listed: ListedSet[] = [];
-  for (const set of sets) listed.push({ ...set, files: await listPairs(set.images, set.reference) });
-  if (csv !== undefined) await checkPlace(csv);
+  const listed = await fromFirst(group, async () => {
+    if (csv !== undefined) await refuseExisting("iqa", csv, flags.overwrite);
+    const listed: ListedSet[] = [];
+    for (const set of sets) listed.push({ ...set, files: await listPairs(set.images, set.reference) });
+    if (csv !== undefined) await checkPlace(csv);
+    return listed;
+  });
   const missing: SkippedItem[] = [];
   const metrics: (Metric | LearnedMetric)[] = [];
   for (const metric of chosen) {
@@ -54,12 +59,13 @@ export async function runIqa(flags: IqaFlags, context: Context): Promise<void> {
   }
   if (metrics.length === 0) throw new UserError(`iqa: ${missing.map(({ reason }) => reason).join("; ")}`);
   const scored: ScoredSet[] = [];
-  await withMetrics(metrics, flags, context, async (ready) => {
+  await withMetrics(metrics, flags, { output }, async (ready) => {
     for (const set of listed) {
-      const scores = await scoreSet(set, ready, { output, cropReference: flags["crop-reference"] });
+      const scores = await scoreSet(set, ready, { output, cropReference: flags["crop-reference"], group });
       scored.push({ name: set.name, scores });
     }
   });
+  if (group.rank > 0) return;
   if (scored.every(({ scores }) => scores.mean.size === 0)) {
     const { name, reason } = [...missing, ...scored.flatMap(({ scores }) => scores.skipped)][0]!;
     throw new UserError(`iqa: nothing could be scored: ${name}: ${reason}`);

@@ -1,11 +1,13 @@
 /** Scoring images with metrics. */
 import { basename } from "node:path";
+import type { ProcessGroup } from "@deplsr/distributed";
 import type { ImageMetric, Metric } from "@deplsr/metrics";
 import { crop } from "../data/crop.ts";
 import { type Image, readImage } from "../data/image.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { counted, type Output } from "../output.ts";
+import { divide } from "../ranks/divide.ts";
 import type { ImagePair, PairedFiles } from "./pairs.ts";
 
 /** The scores of one image by the metrics' names. */
@@ -40,15 +42,20 @@ export interface ScoreOptions {
   readonly output: Output;
   /** Whether a reference is cut to its image's size where it is larger by what a scale leaves over. */
   readonly cropReference: boolean;
+  /** The processes that share the images. */
+  readonly group: ProcessGroup;
 }
 
 type Skip = (name: string, reason: string) => void;
 
-/** Scores every image with every metric. What cannot be read or scored is left out and listed. */
+/**
+ * Scores every image with every metric. What cannot be read or scored is left out and listed. Of several processes the first one has the result;
+ * metrics that compare whole sets are its own work.
+ */
 export async function scoreAll(
   { pairs, references }: PairedFiles,
   metrics: readonly Metric[],
-  { output, cropReference }: ScoreOptions,
+  { output, cropReference, group }: ScoreOptions,
 ): Promise<Scores> {
   const images: ImageScores[] = [];
   const skipped: SkippedItem[] = [];
@@ -58,12 +65,15 @@ export async function scoreAll(
   const mean = new Map<string, MeanScore>();
   const single = metrics.filter((metric) => "score" in metric);
   const bar = output.progress("iqa", pairs.length, "image");
-  for (const [i, pair] of pairs.entries()) {
-    const scores =
-      single.length > 0 ? await scorePair(pair, single, { skip, cropReference }) : new Map<string, number>();
-    if (scores.size > 0) images.push({ name: pair.name, file: basename(pair.image), scores });
-    bar.update(i + 1);
-  }
+  await divide(group, pairs, {
+    work: (pair) => scorePair(pair, single, cropReference),
+    take: ({ scores, reasons }, i) => {
+      const { name, image } = pairs[i]!;
+      if (scores.size > 0) images.push({ name, file: basename(image), scores });
+      for (const reason of reasons) skip(image, reason);
+      bar.update(i + 1);
+    },
+  });
   bar.finish();
   for (const { name } of single) {
     const known = images.flatMap(({ scores }) => scores.get(name) ?? []);
@@ -71,7 +81,7 @@ export async function scoreAll(
     mean.set(name, { value: known.reduce((sum, score) => sum + score, 0) / known.length, images: known.length });
   }
   for (const metric of metrics) {
-    if ("score" in metric) continue;
+    if ("score" in metric || group.rank > 0) continue;
     const files = pairs.map(({ image }) => image);
     const [read, beside] = [new Set<string>(), new Set<string>()];
     const value = await attempt(metric.name, skip, () =>
@@ -87,23 +97,31 @@ export async function scoreAll(
 /** How an image is paired and what is told where that fails. */
 type Pairing = Pick<ScoreOptions, "cropReference"> & { readonly skip: Skip };
 
+/** What came out of an image, and why something did not. */
+interface PairScores {
+  readonly scores: Map<string, number>;
+  readonly reasons: readonly string[];
+}
+
 async function scorePair(
   pair: ImagePair,
   metrics: readonly ImageMetric[],
-  pairing: Pairing,
-): Promise<Map<string, number>> {
-  const { skip } = pairing;
+  cropReference: boolean,
+): Promise<PairScores> {
+  const reasons: string[] = [];
+  const skip: Skip = (_, reason) => void reasons.push(reason);
   const scores = new Map<string, number>();
+  if (metrics.length === 0) return { scores, reasons };
   const image = await attempt(pair.image, skip, () => readImage(pair.image));
-  if (!image) return scores;
+  if (!image) return { scores, reasons };
   const comparing = metrics.some((metric) => metric.needsReference);
-  const reference = comparing ? await readReference(pair, image, pairing) : undefined;
+  const reference = comparing ? await readReference(pair, image, { skip, cropReference }) : undefined;
   for (const metric of metrics) {
     if (metric.needsReference && !reference) continue;
     const score = await attempt(pair.image, skip, async () => metric.score(image, reference));
     if (score !== undefined) scores.set(metric.name, score);
   }
-  return scores;
+  return { scores, reasons };
 }
 
 async function readReference(

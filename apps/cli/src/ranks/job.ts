@@ -63,11 +63,14 @@ export class Job {
     return work(this.#group);
   }
 
-  /** Leaves the job once all processes are done. @param code this process's exit code; returns the highest of all */
+  /**
+   * Leaves the job once all processes are done. The first one ends with the highest exit code of all, the others with 0: a code of theirs would have the launcher
+   * end the first one before its time.
+   */
   async close(code: number): Promise<number> {
     const [highest = code] = await this.#group.allReduce(Int32Array.of(code), "max");
     await this.#group.close();
-    return highest;
+    return this.rank === 0 ? highest : 0;
   }
 
   /** Tells why this process cannot go on, and ends the others too. Returns the exit code. */

@@ -2,9 +2,10 @@
 import { mkdir, rename } from "node:fs/promises";
 import { freemem } from "node:os";
 import { join } from "node:path";
+import type { ProcessGroup } from "@deplsr/distributed";
 import { type RestoreOptions, Restorer } from "@deplsr/restore";
 import type { Device } from "@deplsr/tensor";
-import type { Context, DeviceFlags } from "../commands/command.ts";
+import type { DeviceFlags, SharedContext } from "../commands/command.ts";
 import type { SettingFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { fromForceYml, fromSet } from "../config/set.ts";
@@ -16,7 +17,9 @@ import { UserError } from "../errors.ts";
 import { makeFolder, sortedNames, writeFileAtomic } from "../files.ts";
 import { type ImageSet, listSet, type Mean, measureSet } from "../measure/set.ts";
 import { networkOfRun } from "../networks/run-network.ts";
-import { counted, type Output } from "../output.ts";
+import { counted, Output } from "../output.ts";
+import { fromFirst } from "../ranks/exchange.ts";
+import { checkSame } from "../ranks/same.ts";
 import { timeStamp } from "../run-folder.ts";
 import { validationMetrics, withMetrics } from "../train/validation-metrics.ts";
 
@@ -27,20 +30,25 @@ export interface TestFlags extends DeviceFlags, SettingFlags {
 }
 
 /** Does what `deplsr test` asks for. */
-export async function runTest(flags: TestFlags, context: Context): Promise<void> {
-  const { output } = context;
+export async function runTest(flags: TestFlags, { group, ...context }: SharedContext): Promise<void> {
+  // The first process tells for all.
+  const output = group.rank === 0 ? context.output : Output.silent();
   const now = new Date();
   const settings = [...fromForceYml(flags.force_yml), ...fromSet(flags.set)];
   const { config, warnings } = await readConfig(flags.config, srTest, settings);
+  await checkSame(group, { config });
   // What a training passes over is obeyed here.
   const read = { ...config, val: { ...config.val, use_chop: false } };
   for (const warning of [...warnings, ...unusedWarnings(read)]) output.warn(warning);
   if (config.path.pretrain_network_g === null) {
     throw new UserError('config: key "path.pretrain_network_g" is missing: the weights that are tested');
   }
-  const sets = await setsOf(config);
   const folder = flags.out ?? join("results", config.name);
-  await makeRoom(folder, now, output);
+  const { sets, tileBytes } = await fromFirst(group, async () => {
+    const sets = await setsOf(config);
+    await makeRoom(folder, now, output);
+    return { sets, tileBytes: freemem() / 4 };
+  });
   const lines: string[] = [];
   const say = (line: string): void => {
     output.line(line);
@@ -52,12 +60,13 @@ export async function runTest(flags: TestFlags, context: Context): Promise<void>
   };
   const results: Record<string, Record<string, number>> = {};
   try {
-    await withDevice(flags, context, async (device) => {
+    await withDevice(flags, { output }, async (device) => {
       const { network, srclip, prompt } = await networkOfRun(device, config, output);
       const { type } = config.network_g;
       say(`network: ${type} x${config.scale} of ${config.path.pretrain_network_g}`);
       const restorer = new Restorer(device, { network, srclip, ...(srclip ? { prompt } : {}) });
-      const testing = { config, device, folder, output, warn, enlarge: enlargerOf(restorer, config.val.use_chop) };
+      const enlarge = enlargerOf(restorer, config.val.use_chop ? null : tileBytes);
+      const testing = { config, device, folder, output, warn, enlarge, group };
       for (const set of sets) {
         const means = await testSet(set, testing);
         for (const line of resultLines(set, means)) say(line);
@@ -65,7 +74,8 @@ export async function runTest(flags: TestFlags, context: Context): Promise<void>
       }
     });
   } finally {
-    if (lines.length > 0) await writeFileAtomic(join(folder, logName(config.name, now)), `${lines.join("\n")}\n`);
+    if (lines.length > 0 && group.rank === 0)
+      await writeFileAtomic(join(folder, logName(config.name, now)), `${lines.join("\n")}\n`);
   }
   output.line(`results: ${folder}`);
   output.result({ name: config.name, out: folder, results });
@@ -102,9 +112,13 @@ function logName(name: string, now: Date): string {
   return `test_${name}_${timeStamp(now)}.log`;
 }
 
-/** As the reference enlarges: cut as it does with `use_chop`, else the image as a whole, or in tiles where there is no memory for that. */
-function enlargerOf(restorer: Restorer, chops: boolean): (image: Image) => Promise<Image> {
-  const how: RestoreOptions = chops ? { tile: 200, blend: "reference" } : { tile: "auto", tileBytes: freemem() / 4 };
+/**
+ * As the reference enlarges: cut as it does with `use_chop`, else the image as a whole, or in tiles where there is no memory for that.
+ *
+ * @param tileBytes what a tile may take; null for `use_chop`
+ */
+function enlargerOf(restorer: Restorer, tileBytes: number | null): (image: Image) => Promise<Image> {
+  const how: RestoreOptions = tileBytes === null ? { tile: 200, blend: "reference" } : { tile: "auto", tileBytes };
   return async (image) => {
     const { width, height, data } = await restorer.restore(image, { ...how, colour: "free" });
     return { width, height, data: data as Uint8Array }; // as deep as the image
@@ -118,18 +132,18 @@ interface Testing {
   readonly output: Output;
   readonly warn: (line: string) => void;
   readonly enlarge: (image: Image) => Promise<Image>;
+  readonly group: ProcessGroup;
 }
 
 async function testSet(
   set: ImageSet,
-  { config, device, folder, output, warn, enlarge }: Testing,
+  { config, device, folder, output, warn, enlarge, group }: Testing,
 ): Promise<ReadonlyMap<string, Mean>> {
   const { metrics: asked = {}, save_img: saves, suffix } = config.val;
   const metrics = await validationMetrics(device, asked, warn);
   const pictures = join(folder, "visualization", set.name);
   if (saves) await mkdir(pictures, { recursive: true });
   const bar = output.progress(`test ${set.name}`, set.items.length, "image");
-  let done = 0;
   try {
     return await withMetrics(metrics, warn, (ready) =>
       measureSet(set, {
@@ -137,8 +151,10 @@ async function testSet(
         metrics: ready,
         enlarge,
         place: ({ name }) => (saves ? join(pictures, `${name}_${suffix ?? config.name}.png`) : null),
-        onImage: () => bar.update(++done),
+        onImage: () => {},
+        onItem: (done) => bar.update(done),
         warn: (line) => warn(`${set.name}: ${line}`),
+        group,
       }),
     );
   } finally {

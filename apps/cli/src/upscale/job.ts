@@ -3,11 +3,9 @@ import { freemem } from "node:os";
 import type { Provenance } from "@deplsr/photo";
 import { type RestoreOptions, type Restorer, resultSize } from "@deplsr/restore";
 import { sha256Of } from "../networks/weights-file.ts";
-import type { Output } from "../output.ts";
 import type { FoundPhoto } from "../photo/find.ts";
 import { checkRoom, isWritable, type OutputFormat, outputFormat } from "../photo/output-format.ts";
 import { readPhoto } from "../photo/read.ts";
-import { duration } from "../progress.ts";
 import { writeSidecar } from "./done.ts";
 import type { UpscaleFlags } from "./flags.ts";
 import type { LoadedUpscaler } from "./upscale.ts";
@@ -41,8 +39,8 @@ export interface Job {
   readonly ending: (photo: FoundPhoto) => string;
 }
 
-/** What the flags ask for. */
-export async function jobOf(flags: UpscaleFlags, upscaler: LoadedUpscaler): Promise<Job> {
+/** What the flags ask for. @param tileBytes what a tile may take of the memory */
+export async function jobOf(flags: UpscaleFlags, upscaler: LoadedUpscaler, tileBytes: number): Promise<Job> {
   const { scale, width, height, strength, ensemble, blend, quality = null } = flags;
   const colour = flags.colour ?? (upscaler.ours ? "keep" : "free");
   const tile = flags.tile === "auto" ? "auto" : Number(flags.tile);
@@ -57,7 +55,7 @@ export async function jobOf(flags: UpscaleFlags, upscaler: LoadedUpscaler): Prom
   const options = { ...asked, strength, colour, ensemble, blend, tile, quality, srclip, clipInput, clipFit };
   const { format } = flags;
   return {
-    restore: { ...size, strength, colour, ensemble, blend, tile, tileBytes: tileBytes() },
+    restore: { ...size, strength, colour, ensemble, blend, tile, tileBytes },
     provenance: { model: model!, options },
     quality: flags.quality,
     strip: flags.strip,
@@ -70,14 +68,20 @@ export async function jobOf(flags: UpscaleFlags, upscaler: LoadedUpscaler): Prom
 }
 
 /** What a tile may take of the memory that is free. */
-function tileBytes(): number {
+export function freeForTiles(): number {
   return Math.min(2 ** 28, Math.max(2 ** 25, freemem() / 8));
+}
+
+/** What is told meanwhile. */
+export interface Telling {
+  readonly warn: (text: string) => void;
+  /** Told after each tile. */
+  readonly onTile: (done: number, total: number) => void;
 }
 
 /**
  * Enlarges a photo and writes the result, `-` for stdout.
  *
- * @param onTile told after each tile
  * @throws UserError when the photo cannot be read or the result not be written; RangeError naming an option that does not fit the photo
  */
 export async function enlarge(
@@ -85,11 +89,11 @@ export async function enlarge(
   path: string,
   out: string,
   job: Job,
-  { output, onTile }: { readonly output: Output; readonly onTile: (done: number, total: number) => void },
+  { warn, onTile }: Telling,
 ): Promise<Enlarged> {
   const started = performance.now();
   const photo = await readPhoto(path, { colours: "own" });
-  for (const note of photo.notes) output.warn(note);
+  for (const note of photo.notes) warn(note);
   const format = job.format(out);
   const depth = resultDepth(photo, format);
   const size = resultSize(photo, job.restore, restorer.network.scale);
@@ -99,10 +103,8 @@ export async function enlarge(
   const how = { format, strip, provenance, ...(quality === undefined ? {} : { quality }) };
   const notes = await writeResult(out === "-" ? null : out, photo, result, how);
   if (strip && out !== "-") await writeSidecar(out, provenance);
-  for (const note of notes) output.warn(`${out}: ${note}`);
+  for (const note of notes) warn(`${out}: ${note}`);
   const { width, height } = result;
   const ms = Math.round(performance.now() - started);
-  const [from, to] = [path === "-" ? "stdin" : path, out === "-" ? "stdout" : out];
-  output.line(`${from} -> ${to} (${width}x${height}, ${duration(ms / 1000)})`);
   return { in: path, out, width, height, ms };
 }

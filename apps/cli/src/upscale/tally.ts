@@ -1,7 +1,8 @@
 /** What became of the photos of a run, told as it happens and at its end. */
-import { oneLine, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import { counted, type Output } from "../output.ts";
 import type { LeftOut } from "../photo/find.ts";
+import { duration } from "../progress.ts";
 import type { Enlarged } from "./job.ts";
 
 /** A photo without a new result, as `--json` tells it. */
@@ -9,6 +10,15 @@ interface Skipped {
   readonly name: string;
   readonly reason: string;
 }
+
+/** What became of a photo, and what is told of it. */
+export type Outcome = { readonly warnings: readonly string[] } & (
+  | { readonly image: Enlarged }
+  /** Done already: where its result is. */
+  | { readonly out: string }
+  /** Left out: why. */
+  | { readonly failure: string }
+);
 
 /** Counts results, photos that are done already, and photos that were left out. */
 export class Tally {
@@ -26,20 +36,17 @@ export class Tally {
     }
   }
 
-  made(image: Enlarged): void {
-    this.#images.push(image);
-    this.#output.item({ ...image });
-  }
-
-  isDone(photo: string, out: string): void {
-    this.#done += 1;
-    this.#skip(photo, `is done already: ${out}`);
-  }
-
-  /** A photo that could not be enlarged. */
-  failed(photo: string, error: unknown): void {
-    this.#leave(photo, oneLine(error));
-    this.#output.warn(`${photo} is left out: ${oneLine(error)}`);
+  /** Counts a photo, and tells what there is to tell of it. */
+  take(photo: string, outcome: Outcome): void {
+    for (const text of outcome.warnings) this.#output.warn(text);
+    if ("image" in outcome) this.#made(outcome.image);
+    else if ("out" in outcome) {
+      this.#done += 1;
+      this.#skip(photo, `is done already: ${outcome.out}`);
+    } else {
+      this.#leave(photo, outcome.failure);
+      this.#output.warn(`${photo} is left out: ${outcome.failure}`);
+    }
   }
 
   /**
@@ -59,6 +66,14 @@ export class Tally {
     }
     output.result({ images: this.#images, ...(this.#skipped.length > 0 ? { skipped: this.#skipped } : {}) });
     if (this.#left > 0) process.exitCode = 1;
+  }
+
+  #made(image: Enlarged): void {
+    const [from, to] = [image.in === "-" ? "stdin" : image.in, image.out === "-" ? "stdout" : image.out];
+    const { width, height, ms } = image;
+    this.#output.line(`${from} -> ${to} (${width}x${height}, ${duration(ms / 1000)})`);
+    this.#images.push(image);
+    this.#output.item({ ...image });
   }
 
   #leave(photo: string, reason: string): void {

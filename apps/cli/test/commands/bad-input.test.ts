@@ -14,7 +14,7 @@ import { runEvaluate } from "../../src/evaluate/run.ts";
 import { runIqa } from "../../src/iqa/run.ts";
 import { SHIPPED_SRCLIP } from "../../src/networks/shipped.ts";
 import { picture } from "../pictures.ts";
-import { recordedOutput } from "../recorded-output.ts";
+import { alone, recordedOutput } from "../recorded-output.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "deplsr-bad-input-"));
 const at = (...names: string[]): string => join(folder, ...names);
@@ -34,7 +34,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe("one line says what is wrong", () => {
   test("a photo where a table is wanted", async () => {
-    const context = { output: recordedOutput().output };
+    const context = alone(recordedOutput().output);
     const how = { checkpoint: srclip, template: undefined, levels: undefined, fit: undefined, batch: 4 } as const;
     await expect(
       runEvaluate({ ...device, ...how, data: at("photo.jpg"), out: undefined, overwrite: false }, context),
@@ -45,7 +45,7 @@ describe("one line says what is wrong", () => {
   });
 
   test("a table where a photo is wanted", async () => {
-    const context = { output: recordedOutput().output };
+    const context = alone(recordedOutput().output);
     const table = at("table.tsv");
     await expect(
       runClassify({ ...device, image: table, prompts: ["x"], feature: "jpeg", srclip }, context),
@@ -56,7 +56,7 @@ describe("one line says what is wrong", () => {
   });
 
   test("a set without originals, and so a mean over nothing", async () => {
-    const context = { output: recordedOutput().output };
+    const context = alone(recordedOutput().output);
     const flags = { ...device, images: at("alone"), metrics: "psnr", crop: 0, y: false, csv: undefined };
     const more = {
       ...{ set: [], "crop-reference": false, overwrite: false },
@@ -71,7 +71,7 @@ describe("one line says what is wrong", () => {
   });
 
   test("prompts of no words", async () => {
-    const context = { output: recordedOutput().output };
+    const context = alone(recordedOutput().output);
     for (const [prompts, text] of [
       [[], '""'],
       [["noise", "  "], '"  "'],

@@ -6,6 +6,7 @@ import type { DegradeFlags } from "../../src/degrade/request.ts";
 import { type Wanted, wantedSet } from "../../src/degrade/request.ts";
 import { Output } from "../../src/output.ts";
 import { picture } from "../pictures.ts";
+import { alone } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const FLAGS: DegradeFlags = {
@@ -35,7 +36,7 @@ const warnings: string[] = [];
 function wanted(flags: Partial<DegradeFlags>): Promise<Wanted> {
   warnings.length = 0;
   const stream = { write: (text: string) => warnings.push(text) };
-  return wantedSet({ ...FLAGS, ...flags }, new Output("text", { stdout: stream, stderr: stream }));
+  return wantedSet({ ...FLAGS, ...flags }, alone(new Output("text", { stdout: stream, stderr: stream })));
 }
 
 function originals(...names: string[]): string {

@@ -14,6 +14,7 @@ import { UserError } from "../../src/errors.ts";
 import { Output } from "../../src/output.ts";
 import { useDevice } from "../device.ts";
 import { picture } from "../pictures.ts";
+import { alone } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const SQUARES = { ...SEMANTIC_OPTIONS, lqSize: 32 };
@@ -78,7 +79,7 @@ describe("synthesize", () => {
     return { ...request, table: null, batchSize: 1, leastSide: smallestSide(PAIRS) };
   }
 
-  const run = (request: SynthesisRequest) => synthesize(device(), request, quiet().output);
+  const run = (request: SynthesisRequest) => synthesize(device(), request, alone(quiet().output));
 
   test("writes the images and a table that the training reads", async () => {
     const folder = temporaryFolder();
@@ -151,11 +152,11 @@ describe("synthesize", () => {
     const draw = semanticRecipes(SQUARES, "sequential");
     for (const overrides of [{ seed: 6 }, { seed: 6, draw }]) {
       const { output, lines } = quiet();
-      expect((await synthesize(device(), squares(folder, overrides), output)).kept).toBe(0);
+      expect((await synthesize(device(), squares(folder, overrides), alone(output))).kept).toBe(0);
       expect(lines[0]).toBe("warning: made anew: 6 images of another seed or other options\n");
     }
     const more = quiet();
-    expect((await synthesize(device(), squares(folder, { seed: 6, draw, count: 4 }), more.output)).kept).toBe(6);
+    expect((await synthesize(device(), squares(folder, { seed: 6, draw, count: 4 }), alone(more.output))).kept).toBe(6);
     expect(more.lines.join("")).not.toContain("warning");
   });
 
@@ -256,7 +257,7 @@ describe("synthesize", () => {
     const mine = join(folder, "out", "sub", "b_001.png");
     await writeImage(mine, picture(5, 5));
     const before = filesOf(folder);
-    await expect(synthesize(device(), squares(folder), quiet().output)).rejects.toThrow(
+    await expect(synthesize(device(), squares(folder), alone(quiet().output))).rejects.toThrow(
       `degrade: ${mine} exists, and no degraded.jsonl says that an earlier run made it: choose another --out, or remove it`,
     );
     expect(filesOf(folder)).toEqual(before);

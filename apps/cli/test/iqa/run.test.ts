@@ -20,7 +20,7 @@ import { writeFileAtomic } from "../../src/files.ts";
 import { runFitNiqe } from "../../src/iqa/fit-niqe.ts";
 import { type IqaFlags, runIqa } from "../../src/iqa/run.ts";
 import { picture } from "../pictures.ts";
-import { recordedOutput } from "../recorded-output.ts";
+import { alone, recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const DEFAULTS: IqaFlags = {
@@ -42,7 +42,7 @@ const DEFAULTS: IqaFlags = {
 /** The object that `--json` prints, and what people read. */
 async function iqa(flags: Partial<IqaFlags>): Promise<{ json: Scored; text: string }> {
   const { output, stdout, stderr } = recordedOutput(true);
-  await runIqa({ ...DEFAULTS, ...flags }, { output });
+  await runIqa({ ...DEFAULTS, ...flags }, alone(output));
   return { json: JSON.parse(stdout()), text: stderr() };
 }
 
@@ -189,7 +189,7 @@ describe("iqa --set", () => {
     await writeImage(at("photos/small.png"), picture(20, 20));
     const set = [`Two, quoted=${at("sr")},${at("hr")}`, `mine=${at("photos")}`];
     const { output, stdout } = recordedOutput();
-    await runIqa({ ...DEFAULTS, set, metrics: `${metrics},niqe`, csv: at("metrics.csv") }, { output });
+    await runIqa({ ...DEFAULTS, set, metrics: `${metrics},niqe`, csv: at("metrics.csv") }, alone(output));
 
     const [one, two] = [disturbed(disturbed(first)), disturbed(second)];
     const psnrs = [psnrPyiqa(one, first), psnrPyiqa(two, second)] as const;
@@ -218,7 +218,7 @@ describe("iqa --set", () => {
     for (const name of ["sr/a.png", "sr/b.png", "hr/a.png", "hr/c.png"]) await writeImage(at(name), picture(32, 24));
     const set = [`alone=${at("sr")}`, `both=${at("sr")},${at("hr")}`];
     const { output, stdout, stderr } = recordedOutput(true);
-    await runIqa({ ...DEFAULTS, set, metrics }, { output });
+    await runIqa({ ...DEFAULTS, set, metrics }, alone(output));
     const { sets } = JSON.parse(stdout()) as { sets: (Scored & { name: string })[] };
     expect(sets.map(({ name, mean, given, scored }) => ({ name, mean, given, scored }))).toEqual([
       { name: "alone", mean: {}, given: 2, scored: {} },

@@ -8,7 +8,7 @@ import { listPairs } from "../../src/iqa/pairs.ts";
 import { scoreAll } from "../../src/iqa/score.ts";
 import { missingWeights, openMetric } from "../../src/iqa/weights.ts";
 import { picture } from "../pictures.ts";
-import { recordedOutput } from "../recorded-output.ts";
+import { alone, recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 async function brightness(images: AsyncIterable<Image>): Promise<number> {
@@ -40,7 +40,7 @@ test("a metric of sets sees every image and every reference that can be read", a
   for (const name of ["sr/c.png", "hr/d.png"]) await writeFileAtomic(join(folder, name), "no image");
   const files = await listPairs(join(folder, "sr"), join(folder, "hr"));
   const { output, stdout } = recordedOutput();
-  const { given, images, mean, skipped } = await scoreAll(files, [metric], { output, cropReference: false });
+  const { given, images, mean, skipped } = await scoreAll(files, [metric], { ...alone(output), cropReference: false });
   expect(stdout()).toContain("brightness: 2 images beside 2");
   expect([given, images]).toEqual([3, []]);
   expect([...mean]).toEqual([["brightness", { value: 13, images: 2 }]]);

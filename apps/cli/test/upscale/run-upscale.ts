@@ -6,7 +6,7 @@ import { beforeAll } from "vitest";
 import type { UpscaleFlags } from "../../src/upscale/flags.ts";
 import { runUpscale } from "../../src/upscale/run.ts";
 import { picture } from "../pictures.ts";
-import { recordedOutput } from "../recorded-output.ts";
+import { alone, recordedOutput } from "../recorded-output.ts";
 import { writeNearestNetwork } from "../tiny-network.ts";
 
 /** Of the photos that `photoIn` writes. */
@@ -34,7 +34,7 @@ export async function upscale(
     ...{ strength: 1, colour: undefined, ensemble: false, tile: "auto", blend: "cosine" },
     ...{ backend: "cpu", adapter: undefined },
   };
-  await runUpscale({ ...defaults, ...flags }, { output });
+  await runUpscale({ ...defaults, ...flags }, alone(output));
   const code = Number(process.exitCode ?? 0);
   process.exitCode = undefined;
   return { lines: stdout(), warnings: stderr(), code };
