@@ -2,6 +2,7 @@
 import type { Tensor } from "@deplsr/tensor";
 import { listSkipped, MOST_NAMED, type SkippedItem } from "../data/skipped.ts";
 import { counted } from "../output.ts";
+import { checkCards } from "../ranks/cards.ts";
 import { gather } from "../ranks/exchange.ts";
 import { checkSame } from "../ranks/same.ts";
 import { dryRunLines, tryTraining } from "./dry-run.ts";
@@ -24,6 +25,7 @@ export interface AskedTraining extends SessionOptions {
 export async function runTraining(asked: AskedTraining): Promise<void> {
   const { training, config, folder, from = null, output, dryRun } = asked;
   const { ranks, files, device } = training;
+  await checkCards(ranks.group, device.info.backend);
   const data = fingerprint(files);
   await checkSame(ranks.group, { config, folder, from, data, backend: device.info.backend });
   if (dryRun) {

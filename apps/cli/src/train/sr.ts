@@ -99,7 +99,8 @@ export async function prepareSr(
     saveEvery: run.logger.save_checkpoint_freq,
     logEvery: run.logger.print_freq,
     learningRate: (step) => rate(step - 1),
-    frozen: srclip?.stateDict() ?? new Map(),
+    // Its texts were asked for their features once, and given back.
+    frozen: new Map([...(srclip?.stateDict() ?? [])].filter(([, { disposed }]) => !disposed)),
     state: () => ({
       description: { kind: "sr", config: { ...description } },
       model: network.module.stateDict(),
