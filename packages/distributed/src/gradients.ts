@@ -1,4 +1,4 @@
-/** Gradients of several processes become their sum, in pieces that are on their way while others are still computed. */
+/** Gradients of several processes become their sum, in pieces that can be on their way while others are still computed. */
 import { cast, cat, type Device, layTogether, noGrad, reshape, scope, type Tensor } from "@deplsr/tensor";
 import type { ProcessGroup } from "./process-group.ts";
 
