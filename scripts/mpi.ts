@@ -1,5 +1,5 @@
 /** The MPIs of this machine, for tests: each is started with its own mpirun. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
@@ -29,13 +29,25 @@ export function installedMpis(): readonly InstalledMpi[] {
   return known.filter(({ command }) => isOnPath(command));
 }
 
+/** A job that goes on. */
+export interface RunningJob {
+  /** mpirun. */
+  readonly launcher: ChildProcess;
+  readonly finished: Promise<JobResult>;
+}
+
 /** Runs a job of several processes to its end, or kills it after a while. */
-export function runJob(
+export function runJob(...job: Parameters<typeof startJob>): Promise<JobResult> {
+  return startJob(...job).finished;
+}
+
+/** Starts it. */
+export function startJob(
   { command, options }: InstalledMpi,
   processes: number,
   words: readonly string[],
   { env = {}, milliseconds = 90_000, cwd }: { env?: Record<string, string>; milliseconds?: number; cwd?: string } = {},
-): Promise<JobResult> {
+): RunningJob {
   const started = performance.now();
   // Open MPI refuses root unless it is told twice.
   const root = { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" };
@@ -52,10 +64,11 @@ export function runJob(
   job.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
-  return new Promise((resolve, reject) => {
+  const finished = new Promise<JobResult>((resolve, reject) => {
     job.on("error", reject);
     job.on("close", (code) => resolve({ code, stdout, stderr, seconds: (performance.now() - started) / 1000 }));
   });
+  return { launcher: job, finished };
 }
 
 function isOnPath(command: string): boolean {

@@ -15,6 +15,11 @@ export type OutputForm = "text" | "json" | "jsonl";
 
 const SILENT: ProgressStream = { write: () => true };
 
+/** One that says nothing, for processes that do as another one does, which says it. */
+export function silentOutput(): Output {
+  return new Output("text", { stdout: SILENT, stderr: SILENT });
+}
+
 /** Prints lines, warnings, progress bars and the one result of a command. */
 export class Output {
   readonly form: OutputForm;

@@ -1,6 +1,18 @@
 import type { CLIP } from "@deplsr/clip";
 import { addGradients } from "@deplsr/nn";
-import { add, backward, cat, mul, narrow, noGrad, requireGrad, scope, sum, type Tensor } from "@deplsr/tensor";
+import {
+  add,
+  backward,
+  cat,
+  mul,
+  narrow,
+  noGrad,
+  requireGrad,
+  scope,
+  sum,
+  type Tensor,
+  transient,
+} from "@deplsr/tensor";
 import type { SrCLIPInput, SrCLIPOptions, SrCLIPOutput } from "./features.ts";
 import { detachedLoss, type SrCLIPLoss, type SrCLIPLossOptions, srclipLoss } from "./srclip-loss.ts";
 
@@ -33,34 +45,115 @@ export function accumulateGradients(
   { checkpoint = false, ...options }: SrCLIPLossOptions & SrCLIPOptions,
 ): BatchGradients {
   return scope(() => {
-    const cached = parts.map((part) => noGrad(() => scope(() => listed(model.forward(part)))));
-    const whole = joined(cached);
-    const loss = srclipLoss({ ...model.forward({}), ...named(whole) }, options);
-    const seen = detachedLoss(loss);
-    let gradients = backward(loss.total);
-    const wanted = whole.map((features) => features && gradients.get(features));
-    for (const features of whole) if (features) gradients.delete(features);
-    // Frozen texts have given all they have.
-    const textTrains = [...model.clip.text.parameters().values()].some(({ requiresGrad }) => requiresGrad);
-    let row = 0;
-    for (const { image, ids } of parts) {
-      const rows = image?.shape[0] ?? 0;
-      gradients = scope(() => {
-        const again = listed(
-          model.forward({ ...(image && { image }), ...(textTrains && ids && { ids }) }, { checkpoint }),
-        );
-        const products = again.flatMap((features, kind) => {
-          const gradient = wanted[kind];
-          return features?.requiresGrad && gradient ? [sum(mul(features, narrow(gradient, 0, row, rows)))] : [];
-        });
-        return products.length === 0
-          ? gradients
-          : addGradients(gradients, backward(products.reduce((a, b) => add(a, b))));
-      });
-      row += rows;
-    }
-    return { loss: seen, gradients };
+    const whole = featuresOf(model, parts);
+    const { loss, wanted, gradients } = compared(model, whole, options);
+    return { loss, gradients: throughParts(model, parts, wanted, gradients, checkpoint) };
   });
+}
+
+/** How the processes that have a part of a batch each know the features of all. */
+export interface FeatureExchange {
+  /** The rows of all processes in one tensor, in the same order for each. It is the caller's to dispose of. @param own (b, ...) */
+  readonly gather: (own: Tensor) => Promise<Tensor>;
+  /** Rows of the processes before this one. */
+  readonly from: number;
+}
+
+/**
+ * The same for a batch of which every process has some parts: every image is compared with the texts of all processes. The sums of all processes'
+ * gradients are those of the whole batch: gradients reach features only where these were computed, and what the loss depends on besides
+ * (the scale of logits) has its gradient in the first process. So every process computes the whole loss, and no gradient of a feature is sent: what open_clip
+ * does with `gather_with_grad`, with or without `local_loss`. A single part runs once, several run twice, as above.
+ *
+ * @param options `matches` are those of the batch of all processes
+ * @returns the loss of the whole batch, and the gradients of this process
+ */
+export async function sharedGradients(
+  model: SrCLIPModel,
+  parts: readonly SrCLIPInput[],
+  { checkpoint = false, ...options }: SrCLIPLossOptions & SrCLIPOptions,
+  { gather, from }: FeatureExchange,
+): Promise<BatchGradients> {
+  const single = parts.length === 1;
+  const own = single
+    ? (transient(() => listed(model.forward(parts[0]!, { checkpoint }))) as Features)
+    : (scope(() => featuresOf(model, parts)) as Features);
+  const all: (Tensor | null)[] = [];
+  try {
+    for (const features of own) all.push(features && (await gather(features)));
+    return scope(() => {
+      const { loss, wanted, gradients } = compared(model, all, options);
+      const known = from === 0 ? gradients : new Map<Tensor, Tensor>();
+      const rows = own.map((features, kind) => {
+        const gradient = wanted[kind];
+        return features && gradient && narrow(gradient, 0, from, features.shape[0]!);
+      });
+      const through = single ? added(known, own, rows) : throughParts(model, parts, rows, known, checkpoint);
+      return { loss, gradients: through };
+    }) as BatchGradients;
+  } finally {
+    for (const features of [...own, ...all]) features?.dispose();
+  }
+}
+
+/** The features of all parts, without a graph, of which one part's activations are in memory at a time. */
+function featuresOf(model: SrCLIPModel, parts: readonly SrCLIPInput[]): Features {
+  return joined(parts.map((part) => noGrad(() => scope(() => listed(model.forward(part)))) as Features));
+}
+
+/** The gradients of features, by kind; none for those that do not need one. */
+type FeatureGradients = readonly (Tensor | null | undefined)[];
+
+/** The loss of features, their gradients, and those of what it depends on besides. */
+function compared(
+  model: SrCLIPModel,
+  features: Features,
+  options: SrCLIPLossOptions,
+): { loss: SrCLIPLoss; wanted: FeatureGradients; gradients: Map<Tensor, Tensor> } {
+  const whole = features.map((each) => each && requireGrad(each));
+  const loss = srclipLoss({ ...model.forward({}), ...named(whole) }, options);
+  const seen = detachedLoss(loss);
+  const gradients = backward(loss.total);
+  const wanted = whole.map((each) => each && gradients.get(each));
+  for (const each of whole) if (each) gradients.delete(each);
+  return { loss: seen, wanted, gradients };
+}
+
+/** Runs every part again, to bring the gradients of its features to the parameters. @param wanted of the rows of all parts */
+function throughParts(
+  model: SrCLIPModel,
+  parts: readonly SrCLIPInput[],
+  wanted: FeatureGradients,
+  known: Map<Tensor, Tensor>,
+  checkpoint: boolean,
+): Map<Tensor, Tensor> {
+  // Frozen texts have given all they have.
+  const textTrains = [...model.clip.text.parameters().values()].some(({ requiresGrad }) => requiresGrad);
+  let gradients = known;
+  let row = 0;
+  for (const { image, ids } of parts) {
+    const rows = image?.shape[0] ?? 0;
+    const [from, before] = [row, gradients];
+    gradients = scope(() => {
+      const again = listed(
+        model.forward({ ...(image && { image }), ...(textTrains && ids && { ids }) }, { checkpoint }),
+      );
+      const own = wanted.map((gradient) => gradient && narrow(gradient, 0, from, rows));
+      return added(before, again, own);
+    });
+    row += rows;
+  }
+  return gradients;
+}
+
+/** Adds the gradients that features bring to the parameters, by those of the features. */
+function added(known: Map<Tensor, Tensor>, features: Features, wanted: FeatureGradients): Map<Tensor, Tensor> {
+  const products = features.flatMap((each, kind) => {
+    const gradient = wanted[kind];
+    return each?.requiresGrad && gradient ? [sum(mul(each, gradient))] : [];
+  });
+  if (products.length === 0) return known;
+  return addGradients(known, backward(products.reduce((a, b) => add(a, b))));
 }
 
 /** All features of a batch, or null for those that a model does not have. */
@@ -81,10 +174,10 @@ function named(features: Features): Pick<SrCLIPOutput, "image" | "text"> {
   };
 }
 
-/** The same features of all parts, one after another, as leaves. */
+/** The same features of all parts, one after another. */
 function joined(parts: readonly Features[]): Features {
   return (parts[0] ?? []).map((first, kind) => {
     const all = parts.flatMap((features) => features[kind] ?? []);
-    return first && requireGrad(cat(all, 0));
+    return first && cat(all, 0);
   });
 }

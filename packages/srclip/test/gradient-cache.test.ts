@@ -1,15 +1,18 @@
 import { clipConfig, SIGLIP_START } from "@deplsr/clip";
-import { assign, backward, Device, Rng, randn, scope, slice, type Tensor } from "@deplsr/tensor";
+import { addGradients } from "@deplsr/nn";
+import { assign, backward, cat, Device, noGrad, Rng, randn, scope, slice, type Tensor } from "@deplsr/tensor";
 import { expectNoLeak, testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
   accumulateGradients,
+  type BatchGradients,
   detachedLoss,
   FinetuneCLIP,
   SrCLIP,
   type SrCLIPInput,
   type SrCLIPLossOptions,
   SrCLIPV2,
+  sharedGradients,
   srclipConfig,
   srclipLoss,
   textMatches,
@@ -82,6 +85,32 @@ async function magnitude(x: Tensor): Promise<number> {
   return largest;
 }
 
+/** Expects losses and gradients of a batch as from all of it at once. */
+async function expectWhole(
+  model: SrCLIP | FinetuneCLIP,
+  whole: SrCLIPInput,
+  found: BatchGradients,
+  options: SrCLIPLossOptions,
+): Promise<void> {
+  const loss = srclipLoss(model.forward(whole), options);
+  const seen = detachedLoss(loss);
+  const gradients = backward(loss.total);
+  for (const name of ["contrastive", "degradation", "fine", "total"] as const) {
+    const [actual, expected] = [await found.loss[name]?.item(), await seen[name]?.item()];
+    if (expected === undefined) expect(actual).toBeUndefined();
+    else expect(actual).toBeCloseTo(expected, 5);
+  }
+  const names = new Map([...model.parameters()].map(([name, tensor]) => [tensor, name]));
+  const named = (map: Map<Tensor, Tensor>): unknown[] => [...map.keys()].map((tensor) => names.get(tensor)).sort();
+  expect(named(found.gradients)).toEqual(named(gradients));
+  expect(gradients.size).toBeGreaterThan(20);
+  const largest = Math.max(...(await Promise.all([...gradients.values()].map(magnitude))));
+  for (const [tensor, expected] of gradients) {
+    const difference = await magnitude(found.gradients.get(tensor)!.sub(expected));
+    expect(difference, names.get(tensor)).toBeLessThan(2e-5 * (await magnitude(expected)) + 1e-6 * largest);
+  }
+}
+
 describe("accumulateGradients", () => {
   it.each(CASES)("equals the large batch: %s", async (_, make, { lenient, ...options }) => {
     const model = make();
@@ -89,23 +118,7 @@ describe("accumulateGradients", () => {
     const [whole, parts] = batchOf([3, 1, 4], rows);
     const matches = lenient ? { matches: textMatches(device, whole.ids!, rows, 12) } : {};
     const found = accumulateGradients(model, parts, { ...options, ...matches });
-    const loss = srclipLoss(model.forward(whole), { ...options, ...matches });
-    const seen = detachedLoss(loss);
-    const gradients = backward(loss.total);
-    for (const name of ["contrastive", "degradation", "fine", "total"] as const) {
-      const [actual, expected] = [await found.loss[name]?.item(), await seen[name]?.item()];
-      if (expected === undefined) expect(actual).toBeUndefined();
-      else expect(actual).toBeCloseTo(expected, 5);
-    }
-    const names = new Map([...model.parameters()].map(([name, tensor]) => [tensor, name]));
-    const named = (map: Map<Tensor, Tensor>): unknown[] => [...map.keys()].map((tensor) => names.get(tensor)).sort();
-    expect(named(found.gradients)).toEqual(named(gradients));
-    expect(gradients.size).toBeGreaterThan(20);
-    const largest = Math.max(...(await Promise.all([...gradients.values()].map(magnitude))));
-    for (const [tensor, expected] of gradients) {
-      const difference = await magnitude(found.gradients.get(tensor)!.sub(expected));
-      expect(difference, names.get(tensor)).toBeLessThan(2e-5 * (await magnitude(expected)) + 1e-6 * largest);
-    }
+    await expectWhole(model, whole, found, { ...options, ...matches });
     model.dispose();
   });
 
@@ -145,6 +158,71 @@ describe("accumulateGradients", () => {
     expect(() =>
       accumulateGradients(model, [{ image: image!, ids: ids! }, { image: image! }], { kind: "clip" }),
     ).toThrow("clipLoss: image [4, 24] and text [2, 24]");
+    model.dispose();
+  });
+});
+
+describe("sharedGradients", () => {
+  /** What each process of a batch comes to, whose parts are divided among them. */
+  async function shared(
+    model: SrCLIP | FinetuneCLIP,
+    processes: readonly (readonly SrCLIPInput[])[],
+    options: SrCLIPLossOptions,
+  ): Promise<BatchGradients[]> {
+    const all = scope(() => {
+      const parts = noGrad(() => processes.flat().map((part) => model.forward(part)));
+      const kinds = ["content", "degradation", "fine", "caption"] as const;
+      const of = (side: "image" | "text") =>
+        kinds.map((kind) =>
+          parts.flatMap((part) =>
+            Object.entries(part[side] ?? {}).flatMap(([name, features]) =>
+              name === kind && features ? [features as Tensor] : [],
+            ),
+          ),
+        );
+      const [, degradation, fine, caption] = of("text");
+      return [...of("image"), caption!, degradation!, fine!].filter(({ length }) => length > 0);
+    }) as Tensor[][];
+    const rowsOf = (own: readonly SrCLIPInput[]): number => own.reduce((sum, { image }) => sum + image!.shape[0]!, 0);
+    const results = await Promise.all(
+      processes.map((own, rank) => {
+        const kinds = all.values();
+        const gather = async (features: Tensor): Promise<Tensor> => {
+          const whole = scope(() => noGrad(() => cat(kinds.next().value!, 0))) as Tensor;
+          expect(features.shape.slice(1)).toEqual(whole.shape.slice(1));
+          return whole;
+        };
+        return sharedGradients(model, own, options, { gather, from: rowsOf(processes.slice(0, rank).flat()) });
+      }),
+    );
+    for (const features of all.flat()) features.dispose();
+    return results;
+  }
+
+  it.each(CASES)("sums up to the large batch: %s", async (_, make, { lenient, ...given }) => {
+    const model = make();
+    const rows = model.constructor === SrCLIP ? 2 : 5;
+    const [whole, [a, b, c]] = batchOf([3, 1, 4], rows) as [SrCLIPInput, [SrCLIPInput, SrCLIPInput, SrCLIPInput]];
+    const options = { ...given, ...(lenient ? { matches: textMatches(device, whole.ids!, rows, 12) } : {}) };
+    const results = await shared(model, [[a], [b, c]], options);
+    const gradients = results.map(({ gradients }) => gradients).reduce((sum, more) => addGradients(sum, more));
+    for (const { loss } of results) await expectWhole(model, whole, { loss, gradients }, options);
+    model.dispose();
+  });
+
+  it("gives back what a step made", async () => {
+    const model = locked(new SrCLIPV2(CONFIG, init));
+    const [, parts] = batchOf([2, 2, 2], 5);
+    const step = async (): Promise<number> => {
+      const results = await shared(model, [parts.slice(0, 1), parts.slice(1)], { kind: "clip" });
+      for (const { loss, gradients } of results) {
+        for (const tensor of [...Object.values(loss), ...gradients.values()]) tensor?.dispose();
+      }
+      await device.sync();
+      return device.memory().liveBuffers;
+    };
+    const counts = [await step(), await step(), await step()];
+    expect(counts[2]).toBe(counts[1]);
     model.dispose();
   });
 });

@@ -19,7 +19,7 @@ export function settingFlags<T>(yargs: Argv<T>): Argv<T & SettingFlags & { reado
     .option("force_yml", { type: "string", array: true, default: [], describe: "The same as key:key=value" })
     .option("launcher", {
       choices: ["none", "pytorch", "slurm"] as const,
-      describe: "Of the original, without effect: one process computes",
+      describe: "Of the original, without effect: mpirun and srun start several processes",
     })
     .option("local_rank", { type: "string", hidden: true });
 }

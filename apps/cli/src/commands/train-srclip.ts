@@ -10,5 +10,6 @@ export const trainSrclip: Command<TrainFlags> = {
     srclipFlags(trainFlags(yargs))
       .example("$0 train srclip --config options/train/train_srclip.yml", "The paper's recipe")
       .example("$0 train srclip --config my.yml --set lr=1e-4 seed=3", "The same with two values replaced"),
+  processes: "share",
   run: async (flags, context) => (await import("../train/run-srclip.ts")).runTrainSrclip(flags, context),
 };

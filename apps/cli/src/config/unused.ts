@@ -10,17 +10,17 @@ interface Unused {
   readonly fine?: readonly unknown[];
 }
 
-const ONE_PROCESS = "one process trains";
+const LAUNCHED = "mpirun and srun say how many processes train";
 const OWN_READER = "images are decoded ahead by threads";
 const OWN_FOLDERS = "a run's folder is --out";
 
 const UNUSED: readonly Unused[] = [
   // These have no meaning here.
-  { key: "num_gpu", why: "one device computes: --backend and --adapter choose it", fine: ["auto", 1] },
-  { key: "dist", why: ONE_PROCESS, fine: [false] },
-  { key: "dist_params", why: ONE_PROCESS },
-  { key: "launcher", why: ONE_PROCESS, fine: ["none"] },
-  { key: "find_unused_parameters", why: ONE_PROCESS },
+  { key: "num_gpu", why: "a process computes on one device: mpirun and srun start several", fine: ["auto", 1] },
+  { key: "dist", why: LAUNCHED, fine: [false] },
+  { key: "dist_params", why: LAUNCHED },
+  { key: "launcher", why: LAUNCHED, fine: ["none"] },
+  { key: "find_unused_parameters", why: LAUNCHED },
   {
     key: "model_type",
     why: "network_g says what is trained",
@@ -60,7 +60,7 @@ const UNUSED: readonly Unused[] = [
 ];
 
 /**
- * The keys of a configuration that ask for something that is not done, each with the reason: `dist_params (one process trains)`.
+ * The keys of a configuration that ask for something that is not done, each with the reason: `dist_params (mpirun and srun say how many processes train)`.
  *
  * @param config of any command, parsed
  */

@@ -9,6 +9,8 @@ export interface LoaderOptions<Item> {
   /** The items' names, for messages; what has one name is left out together. */
   readonly names: readonly string[];
   readonly batchSize: number;
+  /** Which batch of the data set is that of a turn, from 1, where others are taken elsewhere; default that of its number. */
+  readonly batchOf?: (turn: number) => number;
   readonly seed: number;
   /** Whether every epoch has another order; false keeps the order of the list. Default true. */
   readonly shuffle?: boolean;
@@ -30,7 +32,7 @@ export interface Loaded<Item> {
 export class Loader<Item> {
   readonly #options: LoaderOptions<Item>;
   readonly #skipped = new Map<string, SkippedItem>();
-  #ahead: { step: number; batch: Promise<Loaded<Item>[]> } | undefined;
+  #ahead: { turn: number; batch: Promise<Loaded<Item>[]> } | undefined;
   #order: { epoch: number; indices: readonly number[] } | undefined;
 
   constructor(options: LoaderOptions<Item>) {
@@ -48,21 +50,22 @@ export class Loader<Item> {
     return Math.max(1, Math.floor(this.#options.names.length / this.#options.batchSize));
   }
 
-  /** The batch of a step (from 1); the next step's is loaded meanwhile. @throws UserError when no item at all can be loaded */
-  async batch(step: number): Promise<Loaded<Item>[]> {
-    const ready = this.#ahead?.step === step ? this.#ahead.batch : this.#load(step);
+  /** The batch of a turn (from 1); the next turn's is loaded meanwhile. @throws UserError when no item at all can be loaded */
+  async batch(turn: number): Promise<Loaded<Item>[]> {
+    const ready = this.#ahead?.turn === turn ? this.#ahead.batch : this.#load(turn);
     const batch = await ready;
-    const next = this.#load(step + 1);
+    const next = this.#load(turn + 1);
     next.catch(() => undefined);
-    this.#ahead = { step: step + 1, batch: next };
+    this.#ahead = { turn: turn + 1, batch: next };
     return batch;
   }
 
-  /** The items of a step's batch, before any is loaded. */
-  indices(step: number): number[] {
-    const { names, batchSize } = this.#options;
-    const epoch = Math.floor((step - 1) / this.batchesPerEpoch);
-    const first = ((step - 1) % this.batchesPerEpoch) * batchSize;
+  /** The items of a turn's batch, before any is loaded. */
+  indices(turn: number): number[] {
+    const { names, batchSize, batchOf = (turn) => turn } = this.#options;
+    const number = batchOf(turn) - 1;
+    const epoch = Math.floor(number / this.batchesPerEpoch);
+    const first = (number % this.batchesPerEpoch) * batchSize;
     const order = this.#epochOrder(epoch);
     return Array.from({ length: batchSize }, (_, i) => order[(first + i) % names.length]!);
   }
@@ -77,8 +80,8 @@ export class Loader<Item> {
     return this.#order.indices;
   }
 
-  async #load(step: number): Promise<Loaded<Item>[]> {
-    return Promise.all(this.indices(step).map((index) => this.#loadOne(index)));
+  async #load(turn: number): Promise<Loaded<Item>[]> {
+    return Promise.all(this.indices(turn).map((index) => this.#loadOne(index)));
   }
 
   async #loadOne(wanted: number): Promise<Loaded<Item>> {

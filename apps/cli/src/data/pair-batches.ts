@@ -1,7 +1,8 @@
-/** Batches of training pairs on the device: each follows from the seed and its number alone, so that a run can go on at any of them. */
+/** Batches of training pairs on the device: each follows from the seed and its place in the data set alone, so that a run can go on at any of them. */
 import { type Device, Rng, type Tensor } from "@deplsr/tensor";
 import type { PairedSet } from "../config/sr-data.ts";
 import type { Output } from "../output.ts";
+import type { BatchCourse } from "./course.ts";
 import { toPlanes } from "./crop.ts";
 import { Decoder } from "./decoder.ts";
 import { Loader } from "./loader.ts";
@@ -19,8 +20,10 @@ export interface PairBatches {
   /** Items of the data set. */
   readonly items: number;
   readonly perEpoch: number;
-  /** The batch of a number, from 1; it is the caller's to dispose. @throws UserError when no item at all can be loaded */
-  readonly batch: (number: number) => Promise<PairBatch>;
+  /** What the items are made of, for comparing data sets. */
+  readonly files: readonly string[];
+  /** The batch of a turn of the course, from 1; it is the caller's to dispose. @throws UserError when no item at all can be loaded */
+  readonly batch: (turn: number) => Promise<PairBatch>;
   /** Items that could not be used so far. */
   readonly skipped: () => readonly SkippedItem[];
 }
@@ -29,6 +32,7 @@ export interface PairBatches {
 export interface BatchOptions {
   readonly scale: number;
   readonly seed: number;
+  readonly course: BatchCourse;
   readonly output: Output;
 }
 
@@ -36,7 +40,7 @@ export interface BatchOptions {
 export async function storedPairs(
   device: Device,
   source: PairedSet,
-  { scale, seed, output }: BatchOptions,
+  { scale, seed, course, output }: BatchOptions,
 ): Promise<PairBatches> {
   const { pairs, skipped } = await listPairs(source, scale, "datasets.train");
   const warnOf = warnOfSkipped(output);
@@ -47,6 +51,7 @@ export async function storedPairs(
   const loader = new Loader<Pair>({
     names: items.map(({ lq }) => lq),
     batchSize: source.batch_size_per_gpu,
+    batchOf: (turn) => course.batchOf(turn),
     seed,
     shuffle: source.use_shuffle,
     load: (index) => readPair(items[index]!, scale, size, decoder.read),
@@ -57,9 +62,11 @@ export async function storedPairs(
   return {
     items: items.length,
     perEpoch: loader.batchesPerEpoch,
-    batch: async (number) => {
-      const batch = await loader.batch(number);
-      const cuts = batch.map(({ item }, i) => randomPatch(item, size, augmentation, patches.fork(number).fork(i)));
+    files: pairs.flatMap(({ gt, lq }) => [gt, lq]),
+    batch: async (turn) => {
+      const batch = await loader.batch(turn);
+      const rng = patches.fork(course.batchOf(turn));
+      const cuts = batch.map(({ item }, i) => randomPatch(item, size, augmentation, rng.fork(i)));
       const images = (side: "lq" | "gt"): Tensor => {
         const list = cuts.map((cut) => cut[side]);
         return device.tensor(toPlanes(list), [list.length, 3, list[0]!.height, list[0]!.width]);

@@ -1,7 +1,7 @@
 /**
  * Training pairs that are made while the network is trained: squares of photographs, degraded on the device, and mixed across batches by a pool as
  * in Real-ESRGAN. What a pair is follows from the seed and its number, and so does what the pool gives at a step: a run that goes on makes
- * the pairs again that its pool held.
+ * the pairs again that its pool held. Of processes that train together each has a pool of its own, of the pairs that it made.
  */
 import { degradeMixture, drawMixture, PoolSchedule } from "@deplsr/degradation";
 import { cat, clone, type Device, keep, narrow, noGrad, Rng, scope } from "@deplsr/tensor";
@@ -11,6 +11,7 @@ import { randomCrop } from "../degrade/images.ts";
 import { mixtureOptions } from "../degrade/options.ts";
 import { UserError } from "../errors.ts";
 import type { Output } from "../output.ts";
+import type { BatchCourse } from "./course.ts";
 import { toPlanes } from "./crop.ts";
 import type { Image } from "./image.ts";
 import { Loader } from "./loader.ts";
@@ -23,7 +24,7 @@ export async function synthesizedPairs(
   device: Device,
   run: SrRunConfig,
   set: SynthesizedSet,
-  output: Output,
+  { course, output }: { readonly course: BatchCourse; readonly output: Output },
 ): Promise<PairBatches> {
   const { sources, skipped } = await originals(set);
   const warnOf = warnOfSkipped(output);
@@ -42,26 +43,28 @@ export async function synthesizedPairs(
   const loader = new Loader<Image>({
     names: items.map(({ path }) => path),
     batchSize: count,
+    batchOf: (turn) => course.batchOf(turn),
     seed,
     shuffle,
     load: async (index) => largeEnough(await decoder.read(items[index]!.path), items[index]!.path, side),
     onSkip: warnOf,
   });
-  const schedule = new PoolSchedule(queue, count, new Rng(seed));
+  const { rank } = course;
+  const schedule = new PoolSchedule(queue, count, rank === 0 ? new Rng(seed) : new Rng(seed).fork(`rank ${rank}`));
   const squares = new Rng(seed).fork("squares");
   const held = new Map<number, PairBatch>();
 
-  /** Makes the pairs of a batch, from 1, and holds those that are asked for. */
-  async function make(batch: number, wanted: (pair: number) => boolean): Promise<void> {
-    const photos = await loader.batch(batch);
-    const rng = squares.fork(batch);
+  /** Makes the pairs of a turn, from 1, and holds those that are asked for. */
+  async function make(turn: number, wanted: (pair: number) => boolean): Promise<void> {
+    const photos = await loader.batch(turn);
+    const rng = squares.fork(course.batchOf(turn));
     const cuts = photos.map(({ item }, i) => detailedSquare(item, side, set.crop_candidates, rng.fork(i)));
     const draws = drawMixture(rng.integer(2 ** 32), { count, side }, options);
     scope(() =>
       noGrad(() => {
         const { lq, gt } = degradeMixture(device.tensor(toPlanes(cuts), [count, 3, side, side]), draws);
         for (let i = 0; i < count; i++) {
-          const pair = (batch - 1) * count + i;
+          const pair = (turn - 1) * count + i;
           if (!wanted(pair) || held.has(pair)) continue;
           // Copies, so that a pair does not hold its batch.
           held.set(pair, { lq: keep(clone(narrow(lq, 0, i, 1))), gt: keep(clone(narrow(gt, 0, i, 1))) });
@@ -73,9 +76,10 @@ export async function synthesizedPairs(
   return {
     items: items.length,
     perEpoch: loader.batchesPerEpoch,
-    batch: async (number) => {
-      const { numbers, leave } = schedule.at(number);
-      await make(number, (pair) => schedule.holds(pair));
+    files: sources.map(({ path }) => path),
+    batch: async (turn) => {
+      const { numbers, leave } = schedule.at(turn);
+      await make(turn, (pair) => schedule.holds(pair));
       for (const pair of numbers) {
         // One that an earlier process made.
         if (!held.has(pair))

@@ -18,6 +18,7 @@ import {
   type TensorFile,
 } from "@deplsr/nn";
 import { type StoredEntry, type Tensor, writeSafetensors } from "@deplsr/tensor";
+import type { CourseState } from "../data/course.ts";
 import { oneLine, systemCode, UserError } from "../errors.ts";
 import type { PromptStyle } from "../evaluate/protocol.ts";
 import { exists } from "../files.ts";
@@ -64,6 +65,8 @@ export interface TrainingState {
   readonly ema?: Ema | null;
   readonly step: number;
   readonly seed: number;
+  /** How batches fall to steps. */
+  readonly course?: CourseState;
   /** The best values that were measured so far, see `BestValues`. */
   readonly best?: BestValues;
 }
@@ -82,7 +85,8 @@ const METADATA = "model";
 export async function checkpointFiles(state: TrainingState): Promise<CheckpointFiles> {
   const model = await readAll(state.model, state.step);
   const { tensors, scalars } = state.optimizer.stateDict();
-  const resume = { format: FORMAT, step: state.step, seed: state.seed, optimizer: scalars, best: state.best ?? {} };
+  const { step, seed, course, best = {} } = state;
+  const resume = { format: FORMAT, step, seed, course, optimizer: scalars, best };
   const metadata = { step: String(state.step), ...metadataOf(state.description) };
   const averages = state.ema && (await readAll(state.ema.stateDict(), state.step));
   return new Map<string, Uint8Array | string>([
@@ -106,13 +110,13 @@ export interface Restorable {
 /**
  * Brings a training to the state of a checkpoint folder.
  *
- * @returns the step that it was written after, and the best values up to it
+ * @returns the step that it was written after, the best values up to it, and how batches fell to steps
  * @throws UserError naming the file that is missing, damaged, or does not fit
  */
 export async function restoreTraining(
   folder: string,
   { load, optimizer, ema, seed }: Restorable,
-): Promise<Pick<SavedState, "step" | "best">> {
+): Promise<Pick<SavedState, "step" | "best" | "course">> {
   const path = join(folder, STATE);
   const state = parseState((await readBytes(path)).toString("utf8"), path);
   if (state.seed !== seed) {
@@ -132,7 +136,7 @@ export async function restoreTraining(
     if (await exists(averages)) await fill(averages, (entries, options) => ema.loadStateDict(entries, options));
     else ema.restart();
   }
-  return { step: state.step, best: state.best };
+  return state;
 }
 
 interface SavedState {
@@ -140,6 +144,8 @@ interface SavedState {
   readonly seed: number;
   readonly optimizer: OptimizerState["scalars"];
   readonly best: BestValues;
+  /** Left out by versions that knew one process only. */
+  readonly course?: CourseState;
 }
 
 function parseState(text: string, path: string): SavedState {
@@ -149,14 +155,14 @@ function parseState(text: string, path: string): SavedState {
   } catch (error) {
     throw new UserError(`checkpoint: ${path} is not JSON (${oneLine(error)}): the checkpoint is damaged`);
   }
-  const { format, step, seed, optimizer, best = {} } = value;
+  const { format, step, seed, optimizer, best = {}, course } = value;
   if (format !== FORMAT) {
     throw new UserError(`checkpoint: ${path} is of format ${JSON.stringify(format)}, this version reads ${FORMAT}`);
   }
   if (!Number.isSafeInteger(step) || typeof seed !== "number" || typeof optimizer !== "object") {
     throw new UserError(`checkpoint: ${path} does not say where the training stood: the checkpoint is damaged`);
   }
-  return { step: step!, seed, optimizer, best };
+  return { step: step!, seed, optimizer, best, ...(course ? { course } : {}) };
 }
 
 /** Reads `model.json` of a checkpoint folder. @throws UserError when it is missing, no JSON, or of another kind than `kind` */

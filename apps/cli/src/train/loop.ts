@@ -5,6 +5,9 @@
 import { detach, reshape, scope, stack, type Tensor } from "@deplsr/tensor";
 import { UserError } from "../errors.ts";
 
+/** Trainings read their numbers after this many steps at the latest. */
+export const READ_EVERY = 8;
+
 /** What one step measured: its number (from 1) and its values by name. */
 export interface StepMetrics {
   readonly step: number;

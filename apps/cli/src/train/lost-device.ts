@@ -1,4 +1,5 @@
 /** A training that outlives its device. */
+import type { ProcessGroup } from "@deplsr/distributed";
 import { type Device, DeviceLostError } from "@deplsr/tensor";
 import type { Context, DeviceFlags } from "../commands/command.ts";
 import { withDevice } from "../device.ts";
@@ -28,11 +29,13 @@ export interface Beginning {
  */
 export async function onLastingDevice(
   flags: DeviceFlags,
-  context: Context,
+  context: Context & { readonly group?: ProcessGroup },
   folder: string,
   beginning: Omit<Beginning, "onOpen">,
   train: (device: Device, beginning: Beginning) => Promise<void>,
 ): Promise<void> {
+  // Where one of several processes loses its device, the job ends: the others wait for its gradients.
+  const most = (context.group?.size ?? 1) > 1 ? 1 : MOST_LOST;
   let now = beginning;
   let opened = false;
   const onOpen = (): void => {
@@ -52,7 +55,7 @@ export async function onLastingDevice(
       if (!(error instanceof DeviceLostError)) throw error;
       const latest = opened ? await latestIn(folder) : null;
       if (latest !== null && latest !== now.from) lost = 1;
-      if (lost >= MOST_LOST) throw error;
+      if (lost >= most) throw error;
       if (latest !== null) now = { from: latest, resume: true, overwrite: false };
       // Before its first checkpoint a run begins once more, from another one's checkpoint where it did so before.
       else if (opened) now = { ...beginning, resume: true, overwrite: beginning.from !== null };

@@ -1,52 +1,52 @@
 import { join } from "node:path";
-import type { Context } from "../commands/command.ts";
+import type { SharedContext } from "../commands/command.ts";
 import type { TrainFlags } from "../commands/train-flags.ts";
 import { readConfig } from "../config/parse.ts";
 import { type SrclipRunConfig, srclipRun } from "../config/srclip.ts";
 import { unusedWarnings } from "../config/unused.ts";
-import { listSkipped, MOST_NAMED } from "../data/skipped.ts";
 import { withDevice } from "../device.ts";
 import { evaluateSrclip } from "../evaluate/evaluate.ts";
 import { printEvaluation } from "../evaluate/report.ts";
 import { loadSrclip, makeSrclip } from "../networks/srclip.ts";
-import { counted } from "../output.ts";
-import { dryRunLines, tryTraining } from "./dry-run.ts";
+import { silentOutput } from "../output.ts";
+import { fromFirst } from "../ranks/exchange.ts";
 import { onLastingDevice } from "./lost-device.ts";
 import { latestIn, planRun } from "./plan.ts";
-import { runSession } from "./session.ts";
+import { runTraining } from "./run-training.ts";
 import { srclipSettingsOf, unusedFlags } from "./settings.ts";
 import { prepareSrclip } from "./srclip.ts";
 import { evaluationOptions } from "./validate-srclip.ts";
 
 /** Does what `deplsr train srclip` asks for. */
-export async function runTrainSrclip(flags: TrainFlags, context: Context): Promise<void> {
-  const { output } = context;
+export async function runTrainSrclip(flags: TrainFlags, context: SharedContext): Promise<void> {
+  const { group } = context;
+  // All processes find the same to say, and fail alike.
+  const output = group.rank === 0 ? context.output : silentOutput();
   const plan = await planRun(flags);
-  const { config, warnings } = await readConfig(plan.config, srclipRun, srclipSettingsOf(flags));
+  const { config: own, warnings } = await readConfig(plan.config, srclipRun, srclipSettingsOf(flags));
+  // It may have been drawn.
+  const config = { ...own, seed: await fromFirst(group, () => own.seed) };
   for (const warning of [...warnings, ...unusedWarnings({ ...config, ...unusedFlags(flags) })]) output.warn(warning);
   const folder = plan.folder ?? join(config.logs ?? "runs", config.name);
   const from = plan.from === undefined ? await latestIn(folder) : plan.from;
   const { train_data } = config;
-  if (train_data === null) return evaluateOnly(config, from, flags, context);
+  if (train_data === null) return group.rank === 0 ? evaluateOnly(config, from, flags, context) : undefined;
   const beginning = { from, resume: flags.resume !== undefined, overwrite: flags.overwrite };
-  await onLastingDevice(flags, context, folder, beginning, async (device, beginning) => {
+  await onLastingDevice(flags, { output, group }, folder, beginning, async (device, beginning) => {
     const run = { ...config, train_data };
-    const { training, skipped, model } = await prepareSrclip(device, run, { folder, from: beginning.from }, output);
+    const { training, skipped, model } = await prepareSrclip(
+      device,
+      run,
+      { folder, from: beginning.from },
+      output,
+      group,
+    );
     output.line(`SRCLIP with ${model.parameterCount()} parameters; run folder ${folder}`);
-    if (flags["dry-run"]) {
-      const tried = await tryTraining(device, training, model.parameters());
-      for (const line of dryRunLines(config, training.total, tried)) output.line(line);
-      output.result({ config, ...tried });
-      return;
-    }
     const { keep_last, keep_every, use_tb_logger: events } = config;
     const last = keep_last ?? (config.delete_previous_checkpoint ? 1 : null);
     const keep = { last, every: keep_every ?? null };
     const going = { folder, ...beginning, keep, events };
-    const { exitCode, ...result } = await runSession({ training, config, output, ...going });
-    listSkipped(output, skipped(), `${counted(skipped().length, "item")} of the data set`, MOST_NAMED);
-    output.result({ ...result, skipped: skipped().length });
-    if (exitCode > 0) process.exitCode = exitCode;
+    await runTraining({ training, config, output, ...going, dryRun: flags["dry-run"], skipped });
   });
 }
 
@@ -55,7 +55,7 @@ async function evaluateOnly(
   config: SrclipRunConfig,
   from: string | null,
   flags: TrainFlags,
-  context: Context,
+  context: SharedContext,
 ): Promise<void> {
   const { output } = context;
   if (from === null && config.pretrained === null) {

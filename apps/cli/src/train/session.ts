@@ -2,6 +2,7 @@
 import type { Module } from "@deplsr/nn";
 import type { Device, Tensor } from "@deplsr/tensor";
 import { stringify } from "yaml";
+import type { BatchCourse } from "../data/course.ts";
 import { oneLine } from "../errors.ts";
 import { Interrupt } from "../interrupt.ts";
 import { counted, type Output } from "../output.ts";
@@ -11,7 +12,8 @@ import { versions } from "../versions.ts";
 import { Bests, type BestValues, type MeasuredValues } from "./bests.ts";
 import { checkpointFiles, type Restorable, restoreTraining, type TrainingState } from "./checkpoint.ts";
 import { countParameters } from "./dry-run.ts";
-import { isNumber, runLoop, type StepMetrics } from "./loop.ts";
+import { isNumber, READ_EVERY, runLoop, type StepMetrics } from "./loop.ts";
+import type { TrainingRanks } from "./ranks.ts";
 import { recordsOf } from "./report-page.ts";
 import { RunView, type SeenValidation } from "./run-view.ts";
 import type { StepClock } from "./step-clock.ts";
@@ -32,6 +34,14 @@ export interface Training {
   readonly network: string;
   readonly module: Module;
   readonly device: Device;
+  /** The processes that train together; one that is alone is a group of its own. */
+  readonly ranks: TrainingRanks;
+  /** Which batches are those of a step, and of this process. */
+  readonly course: BatchCourse;
+  /** What the network works with and is not trained, by name. */
+  readonly frozen: ReadonlyMap<string, Tensor>;
+  /** What the data set is made of, a line each: the same in all processes. */
+  readonly files: readonly string[];
   /** Items by data set. */
   readonly dataSets: Readonly<Record<string, number>>;
   /** The epoch of a step, from 0. */
@@ -43,7 +53,7 @@ export interface Training {
   /** See `LoopOptions.step`; tells the clock when its data is there. */
   readonly step: (step: number, clock?: Pick<StepClock, "mark">) => Tensor | Promise<Tensor>;
   /** What a checkpoint holds, without the step. */
-  readonly state: () => Omit<TrainingState, "step" | "seed" | "best">;
+  readonly state: () => Omit<TrainingState, "step" | "seed" | "best" | "course">;
   /** Puts a checkpoint's weights into the network. */
   readonly load: Restorable["load"];
   /** Leaves steps out whose loss is no number; default false. */
@@ -107,8 +117,6 @@ export interface SessionResult {
   readonly best?: BestValues;
 }
 
-/** The numbers are read after this many steps at the latest. */
-const READ_EVERY = 8;
 /** A training of which so many steps in a row come to nothing will not recover. */
 const MOST_SKIPPED = 100;
 
@@ -138,14 +146,10 @@ export async function runSession(options: SessionOptions): Promise<SessionResult
 
 async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionResult> {
   const { training, folder, config, output, from = null, keep = { last: null, every: null }, onMetrics } = options;
-  const { title, names, total, device, validation } = training;
+  const { title, names, total, device, validation, ranks } = training;
   const log = (line: string): void => run.log(line, new Date());
-  const restored =
-    from === null
-      ? null
-      : await restoreTraining(from, { ...training.state(), load: training.load, seed: training.seed });
-  const done = restored?.step ?? 0;
-  const bests = new Bests(restored?.best);
+  const { step: done, best, change } = await beginTraining(training, from);
+  const bests = new Bests(best);
   const name = (config as { readonly name?: unknown }).name;
   const view = new RunView({
     title,
@@ -175,11 +179,15 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
     log(line);
     output.line(line);
   };
+  if (ranks.several) say(`${title}: ${ranks.describe()}`);
   if (from !== null) say(`${title}: goes on after step ${done} of ${from}`);
+  if (change !== null) say(`${title}: ${change}`);
   if (done >= total) say(`${title}: all of its ${counted(total, "step")} are done already`);
   const history = new History(total - done);
   const started = performance.now();
   using interrupt = new Interrupt((line) => output.warn(line)).listen();
+  ranks.listen(() => interrupt.exitCode);
+  ranks.slow.onSlow = say;
   const report = (metrics: readonly StepMetrics[]): void => {
     history.add(metrics);
     // JSON has no NaN: what is left out is null there.
@@ -191,7 +199,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
     view.steps(metrics);
   };
   const filesOf = (step: number): Promise<CheckpointFiles> =>
-    checkpointFiles({ ...training.state(), step, seed: training.seed, best: bests.all });
+    checkpointFiles({ ...training.state(), step, seed: training.seed, best: bests.all, course: training.course.state });
   const validate = async (step: number, { run: measure }: Validating): Promise<void> => {
     const measured = await measure(step);
     const better = measured.map(({ dataSet, metrics }) => bests.take(step, dataSet, metrics));
@@ -221,6 +229,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
       ...(training.saveAlso ? { saveAlso: training.saveAlso } : {}),
       step: async (step) => {
         view.clock.begin();
+        ranks.slow.begin();
         const values = await training.step(step, view.clock);
         view.clock.end();
         return values;
@@ -231,16 +240,21 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
         ? {
             validation: {
               every: validation.every,
-              run: (step) => view.clock.apart(() => validate(step, validation)),
+              run: (step) =>
+                view.clock.apart(async () => {
+                  await validate(step, validation);
+                  await ranks.group.barrier();
+                }),
             },
           }
         : {}),
       save: (step) =>
         view.clock.apart(async () => {
+          await ranks.check(step);
           view.saved(await run.saveCheckpoint(step, await filesOf(step)));
           await run.prune(training.saveAlso ? { ...keep, regular: training.saveEvery } : keep);
         }),
-      stopRequested: () => interrupt.requested,
+      stopRequested: () => ranks.stopCode > 0,
       ...(training.skips ? { skipped: MOST_SKIPPED } : {}),
     });
     ended = interrupted ? "stopped" : "done";
@@ -250,7 +264,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
       checkpoint: run.checkpointPath(step),
       steps: step,
       interrupted,
-      exitCode: interrupted ? interrupt.exitCode : 0,
+      exitCode: interrupted ? ranks.stopCode : 0,
       seconds,
       first: history.first(),
       last: history.last(),
@@ -267,6 +281,18 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
   } finally {
     await view.end(ended);
   }
+}
+
+/** Where a training begins: after a checkpoint, or at its start, with the same weights in all processes. */
+export async function beginTraining(
+  { ranks, course, frozen, state, load, seed }: Training,
+  from: string | null,
+): Promise<{ readonly step: number; readonly best: BestValues; readonly change: string | null }> {
+  const restored = from === null ? null : await restoreTraining(from, { ...state(), load, seed });
+  const { step, best } = restored ?? { step: 0, best: {} };
+  const change = restored && course.goOn(step, restored.course);
+  await ranks.start(state(), frozen);
+  return { step, best, change };
 }
 
 /** Means of the first and of the last tenth of a run, whatever its length. */

@@ -1,10 +1,12 @@
 /** Training super-resolution on pairs of images (spec/training.md, 1 and 2). */
 import { relative } from "node:path";
+import { type ProcessGroup, SingleProcess } from "@deplsr/distributed";
 import { Adam, AdamW, addGradients, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import { asSeen, imagePrompt, type PromptOptions, throughChannels } from "@deplsr/restore";
 import type { SrCLIPV2 } from "@deplsr/srclip";
 import { add, backward, captureSteady, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
+import { BatchCourse } from "../data/course.ts";
 import { type PairBatch, storedPairs } from "../data/pair-batches.ts";
 import type { SkippedItem } from "../data/skipped.ts";
 import { synthesizedPairs } from "../data/synthesized-pairs.ts";
@@ -14,6 +16,7 @@ import { networkOfRun } from "../networks/run-network.ts";
 import { networkArguments, type SrDescription, type SrNetwork } from "../networks/sr.ts";
 import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
+import { TrainingRanks } from "./ranks.ts";
 import { scheduleOf } from "./schedule.ts";
 import type { Training } from "./session.ts";
 import { type Mark, markOf } from "./step-clock.ts";
@@ -33,9 +36,16 @@ export interface SrTraining {
  * Gets everything ready.
  *
  * @param folder where the run folder shall stand; the checkpoint names its SRCLIP from there
+ * @param group of processes that train together
  * @throws UserError when configuration, data or weights do not fit
  */
-export async function prepareSr(device: Device, run: SrRunConfig, folder: string, output: Output): Promise<SrTraining> {
+export async function prepareSr(
+  device: Device,
+  run: SrRunConfig,
+  folder: string,
+  output: Output,
+  group: ProcessGroup = new SingleProcess(),
+): Promise<SrTraining> {
   checkScales(run);
   const { network, srclip, srclipPath, prompt, clipDim } = await networkOfRun(device, run, output);
   const { color, mean, std } = run.datasets.train;
@@ -48,9 +58,11 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   };
   const source = run.datasets.train;
   const { scale, manual_seed: seed } = run;
+  const course = new BatchCourse(group, run.train.accum_iter);
   const pairs = await (source.type === "RealESRGANDataset"
-    ? synthesizedPairs(device, run, source, output)
-    : storedPairs(device, source, { scale, seed, output }));
+    ? synthesizedPairs(device, run, source, { course, output })
+    : storedPairs(device, source, { scale, seed, course, output }));
+  const ranks = new TrainingRanks(group, network.module);
   const rate = scheduleOf(run);
   const { type, lr, betas, eps, weight_decay } = run.train.optim_g;
   const Optimizer = type === "AdamW" ? AdamW : Adam;
@@ -60,7 +72,7 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
   const drops = new Rng(run.manual_seed).fork("dropout");
   const upscaler = { network: throughChannels(network, source), srclip, prompt: srclip && prompt };
   const warn = (line: string): void => output.warn(line);
-  const trained = { network, srclip, prompt, optimizer, ema };
+  const trained = { network, srclip, prompt, optimizer, ema, share: 1 / course.perStep };
   // What a captured step works in is disposed where others need memory.
   const wholeStep = captureSteady(device, (...inputs: (Tensor | Rng)[]) => stepAtOnce(run, trained, partsOf(inputs)));
   const validation = await prepareValidation({ device, run, folder, upscaler, ema, warn });
@@ -69,8 +81,11 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     network: run.network_g.type,
     module: network.module,
     device,
+    ranks,
+    course,
     dataSets: { "datasets.train": pairs.items },
-    epoch: (step) => Math.floor(((step - 1) * run.train.accum_iter) / pairs.perEpoch),
+    files: pairs.files,
+    epoch: (step) => Math.floor(course.takenBefore(step) / pairs.perEpoch),
     validation: validation && {
       ...validation,
       run: (step) => {
@@ -84,6 +99,8 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     saveEvery: run.logger.save_checkpoint_freq,
     logEvery: run.logger.print_freq,
     learningRate: (step) => rate(step - 1),
+    // Its texts were asked for their features once, and given back.
+    frozen: new Map([...(srclip?.stateDict() ?? [])].filter(([, { disposed }]) => !disposed)),
     state: () => ({
       description: { kind: "sr", config: { ...description } },
       model: network.module.stateDict(),
@@ -95,17 +112,17 @@ export async function prepareSr(device: Device, run: SrRunConfig, folder: string
     step: async (step, clock) => {
       const parts: Part[] = [];
       try {
-        for (let i = 1; i <= run.train.accum_iter; i++) {
-          const number = (step - 1) * run.train.accum_iter + i;
-          parts.push({ ...(await pairs.batch(number)), rng: drops.fork(number) });
+        for (const turn of course.turnsOf(step)) {
+          parts.push({ ...(await pairs.batch(turn)), rng: drops.fork(course.batchOf(turn)) });
         }
         clock?.mark("data");
+        ranks.slow.loaded();
         optimizer.setLearningRate(rate(step - 1));
         optimizer.layTogether();
         const mark = markOf(clock, step, () => device.sync());
-        if (run.train.on_nan === "skip" || mark) {
+        if (run.train.on_nan === "skip" || mark || ranks.several) {
           wholeStep.dispose();
-          return await trainStep(run, trained, parts, mark);
+          return await trainStep(run, trained, parts, ranks, mark);
         }
         return wholeStep(...parts.flatMap(({ lq, gt, rng }) => [lq, gt, rng]));
       } finally {
@@ -125,6 +142,8 @@ interface Trained {
   readonly prompt: PromptOptions;
   readonly optimizer: Adam;
   readonly ema: Ema | null;
+  /** Of a batch in the loss of a step. */
+  readonly share: number;
 }
 
 /** A batch, and the generator of its dropout. */
@@ -161,7 +180,7 @@ function added({ gradients, loss }: Sums, share: Tensor): { gradients: Map<Tenso
 /** One step, which nobody waits for, so that it can be captured: forward, loss and backward of each part, update. → the mean loss, (1,) */
 function stepAtOnce(run: SrRunConfig, trained: Trained, parts: readonly Part[]): Tensor {
   const sums = parts.reduce<Sums>(
-    (sums, part) => scope(() => added(sums, lossShare(run, trained, part, 1 / parts.length))) as Sums,
+    (sums, part) => scope(() => added(sums, lossShare(run, trained, part))) as Sums,
     NOTHING,
   );
   updateWith(trained.optimizer, sums.gradients, run.train.grad_clip ?? null);
@@ -169,11 +188,15 @@ function stepAtOnce(run: SrRunConfig, trained: Trained, parts: readonly Part[]):
   return sums.loss!;
 }
 
-/** The same, where the device is waited for in between: to mark the parts of the step, or to leave it out where a number is none. */
+/**
+ * The same, where the device is waited for in between: to mark the parts of the step, to leave it out where a number is none, or for what other
+ * processes make of theirs.
+ */
 async function trainStep(
   run: SrRunConfig,
   trained: Trained,
   parts: readonly Part[],
+  ranks: TrainingRanks,
   mark: Mark | null,
 ): Promise<Tensor> {
   const { network, optimizer, ema } = trained;
@@ -182,23 +205,20 @@ async function trainStep(
   using before = skip ? new Snapshot(network.module.buffers().values()) : null;
   let sums = NOTHING;
   for (const part of parts) {
-    const forward = (): { readonly share: Tensor } => ({ share: lossShare(run, trained, part, 1 / parts.length) });
+    const forward = (): { readonly share: Tensor } => ({ share: lossShare(run, trained, part) });
     sums = await inHalves(mark, forward, ({ share }) => added(sums, share));
   }
-  const updated = await update(optimizer, sums.gradients, sums.loss!, { clip: run.train.grad_clip ?? null, skip });
+  const { gradients, losses } = await ranks.sum({ gradients: sums.gradients, losses: sums.loss! });
+  await mark?.("sum");
+  const updated = await update(optimizer, gradients, losses, { clip: run.train.grad_clip ?? null, skip });
   if (updated) ema?.update();
   else before?.restore();
   await mark?.("update");
-  return sums.loss!;
+  return losses;
 }
 
 /** A part's share of the loss, a scalar with its graph. */
-function lossShare(
-  run: SrRunConfig,
-  { network, srclip, prompt }: Trained,
-  { lq, gt, rng }: Part,
-  share: number,
-): Tensor {
+function lossShare(run: SrRunConfig, { network, srclip, prompt, share }: Trained, { lq, gt, rng }: Part): Tensor {
   const source = run.datasets.train;
   const how = { mode: { training: true, rng }, checkpoint: run.train.checkpoint === "blocks" };
   const output = network.forward(asSeen(lq, source), srclip && imagePrompt(srclip, lq, prompt), how);

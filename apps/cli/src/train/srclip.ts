@@ -1,5 +1,6 @@
 /** Training SRCLIP on degraded images and the texts that describe them (spec/srclip.md, 5 to 7). */
 import { clampLogitScale, Tokenizer } from "@deplsr/clip";
+import { gatherRows, type ProcessGroup, SingleProcess } from "@deplsr/distributed";
 import { AdamW } from "@deplsr/nn";
 import { normalized } from "@deplsr/restore";
 import {
@@ -11,12 +12,15 @@ import {
   type SrCLIPLoss,
   type SrCLIPLossOptions,
   type SrCLIPV2,
+  sharedGradients,
   srclipLoss,
+  type TextMatches,
   textMatches,
 } from "@deplsr/srclip";
-import { backward, type Device, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { backward, type Device, mul, narrow, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrclipTrainingConfig } from "../config/srclip.ts";
 import { type CaptionedItem, readCaptioned } from "../data/captioned.ts";
+import { BatchCourse } from "../data/course.ts";
 import { toPlanes } from "../data/crop.ts";
 import { Decoder } from "../data/decoder.ts";
 import { fitImage } from "../data/fit.ts";
@@ -28,6 +32,7 @@ import { clipOfRun, heldByClip } from "../networks/clip-reference.ts";
 import { describeSrclip, makeSrclip } from "../networks/srclip.ts";
 import type { Output } from "../output.ts";
 import { stackValues } from "./loop.ts";
+import { TrainingRanks } from "./ranks.ts";
 import { srclipSchedule } from "./schedule.ts";
 import type { Training } from "./session.ts";
 import { type Mark, markOf } from "./step-clock.ts";
@@ -53,12 +58,13 @@ export interface RunPlace {
   readonly from?: string | null;
 }
 
-/** Gets everything ready. @throws UserError when configuration, data or weights do not fit */
+/** Gets everything ready. @param group of processes that train together @throws UserError when configuration, data or weights do not fit */
 export async function prepareSrclip(
   device: Device,
   run: SrclipTrainingConfig,
   { folder, from = null }: RunPlace,
   output: Output,
+  group: ProcessGroup = new SingleProcess(),
 ): Promise<SrclipTraining> {
   const { items, bad } = await readCaptioned(run.train_data);
   for (const { line, reason } of bad) output.warn(`tsv: ${run.train_data} line ${line} is left out: ${reason}`);
@@ -73,27 +79,34 @@ export async function prepareSrclip(
   const model = await makeSrclip(device, { ...run, pretrained: clip.file });
   const held = clip.reference || clip.lacking ? await heldByClip(clip.file!, model.stateDict()) : new Set<string>();
   const { imageSize } = model.config.clip.vision;
+  const course = new BatchCourse(group, run.accum_freq);
+  const ranks = new TrainingRanks(group, model);
   const loader = new Loader<Image>({
     names: items.map((item) => item.path),
     batchSize: run.batch_size,
+    batchOf: (turn) => course.batchOf(turn),
     seed: run.seed,
     load: (index) => decoder.read(items[index]!.path),
     onSkip: warnOfSkipped(output),
   });
-  const stepsPerEpoch = Math.max(1, Math.floor(loader.batchesPerEpoch / run.accum_freq));
+  const stepsPerEpoch = Math.max(1, Math.floor(loader.batchesPerEpoch / course.perStep));
   const total = run.steps ?? run.epochs! * stepsPerEpoch;
   const rate = srclipSchedule(run, total, stepsPerEpoch);
   const settings = { lr: run.lr, betas: [run.beta1, run.beta2] as const, eps: run.eps, weightDecay: run.wd };
   const optimizer = new AdamW(parameterGroups(model, settings));
   const tokenizer = new Tokenizer();
   const order = new Rng(run.seed).fork("crops");
-  const epoch = (step: number): number => Math.floor(((step - 1) * run.accum_freq) / loader.batchesPerEpoch);
+  const epoch = (step: number): number => Math.floor(course.takenBefore(step) / loader.batchesPerEpoch);
   const training: Training = {
     title: "train srclip",
     network: "SRCLIP",
     module: model,
     device,
+    ranks,
+    course,
+    frozen: new Map(),
     dataSets: { train_data: items.length },
+    files: items.map(({ path, texts }) => [path, ...texts].join("\t")),
     epoch,
     validation: srclipValidation(model, run, (step) => epoch(step + 1), output),
     names: SRCLIP_LOSSES,
@@ -118,10 +131,9 @@ export async function prepareSrclip(
     skips: run.on_nan === "skip",
     step: async (step, clock) => {
       const parts: Part[] = [];
-      for (let i = 1; i <= run.accum_freq; i++) {
-        const number = (step - 1) * run.accum_freq + i;
-        const batch = await loader.batch(number);
-        const rng = order.fork(number);
+      for (const turn of course.turnsOf(step)) {
+        const batch = await loader.batch(turn);
+        const rng = order.fork(course.batchOf(turn));
         parts.push({
           images: batch.map(({ item }) => fitImage(item, imageSize, run.image_fit, rng)),
           ids: tokenizer.tokenize(
@@ -131,9 +143,10 @@ export async function prepareSrclip(
         });
       }
       clock?.mark("data");
+      ranks.slow.loaded();
       optimizer.setLearningRate(rate(step - 1));
       const mark = markOf(clock, step, () => device.sync());
-      return trainStep(model, optimizer, run, parts, mark);
+      return trainStep({ model, optimizer, run, ranks }, parts, mark);
     },
   };
   return { training, model, skipped: () => [...badRows(run.train_data, bad), ...loader.skipped] };
@@ -145,15 +158,39 @@ interface Part {
   readonly ids: Int32Array;
 }
 
+/** What a step is done with. */
+interface Stepping {
+  readonly model: SrCLIPV2;
+  readonly optimizer: AdamW;
+  readonly run: SrclipTrainingConfig;
+  readonly ranks: TrainingRanks;
+}
+
 /** One step: forward, losses, backward, update. → the four losses, (4,) */
-async function trainStep(
-  model: SrCLIPV2,
-  optimizer: AdamW,
-  run: SrclipTrainingConfig,
+async function trainStep(stepping: Stepping, parts: readonly Part[], mark: Mark | null): Promise<Tensor> {
+  const { model, optimizer, run, ranks } = stepping;
+  optimizer.layTogether();
+  const { loss, gradients: own } = await gradientsOf(stepping, parts, mark);
+  const { total, contrastive, degradation, fine } = loss;
+  // Every process knows the loss of all: one of them tells it.
+  const share = ranks.leads ? 1 : 0;
+  const told = scope(() => mul(stackValues([total, contrastive, degradation, fine!]), share)) as Tensor;
+  for (const part of Object.values(loss)) part?.dispose();
+  const { gradients, losses } = await ranks.sum({ gradients: own, losses: told });
+  await mark?.("sum");
+  using whole = scope(() => narrow(losses, 0, 0, 1)) as Tensor;
+  await update(optimizer, gradients, whole, { clip: run.grad_clip_norm, skip: run.on_nan === "skip" });
+  clampLogitScale(model.logitScale);
+  await mark?.("update");
+  return losses;
+}
+
+/** The losses of a step, and the gradients that this process has of them. */
+async function gradientsOf(
+  { model, run, ranks }: Stepping,
   parts: readonly Part[],
   mark: Mark | null,
-): Promise<Tensor> {
-  optimizer.layTogether();
+): Promise<BatchGradients> {
   const { device } = model.logitScale;
   const { vision, text } = model.config.clip;
   const how = { checkpoint: run.grad_checkpointing };
@@ -161,27 +198,33 @@ async function trainStep(
     const planes = device.tensor(toPlanes(images), [images.length, 3, vision.imageSize, vision.imageSize]);
     return { image: normalized(planes), ids };
   };
+  const ids = Int32Array.from(parts.flatMap(({ ids }) => [...ids]));
+  // Texts are compared with those of all processes.
+  const all = ranks.several && run.multi_positive ? (await ranks.group.allGather(ids)).flatMap((own) => [...own]) : ids;
   const options = (): SrCLIPLossOptions => {
-    const all = Int32Array.from(parts.flatMap(({ ids }) => [...ids]));
-    const matches = run.multi_positive ? { matches: textMatches(device, all, model.textRows, text.contextLength) } : {};
-    return { kind: model.config.loss, weights: run.loss_weight, ...matches };
+    const same = (): TextMatches => textMatches(device, Int32Array.from(all), model.textRows, text.contextLength);
+    return { kind: model.config.loss, weights: run.loss_weight, ...(run.multi_positive ? { matches: same() } : {}) };
   };
-  let result: BatchGradients;
+  if (ranks.several) {
+    const inputs = scope(() => parts.map(input)) as SrCLIPInput[];
+    const compared = scope(options) as SrCLIPLossOptions;
+    const rows = parts.reduce((sum, { images }) => sum + images.length, 0);
+    try {
+      const exchange = { gather: (own: Tensor) => gatherRows(ranks.group, own), from: ranks.group.rank * rows };
+      return await sharedGradients(model, inputs, { ...compared, ...how }, exchange);
+    } finally {
+      for (const tensor of [...inputs.map(({ image }) => image), ...Object.values(compared.matches ?? {})])
+        tensor?.dispose();
+      await mark?.("forward and backward");
+    }
+  }
   if (parts.length === 1) {
     const forward = (): SrCLIPLoss => srclipLoss(model.forward(input(parts[0]!), how), options());
-    result = await inHalves(mark, forward, (loss) => ({ loss: detachedLoss(loss), gradients: backward(loss.total) }));
-  } else {
-    result = scope(() => accumulateGradients(model, parts.map(input), { ...options(), ...how })) as BatchGradients;
-    await mark?.("forward and backward");
+    return inHalves(mark, forward, (loss) => ({ loss: detachedLoss(loss), gradients: backward(loss.total) }));
   }
-  const { gradients, loss } = result;
-  const { total, contrastive, degradation, fine } = loss;
-  const losses = scope(() => stackValues([total, contrastive, degradation, fine!])) as Tensor;
-  await update(optimizer, gradients, total, { clip: run.grad_clip_norm, skip: run.on_nan === "skip" });
-  for (const part of Object.values(loss)) part?.dispose();
-  clampLogitScale(model.logitScale);
-  await mark?.("update");
-  return losses;
+  const result = scope(() => accumulateGradients(model, parts.map(input), { ...options(), ...how })) as BatchGradients;
+  await mark?.("forward and backward");
+  return result;
 }
 
 function textsOf(items: readonly CaptionedItem[], { index }: Loaded<Image>): readonly string[] {

@@ -27,7 +27,7 @@ path: {experiments_root: experiments, resume_state: ~}
     expect(named(text)).toEqual(["num_gpu", "dist_params", "path.experiments_root", "logger.wandb"]);
     for (const fine of ["num_gpu: auto", "num_gpu: 1", "dist_params: ~"]) expect(named(`${SR}${fine}\n`)).toEqual([]);
     const { config } = parseConfig(text, "a.yml", srRun);
-    expect(unusedWarnings(config)).toEqual([expect.stringMatching(/^config: not used: num_gpu \(one device .*\), /)]);
+    expect(unusedWarnings(config)).toEqual([expect.stringMatching(/^config: not used: num_gpu \(a process .*\), /)]);
   });
 
   test("keys of data sets are named with the set", () => {

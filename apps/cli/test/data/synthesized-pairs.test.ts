@@ -3,6 +3,7 @@ import { Rng } from "@deplsr/tensor";
 import { describe, expect, test } from "vitest";
 import { checkConfig } from "../../src/config/parse.ts";
 import { srRun } from "../../src/config/sr.ts";
+import { BatchCourse } from "../../src/data/course.ts";
 import { writeImage } from "../../src/data/image.ts";
 import type { PairBatches } from "../../src/data/pair-batches.ts";
 import { detailedSquare, synthesizedPairs } from "../../src/data/synthesized-pairs.ts";
@@ -39,7 +40,8 @@ function parsed(dataroot_gt: string, train: object = {}, root: object = {}) {
 async function pairsOf(run: ReturnType<typeof parsed>): Promise<PairBatches> {
   const set = run.datasets.train;
   if (set.type !== "RealESRGANDataset") throw new Error("another type");
-  return synthesizedPairs(device(), run, set, recordedOutput().output);
+  const course = new BatchCourse({ rank: 0, size: 1 }, 1);
+  return synthesizedPairs(device(), run, set, { course, output: recordedOutput().output });
 }
 
 async function bytes(pairs: PairBatches, number: number): Promise<number[][]> {

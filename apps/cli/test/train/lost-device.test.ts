@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { SingleProcess } from "@deplsr/distributed";
 import { Device, DeviceLostError } from "@deplsr/tensor";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
@@ -48,7 +49,7 @@ async function train(run: string, onDevice: (lose: () => void, count: number) =>
   const { output, stderr } = recordedOutput();
   const nothing = { set: [], force_yml: [], resume: undefined, overwrite: false, "dry-run": false, debug: false };
   const flags = { ...nothing, config: join(folder, "tiny.yml"), out: join(folder, run), launcher: undefined };
-  await runTrainSr({ ...flags, backend: "webgpu", adapter: undefined }, { output });
+  await runTrainSr({ ...flags, backend: "webgpu", adapter: undefined }, { output, group: new SingleProcess() });
   return stderr();
 }
 

@@ -1,5 +1,6 @@
 /** What a process group does, out of exchanges of bytes. */
 import { checkRoot, type Numbers, type Reduction, shareOf } from "../process-group.ts";
+import { reduce } from "../reduce.ts";
 import type { Exchange, Mpi, Places } from "./library.ts";
 
 /** Waits for an exchange. */
@@ -99,21 +100,6 @@ export class Collectives {
   /** Waits for all. */
   barrier(): void {
     this.#wait(this.#mpi.barrier());
-  }
-}
-
-/** Rows one behind the other, one of each rank, become one. */
-function reduce(rows: Numbers, size: number, reduction: Reduction, result: Numbers): void {
-  const { length } = result;
-  for (let i = 0; i < length; i++) {
-    let value = rows[i]!;
-    for (let rank = 1; rank < size; rank++) {
-      const next = rows[rank * length + i]!;
-      if (reduction === "sum") value += next;
-      // One that is no number stays.
-      else if (Number.isNaN(next) || (reduction === "max" ? next > value : next < value)) value = next;
-    }
-    result[i] = value;
   }
 }
 
