@@ -41,7 +41,17 @@ const RANKS = Array.from({ length: SIZE }, (_, rank) => rank);
 describe.each(installedMpis())("a process group over $name", (mpi) => {
   let job: Awaited<ReturnType<typeof run>>;
   beforeAll(async () => {
-    job = await run(mpi, SIZE, ["who", "reduce", "large", "gather", "broadcast", "overlapping", "refused"]);
+    job = await run(mpi, SIZE, [
+      "who",
+      "reduce",
+      "large",
+      "gather",
+      "broadcast",
+      "overlapping",
+      "refused",
+      "trap",
+      "environment",
+    ]);
   });
 
   /** What each rank came to in a case. */
@@ -49,6 +59,13 @@ describe.each(installedMpis())("a process group over $name", (mpi) => {
     expect(job.values).toHaveLength(SIZE);
     return job.values.map((values) => values[name] as Value);
   }
+
+  it("leaves memory, and its faults, to the process", async () => {
+    for (const told of results("trap")) expect(told).toBe("RuntimeError: memory access out of bounds");
+    for (const told of results("environment")) expect(told).toEqual(["none", "n", ""]);
+    const { values } = await run(mpi, 2, ["environment"], { UCX_ERROR_SIGNALS: "SIGFPE" });
+    for (const { environment } of values) expect(environment).toEqual(["none", "n", "SIGFPE"]);
+  });
 
   it("knows who is there", () => {
     const all = results<{ rank: number; size: number; host: string; library: string }>("who");

@@ -43,6 +43,29 @@ const CASES: Readonly<Record<string, (group: ProcessGroup) => Promise<unknown>>>
       sent: sent.every((value, i) => value === all[i]),
     };
   },
+  /** A fault of WebAssembly, which V8 tells from the signal. */
+  async trap() {
+    // (module (memory 1) (func (export "read") (param i32) (result i32) (i32.load (local.get 0))))
+    const code = Buffer.from(
+      "0061736d01000000" +
+        "01060160017f017f" +
+        "03020100" +
+        "0503010001" +
+        "0708010472656164" +
+        "0000" +
+        "0a0901070020002802000b",
+      "hex",
+    );
+    const { instance } = await WebAssembly.instantiate(code);
+    try {
+      return (instance.exports.read as (at: number) => number)(1 << 20);
+    } catch (error) {
+      return String(error);
+    }
+  },
+  async environment() {
+    return [process.env.UCX_MEM_MMAP_HOOK_MODE, process.env.UCX_MEM_MALLOC_HOOKS, process.env.UCX_ERROR_SIGNALS];
+  },
   async gather(group) {
     const own = numbersOf("f32", 3 * group.rank, group.rank);
     const gathered = await group.allGather(own);

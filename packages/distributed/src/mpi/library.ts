@@ -165,12 +165,23 @@ const RTLD_GLOBAL = process.platform === "darwin" ? 0x8 : 0x100;
 const RTLD_NODELETE = process.platform === "darwin" ? 0x80 : 0x1000;
 
 /**
+ * What UCX, which MPI may bring along, is told where nobody has told it otherwise: it patches the code of mmap and its like, and takes the place of malloc, while
+ * other threads run, which crashes one in a few starts of a process that is busy; and it takes over the signals of memory faults, which V8 answers itself where
+ * WebAssembly meets its bounds.
+ */
+const UCX = { UCX_MEM_MMAP_HOOK_MODE: "none", UCX_MEM_MALLOC_HOOKS: "n", UCX_ERROR_SIGNALS: "" } as const;
+
+/**
  * Keeps a library loaded for good, and its names known to what it loads in turn: Open MPI's parts look them up, and its threads and exit handlers would
  * outlive the library that koffi unloads at the end.
  */
 function hold(file: string): void {
   if (process.platform === "win32") return;
-  const dlopen = koffi.load(null).func("dlopen", "void *", ["str", "int"]);
+  const system = koffi.load(null);
+  // Into the environment of the process: that of this thread is a copy. UCX reads it as it is loaded.
+  const setenv = system.func("setenv", "int", ["str", "str", "int"]);
+  for (const [name, value] of Object.entries(UCX)) setenv(name, value, 0);
+  const dlopen = system.func("dlopen", "void *", ["str", "int"]);
   dlopen(file, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
 }
 
