@@ -131,7 +131,10 @@ export function lowQualityPath(gt: string, scale: number): string {
  * @throws UserError when a file cannot be read, the sizes do not belong together or are too small
  */
 export async function readPair(paths: PairPaths, scale: number, least = 1, read = readImage): Promise<Pair> {
-  const [gt, lq] = await Promise.all([read(paths.gt), read(paths.lq)]);
+  const reads = [read(paths.gt), read(paths.lq)] as const;
+  // Where neither can be read the original is named, whichever of them is found out first.
+  await Promise.allSettled(reads);
+  const [gt, lq] = [await reads[0], await reads[1]];
   const width = lq.width * scale;
   const height = lq.height * scale;
   const extraX = gt.width - width;

@@ -123,6 +123,14 @@ describe("listPairs", () => {
 });
 
 describe("readPair", () => {
+  test("names the original where neither can be read, whichever is found out first", async () => {
+    const read = async (path: string): Promise<never> => {
+      if (path === "gt.png") await new Promise((resolve) => setTimeout(resolve, 20));
+      throw new Error(`${path} is none`);
+    };
+    await expect(readPair({ gt: "gt.png", lq: "lq.png" }, 2, 1, read)).rejects.toThrow("gt.png is none");
+  });
+
   test("an original that is a little too large is cut, one of another size is refused", async () => {
     const folder = temporaryFolder();
     const paths = { gt: join(folder, "gt.png"), lq: join(folder, "lq.png") };
