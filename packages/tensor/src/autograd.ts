@@ -168,6 +168,18 @@ export function recordTogether(
   needs: readonly Tensor[],
   gradients: Gradients,
 ): void {
+  // As of `record`: where none wants a gradient the results have no graph.
+  if (inputs.some((input) => input.requiresGrad)) recordAnyway(ys, name, inputs, needs, gradients);
+}
+
+/** The same for what gives gradients to leaves that are no inputs. */
+export function recordAnyway(
+  ys: readonly Tensor[],
+  name: string,
+  inputs: readonly Tensor[],
+  needs: readonly Tensor[],
+  gradients: Gradients,
+): void {
   if (!enabled) {
     if (watched) watched.needed ||= inputs.some((input) => input.requiresGrad);
     return;

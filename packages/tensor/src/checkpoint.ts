@@ -1,5 +1,5 @@
 import { checkFunction, checkTensors } from "./arguments.ts";
-import { gradEnabled, nextNodeId, noGrad, recording, recordTogether, requireGrad, watching } from "./autograd.ts";
+import { gradEnabled, nextNodeId, noGrad, recordAnyway, recording, requireGrad, watching } from "./autograd.ts";
 import { boundary, walk } from "./backward.ts";
 import { alias } from "./making.ts";
 import { madeHere, transientResult } from "./scope.ts";
@@ -32,7 +32,7 @@ export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
   });
   if (!gradEnabled() || !needed) return y;
   const limit = writes.count;
-  recordTogether([y], "checkpoint", inputs, inputs, ([dy], give, saved) => {
+  recordAnyway([y], "checkpoint", inputs, inputs, ([dy], give, saved) => {
     const again = saved.map((tensor, i) => (wanted[i] ? requireGrad(alias(tensor)) : alias(tensor)));
     const gradients = rerun(limit, () => {
       const result = recording(true, () => work(...again));

@@ -23,6 +23,10 @@ describe("a second backward", () => {
     mean: (w) => T.mean(T.expand(w, [2, 3]), { dim: 0 }),
     checkpoint: (w) => T.checkpoint((x) => T.tanh(T.mul(x, x)), w),
   };
+  it.each(Object.entries(shared))("is of no use where nothing wants a gradient: %s", (_, part) => {
+    expect(part(device.tensor([2])).requiresGrad).toBe(false);
+  });
+
   it.each(Object.entries(shared))("is refused by the name of what the user called: %s", (op, part) => {
     const w = leaf(2);
     const h = part(w);
