@@ -1,5 +1,6 @@
 /** What every package's tests share: sources instead of builds, and WebGPU work that may take a while on a software adapter. */
 import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { defaultServerConditions } from "vite";
 import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
 import { installedMpis } from "./scripts/mpi.ts";
@@ -22,6 +23,7 @@ export const configuration: ViteUserConfig = defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: [...configDefaults.exclude, ...withoutReference, ...withoutMpi],
     environment: "node",
+    setupFiles: [fileURLToPath(new URL("scripts/ask-patiently.ts", import.meta.url))],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 120_000,
