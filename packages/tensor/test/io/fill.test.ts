@@ -125,7 +125,8 @@ describe("fillFromFile", () => {
   });
 
   it("of F8 gives f32 and f16", async () => {
-    for (const dtype of ["f32", "f16"] as const) {
+    const half = device.info.features.includes("shader-f16");
+    for (const dtype of half ? (["f32", "f16"] as const) : (["f32"] as const)) {
       const target = device.zeros([3], { dtype });
       const bytes = Uint8Array.of(0x38, 0xfe, 0x01);
       await fillFromFile(target, { name: "w", dtype: "F8_E4M3", shape: [3], read: async () => bytes });
