@@ -1,3 +1,4 @@
+import { mergeConfig } from "vitest/config";
 import { configuration } from "../../vitest.shared.ts";
 
-export default configuration;
+export default mergeConfig(configuration, { test: { globalSetup: ["test/global-setup.ts"] } });

@@ -1,15 +1,14 @@
 import { execFile } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { demoPhotos } from "../src/demo/photos.ts";
+import { LAUNCHER } from "./commands/run-command.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const run = promisify(execFile);
 const text = readFileSync(new URL("../../../docs/tutorial-own-photos.md", import.meta.url), "utf8");
-const deplsr = fileURLToPath(new URL("../bin/deplsr.js", import.meta.url));
 
 /** Fewer images and steps: what the tutorial says is tried, not what it reaches. */
 const SMALLER: readonly (readonly [from: RegExp, to: string])[] = [
@@ -39,7 +38,7 @@ describe("the tutorial on one's own photos", () => {
     expect(commands.filter((line) => line.includes("npx deplsr")).length).toBeGreaterThan(10);
     const script = [
       "set -e",
-      `npx() { shift; "${process.execPath}" "${deplsr}" "$@" --backend cpu; }`,
+      `npx() { shift; "${process.execPath}" "${LAUNCHER}" "$@" --backend cpu; }`,
       ...commands,
     ].join("\n");
     const { stdout } = await run("bash", ["-c", script], { cwd: folder, maxBuffer: 2 ** 26 });

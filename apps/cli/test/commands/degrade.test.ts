@@ -1,13 +1,12 @@
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { readImage, writeImage } from "../../src/data/image.ts";
 import { parseTable } from "../../src/data/tsv.ts";
 import { picture } from "../pictures.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
-import { deplsr } from "./run-command.ts";
+import { deplsr, LAUNCHER } from "./run-command.ts";
 
 /** Every file below a folder with its bytes. */
 function filesOf(folder: string): Record<string, string> {
@@ -88,8 +87,7 @@ describe("deplsr degrade", () => {
 
 /** Starts the command and kills it, without a chance to tidy up, as soon as a condition holds. */
 async function killedAt(args: readonly string[], cwd: string, when: () => boolean): Promise<void> {
-  const launcher = fileURLToPath(new URL("../../bin/deplsr.js", import.meta.url));
-  const child = spawn(process.execPath, [launcher, ...args], { cwd, detached: true, stdio: "ignore" });
+  const child = spawn(process.execPath, [LAUNCHER, ...args], { cwd, detached: true, stdio: "ignore" });
   let ended = false;
   const end = new Promise<void>((resolve) => {
     child.on("close", () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,8 +25,8 @@ async function answered(...args: string[]): Promise<Record<string, unknown>> {
 
 describe("models in the box", () => {
   test("are listed with their sizes, and shown with their cards", async () => {
-    const { models } = await answered("models");
-    expect(models).toEqual(
+    const { models } = (await answered("models")) as { readonly models: readonly { readonly file: string }[] };
+    expect(models.map((model) => ({ ...model, file: realpathSync(model.file) }))).toEqual(
       MODELS.map(({ name, kind, scale, about, weights }) => {
         const file = fileURLToPath(weights);
         return { name, kind, scale, about, file, bytes: statSync(file).size };

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { inject } from "vitest";
 
-/** What is run. */
-export const LAUNCHER = fileURLToPath(new URL("../../bin/deplsr.js", import.meta.url));
+/** What is run: the command as it is published. */
+export const LAUNCHER = inject("launcher");
 
 /** What a finished command printed and how it ended. */
 export interface Finished {
@@ -26,8 +26,13 @@ export interface Running {
 }
 
 /** Starts the command. */
-export function start(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Running {
-  const child: ChildProcess = spawn(process.execPath, [LAUNCHER, ...args], {
+export function start(
+  args: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv = {},
+  launcher: string = LAUNCHER,
+): Running {
+  const child: ChildProcess = spawn(process.execPath, [launcher, ...args], {
     cwd,
     detached: true,
     env: { ...process.env, ...env },

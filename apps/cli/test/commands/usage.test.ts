@@ -1,10 +1,18 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "../temporary-folder.ts";
-import { deplsr } from "./run-command.ts";
+import { deplsr, start } from "./run-command.ts";
 
 describe("deplsr", () => {
+  test("runs its sources in a checkout, and they are what the published one does", async () => {
+    const checkout = fileURLToPath(new URL("../../bin/deplsr.js", import.meta.url));
+    const [sources, published] = [await start(["--help"], ".", {}, checkout).finished, await deplsr(["--help"], ".")];
+    expect(sources).toEqual(published);
+    expect(sources.code).toBe(0);
+  });
+
   test("--help lists the commands, and each command shows options and examples", async () => {
     const folder = temporaryFolder();
     const { code, stdout } = await deplsr(["--help"], folder);
