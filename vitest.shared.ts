@@ -23,6 +23,8 @@ export const configuration: ViteUserConfig = defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: [...configDefaults.exclude, ...withoutReference, ...withoutMpi],
     environment: "node",
+    // Files of a package share a process, so that modules are evaluated and kernels compiled once: what a test changes for all, it puts back.
+    isolate: false,
     setupFiles: [fileURLToPath(new URL("scripts/ask-patiently.ts", import.meta.url))],
     pool: "forks",
     maxWorkers: 2,

@@ -1,3 +1,5 @@
+import { mergeConfig } from "vitest/config";
 import { configuration } from "../vitest.shared.ts";
 
-export default configuration;
+/** A process for each file: they start others, and measure. */
+export default mergeConfig(configuration, { test: { isolate: true } });
