@@ -75,7 +75,7 @@ export async function prepareSr(
   const trained = { network, srclip, prompt, optimizer, ema, share: 1 / course.perStep };
   // What a captured step works in is disposed where others need memory.
   const wholeStep = captureSteady(device, (...inputs: (Tensor | Rng)[]) => stepAtOnce(run, trained, partsOf(inputs)));
-  const validation = await prepareValidation({ device, run, folder, upscaler, ema, warn });
+  const validation = await prepareValidation({ device, run, folder, upscaler, ema, warn, group });
   const training: Training = {
     title: "train sr",
     network: run.network_g.type,

@@ -108,7 +108,7 @@ export async function prepareSrclip(
     dataSets: { train_data: items.length },
     files: items.map(({ path, texts }) => [path, ...texts].join("\t")),
     epoch,
-    validation: srclipValidation(model, run, (step) => epoch(step + 1), output),
+    validation: srclipValidation(model, run, (step) => epoch(step + 1), { output, group }),
     names: SRCLIP_LOSSES,
     total,
     seed: run.seed,
