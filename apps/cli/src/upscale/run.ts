@@ -15,6 +15,7 @@ import { describeLeftOut, findPhotos } from "../photo/find.ts";
 import { outputFormat } from "../photo/output-format.ts";
 import { divide } from "../ranks/divide.ts";
 import { fromFirst } from "../ranks/exchange.ts";
+import { checkSameFiles, checkSameWeights } from "../ranks/same-files.ts";
 import { madeOf, standingAt, withoutResults } from "./done.ts";
 import { checkFlags, type UpscaleFlags } from "./flags.ts";
 import { enlarge, freeForTiles, jobOf } from "./job.ts";
@@ -50,6 +51,10 @@ export async function runUpscale(flags: UpscaleFlags, { group, ...context }: Sha
   });
   if (photos.length < found.length)
     output.line(`${counted(found.length - photos.length, "result")} of earlier runs in ${flags.out} left alone`);
+  await checkSameFiles(
+    group,
+    photos.map(({ path }) => path),
+  );
   const others = describeLeftOut(leftOut);
   if (others !== null) output.warn(others);
   await withDevice(flags, { output }, async (device) => {
@@ -65,6 +70,7 @@ export async function runUpscale(flags: UpscaleFlags, { group, ...context }: Sha
       ...(flags.srclip === undefined ? {} : { srclip: flags.srclip }),
     });
     const { network, srclip, prompt } = upscaler;
+    await checkSameWeights(group, network.module, srclip);
     output.line(`network: ${network.module.constructor.name} x${network.scale} of ${model}`);
     if (upscaler.name === DEMO_SR)
       output.warn(
