@@ -1,5 +1,5 @@
 /** The command `upscale`. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Restorer } from "@deplsr/restore";
 import type { SharedContext } from "../commands/command.ts";
 import { parseSetting } from "../config/set.ts";
@@ -7,7 +7,7 @@ import { isImageName } from "../data/image.ts";
 import { DEMO_SR } from "../demo/recipe.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
-import { checkPlace } from "../files.ts";
+import { checkPlace, removeLeftovers } from "../files.ts";
 import { shippedNetwork } from "../networks/shipped.ts";
 import { findModel } from "../networks/weights-file.ts";
 import { counted, Output } from "../output.ts";
@@ -81,6 +81,10 @@ export async function runUpscale(flags: UpscaleFlags, { group, ...context }: Sha
     const scale = sizeName(flags, network.scale);
     const naming = { folder: flags.out, suffix: flags.suffix, scale, ending: job.ending };
     const places = toFile ? [flags.out] : placesOf(photos, naming);
+    if (group.rank === 0 && flags.out !== "-")
+      for (const place of new Set(places.map(dirname))) await removeLeftovers(place);
+    // Nobody writes before that: on another machine a process that lives could not be told from one that was killed.
+    await group.barrier();
     const originals = await Originals.of(photos);
     const tally = new Tally(output, leftOut);
     const alone = photos.length === 1;
