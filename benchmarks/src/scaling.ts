@@ -1,6 +1,7 @@
 /**
  * `npm run bench:scaling`: how much of itself a device keeps where several train together, for two trainings on clusters, and the model beside what was
- * measured on this machine. `-- --measure` measures anew, with the MPIs that are installed; `-- --measure --reductions` without steps.
+ * measured on this machine. `-- --measure` measures anew, with the MPIs that are installed; `-- --measure --reductions` without steps, `-- --measure --overlap` what is hidden
+ * of reductions.
  */
 import { existsSync, readFileSync } from "node:fs";
 import type { Measurement } from "./scaling/job.ts";

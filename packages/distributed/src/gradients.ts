@@ -2,8 +2,13 @@
 import { cast, cat, type Device, layTogether, noGrad, reshape, scope, type Tensor } from "@deplsr/tensor";
 import type { ProcessGroup } from "./process-group.ts";
 
-/** Bytes of gradients that are sent together, as in PyTorch's DistributedDataParallel: many small messages cost their latencies, one large one waits for all. */
-const BUCKET_BYTES = 25 * 2 ** 20;
+/**
+ * Bytes of gradients that are sent together, at most as many as in PyTorch's DistributedDataParallel: many small messages cost their latencies, one large one
+ * waits for all. A small network has an eighth of its gradients in each, so that seven of them need not wait for the last.
+ */
+const MOST_BYTES = 25 * 2 ** 20;
+const LEAST_BYTES = 2 ** 18;
+const BUCKETS = 8;
 
 /** The sums over all processes, the same bits in each of them. */
 export interface Summed {
@@ -16,7 +21,10 @@ export interface Summed {
 
 /** The gradients of one step. */
 export interface GradientPass {
-  /** Takes the gradient of a parameter, which stays its caller's, to be kept until the sums are there. Once those of a bucket are there, they are sent. */
+  /**
+   * Takes the gradient of a parameter, which stays its caller's, to be kept until the sums are there. Once those of a bucket are there, they are sent: on a
+   * device that computes in the calling thread before this returns, so that other processes get them while the rest is computed.
+   */
   readonly take: (parameter: Tensor, gradient: Tensor) => void;
   /** The sums, once all processes have ended the step. @param values numbers whose sums are wanted as well, as many in every process */
   readonly end: (values: ArrayLike<number>) => Promise<Summed>;
@@ -26,32 +34,60 @@ export interface GradientPass {
 export class GradientSum {
   readonly #group: ProcessGroup;
   readonly #parameters: readonly Tensor[];
-  readonly #buckets: readonly (readonly Tensor[])[];
+  readonly #bucketBytes: number;
+  #buckets: readonly (readonly Tensor[])[] = [];
   readonly #bucketOf = new Map<Tensor, number>();
+  /** Whether the order in which gradients come is known. */
+  #ordered = false;
 
-  /** @param parameters in the order in which a forward pass uses them: gradients come the other way round */
-  constructor(group: ProcessGroup, parameters: readonly Tensor[], bucketBytes: number = BUCKET_BYTES) {
+  /**
+   * @param parameters in the order in which a forward pass uses them, if that is known: gradients come the other way round. From the second step on
+   * they are sent in the order in which the first process got them in the first
+   */
+  constructor(group: ProcessGroup, parameters: readonly Tensor[], bucketBytes: number = bucketBytesOf(parameters)) {
     this.#group = group;
     this.#parameters = parameters;
-    this.#buckets = bucketsOf([...parameters].reverse(), bucketBytes);
+    this.#bucketBytes = bucketBytes;
+    this.#fill([...parameters].reverse());
+  }
+
+  #fill(parameters: readonly Tensor[]): void {
+    this.#buckets = bucketsOf(parameters, this.#bucketBytes);
     for (const [bucket, own] of this.#buckets.entries()) for (const each of own) this.#bucketOf.set(each, bucket);
+  }
+
+  /** Parameters as their gradients came to the first process; those that got none come last. Asked in the first step alone. */
+  async #arrange(taken: Iterable<Tensor>): Promise<void> {
+    this.#ordered = true;
+    const order = [...new Set([...taken, ...this.#parameters])].map((parameter) => this.#parameters.indexOf(parameter));
+    const first = await this.#group.broadcast(Int32Array.from(order));
+    this.#fill(Array.from(first, (i) => this.#parameters[i]!));
   }
 
   /** Begins a step. */
   begin(): GradientPass {
     const taken = new Map<Tensor, Tensor>();
     const missing = this.#buckets.map(({ length }) => length);
+    const reads: Promise<void>[] = [];
+    const values: (Float32Array | undefined)[] = [];
     const sums: Promise<Float32Array>[] = [];
     // Buckets are sent in their order, which all processes share, whatever order gradients come in.
-    let sent: Promise<unknown> = Promise.resolve();
+    const sendThose = (): void => {
+      for (let own = values[sums.length]; own; own = values[sums.length]) {
+        values[sums.length] = undefined;
+        const sum = this.#group.allReduce(own);
+        // Who awaits the step is told.
+        sum.catch(() => undefined);
+        sums.push(sum);
+      }
+    };
     const send = (bucket: number): void => {
-      const values = this.#read(bucket, taken);
-      const before = sent;
-      const sum = Promise.all([values, before]).then(([values]) => ({ sum: this.#group.allReduce(values) }));
-      sent = sum;
-      sums[bucket] = sum.then(({ sum }) => sum);
-      // Who awaits the step is told.
-      sums[bucket].catch(() => undefined);
+      const read = this.#read(bucket, taken, (own) => {
+        values[bucket] = own;
+        sendThose();
+      });
+      read.catch(() => undefined);
+      reads.push(read);
     };
     let next = 0;
     return {
@@ -64,7 +100,7 @@ export class GradientSum {
       },
       end: async (values) => {
         for (; next < this.#buckets.length; next++) send(next);
-        await sent;
+        await Promise.all(reads);
         const began = performance.now();
         const there = this.#parameters.map((parameter) => (taken.has(parameter) ? 1 : 0));
         const [summed, ...all] = await Promise.all([
@@ -73,13 +109,15 @@ export class GradientSum {
         ]);
         const waited = performance.now() - began;
         const gotten = new Set(this.#parameters.filter((_, i) => summed[values.length + i]! > 0));
-        return { gradients: this.#gradients(all, gotten), values: summed.slice(0, values.length), waited };
+        const gradients = this.#gradients(all, gotten);
+        if (!this.#ordered) await this.#arrange(taken.keys());
+        return { gradients, values: summed.slice(0, values.length), waited };
       },
     };
   }
 
-  /** The values of a bucket's gradients, one behind the other; zeros for those that are not there. */
-  async #read(bucket: number, taken: ReadonlyMap<Tensor, Tensor>): Promise<Float32Array> {
+  /** Gives the values of a bucket's gradients, one behind the other; zeros for those that are not there. */
+  async #read(bucket: number, taken: ReadonlyMap<Tensor, Tensor>, take: (values: Float32Array) => void): Promise<void> {
     const parameters = this.#buckets[bucket]!;
     using all = noGrad(() =>
       scope(() =>
@@ -92,7 +130,7 @@ export class GradientSum {
         ),
       ),
     );
-    return (await all.data()) as Float32Array;
+    await all.dataTo((values) => take(values as Float32Array));
   }
 
   /** Sums as gradients, in the order and side by side as an optimizer's parameters. */
@@ -117,6 +155,11 @@ export class GradientSum {
     layTogether([...gradients.values()]);
     return gradients;
   }
+}
+
+function bucketBytesOf(parameters: readonly Tensor[]): number {
+  const all = parameters.reduce((bytes, { size }) => bytes + 4 * size, 0);
+  return Math.min(MOST_BYTES, Math.max(LEAST_BYTES, Math.ceil(all / BUCKETS)));
 }
 
 /** Tensors in runs of at most so many bytes together; what is larger stands alone. */

@@ -1,4 +1,4 @@
-import { Device, type Tensor } from "@deplsr/tensor";
+import { backward, Device, matmul, requireGrad, sum, type Tensor } from "@deplsr/tensor";
 import { afterAll, expect, it, vi } from "vitest";
 import { GradientSum } from "../src/index.ts";
 import { localGroup } from "../src/testing.ts";
@@ -89,6 +89,49 @@ it("sends a bucket once it is full, before the step ends", async () => {
   await vi.waitFor(() => expect(calls).toHaveBeenCalledTimes(2));
   await Promise.all(passes.map((pass) => pass.end([])));
   expect(calls).toHaveBeenCalledTimes(5);
+});
+
+it("sends buckets while the rest of backward is still computed, from the second step on in the order in which gradients come", async () => {
+  const weights = [1, 2, 3, 4].map((seed) =>
+    requireGrad(
+      device.tensor(
+        Float32Array.from({ length: 9 }, (_, i) => Math.sin(seed + i)),
+        [3, 3],
+      ),
+    ),
+  );
+  const loss = (): Tensor => sum(weights.reduce((x, weight) => matmul(x, weight), device.ones([2, 3])));
+  const groups = localGroup(2);
+  const calls = groups.map((group) => vi.spyOn(group, "allReduce"));
+  // In the wrong order: the weight that is used last comes first, so that nothing can be sent before its gradient.
+  const sums = groups.map((group) => new GradientSum(group, [...weights].reverse(), 1));
+  const plain = backward(loss());
+  const expected = await Promise.all(
+    weights.map(async (weight) => (await plain.get(weight)!.data()).map((x) => 2 * x)),
+  );
+  for (const sent of [
+    [0, 0, 0, 4],
+    [1, 2, 3, 4],
+  ]) {
+    const all = sums.map((each, rank) => {
+      const before = calls[rank]!.mock.calls.length;
+      const pass = each.begin();
+      const seen: number[] = [];
+      const gradients = backward(loss(), {
+        onGradient: (weight, gradient) => {
+          pass.take(weight, gradient);
+          seen.push(calls[rank]!.mock.calls.length - before);
+        },
+      });
+      expect(seen).toEqual(sent);
+      expect(gradients.size).toBe(4);
+      return pass.end([]);
+    });
+    for (const { gradients } of await Promise.all(all)) {
+      const values = weights.map((weight) => gradients.get(weight)!.data());
+      expect(await Promise.all(values)).toEqual(expected);
+    }
+  }
 });
 
 it("leaves no memory behind", async () => {

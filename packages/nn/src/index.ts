@@ -29,6 +29,7 @@ export * from "./module.ts";
 export * from "./norm.ts";
 export * from "./optim/adam.ts";
 export * from "./optim/add-gradients.ts";
+export * from "./optim/backward-onto.ts";
 export * from "./optim/clip-grad.ts";
 export * from "./optim/ema.ts";
 export * from "./optim/schedule.ts";

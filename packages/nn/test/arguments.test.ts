@@ -210,6 +210,16 @@ const CASES: Readonly<Record<string, Case>> = {
     args: [new Map(), new Map()],
     wrong: { known: [0, [undefined, null, [x], {}]], more: [1, [undefined, null, [x], {}]] },
   },
+  backwardOnto: {
+    call: N.backwardOnto,
+    args: [new Map(), T.sum(N.parameter(gpu.ones([2]))), {}],
+    wrong: {
+      known: [0, [undefined, null, [x], {}]],
+      loss: [1, "tensor"],
+      options: [2, "options"],
+      "options.onGradient": [2, [null, 3, "x"]],
+    },
+  },
   clipGradNorm: {
     call: N.clipGradNorm,
     args: [grads, 1],

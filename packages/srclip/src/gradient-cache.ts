@@ -1,7 +1,8 @@
 import type { CLIP } from "@deplsr/clip";
-import { addGradients } from "@deplsr/nn";
+import { backwardOnto } from "@deplsr/nn";
 import {
   add,
+  type BackwardOptions,
   backward,
   cat,
   mul,
@@ -47,7 +48,7 @@ export function accumulateGradients(
   return scope(() => {
     const whole = featuresOf(model, parts);
     const { loss, wanted, gradients } = compared(model, whole, options);
-    return { loss, gradients: throughParts(model, parts, wanted, gradients, checkpoint) };
+    return { loss, gradients: throughParts(model, parts, wanted, gradients, { checkpoint }) };
   });
 }
 
@@ -57,6 +58,8 @@ export interface FeatureExchange {
   readonly gather: (own: Tensor) => Promise<Tensor>;
   /** Rows of the processes before this one. */
   readonly from: number;
+  /** Told of this process's gradients as soon as each is whole, as `backward` tells: to bring them to the others meanwhile. */
+  readonly onGradient?: NonNullable<BackwardOptions["onGradient"]>;
 }
 
 /**
@@ -72,7 +75,7 @@ export async function sharedGradients(
   model: SrCLIPModel,
   parts: readonly SrCLIPInput[],
   { checkpoint = false, ...options }: SrCLIPLossOptions & SrCLIPOptions,
-  { gather, from }: FeatureExchange,
+  { gather, from, onGradient }: FeatureExchange,
 ): Promise<BatchGradients> {
   const single = parts.length === 1;
   const own = single
@@ -88,7 +91,10 @@ export async function sharedGradients(
         const gradient = wanted[kind];
         return features && gradient && narrow(gradient, 0, from, features.shape[0]!);
       });
-      const through = single ? added(known, own, rows) : throughParts(model, parts, rows, known, checkpoint);
+      const told = onGradient ? { onGradient } : {};
+      const through = single
+        ? added(known, own, rows, told)
+        : throughParts(model, parts, rows, known, { checkpoint, told });
       return { loss, gradients: through };
     }) as BatchGradients;
   } finally {
@@ -125,13 +131,14 @@ function throughParts(
   parts: readonly SrCLIPInput[],
   wanted: FeatureGradients,
   known: Map<Tensor, Tensor>,
-  checkpoint: boolean,
+  { checkpoint, told = {} }: { readonly checkpoint: boolean; readonly told?: Told },
 ): Map<Tensor, Tensor> {
   // Frozen texts have given all they have.
   const textTrains = [...model.clip.text.parameters().values()].some(({ requiresGrad }) => requiresGrad);
   let gradients = known;
   let row = 0;
-  for (const { image, ids } of parts) {
+  for (const part of parts) {
+    const { image, ids } = part;
     const rows = image?.shape[0] ?? 0;
     const [from, before] = [row, gradients];
     gradients = scope(() => {
@@ -139,21 +146,35 @@ function throughParts(
         model.forward({ ...(image && { image }), ...(textTrains && ids && { ids }) }, { checkpoint }),
       );
       const own = wanted.map((gradient) => gradient && narrow(gradient, 0, from, rows));
-      return added(before, again, own);
+      return added(before, again, own, part === parts.at(-1) ? told : {});
     });
     row += rows;
   }
   return gradients;
 }
 
+/** Who is told of gradients. */
+type Told = Pick<BackwardOptions, "onGradient">;
+
 /** Adds the gradients that features bring to the parameters, by those of the features. */
-function added(known: Map<Tensor, Tensor>, features: Features, wanted: FeatureGradients): Map<Tensor, Tensor> {
+function added(
+  known: Map<Tensor, Tensor>,
+  features: Features,
+  wanted: FeatureGradients,
+  told: Told,
+): Map<Tensor, Tensor> {
   const products = features.flatMap((each, kind) => {
     const gradient = wanted[kind];
     return each?.requiresGrad && gradient ? [sum(mul(each, gradient))] : [];
   });
-  if (products.length === 0) return known;
-  return addGradients(known, backward(products.reduce((a, b) => add(a, b))));
+  if (products.length > 0)
+    return backwardOnto(
+      known,
+      products.reduce((a, b) => add(a, b)),
+      told,
+    );
+  for (const [tensor, gradient] of known) told.onGradient?.(tensor, gradient);
+  return known;
 }
 
 /** All features of a batch, or null for those that a model does not have. */

@@ -10,8 +10,10 @@ import { type Edge, type GraphNode, type Holder, naming, type Tensor } from "./t
 
 let enabled = true;
 let nextId = 1;
-/** While a checkpoint runs without a graph: whether anything in it wants a gradient. */
-let watched: { needed: boolean } | undefined;
+/** While a checkpoint runs without a graph: where the gradients of what it computes go. */
+let watched: Set<Node> | undefined;
+/** Nowhere besides. */
+const NOTHING: ReadonlySet<Node> = new Set();
 /** A gradient, or what computes it, which tells where it goes before it is there. */
 type Given = Tensor | (() => Tensor);
 /** Hands a gradient on to where it goes. All are f32 on their way, those of f16 tensors too. */
@@ -38,10 +40,19 @@ export class Node implements GraphNode {
   inputs: readonly Edge[];
   saved: readonly Tensor[];
   run: Run | undefined;
+  /** Leaves that its gradients may go to besides those of its inputs: the parameters in a checkpoint. */
+  readonly besides: ReadonlySet<Node>;
   endedBy: "backward" | "scope" = "backward";
   #holders = 0;
 
-  constructor(name: string, outputs: readonly Tensor[], inputs: readonly Edge[], saved: readonly Tensor[], run?: Run) {
+  constructor(
+    name: string,
+    outputs: readonly Tensor[],
+    inputs: readonly Edge[],
+    saved: readonly Tensor[],
+    run?: Run,
+    besides: ReadonlySet<Node> = NOTHING,
+  ) {
     this.id = run ? nextId++ : 0;
     this.name = name;
     this.leaf = run ? undefined : outputs[0]!;
@@ -50,6 +61,7 @@ export class Node implements GraphNode {
     this.inputs = inputs;
     this.saved = saved;
     this.run = run;
+    this.besides = besides;
     for (const { node } of inputs) (node as Node).#holders++;
     outputs.forEach((tensor, output) => {
       if (tensor.edge) throw new Error(`internal: ${name} records a result that has a history`);
@@ -172,16 +184,17 @@ export function recordTogether(
   if (inputs.some((input) => input.requiresGrad)) recordAnyway(ys, name, inputs, needs, gradients);
 }
 
-/** The same for what gives gradients to leaves that are no inputs. */
+/** The same for what gives gradients to leaves that are no inputs, `besides`. */
 export function recordAnyway(
   ys: readonly Tensor[],
   name: string,
   inputs: readonly Tensor[],
   needs: readonly Tensor[],
   gradients: Gradients,
+  besides?: ReadonlySet<Node>,
 ): void {
   if (!enabled) {
-    if (watched) watched.needed ||= inputs.some((input) => input.requiresGrad);
+    for (const { edge } of inputs) if (edge) watched?.add(edge.node as Node);
     return;
   }
   const edges = inputs.map((input) => input.edge);
@@ -206,6 +219,7 @@ export function recordAnyway(
         (input) => edges[input] && place(edges[input]),
       );
     },
+    besides,
   );
 }
 
@@ -252,22 +266,19 @@ export function recording<T>(on: boolean, work: () => T): T {
 }
 
 /**
- * Tells whether anything that `work` computes without recording it wants a gradient, or `work` notes that itself. Who watches around it is
- * told as well.
+ * Tells where the gradients go of what `work` computes without recording it, and of what `work` notes itself; nowhere where nothing wants one. Who watches
+ * around it is told as well.
  */
-export function watching<T>(work: (note: (wanted: boolean) => void) => T): readonly [result: T, wanted: boolean] {
+export function watching<T>(work: (note: (x: Tensor) => void) => T): readonly [result: T, nodes: ReadonlySet<Node>] {
   const outside = watched;
-  const own = { needed: false };
-  const note = (wanted: boolean): void => {
-    own.needed ||= wanted;
-  };
+  const own = new Set<Node>();
   watched = own;
   try {
-    const result = work(note);
-    return [result, own.needed];
+    const result = work(({ edge }) => edge && own.add(edge.node as Node));
+    return [result, own];
   } finally {
     watched = outside;
-    if (outside) outside.needed ||= own.needed;
+    for (const node of own) outside?.add(node);
   }
 }
 

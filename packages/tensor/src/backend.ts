@@ -94,6 +94,8 @@ export interface Backend {
   allocateLot(sizes: readonly number[], label: string): Lot;
   upload(storage: Storage, bytes: Uint8Array): void;
   download(storage: Storage, byteOffset: number, bytes: number): Promise<ArrayBuffer>;
+  /** The same where the calling thread computes itself, so that there is nothing to wait for. A backend may leave it out. */
+  downloadNow?(storage: Storage, byteOffset: number, bytes: number): ArrayBuffer;
   flush(): Promise<void>;
   memory(): MemoryReport;
   /** What ops held at the highest moment since this was called last, the ten largest; at the first call, what they hold now. */

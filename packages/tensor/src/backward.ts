@@ -1,8 +1,9 @@
-import { checkFlag, checkOptionalTensor, checkOptions, checkTensor, checkTensors } from "./arguments.ts";
+import { checkFlag, checkFunction, checkOptionalTensor, checkOptions, checkTensor, checkTensors } from "./arguments.ts";
 import { type Node, noGrad } from "./autograd.ts";
 import type { Storage } from "./backend.ts";
+import { capturing } from "./capturing.ts";
 import { type DType, isFloat } from "./dtype.ts";
-import { ArgumentError, DTypeError, describe, ShapeError } from "./errors.ts";
+import { ArgumentError, DTypeError, describe, refuseAsync, ShapeError } from "./errors.ts";
 import { GradientLots } from "./gradient-lots.ts";
 import { alias, deviceOf } from "./making.ts";
 import { transientResult } from "./scope.ts";
@@ -31,9 +32,16 @@ export interface BackwardOptions {
   readonly grad?: Tensor;
   /** Keeps the graph for another `backward`. */
   readonly retainGraph?: boolean;
+  /**
+   * Told of every gradient of the result once, as soon as it is whole, while the others are still to be recorded or computed: so that it can be on its way
+   * to other processes. The order follows from the program alone, and is the same wherever the same one runs. The gradient is the one of the result,
+   * of its tensor's shape and dtype, and has to stay until `backward` returns; `gradient.dataTo` reads it without waiting for the rest. What it computes is
+   * not recorded. Not in a function that is captured, whose later runs would tell nobody.
+   */
+  readonly onGradient?: (tensor: Tensor, gradient: Tensor) => void;
 }
 
-const OPTIONS: readonly string[] = ["wrt", "grad", "retainGraph"] satisfies (keyof BackwardOptions)[];
+const OPTIONS: readonly string[] = ["wrt", "grad", "retainGraph", "onGradient"] satisfies (keyof BackwardOptions)[];
 
 function checkSeed(y: Tensor, options: BackwardOptions): void {
   checkTensor("backward", "y", y);
@@ -47,6 +55,13 @@ function checkSeed(y: Tensor, options: BackwardOptions): void {
   checkOptionalTensor("backward", "grad", grad);
   if (wrt !== undefined) checkTensors("backward", "wrt", wrt);
   checkFlag("backward", "retainGraph", options.retainGraph);
+  if (options.onGradient !== undefined) {
+    checkFunction("backward", "onGradient", options.onGradient);
+    if (capturing.watcher)
+      throw new Error(
+        "backward: onGradient in a function that is captured would be told in its first run alone: leave one of the two out",
+      );
+  }
   const what = `${describe(y)} (made by \`${y.label}\`)`;
   if (!y.requiresGrad) {
     throw new Error(
@@ -91,7 +106,7 @@ function refuseEnded(y: Tensor, order: readonly Node[]): void {
  * is set, the graph is given up as it is walked, and with it the results between the leaves and `y`: those that are still to be read have
  * to be `keep`-ed, or asked for by `wrt`.
  * @throws Error when `y` has no graph, or one that an earlier `backward` has given up, or holds more than one element and no `grad` is
- * given; ShapeError, DTypeError when `grad` does not fit.
+ * given, and where `onGradient` is asynchronous, disposes of a gradient, or stands in a captured function; ShapeError, DTypeError when `grad` does not fit.
  */
 export function backward(y: Tensor, options: BackwardOptions = {}): Map<Tensor, Tensor> {
   return walk(y, options);
@@ -114,8 +129,15 @@ export function walk(y: Tensor, options: BackwardOptions, inputs?: readonly Tens
     const gradients = new Gradients();
     const result = new Results();
     const rounds = (tensor: Tensor): boolean => round && tensor.dtype !== "f32";
+    const asks = (leaf: Tensor): boolean => !wrt || wrt.includes(leaf);
+    const telling = options.onGradient && new Telling(order, asks, options.onGradient);
     const give = ({ node, output }: Edge, gradient: Tensor): void => {
       const expected = (node as Node).outputs[output]!;
+      if (telling?.told.has(node as Node)) {
+        throw new Error(
+          `checkpoint: the function reads ${describe(expected)} when it runs again, and did not the first time: it has to compute the same`,
+        );
+      }
       if (!sameShape(expected.shape, gradient.shape)) {
         throw new Error(`internal: a gradient ${describe(gradient)} for ${node}`);
       }
@@ -133,7 +155,6 @@ export function walk(y: Tensor, options: BackwardOptions, inputs?: readonly Tens
     }
     // A checkpoint hands on what its own walk gives.
     const lots = round ? new GradientLots() : undefined;
-    const asks = (leaf: Tensor): boolean => !wrt || wrt.includes(leaf);
     /** Gradients that are still to come, at most. */
     const awaited = new Map<Node, number>();
     for (const edge of order.flatMap(({ inputs }) => inputs)) {
@@ -141,6 +162,17 @@ export function walk(y: Tensor, options: BackwardOptions, inputs?: readonly Tens
       awaited.set(node, (awaited.get(node) ?? 0) + 1);
       if (node.leaf && asks(node.leaf)) lots?.expect(node.leaf);
     }
+    for (const { leaf } of telling?.besides ?? []) lots?.expect(leaf!);
+    /** Makes what arrived at a leaf, all of it, its gradient. */
+    const finish = (node: Node): void => {
+      const leaf = node.leaf!;
+      const dy = gradients.at(node);
+      if (!dy) return;
+      if (lots && telling?.besides.has(node)) gradients.place(node, lots);
+      const own = rounds(leaf) ? castGradient(dy, leaf.dtype) : result.own(dy);
+      if (own !== dy) gradients.replace(node, own);
+      telling?.tell(leaf, own, node);
+    };
     /** The place of a leaf, for a gradient that is all that it gets. */
     const place = (node: Node): Storage | undefined => {
       const leaf = node.reshaped ?? node;
@@ -161,9 +193,12 @@ export function walk(y: Tensor, options: BackwardOptions, inputs?: readonly Tens
         const leaves = node.inputs.map((edge) => edge.node as Node).filter(({ leaf }) => leaf && asks(leaf));
         const dys = node.leaf ? undefined : gradients.take(node);
         if (dys) {
-          for (const tensor of wrt ?? []) {
+          for (const tensor of new Set(wrt)) {
             const dy = tensor.edge?.node === node ? dys[tensor.edge.output] : undefined;
-            if (dy) result.set(tensor, rounds(tensor) ? castGradient(dy, tensor.dtype) : gradients.hold(dy));
+            if (!dy) continue;
+            const own = rounds(tensor) ? castGradient(dy, tensor.dtype) : result.own(gradients.hold(dy));
+            result.map.set(tensor, own);
+            telling?.tell(tensor, own);
           }
           const { saved } = node;
           transientResult(() => {
@@ -189,6 +224,7 @@ export function walk(y: Tensor, options: BackwardOptions, inputs?: readonly Tens
           if (lots && left === 0) gradients.place(leaf, lots);
           if (!inputs?.includes(leaf.leaf!)) gradients.compute(leaf);
         }
+        for (const leaf of telling?.passed(node, leaves) ?? []) finish(leaf);
       }
       // What is left belongs to leaves, and to the parameters inside of checkpoints.
       const rest = [...gradients.entries()].map(([node]) => node);
@@ -196,10 +232,14 @@ export function walk(y: Tensor, options: BackwardOptions, inputs?: readonly Tens
       for (const node of rest) {
         const { leaf } = node;
         const asked = leaf && asks(leaf) ? leaf : undefined;
-        if (asked && lots) gradients.place(node, lots);
+        const told = telling?.told.has(node);
+        if (asked && !told) {
+          if (lots) gradients.place(node, lots);
+          finish(node);
+        }
         const [dy] = gradients.take(node)!;
-        if (asked) result.set(asked, rounds(asked) ? castGradient(dy!, asked.dtype) : dy!);
-        if (!asked || rounds(asked)) gradients.settle([dy]);
+        if (asked) result.map.set(asked, dy!);
+        else gradients.settle([dy]);
       }
     } finally {
       for (const node of order.slice(done)) node.drop();
@@ -214,9 +254,61 @@ class Results {
   readonly map = new Map<Tensor, Tensor>();
   readonly #taken = new Set<Tensor>();
 
-  set(tensor: Tensor, gradient: Tensor): void {
-    this.map.set(tensor, this.#taken.has(gradient) ? alias(gradient) : gradient);
+  /** A gradient as one that nobody else has. */
+  own(gradient: Tensor): Tensor {
+    if (this.#taken.has(gradient)) return alias(gradient);
     this.#taken.add(gradient);
+    return gradient;
+  }
+}
+
+/** Tells of gradients as they are whole, each once. */
+class Telling {
+  /** Leaves that were told of: nothing may arrive there any more. */
+  readonly told = new Set<Node>();
+  /** Leaves that checkpoints give gradients to. */
+  readonly besides: ReadonlySet<Node>;
+  /** Nodes that are still to pass of those that a leaf gets gradients from, a node that gives several counted as often. */
+  readonly #awaited = new Map<Node, number>();
+  readonly #asks: (leaf: Tensor) => boolean;
+  readonly #take: (tensor: Tensor, gradient: Tensor) => void;
+
+  constructor(
+    order: readonly Node[],
+    asks: (leaf: Tensor) => boolean,
+    take: (tensor: Tensor, gradient: Tensor) => void,
+  ) {
+    this.#asks = asks;
+    this.#take = take;
+    this.besides = new Set(order.flatMap(({ besides }) => this.#wanted(besides)));
+    for (const { inputs, besides } of order) {
+      for (const leaf of this.#wanted([...inputs.map(({ node }) => node as Node), ...besides])) {
+        this.#awaited.set(leaf, (this.#awaited.get(leaf) ?? 0) + 1);
+      }
+    }
+  }
+
+  #wanted(nodes: Iterable<Node>): Node[] {
+    return [...nodes].filter(({ leaf }) => leaf && this.#asks(leaf));
+  }
+
+  /** The leaves that get nothing any more once a node has given what it has. @param inputs of it, those leaves that are asked for */
+  passed({ besides }: Node, inputs: readonly Node[]): Node[] {
+    return [...inputs, ...this.#wanted(besides)].filter((leaf) => {
+      const left = this.#awaited.get(leaf)! - 1;
+      this.#awaited.set(leaf, left);
+      return left === 0;
+    });
+  }
+
+  /** @throws Error where who is told spoils the gradient, or would go on later */
+  tell(tensor: Tensor, gradient: Tensor, leaf?: Node): void {
+    if (leaf) this.told.add(leaf);
+    const told: unknown = this.#take(tensor, gradient);
+    refuseAsync("backward", told);
+    if (gradient.disposed) {
+      throw new Error(`backward: onGradient disposed of the gradient of ${describe(tensor)}: it is part of the result`);
+    }
   }
 }
 
@@ -248,6 +340,19 @@ class Gradients {
   /** The gradients that have come since this was asked last, parts of sums left out: nobody needs those any more. */
   arrived(): readonly Tensor[] {
     return this.#new.splice(0).filter((gradient) => this.#uses.get(gradient));
+  }
+
+  /** What has arrived at a leaf so far. */
+  at(leaf: Node): Tensor | undefined {
+    return this.#byNode.get(leaf)?.[0];
+  }
+
+  /** Puts another tensor in the place of what arrived at a leaf. */
+  replace(leaf: Node, gradient: Tensor): void {
+    const own = this.#byNode.get(leaf)!;
+    const before = own[0]!;
+    own[0] = this.hold(gradient);
+    this.#release(before);
   }
 
   /** Whether anything arrived at a node. */

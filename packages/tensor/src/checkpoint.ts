@@ -21,18 +21,19 @@ export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
   checkFunction("checkpoint", "work", work);
   checkTensors("checkpoint", "inputs", inputs);
   const wanted = inputs.map((input) => input.requiresGrad);
-  const [y, needed] = watching((note) => {
-    note(wanted.includes(true));
+  const [y, nodes] = watching((note) => {
+    inputs.forEach(note);
     return transientResult(() => {
       const result = noGrad(() => work(...inputs));
-      note(result.requiresGrad);
+      note(result);
       // One that was there before would get a second history.
       return madeHere(result) && !result.requiresGrad ? result : alias(result);
     });
   });
-  if (!gradEnabled() || !needed) return y;
+  if (!gradEnabled() || nodes.size === 0) return y;
   const limit = writes.count;
-  recordAnyway([y], "checkpoint", inputs, inputs, ([dy], give, saved) => {
+  const besides = new Set([...nodes].filter(({ leaf }) => leaf));
+  const gradients: Parameters<typeof recordAnyway>[4] = ([dy], give, saved) => {
     const again = saved.map((tensor, i) => (wanted[i] ? requireGrad(alias(tensor)) : alias(tensor)));
     const gradients = rerun(limit, () => {
       const result = recording(true, () => work(...again));
@@ -44,7 +45,8 @@ export function checkpoint(work: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
       else give(tensor, gradient);
     }
     for (const input of again) input.dispose();
-  });
+  };
+  recordAnyway([y], "checkpoint", inputs, inputs, gradients, besides);
   return y;
 }
 

@@ -2,7 +2,7 @@ import type { Backend, BackendInfo, MemoryReport, OpMemory, Storage, View } from
 import { capturing } from "./capturing.ts";
 import { finishReaders } from "./deferred.ts";
 import { bytesPerElement, type Data, type DType, decode, type HostArray, type NestedData } from "./dtype.ts";
-import { DisposedError, describe } from "./errors.ts";
+import { ArgumentError, DisposedError, describe, shown } from "./errors.ts";
 import { settleIndices } from "./index-check.ts";
 import { denseLayout } from "./layout.ts";
 import type { TensorMethods } from "./methods.ts";
@@ -270,15 +270,37 @@ export class Tensor {
    * ShapeError when an index made on the device, of any op before, was out of range
    */
   async data(): Promise<HostArray> {
+    let values: HostArray | undefined;
+    await this.#read("data", (read) => {
+      values = read;
+    });
+    return values!;
+  }
+
+  /**
+   * The same for what is to go on at once with them, and beside what the caller computes: `take` gets the elements as soon as they are there. That is
+   * before this returns where the calling thread computes itself (the CPU backend), else in a later turn.
+   * @returns once `take` has had them. Rejects as `data` does, and with what `take` throws
+   */
+  async dataTo(take: (values: HostArray) => void): Promise<void> {
+    if (typeof take !== "function") throw new ArgumentError(`dataTo: take has to be a function, got ${shown(take)}`);
+    await this.#read("dataTo", take);
+  }
+
+  async #read(by: string, take: (values: HostArray) => void): Promise<void> {
     const { size, dtype, device } = this;
-    const { storage } = this.dense("data");
-    if (size === 0) return decode(new ArrayBuffer(0), dtype, 0);
+    const { backend } = device;
+    const { storage } = this.dense(by);
+    if (size === 0) return take(decode(new ArrayBuffer(0), dtype, 0));
     storage.retain();
     try {
-      const reading = device.backend.download(storage, 0, size * bytesPerElement(dtype));
-      const [bytes] = await Promise.all([reading, settleIndices(device.backend)]);
-      await reclaim(device.backend);
-      return decode(bytes, dtype, size);
+      const bytes = size * bytesPerElement(dtype);
+      const pass = (read: ArrayBuffer): void => take(decode(read, dtype, size));
+      const passed = backend.downloadNow
+        ? pass(backend.downloadNow(storage, 0, bytes))
+        : backend.download(storage, 0, bytes).then(pass);
+      await Promise.all([passed, settleIndices(backend)]);
+      await reclaim(backend);
     } finally {
       storage.release();
     }

@@ -539,6 +539,7 @@ const OTHERS: Readonly<Record<string, readonly [(...args: never[]) => unknown, C
       wrong: {
         ...{ y: [0, "tensor"], options: [1, "options"], "options.wrt": [1, [3, x, [3], [undefined]]] },
         ...{ "options.grad": [1, ["x", 3, null, gpu.ones([2])]], "options.retainGraph": [1, "flag"] },
+        "options.onGradient": [1, [null, 3, "x", x]],
       },
     },
   ],

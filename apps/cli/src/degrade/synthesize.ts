@@ -14,6 +14,7 @@ import { removeLeftovers } from "../files.ts";
 import { counted } from "../output.ts";
 import { divide } from "../ranks/divide.ts";
 import { fromFirst } from "../ranks/exchange.ts";
+import { checkSameFiles } from "../ranks/same-files.ts";
 import { cutSquare, degradeImages } from "./images.ts";
 import type { Plan } from "./plan.ts";
 import { type ImageRecord, Records } from "./records.ts";
@@ -94,6 +95,10 @@ export async function synthesize(
     if (title !== record.title) records?.add({ ...record, title });
   }
   const photos = await fromFirst(group, () => workOf(request, records!));
+  await checkSameFiles(
+    group,
+    photos.map(({ path }) => path),
+  );
   const skipped = new Map<string, string>();
   const captionless = new Map<string, string>();
   const bar = output.progress("degrade", plans.length, "image").startAt(kept);

@@ -20,6 +20,7 @@ import { oneLine, UserError } from "../errors.ts";
 import { counted, type Output } from "../output.ts";
 import { divide } from "../ranks/divide.ts";
 import { fromFirst } from "../ranks/exchange.ts";
+import { checkSameFiles } from "../ranks/same-files.ts";
 import { type Answer, answersOf, type Confusion, confusionOf } from "./answers.ts";
 import { bestConstant, nearestPrompt, type PromptStyle, shortLevel, styledKinds, templateOf } from "./protocol.ts";
 import { type FoundFeatures, foundFeatures, RetrievalMeter, type RetrievalValues } from "./retrieval.ts";
@@ -68,6 +69,10 @@ export async function evaluateSrclip(model: SrCLIPV2, options: EvaluationOptions
   const kinds = styledKinds(style);
   const table = await fromFirst(group, () => readCaptioned(data));
   const { items, unlabelled } = labelled(table.items, kinds);
+  await checkSameFiles(
+    group,
+    items.map(({ path }) => path),
+  );
   const skipped = [...badRows(data, table.bad), ...unlabelled];
   const { text, embedDim } = model.config.clip;
   const { contextLength } = text;

@@ -4,6 +4,7 @@ import { checkWhole } from "../flags.ts";
 import { loadSrclip, protocolOf } from "../networks/srclip.ts";
 import { Output } from "../output.ts";
 import { fromFirst } from "../ranks/exchange.ts";
+import { checkSameWeights } from "../ranks/same-files.ts";
 import { evaluateSrclip } from "./evaluate.ts";
 import { ORIGINAL_STYLE, styledKinds } from "./protocol.ts";
 import { evaluationFiles, printEvaluation, writeEvaluation } from "./report.ts";
@@ -31,16 +32,18 @@ export async function runEvaluate(flags: EvaluateFlags, { group, ...context }: S
   const kinds = styledKinds({ levels }).map(({ name }) => name);
   const { out } = flags;
   const files = await fromFirst(group, () => (out === undefined ? null : evaluationFiles(out, kinds, flags.overwrite)));
-  const result = await withDevice(flags, { output }, async (device) =>
-    evaluateSrclip(await loadSrclip(device, flags.checkpoint), {
+  const result = await withDevice(flags, { output }, async (device) => {
+    const model = await loadSrclip(device, flags.checkpoint);
+    await checkSameWeights(group, model);
+    return evaluateSrclip(model, {
       data: flags.data,
       style: { template, levels },
       imageFit: fit,
       batchSize: flags.batch,
       output,
       group,
-    }),
-  );
+    });
+  });
   if (group.rank > 0) return;
   printEvaluation(result, output);
   if (files !== null) {

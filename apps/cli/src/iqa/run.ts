@@ -9,6 +9,8 @@ import { checkPlace, writeFileAtomic } from "../files.ts";
 import { checkWhole, refuseExisting } from "../flags.ts";
 import { counted, Output } from "../output.ts";
 import { fromFirst } from "../ranks/exchange.ts";
+import { checkSame } from "../ranks/same.ts";
+import { checkSameFiles } from "../ranks/same-files.ts";
 import { chooseMetrics } from "./metrics.ts";
 import { listPairs, type PairedFiles } from "./pairs.ts";
 import { reportOf, type ScoredSet } from "./report.ts";
@@ -50,6 +52,9 @@ export async function runIqa(flags: IqaFlags, { group, ...context }: SharedConte
     if (csv !== undefined) await checkPlace(csv);
     return listed;
   });
+  for (const { files } of listed) {
+    await checkSameFiles(group, [...files.pairs.map(({ image }) => image), ...files.references]);
+  }
   const missing: SkippedItem[] = [];
   const metrics: (Metric | LearnedMetric)[] = [];
   for (const metric of chosen) {
@@ -57,6 +62,7 @@ export async function runIqa(flags: IqaFlags, { group, ...context }: SharedConte
     if (reason === undefined) metrics.push(metric);
     else missing.push({ name: metric.name, reason });
   }
+  await checkSame(group, { metrics: metrics.map(({ name }) => name) });
   if (metrics.length === 0) throw new UserError(`iqa: ${missing.map(({ reason }) => reason).join("; ")}`);
   const scored: ScoredSet[] = [];
   await withMetrics(metrics, flags, { output }, async (ready) => {

@@ -8,6 +8,7 @@ import { listPairs, readPair } from "../data/paired.ts";
 import { oneLine, UserError } from "../errors.ts";
 import { divide } from "../ranks/divide.ts";
 import { fromFirst } from "../ranks/exchange.ts";
+import { checkSameFiles } from "../ranks/same-files.ts";
 
 /** A low-quality image, and its original where there is one. */
 export interface MeasuredItem {
@@ -29,14 +30,21 @@ export interface Measuring {
   readonly enlarge: (image: Image) => Promise<Image>;
   /** Where an enlarged image goes; null where it is not written. */
   readonly place: (item: MeasuredItem) => string | null;
-  /** Told of every image that this process made. */
-  readonly onImage: (item: MeasuredItem, image: Image) => void;
+  /** So many of the first images are kept, to be shown; default none. */
+  readonly keep?: number;
   /** Told of images that are left out, of all or of one metric. */
   readonly warn: (line: string) => void;
   /** The processes that share the set; default one. The first one alone is told by `warn` and `onItem`, in the order of the set. */
   readonly group?: ProcessGroup;
   /** Told how many images are done, those that are left out included. */
   readonly onItem?: (done: number) => void;
+}
+
+/** What is known of a set. */
+export interface MeasuredImages {
+  readonly means: ReadonlyMap<string, Mean>;
+  /** The first that could be enlarged, with the first process alone. */
+  readonly kept: readonly { readonly name: string; readonly image: Image }[];
 }
 
 /** The mean of a metric over the images that it could score. */
@@ -64,15 +72,31 @@ interface Measured {
   /** By the metrics' places; null where one could not score it. */
   readonly scores: readonly (number | null)[];
   readonly warnings: readonly string[];
+  /** Enlarged; null where it could not be, or is not to be shown. */
+  readonly image: Image | null;
 }
 
-/** Enlarges and scores a set's images, one after the other. An image that cannot be read is left out with a warning. */
-export async function measureSet({ items }: ImageSet, measuring: Measuring): Promise<ReadonlyMap<string, Mean>> {
-  const { metrics, warn, onItem = () => {}, group = new SingleProcess() } = measuring;
+/**
+ * Enlarges and scores a set's images, one after the other. An image that cannot be read is left out with a warning. Processes that share the set all know the
+ * means, which are those of one process to the bit: scores are added in the order of the set.
+ */
+export async function measureSet({ items }: ImageSet, measuring: Measuring): Promise<MeasuredImages> {
+  const { metrics, warn, keep = 0, onItem = () => {}, group = new SingleProcess() } = measuring;
   const scores = metrics.map((): number[] => []);
+  await checkSameFiles(
+    group,
+    items.flatMap(({ lq, gt }) => (gt === null ? [lq] : [lq, gt])),
+  );
+  const kept: { name: string; image: Image }[] = [];
+  // Of each process the first ones: those of all are among them.
+  let own = 0;
   await divide(group, items, {
-    work: (item) => measure(item, measuring),
+    work: async (item) => {
+      const measured = await measure(item, measuring);
+      return measured.image && own++ < keep ? measured : { ...measured, image: null };
+    },
     take: (measured, i) => {
+      if (measured.image && kept.length < keep) kept.push({ name: items[i]!.name, image: measured.image });
       for (const line of measured.warnings) warn(line);
       for (const [metric, score] of measured.scores.entries()) if (score !== null) scores[metric]!.push(score);
       onItem(i + 1);
@@ -86,13 +110,14 @@ export async function measureSet({ items }: ImageSet, measuring: Measuring): Pro
       return [[name, { value, lowerBetter, images: values.length }] as const];
     }),
   );
-  return fromFirst(group, () => means);
+  return { means: await fromFirst(group, () => means), kept };
 }
 
 async function measure(item: MeasuredItem, measuring: Measuring): Promise<Measured> {
   const { scale, metrics } = measuring;
   const warnings: string[] = [];
   const scores = metrics.map((): number | null => null);
+  let enlarged: Image | null = null;
   try {
     const pair = item.gt === null ? null : await readPair({ gt: item.gt, lq: item.lq }, scale);
     const image = await measuring.enlarge(pair?.lq ?? (await readImage(item.lq)));
@@ -107,10 +132,10 @@ async function measure(item: MeasuredItem, measuring: Measuring): Promise<Measur
     }
     const place = measuring.place(item);
     if (place !== null) await writeImage(place, image);
-    measuring.onImage(item, image);
+    enlarged = image;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     warnings.push(`${item.lq} is left out: ${oneLine(error)}`);
   }
-  return { scores, warnings };
+  return { scores, warnings, image: enlarged };
 }

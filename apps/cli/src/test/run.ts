@@ -20,6 +20,7 @@ import { networkOfRun } from "../networks/run-network.ts";
 import { counted, Output } from "../output.ts";
 import { fromFirst } from "../ranks/exchange.ts";
 import { checkSame } from "../ranks/same.ts";
+import { checkSameWeights } from "../ranks/same-files.ts";
 import { timeStamp } from "../run-folder.ts";
 import { validationMetrics, withMetrics } from "../train/validation-metrics.ts";
 
@@ -62,6 +63,7 @@ export async function runTest(flags: TestFlags, { group, ...context }: SharedCon
   try {
     await withDevice(flags, { output }, async (device) => {
       const { network, srclip, prompt } = await networkOfRun(device, config, output);
+      await checkSameWeights(group, network.module, srclip);
       const { type } = config.network_g;
       say(`network: ${type} x${config.scale} of ${config.path.pretrain_network_g}`);
       const restorer = new Restorer(device, { network, srclip, ...(srclip ? { prompt } : {}) });
@@ -145,18 +147,22 @@ async function testSet(
   if (saves) await mkdir(pictures, { recursive: true });
   const bar = output.progress(`test ${set.name}`, set.items.length, "image");
   try {
-    return await withMetrics(metrics, warn, (ready) =>
-      measureSet(set, {
-        scale: config.scale,
-        metrics: ready,
-        enlarge,
-        place: ({ name }) => (saves ? join(pictures, `${name}_${suffix ?? config.name}.png`) : null),
-        onImage: () => {},
-        onItem: (done) => bar.update(done),
-        warn: (line) => warn(`${set.name}: ${line}`),
-        group,
-      }),
+    const { means } = await withMetrics(
+      metrics,
+      warn,
+      (ready) =>
+        measureSet(set, {
+          scale: config.scale,
+          metrics: ready,
+          enlarge,
+          place: ({ name }) => (saves ? join(pictures, `${name}_${suffix ?? config.name}.png`) : null),
+          onItem: (done) => bar.update(done),
+          warn: (line) => warn(`${set.name}: ${line}`),
+          group,
+        }),
+      group,
     );
+    return means;
   } finally {
     bar.finish();
   }

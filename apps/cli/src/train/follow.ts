@@ -22,7 +22,9 @@ export async function followSession(training: Training, from: string | null): Pr
     },
     pace: () => device.pace(),
     report: () => {},
-    ...(validation ? { validation: { every: validation.every, run: () => ranks.group.barrier() } } : {}),
+    ...(validation
+      ? { validation: { every: validation.every, run: async (step: number) => void (await validation.run(step)) } }
+      : {}),
     save: (step) => ranks.check(step),
     stopRequested: () => ranks.stopCode > 0,
     // The first process reads the same numbers, and tells.

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import {
   broadcastTensors,
   checkSameTensors,
+  type GradientPass,
   GradientSum,
   type NamedTensors,
   type ProcessGroup,
@@ -87,11 +88,19 @@ export class TrainingRanks {
     await checkSameTensors(this.group, this.#parameters, what);
   }
 
-  /** The sums of all processes, the same bits in each; those of this one are given back. To be called once in every step. */
-  async sum({ gradients, losses }: StepSums): Promise<StepSums> {
-    if (!this.several) return { gradients, losses };
+  /** Begins the sum of a step's gradients, which may be given to it as they come; undefined where there are no others. */
+  begin(): GradientPass | undefined {
+    return this.several ? this.#sum.begin() : undefined;
+  }
+
+  /**
+   * The sums of all processes, the same bits in each; those of this one are given back. To be called once in every step.
+   *
+   * @param pass what `begin` gave: gradients that it has are on their way already
+   */
+  async sum({ gradients, losses }: StepSums, pass = this.begin()): Promise<StepSums> {
+    if (!pass) return { gradients, losses };
     try {
-      const pass = this.#sum.begin();
       for (const [parameter, gradient] of gradients) pass.take(parameter, gradient);
       const asked = this.#asked();
       const stops = STOPS.map((code) => Number(code === asked));

@@ -10,6 +10,7 @@ import { printEvaluation } from "../evaluate/report.ts";
 import { loadSrclip, makeSrclip } from "../networks/srclip.ts";
 import { silentOutput } from "../output.ts";
 import { fromFirst } from "../ranks/exchange.ts";
+import { checkSame } from "../ranks/same.ts";
 import { onLastingDevice } from "./lost-device.ts";
 import { latestIn, planRun } from "./plan.ts";
 import { runTraining } from "./run-training.ts";
@@ -30,7 +31,7 @@ export async function runTrainSrclip(flags: TrainFlags, context: SharedContext):
   const folder = plan.folder ?? join(config.logs ?? "runs", config.name);
   const from = plan.from === undefined ? await latestIn(folder) : plan.from;
   const { train_data } = config;
-  if (train_data === null) return group.rank === 0 ? evaluateOnly(config, from, flags, context) : undefined;
+  if (train_data === null) return evaluateOnly(config, from, flags, { ...context, output });
   const beginning = { from, resume: flags.resume !== undefined, overwrite: flags.overwrite };
   await onLastingDevice(flags, { output, group }, folder, beginning, async (device, beginning) => {
     const run = { ...config, train_data };
@@ -50,20 +51,21 @@ export async function runTrainSrclip(flags: TrainFlags, context: SharedContext):
   });
 }
 
-/** Measures on `val_data` the checkpoint to go on from, or the network that a training would start with; nothing is written. */
+/** Measures on `val_data` the checkpoint to go on from, or the network that a training would start with, in all processes together; nothing is written. */
 async function evaluateOnly(
   config: SrclipRunConfig,
   from: string | null,
   flags: TrainFlags,
   context: SharedContext,
 ): Promise<void> {
-  const { output } = context;
+  const { output, group } = context;
+  await checkSame(group, { config, from });
   if (from === null && config.pretrained === null) {
     output.warn("config: neither pretrained nor --resume names weights: random ones are evaluated");
   }
   const evaluation = await withDevice(flags, context, async (device) => {
     const model = from === null ? await makeSrclip(device, config) : await loadSrclip(device, from);
-    return evaluateSrclip(model, evaluationOptions(config, output)!);
+    return evaluateSrclip(model, evaluationOptions(config, output, group)!);
   });
   output.line(`no train_data: ${from ?? config.pretrained ?? "the network"} is evaluated on ${config.val_data}`);
   printEvaluation(evaluation, output);

@@ -76,6 +76,7 @@ export interface Validating {
   readonly every: number;
   /** Items by data set. */
   readonly counts: Readonly<Record<string, number>>;
+  /** Called in all processes, which share the sets; what it gives in the first one counts. */
   readonly run: (step: number) => Promise<readonly Measured[]>;
 }
 
@@ -240,11 +241,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
         ? {
             validation: {
               every: validation.every,
-              run: (step) =>
-                view.clock.apart(async () => {
-                  await validate(step, validation);
-                  await ranks.group.barrier();
-                }),
+              run: (step) => view.clock.apart(() => validate(step, validation)),
             },
           }
         : {}),

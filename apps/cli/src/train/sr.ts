@@ -1,10 +1,10 @@
 /** Training super-resolution on pairs of images (spec/training.md, 1 and 2). */
 import { relative } from "node:path";
 import { type ProcessGroup, SingleProcess } from "@deplsr/distributed";
-import { Adam, AdamW, addGradients, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
+import { Adam, AdamW, backwardOnto, charbonnierLoss, Ema, l1Loss, mseLoss } from "@deplsr/nn";
 import { asSeen, imagePrompt, type PromptOptions, throughChannels } from "@deplsr/restore";
 import type { SrCLIPV2 } from "@deplsr/srclip";
-import { add, backward, captureSteady, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
+import { add, type BackwardOptions, captureSteady, type Device, mul, Rng, scope, type Tensor } from "@deplsr/tensor";
 import type { SrRunConfig } from "../config/sr.ts";
 import { BatchCourse } from "../data/course.ts";
 import { type PairBatch, storedPairs } from "../data/pair-batches.ts";
@@ -75,7 +75,7 @@ export async function prepareSr(
   const trained = { network, srclip, prompt, optimizer, ema, share: 1 / course.perStep };
   // What a captured step works in is disposed where others need memory.
   const wholeStep = captureSteady(device, (...inputs: (Tensor | Rng)[]) => stepAtOnce(run, trained, partsOf(inputs)));
-  const validation = await prepareValidation({ device, run, folder, upscaler, ema, warn });
+  const validation = await prepareValidation({ device, run, folder, upscaler, ema, warn, group });
   const training: Training = {
     title: "train sr",
     network: run.network_g.type,
@@ -169,12 +169,16 @@ interface Sums {
 
 const NOTHING: Sums = { gradients: new Map(), loss: null };
 
-/** Adds a part's gradients and its share of the loss, and gives back what they are added to. */
-function added({ gradients, loss }: Sums, share: Tensor): { gradients: Map<Tensor, Tensor>; loss: Tensor } {
+/** Adds a part's gradients, of which `onGradient` is told, and its share of the loss, and gives back what they are added to. */
+function added(
+  { gradients, loss }: Sums,
+  share: Tensor,
+  told: Pick<BackwardOptions, "onGradient"> = {},
+): { gradients: Map<Tensor, Tensor>; loss: Tensor } {
   const seen = stackValues([share]);
   const total = loss ? add(loss, seen) : seen;
   loss?.dispose();
-  return { gradients: addGradients(gradients, backward(share)), loss: total };
+  return { gradients: backwardOnto(gradients, share, told), loss: total };
 }
 
 /** One step, which nobody waits for, so that it can be captured: forward, loss and backward of each part, update. → the mean loss, (1,) */
@@ -203,12 +207,15 @@ async function trainStep(
   const skip = run.train.on_nan === "skip";
   // Running statistics, which a step that is left out must not leave behind.
   using before = skip ? new Snapshot(network.module.buffers().values()) : null;
+  const pass = ranks.begin();
   let sums = NOTHING;
   for (const part of parts) {
     const forward = (): { readonly share: Tensor } => ({ share: lossShare(run, trained, part) });
-    sums = await inHalves(mark, forward, ({ share }) => added(sums, share));
+    // What the last part adds to is whole, and goes to the other processes while it is still computed.
+    const told = pass && part === parts.at(-1) ? { onGradient: pass.take } : {};
+    sums = await inHalves(mark, forward, ({ share }) => added(sums, share, told));
   }
-  const { gradients, losses } = await ranks.sum({ gradients: sums.gradients, losses: sums.loss! });
+  const { gradients, losses } = await ranks.sum({ gradients: sums.gradients, losses: sums.loss! }, pass);
   await mark?.("sum");
   const updated = await update(optimizer, gradients, losses, { clip: run.train.grad_clip ?? null, skip });
   if (updated) ema?.update();

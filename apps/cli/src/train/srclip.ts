@@ -1,6 +1,6 @@
 /** Training SRCLIP on degraded images and the texts that describe them (spec/srclip.md, 5 to 7). */
 import { clampLogitScale, Tokenizer } from "@deplsr/clip";
-import { gatherRows, type ProcessGroup, SingleProcess } from "@deplsr/distributed";
+import { type GradientPass, gatherRows, type ProcessGroup, SingleProcess } from "@deplsr/distributed";
 import { AdamW } from "@deplsr/nn";
 import { normalized } from "@deplsr/restore";
 import {
@@ -108,7 +108,7 @@ export async function prepareSrclip(
     dataSets: { train_data: items.length },
     files: items.map(({ path, texts }) => [path, ...texts].join("\t")),
     epoch,
-    validation: srclipValidation(model, run, (step) => epoch(step + 1), output),
+    validation: srclipValidation(model, run, (step) => epoch(step + 1), { output, group }),
     names: SRCLIP_LOSSES,
     total,
     seed: run.seed,
@@ -170,13 +170,14 @@ interface Stepping {
 async function trainStep(stepping: Stepping, parts: readonly Part[], mark: Mark | null): Promise<Tensor> {
   const { model, optimizer, run, ranks } = stepping;
   optimizer.layTogether();
-  const { loss, gradients: own } = await gradientsOf(stepping, parts, mark);
+  const pass = ranks.begin();
+  const { loss, gradients: own } = await gradientsOf(stepping, parts, mark, pass?.take);
   const { total, contrastive, degradation, fine } = loss;
   // Every process knows the loss of all: one of them tells it.
   const share = ranks.leads ? 1 : 0;
   const told = scope(() => mul(stackValues([total, contrastive, degradation, fine!]), share)) as Tensor;
   for (const part of Object.values(loss)) part?.dispose();
-  const { gradients, losses } = await ranks.sum({ gradients: own, losses: told });
+  const { gradients, losses } = await ranks.sum({ gradients: own, losses: told }, pass);
   await mark?.("sum");
   using whole = scope(() => narrow(losses, 0, 0, 1)) as Tensor;
   await update(optimizer, gradients, whole, { clip: run.grad_clip_norm, skip: run.on_nan === "skip" });
@@ -185,11 +186,12 @@ async function trainStep(stepping: Stepping, parts: readonly Part[], mark: Mark 
   return losses;
 }
 
-/** The losses of a step, and the gradients that this process has of them. */
+/** The losses of a step, and the gradients that this process has of them. @param take told of them as they come, where there are other processes */
 async function gradientsOf(
   { model, run, ranks }: Stepping,
   parts: readonly Part[],
   mark: Mark | null,
+  take: GradientPass["take"] | undefined,
 ): Promise<BatchGradients> {
   const { device } = model.logitScale;
   const { vision, text } = model.config.clip;
@@ -210,7 +212,11 @@ async function gradientsOf(
     const compared = scope(options) as SrCLIPLossOptions;
     const rows = parts.reduce((sum, { images }) => sum + images.length, 0);
     try {
-      const exchange = { gather: (own: Tensor) => gatherRows(ranks.group, own), from: ranks.group.rank * rows };
+      const exchange = {
+        gather: (own: Tensor) => gatherRows(ranks.group, own),
+        from: ranks.group.rank * rows,
+        ...(take && { onGradient: take }),
+      };
       return await sharedGradients(model, inputs, { ...compared, ...how }, exchange);
     } finally {
       for (const tensor of [...inputs.map(({ image }) => image), ...Object.values(compared.matches ?? {})])

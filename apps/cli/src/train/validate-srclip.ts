@@ -1,4 +1,5 @@
 /** How well an SRCLIP recognises the five degradations of `val_data`, and images and captions each other, while it is trained. */
+import { type ProcessGroup, SingleProcess } from "@deplsr/distributed";
 import type { SrCLIPV2 } from "@deplsr/srclip";
 import type { SrclipRunConfig } from "../config/srclip.ts";
 import { type EvaluationOptions, evaluateSrclip } from "../evaluate/evaluate.ts";
@@ -11,14 +12,15 @@ import type { Validating } from "./session.ts";
  * Null where there is no `val_data`. Without `val_frequency` it runs with every checkpoint.
  *
  * @param epochsAfter whole epochs that are done after a step
+ * @param context `output` says what is found; the processes of `group` share the images
  */
 export function srclipValidation(
   model: SrCLIPV2,
   run: SrclipRunConfig,
   epochsAfter: (step: number) => number,
-  output: Output,
+  { output, group }: { readonly output: Output; readonly group: ProcessGroup },
 ): Validating | null {
-  const options = evaluationOptions(run, output);
+  const options = evaluationOptions(run, output, group);
   if (!options) return null;
   let said = false;
   return {
@@ -47,6 +49,7 @@ export function srclipValidation(
 export function evaluationOptions(
   { val_data: data, val_template: template, val_levels: levels, image_fit: imageFit, batch_size }: SrclipRunConfig,
   output: Output,
+  group: ProcessGroup = new SingleProcess(),
 ): EvaluationOptions | null {
-  return data === null ? null : { data, style: { template, levels }, imageFit, batchSize: batch_size, output };
+  return data === null ? null : { data, style: { template, levels }, imageFit, batchSize: batch_size, output, group };
 }

@@ -1,12 +1,13 @@
 /** Measuring a super-resolution network while it is trained: `datasets.val`, `val_1` … with the metrics of `val.metrics`. */
 import { join } from "node:path";
+import { broadcastTensors, type ProcessGroup } from "@deplsr/distributed";
 import type { ImageMetric } from "@deplsr/metrics";
 import type { Ema } from "@deplsr/nn";
 import { assign, type Device, scope } from "@deplsr/tensor";
 import { type SrRunConfig, validationSets } from "../config/sr.ts";
-import type { Image } from "../data/image.ts";
 import { UserError } from "../errors.ts";
 import { type ImageSet, listSet, measureSet } from "../measure/set.ts";
+import { fromFirst } from "../ranks/exchange.ts";
 import { type Upscaler, upscaleImage } from "../upscale/upscale.ts";
 import { MOST_PICTURES } from "./report-page.ts";
 import type { Measured } from "./session.ts";
@@ -26,6 +27,8 @@ export interface ValidationOptions {
   /** Averages, which are measured in place of the weights where they are kept. */
   readonly ema: Ema | null;
   readonly warn: (line: string) => void;
+  /** The processes that share the sets. */
+  readonly group: ProcessGroup;
 }
 
 /** A validation that is ready to run. */
@@ -50,7 +53,8 @@ export async function prepareValidation(options: ValidationOptions): Promise<Val
     if (run.val) options.warn("config: there is val, but no datasets.val to validate on: nothing is validated");
     return null;
   }
-  const sets = await Promise.all(found.map(([key, set]) => listSet(key, set, run.scale)));
+  const { group } = options;
+  const sets = await fromFirst(group, () => Promise.all(found.map(([key, set]) => listSet(key, set, run.scale))));
   if (new Set(sets.map(({ name }) => name)).size < sets.length) {
     throw new UserError(
       `config: two of ${found.map(([key]) => `datasets.${key}`).join(", ")} have one name: give others`,
@@ -61,20 +65,30 @@ export async function prepareValidation(options: ValidationOptions): Promise<Val
     every: run.val.val_freq,
     counts: Object.fromEntries(found.map(([key], i) => [`datasets.${key}`, sets[i]!.items.length])),
     run: async (step) => {
+      await shareStatistics(options);
       using weights = options.ema && new Snapshot(options.upscaler.network.module.stateDict().values());
       if (options.ema) useAverages(options);
       try {
         const leftOut = (line: string): void => warn(`validation: ${line}`);
-        return await withMetrics(metrics, leftOut, async (ready) => {
+        const measureAll = async (ready: readonly ImageMetric[]): Promise<readonly Measured[]> => {
           const measured: Measured[] = [];
           for (const set of sets) measured.push(await measure({ ...options, warn }, set, ready, step));
           return measured;
-        });
+        };
+        return await withMetrics(metrics, leftOut, measureAll, group);
       } finally {
         weights?.restore();
       }
     },
   };
+}
+
+/** Gives all processes the running statistics of the first, which each moves by its own batches and only that one saves. */
+async function shareStatistics({ group, upscaler, ema }: ValidationOptions): Promise<void> {
+  const buffers = upscaler.network.module.buffers();
+  await broadcastTensors(group, buffers);
+  if (!ema) return;
+  await broadcastTensors(group, new Map([...ema.stateDict()].filter(([name]) => buffers.has(name))));
 }
 
 function useAverages({ ema, upscaler }: ValidationOptions): void {
@@ -85,23 +99,21 @@ function useAverages({ ema, upscaler }: ValidationOptions): void {
 }
 
 async function measure(
-  { device, run, folder, upscaler, warn }: ValidationOptions,
+  { device, run, folder, upscaler, warn, group }: ValidationOptions,
   set: ImageSet,
   ready: readonly ImageMetric[],
   step: number,
 ): Promise<Measured> {
-  const pictures: { name: string; image: Image }[] = [];
   const { save_img: saves = false, suffix = null } = run.val ?? {};
-  const means = await measureSet(set, {
+  const { means, kept: pictures } = await measureSet(set, {
     scale: run.scale,
     metrics: ready,
     enlarge: (image) => upscaleImage(device, upscaler, image, { tile: TILE }),
     place: ({ name }) =>
       saves ? join(folder, "visualization", set.name, name, `${name}_${suffix ?? step}.png`) : null,
-    onImage: ({ name }, image) => {
-      if (pictures.length < MOST_PICTURES) pictures.push({ name, image });
-    },
+    keep: MOST_PICTURES,
     warn: (line) => warn(`validation: ${line}`),
+    group,
   });
   const metrics = [...means].map(([name, { value, lowerBetter }]) => [name, { value, lowerBetter }] as const);
   return { dataSet: set.name, metrics: Object.fromEntries(metrics), pictures };

@@ -1,4 +1,5 @@
 /** The metrics of `val.metrics`: those that are a formula, and those that learned something and need their weights. */
+import { type ProcessGroup, SingleProcess } from "@deplsr/distributed";
 import {
   type ImageMetric,
   LEARNED_METRICS,
@@ -14,6 +15,7 @@ import type { SrRunConfig } from "../config/sr.ts";
 import { oneLine, systemCode, UserError } from "../errors.ts";
 import { CLIPIQA_METRIC } from "../iqa/clipiqa.ts";
 import { missingWeights, openMetric } from "../iqa/weights.ts";
+import { gather } from "../ranks/exchange.ts";
 
 type MetricConfig = NonNullable<NonNullable<SrRunConfig["val"]>["metrics"]>[string];
 type Warn = (line: string) => void;
@@ -40,11 +42,15 @@ export async function validationMetrics(
   return usable;
 }
 
-/** Runs `work` with metrics that are ready, and gives back what they hold. One that cannot be opened is left out with a warning. */
+/**
+ * Runs `work` with metrics that are ready, and gives back what they hold. One that cannot be opened, in this process or another of the group, is left out with
+ * a warning.
+ */
 export async function withMetrics<T>(
   metrics: readonly ValidationMetric[],
   warn: Warn,
   work: (ready: readonly ImageMetric[]) => Promise<T>,
+  group: ProcessGroup = new SingleProcess(),
 ): Promise<T> {
   const ready: ImageMetric[] = [];
   try {
@@ -56,10 +62,21 @@ export async function withMetrics<T>(
         warn(`${metric.name} is left out: ${oneLine(error)}`);
       }
     }
-    return await work(ready);
+    return await work(await openedByAll(group, ready, warn));
   } finally {
     for (const metric of ready) metric.dispose?.();
   }
+}
+
+/** The metrics that all processes have opened: scores are matched by their places. */
+async function openedByAll(group: ProcessGroup, ready: readonly ImageMetric[], warn: Warn): Promise<ImageMetric[]> {
+  const all = await gather(group, { host: group.host, names: ready.map(({ name }) => name) });
+  return ready.filter(({ name }) => {
+    const lacking = all.findIndex(({ names }) => !names.includes(name));
+    if (lacking >= 0)
+      warn(`${name} is left out: rank ${lacking} (${all[lacking]!.host}) cannot open it, see its files there`);
+    return lacking < 0;
+  });
 }
 
 function metricOf(device: Device, name: string, config: MetricConfig): ValidationMetric {

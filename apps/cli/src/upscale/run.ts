@@ -1,5 +1,5 @@
 /** The command `upscale`. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Restorer } from "@deplsr/restore";
 import type { SharedContext } from "../commands/command.ts";
 import { parseSetting } from "../config/set.ts";
@@ -7,7 +7,7 @@ import { isImageName } from "../data/image.ts";
 import { DEMO_SR } from "../demo/recipe.ts";
 import { withDevice } from "../device.ts";
 import { oneLine, UsageError, UserError, WriteError } from "../errors.ts";
-import { checkPlace } from "../files.ts";
+import { checkPlace, removeLeftovers } from "../files.ts";
 import { shippedNetwork } from "../networks/shipped.ts";
 import { findModel } from "../networks/weights-file.ts";
 import { counted, Output } from "../output.ts";
@@ -15,6 +15,7 @@ import { describeLeftOut, findPhotos } from "../photo/find.ts";
 import { outputFormat } from "../photo/output-format.ts";
 import { divide } from "../ranks/divide.ts";
 import { fromFirst } from "../ranks/exchange.ts";
+import { checkSameFiles, checkSameWeights } from "../ranks/same-files.ts";
 import { madeOf, standingAt, withoutResults } from "./done.ts";
 import { checkFlags, type UpscaleFlags } from "./flags.ts";
 import { enlarge, freeForTiles, jobOf } from "./job.ts";
@@ -50,6 +51,10 @@ export async function runUpscale(flags: UpscaleFlags, { group, ...context }: Sha
   });
   if (photos.length < found.length)
     output.line(`${counted(found.length - photos.length, "result")} of earlier runs in ${flags.out} left alone`);
+  await checkSameFiles(
+    group,
+    photos.map(({ path }) => path),
+  );
   const others = describeLeftOut(leftOut);
   if (others !== null) output.warn(others);
   await withDevice(flags, { output }, async (device) => {
@@ -65,6 +70,7 @@ export async function runUpscale(flags: UpscaleFlags, { group, ...context }: Sha
       ...(flags.srclip === undefined ? {} : { srclip: flags.srclip }),
     });
     const { network, srclip, prompt } = upscaler;
+    await checkSameWeights(group, network.module, srclip);
     output.line(`network: ${network.module.constructor.name} x${network.scale} of ${model}`);
     if (upscaler.name === DEMO_SR)
       output.warn(
@@ -75,6 +81,10 @@ export async function runUpscale(flags: UpscaleFlags, { group, ...context }: Sha
     const scale = sizeName(flags, network.scale);
     const naming = { folder: flags.out, suffix: flags.suffix, scale, ending: job.ending };
     const places = toFile ? [flags.out] : placesOf(photos, naming);
+    if (group.rank === 0 && flags.out !== "-")
+      for (const place of new Set(places.map(dirname))) await removeLeftovers(place);
+    // Nobody writes before that: on another machine a process that lives could not be told from one that was killed.
+    await group.barrier();
     const originals = await Originals.of(photos);
     const tally = new Tally(output, leftOut);
     const alone = photos.length === 1;

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { localGroup } from "@deplsr/distributed/testing";
 import { assign, Device, type Tensor } from "@deplsr/tensor";
@@ -6,10 +6,13 @@ import { afterAll, describe, expect, test } from "vitest";
 import { checkConfig } from "../../src/config/parse.ts";
 import { srRun } from "../../src/config/sr.ts";
 import { srclipRun } from "../../src/config/srclip.ts";
+import { writeImage } from "../../src/data/image.ts";
+import { writeFileAtomic } from "../../src/files.ts";
 import { followSession } from "../../src/train/follow.ts";
-import { runSession, type Training } from "../../src/train/session.ts";
+import { type Measured, runSession, type Training } from "../../src/train/session.ts";
 import { prepareSr } from "../../src/train/sr.ts";
 import { prepareSrclip } from "../../src/train/srclip.ts";
+import { picture } from "../pictures.ts";
 import { recordedOutput } from "../recorded-output.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { TINY_DAT } from "../tiny-network.ts";
@@ -22,14 +25,18 @@ afterAll(() => device.destroy());
 /** How a training is prepared for each of some processes, with as many batches in each. */
 type Prepare = (ranks: number, parts: number) => Promise<Training[]>;
 
-async function sr(folder: string, train: Readonly<Record<string, unknown>> = {}): Promise<Prepare> {
+async function sr(
+  folder: string,
+  train: Readonly<Record<string, unknown>> = {},
+  { sets = {}, ...more }: { readonly sets?: object; readonly val?: object } = {},
+): Promise<Prepare> {
   await writePairs(folder, [20, 20, 20, 20, 20]);
   return (ranks, parts) => {
     const run = checkConfig(
       {
         name: "tiny",
         scale: 2,
-        datasets: pairsIn(folder),
+        datasets: { ...pairsIn(folder), ...sets },
         network_g: { ...TINY_DAT, drop_path_rate: 0.2, attn_drop_rate: 0.1, depth: [2] },
         train: {
           ema_decay: 0.9,
@@ -41,6 +48,7 @@ async function sr(folder: string, train: Readonly<Record<string, unknown>> = {})
           ...train,
         },
         logger: { save_checkpoint_freq: 3 },
+        ...more,
       },
       "tiny.yml",
       srRun,
@@ -143,6 +151,56 @@ describe.each<[string, (folder: string) => Promise<Prepare>]>([
     // That it is no matter of course: half as many batches give another one.
     const other = await losses(await prepare(2, 1), 5);
     expect(Math.abs(other[4]![0]! / whole[4]![0]! - 1)).toBeGreaterThan(1e-3);
+  });
+});
+
+describe("a validation", () => {
+  /** What the first process finds with the weights as they are. */
+  async function found(trainings: readonly Training[]): Promise<readonly Omit<Measured, "lines">[]> {
+    const all = await Promise.all(trainings.map(({ validation }) => validation!.run(1)));
+    // The lines of the log say how many epochs are done, of which more processes do more.
+    return all[0]!.map(({ dataSet, metrics, pictures }) => ({ dataSet, metrics, pictures }));
+  }
+
+  test("of a super-resolution finds in several processes what it finds in one, to the bit, with the statistics of the first", async () => {
+    const folder = temporaryFolder();
+    await writeFileAtomic(join(folder, "single", "0.png"), "no picture");
+    for (let i = 1; i < 12; i++) await writeImage(join(folder, "single", `${i}.png`), picture(50 + i, 100, i));
+    const sets = {
+      val: { name: "pairs", dataroot_gt: join(folder, "gt"), dataroot_lq: join(folder, "lq") },
+      val_1: { name: "single", type: "SingleImageDataset", dataroot_lq: join(folder, "single") },
+    };
+    const metrics = { psnr: { type: "calculate_psnr", crop_border: 2 }, niqe: { type: "calculate_niqe" } };
+    const prepare = await sr(folder, {}, { sets, val: { val_freq: 1, save_img: true, metrics } });
+    const alone = await found(await prepare(1, 1));
+    expect(alone.map(({ metrics }) => Object.keys(metrics))).toEqual([["psnr"], ["niqe"]]);
+    expect(alone.map(({ pictures }) => pictures.map(({ name }) => name))).toEqual([
+      ["0", "1", "2", "3", "4"],
+      // In the order of the list; the damaged one is left out, and no more than eight are shown.
+      ["1", "10", "11", "2", "3", "4", "5", "6"],
+    ]);
+    const written = readdirSync(join(folder, "run", "visualization", "single"));
+    expect(written).toHaveLength(11);
+    for (const ranks of [2, 3]) {
+      rmSync(join(folder, "run"), { recursive: true });
+      const trainings = await prepare(ranks, 1);
+      for (const { module, state } of trainings.slice(1)) {
+        for (const [name, buffer] of module.buffers()) {
+          if (!name.includes("running_")) continue;
+          for (const own of [buffer, state().ema!.stateDict().get(name)!]) assign(own, device.full(buffer.shape, 9));
+        }
+      }
+      expect(await found(trainings)).toEqual(alone);
+      expect(readdirSync(join(folder, "run", "visualization", "single"))).toEqual(written);
+    }
+  });
+
+  test("of an SRCLIP finds in several processes what it finds in one", async () => {
+    const folder = temporaryFolder();
+    const prepare = await srclip(folder, { val_data: join(folder, "data.tsv"), batch_size: 3 });
+    const alone = await found(await prepare(1, 1));
+    expect(Object.keys(alone[0]!.metrics)).toContain("image_to_text_R@1");
+    for (const ranks of [2, 4]) expect(await found(await prepare(ranks, 1))).toEqual(alone);
   });
 });
 

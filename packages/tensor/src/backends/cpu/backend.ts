@@ -157,6 +157,10 @@ export class CpuBackend implements Calls.Backend {
   }
 
   async download(storage: Calls.Storage, byteOffset: number, bytes: number): Promise<ArrayBuffer> {
+    return this.downloadNow(storage, byteOffset, bytes);
+  }
+
+  downloadNow(storage: Calls.Storage, byteOffset: number, bytes: number): ArrayBuffer {
     return this.engine.read(storage as Block, byteOffset, bytes);
   }
 

@@ -1,0 +1,214 @@
+/** What goes wrong in one process of a job that divides its work. */
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import {
+  type InstalledMpi,
+  installedMpis,
+  type JobResult,
+  type RunningJob,
+  startJob,
+} from "../../../../scripts/mpi.ts";
+import { readImage, writeImage } from "../../src/data/image.ts";
+import { deplsr, LAUNCHER } from "../commands/run-command.ts";
+import { picture } from "../pictures.ts";
+
+const PATIENCE = 240_000;
+vi.setConfig({ testTimeout: 2 * PATIENCE, hookTimeout: PATIENCE });
+
+const PHOTOS = 12;
+let folder = "";
+
+/** Jobs that go on for a while, and one that has begun. Each leaves whole images, or nothing before its end. */
+const JOBS: Readonly<Record<string, readonly string[]>> = {
+  degrade: ["degrade", "photos", "--out", "made", "--fit", "crop", "--size", "32", "--count", "40"],
+  upscale: ["upscale", "photos", "--out", "made", "--backend", "cpu"],
+  iqa: ["iqa", "photos", "--ref", "others", "--csv", "made/scores.csv"],
+  evaluate: ["evaluate", "--data", "set/degraded.tsv", "--batch", "1", "--out", "made", "--backend", "cpu"],
+};
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "deplsr-faults-"));
+  for (let i = 0; i < PHOTOS; i++) {
+    const name = `p${String(i).padStart(2, "0")}.png`;
+    await writeImage(join(folder, "photos", name), picture(48, 40, i));
+    await writeImage(join(folder, "others", name), picture(48, 40, i + 1));
+  }
+  const set = ["degrade", "photos", "--out", "set", "--fit", "crop", "--size", "32", "--count", "4"];
+  expect((await deplsr(set, folder)).code).toBe(0);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Starts a job of two processes, each of which leaves its number in a file. @param script run before, with `RANK` for the rank */
+function start(mpi: InstalledMpi, words: readonly string[], script = ""): RunningJob {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
+  const rank = "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}";
+  const run = `echo $$ > pid-${rank}; ${script.replaceAll("RANK", rank)} exec "$0" "$@"`;
+  return startJob(mpi, 2, ["sh", "-c", run, process.execPath, LAUNCHER, ...words], {
+    cwd: folder,
+    milliseconds: PATIENCE,
+  });
+}
+
+/** The process that computes in a rank, once it has joined the job: the child of its launcher. */
+function joined(rank: number): number | null {
+  try {
+    const pid = readFileSync(join(folder, `pid-${rank}`), "utf8").trim();
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+    return child && readFileSync(`/proc/${child}/maps`, "utf8").includes("libmpi") ? Number(child) : null;
+  } catch {
+    return null;
+  }
+}
+
+async function until({ finished }: RunningJob, there: () => boolean): Promise<void> {
+  let ended: JobResult | undefined;
+  void finished.then((result) => {
+    ended = result;
+  });
+  while (!ended && !there()) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(there(), ended && `${ended.stdout}${ended.stderr}`).toBe(true);
+}
+
+/** Images that stand under their own names, with the time of their writing. */
+function images(): Map<string, number> {
+  const place = join(folder, "made");
+  if (!existsSync(place)) return new Map();
+  const names = (readdirSync(place, { recursive: true }) as string[]).sort();
+  const done = names.filter((name) => /(^|\/)[^./][^/]*\.png$/.test(name) && !/(^|\/)\./.test(name));
+  return new Map(done.map((name) => [name, statSync(join(place, name)).mtimeMs]));
+}
+
+const told = ({ stderr }: JobResult): string[] =>
+  stderr.split("\n").filter((line) => /^(rank \d.*)?error: /.test(line));
+
+describe.each(installedMpis())("a job under mpirun of $name", (mpi) => {
+  it.each(Object.entries(JOBS))(
+    "ends within seconds of the death of a process, and leaves nothing half-written: %s",
+    async (name, words) => {
+      for (const rank of [1, 0]) {
+        rmSync(join(folder, "made"), { recursive: true, force: true });
+        for (const each of [0, 1]) rmSync(join(folder, `pid-${each}`), { force: true });
+        const writes = name === "degrade" || name === "upscale";
+        const job = start(mpi, words);
+        await until(job, () => joined(rank) !== null && (!writes || images().size > 1));
+        process.kill(joined(rank)!, "SIGKILL");
+        const killed = performance.now();
+        const result = await job.finished;
+        expect(performance.now() - killed).toBeLessThan(30_000);
+        expect(result.code).not.toBe(0);
+        expect(told(result)).toEqual([
+          expect.stringMatching(/^(rank 1 \(.+\): )?error: the system ended this \(SIGKILL\)/),
+        ]);
+        const left = images();
+        if (!writes) {
+          expect(left.size).toBe(0);
+          expect(existsSync(join(folder, "made", "scores.csv"))).toBe(false);
+          expect(existsSync(join(folder, "made", "answers.tsv"))).toBe(false);
+          continue;
+        }
+        for (const one of left.keys()) expect((await readImage(join(folder, "made", one))).width).toBeGreaterThan(0);
+        const all = name === "degrade" ? 40 * PHOTOS : PHOTOS;
+        expect(left.size).toBeLessThan(all);
+        if (rank === 1) continue;
+        // The next one does what is left.
+        const again = await start(mpi, words).finished;
+        expect(again.code, again.stderr).toBe(0);
+        const whole = images();
+        expect(whole.size).toBe(all);
+        // `degrade` knows by its records what is done, of which the first process may have had less than there was.
+        if (name === "degrade") expect(again.stdout).toMatch(/images \(\d+ of them by an earlier run\)/);
+        else for (const [one, time] of left) expect(whole.get(one), one).toBe(time);
+        const names = readdirSync(join(folder, "made"), { recursive: true }) as string[];
+        expect(names.filter((one) => one.includes(".tmp"))).toEqual([]);
+      }
+    },
+  );
+
+  it("tells what one process cannot read as one process alone does, with the same code", async () => {
+    // The share of rank 1, that of rank 0, and all.
+    for (const damaged of ["p01.png", "p00.png", "*"]) {
+      const place = join(folder, `damaged-${mpi.name.replace(" ", "")}-${damaged === "*" ? "all" : damaged}`);
+      mkdirSync(place);
+      for (let i = 0; i < 3; i++) {
+        const name = `p0${i}.png`;
+        const bytes = readFileSync(join(folder, "photos", name));
+        writeFileSync(join(place, name), damaged === "*" || damaged === name ? bytes.subarray(0, 100) : bytes);
+      }
+      for (const words of [
+        ["degrade", place, "--out", "OUT", "--size", "32", "--fit", "crop"],
+        ["iqa", place, "--ref", "others"],
+      ]) {
+        const wordsTo = (out: string): string[] => words.map((word) => (word === "OUT" ? join(place, out) : word));
+        const alone = await deplsr(wordsTo("alone"), folder);
+        const shared = await start(mpi, wordsTo("shared")).finished;
+        expect(shared.code, shared.stderr).toBe(alone.code);
+        const lines = (text: string): string[] =>
+          text
+            .split("\n")
+            .filter((line) => /(warning|error): /.test(line))
+            .map((line) => line.replaceAll("/shared", "/alone"));
+        expect(lines(alone.stderr)).not.toEqual([]);
+        expect(lines(shared.stderr)).toEqual(lines(alone.stderr));
+      }
+    }
+  });
+
+  it.each<[string, (rank: number) => string, string, RegExp]>([
+    [
+      "other command lines",
+      () => 'if [ RANK = 1 ]; then set -- "$@" --seed 8; fi;',
+      "",
+      /^error: processes: command line is .*--seed 8" for rank 1 \(.+\), .* for rank 0/,
+    ],
+    [
+      "other photographs",
+      () => "cd place-RANK;",
+      "longer",
+      /^error: processes: .*photos\/p1\.png is of \d+ bytes for rank 1 \(.+\), of \d+ bytes for rank 0/,
+    ],
+    [
+      "photographs that one does not have",
+      () => "cd place-RANK;",
+      "gone",
+      /^error: processes: .*photos\/p1\.png is missing for rank 1 \(.+\), of \d+ bytes for rank 0/,
+    ],
+  ])("refuses %s before any work, in one line", async (_, script, change, message) => {
+    for (const rank of [0, 1]) {
+      const place = join(folder, `place-${rank}`);
+      rmSync(place, { recursive: true, force: true });
+      for (let i = 0; i < 3; i++)
+        await writeImage(
+          join(place, "photos", `p${i}.png`),
+          picture(40, 40, change === "longer" && i + rank === 2 ? 9 : i),
+        );
+    }
+    if (change === "gone") rmSync(join(folder, "place-1", "photos", "p1.png"));
+    const places = [folder, join(folder, "place-0"), join(folder, "place-1")];
+    for (const words of [
+      ["degrade", "photos", "--out", "refused", "--size", "32", "--fit", "crop"],
+      ["upscale", "photos", "--out", "refused", "--backend", "cpu"],
+      ["iqa", "photos"],
+    ]) {
+      // `--seed` is a flag of one of them only.
+      if (change === "" && words[0] !== "degrade") continue;
+      const result = await start(mpi, words, script(0)).finished;
+      expect(result.code).not.toBe(0);
+      expect(told(result), result.stderr).toEqual([expect.stringMatching(message)]);
+      for (const place of places) {
+        const made = existsSync(join(place, "refused")) ? readdirSync(join(place, "refused"), { recursive: true }) : [];
+        expect((made as string[]).filter((name) => name.endsWith(".png"))).toEqual([]);
+      }
+    }
+  });
+});
