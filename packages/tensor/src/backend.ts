@@ -3,6 +3,7 @@ import type {
   AdamCall,
   AttentionCall,
   AttentionGradCall,
+  AttentionSlopesCall,
   BatchStatsCall,
   BatchStatsGradCall,
   ConvCall,
@@ -132,6 +133,10 @@ export interface Backend {
   adam(call: AdamCall): void;
   /** A backend may leave it out. */
   roll?(call: RollCall): void;
+  /** The most keys, and the widest heads, that attention takes; any where it is left out. */
+  readonly attentionMost?: number;
   attention?(call: AttentionCall): void;
+  /** A backend with `attention` has one of these, or gradients are those of the definition. */
   attentionGrad?(call: AttentionGradCall): void;
+  attentionSlopes?(call: AttentionSlopesCall): void;
 }

@@ -326,6 +326,18 @@ export interface AttentionCall {
   readonly biases: readonly View[];
   /** Receives, dense (batch, n, 2), the largest score of each row and what its exponentials are multiplied with: the gradient's start. */
   readonly stats?: View;
+  /** Of a backend that has `attentionSlopes`. */
+  readonly epilogue?: Epilogue;
+}
+
+/**
+ * What the gradients of attention are products of, from the operands of the forward call and `dy` (·, ·, n, e), which folds its batch like q: the map,
+ * computed again, and the gradient of what the softmax is taken of; both dense (batch, n, m).
+ */
+export interface AttentionSlopesCall extends Pick<AttentionCall, "scale" | "q" | "k" | "v" | "biases"> {
+  readonly dy: View;
+  readonly weights: View;
+  readonly slopes: View;
 }
 
 /**

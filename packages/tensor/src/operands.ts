@@ -29,6 +29,7 @@ const TAKES: Readonly<Record<string, readonly Readonly<Record<string, DType>>[]>
   resample: f32("x", "weights", "out").map((types) => ({ ...types, start: "i32" })),
   countDistinct: f32("x", "out"),
   attention: f32("q", "k", "v", "out", "stats"),
+  attentionSlopes: f32("q", "k", "v", "dy", "weights", "slopes"),
   attentionGrad: f32("q", "k", "v", "stats", "dy", "dq", "dk", "dv", "dbias"),
 };
 
@@ -77,7 +78,9 @@ const CHECKS: Readonly<Record<string, (call: never) => boolean>> = {
     (!running || [running.count.before, running.count.after].every(({ dtype }) => dtype === "i32")),
   adam: ({ grad, param, expAvg, expAvgSq }: Calls.AdamCall) =>
     grad.dtype === "f32" && [param, expAvg, expAvgSq].every((u) => u.before.dtype === "f32" && u.after.dtype === "f32"),
-  ...Object.fromEntries(["attention", "attentionGrad"].map((family) => [family, withBiases(TAKES[family]!)])),
+  ...Object.fromEntries(
+    ["attention", "attentionGrad", "attentionSlopes"].map((family) => [family, withBiases(TAKES[family]!)]),
+  ),
 };
 
 /** A tree and what it reads and writes, of a pointwise kernel or of an epilogue. */

@@ -4,7 +4,7 @@ import type { View } from "../backend.ts";
 import { checkpoint } from "../checkpoint.ts";
 import { describe, ShapeError } from "../errors.ts";
 import { collapse, denseLayout, expandLayout, type Layout } from "../layout.ts";
-import { empty, filled } from "../making.ts";
+import { empty, filled, launched } from "../making.ts";
 import { broadcastShapes, numel, type Shape, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkFloats, throughF32, widened } from "./floats.ts";
@@ -26,6 +26,9 @@ export interface AttentionOptions {
    */
   readonly mask?: "causal" | Tensor;
 }
+
+/** Leaves of an epilogue, its own result among them, behind queries, keys and values; each bias takes the room of one. */
+const LEAVES = 5;
 
 const OPTIONS = ["scale", "bias", "mask"] as const satisfies (keyof AttentionOptions)[];
 
@@ -147,7 +150,9 @@ function fused(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tens
   const added = addedOf(options);
   const all = [q, k, v, ...added];
   const wanted = gradEnabled() && all.some((x) => x.requiresGrad);
-  if (!backend.attention || (wanted && !backend.attentionGrad)) return undefined;
+  const gradients = backend.attentionGrad ?? backend.attentionSlopes;
+  if (!backend.attention || (wanted && !gradients) || Math.max(d, e, m) > (backend.attentionMost ?? Infinity))
+    return undefined;
   if (all.some((x) => x.device !== device || x.size === 0)) return undefined;
   if (!sameShape(k.shape, [...batch, m, d]) || !sameShape(v.shape, [...batch, m, e])) return undefined;
   const scores = [...batch, n, m];
@@ -157,6 +162,21 @@ function fused(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tens
     const folded = biasViews(biases, scores, sums);
     if (!folded) return undefined;
     const operands = { q: matrices(q), k: matrices(k), v: matrices(v), biases: folded.biases, scale };
+    if (backend.attentionSlopes) {
+      const { biases } = operands;
+      const y = launched(device, {
+        ...{
+          shape: [...batch, n, e],
+          dtype: "f32",
+          label: "attention",
+          reads: [operands.q, operands.k, operands.v, ...biases],
+        },
+        leaves: LEAVES - biases.length,
+        record: (out, epilogue) => backend.attention!({ ...operands, out: rows(out), ...(epilogue && { epilogue }) }),
+      });
+      recordProducts(y, all, { scale, scores, sums, optionsOf: reading(options) });
+      return y;
+    }
     const stats = wanted ? empty(device, [numel(batch), n, 2], "f32", "attention.stats") : undefined;
     const y = filled(device, [...batch, n, e], "f32", "attention", (out) =>
       backend.attention!({ ...operands, out: rows(out), ...(stats && { stats: stats.view() }) }),
@@ -211,6 +231,27 @@ function recordGradient(
       if (dx) give(3 + i, dx);
     });
     if (!own.includes(dbias)) dbias.dispose();
+  });
+}
+
+/** Gradients as products of the map and the scores' gradient, each of which goes on computing. */
+function recordProducts(y: Tensor, inputs: readonly Tensor[], { scale, scores, sums, optionsOf }: Recorded): void {
+  recordTogether([y], "attention", inputs, inputs, ([dy], give, saved) => {
+    const [q, k, v, ...added] = saved as [Tensor, Tensor, Tensor, ...Tensor[]];
+    const { backend } = q.device;
+    const [weights, slopes] = [0, 1].map(() => empty(q.device, scores, "f32", "attention.grad")) as [Tensor, Tensor];
+    withBiases(q, k, optionsOf(added), (biases) =>
+      backend.attentionSlopes!({
+        ...{ q: matrices(q), k: matrices(k), v: matrices(v), biases: biasViews(biases, scores, sums)!.biases, scale },
+        dy: matrices(dy!),
+        weights: rows(weights.view()),
+        slopes: rows(slopes.view()),
+      }),
+    );
+    give(0, () => mul(matmul(slopes, k), scale));
+    give(1, () => mul(matmul(transpose(slopes, -2, -1), q), scale));
+    give(2, () => matmul(transpose(weights, -2, -1), dy!));
+    for (const [i, { shape }] of added.entries()) give(3 + i, () => sumTo(slopes, shape));
   });
 }
 

@@ -18,6 +18,8 @@ interface Sizes {
   /** What the mask is. */
   readonly kind?: "numbers" | "constant" | "truth" | "causal";
   readonly range?: number;
+  /** Whether neighbours in memory belong to neighbouring queries, keys and values, as in windows of an image. */
+  readonly across?: boolean;
 }
 
 /** Axes of batch from none to four; sizes around the tiles; several blocks of queries; biases over all of the batch and over some. */
@@ -45,11 +47,13 @@ const CASES: readonly Sizes[] = [
   { batch: [2], n: 16, m: 33, d: 5, e: 5, bias: [16, 33], range: 100 },
   { n: 1500, m: 700, d: 5, e: 3, bias: [1500, 700] },
   { batch: [17], n: 256, m: 256, d: 2, e: 3, bias: [256, 256] },
+  { batch: [4], n: 130, m: 128, d: 8, e: 8 },
+  { batch: [4], n: 130, m: 128, d: 8, e: 8, bias: [130, 128], across: true },
 ];
 
 describe("the gradient of attention", () => {
   it.each(CASES)("agrees with its definition: %j", async (sizes) => {
-    const { batch = [], n, m, d, e, bias, mask, kind, range = 2 } = sizes;
+    const { batch = [], n, m, d, e, bias, mask, kind, range = 2, across } = sizes;
     const random = seeded(n + m);
     const draw = (shape: readonly number[], size = 1): NdArray =>
       ndarray(
@@ -72,7 +76,9 @@ describe("the gradient of attention", () => {
     const added = [biasArray, maskArray].filter((x) => x !== undefined);
     const tensor = ({ shape, data }: NdArray): T.Tensor => device.tensor(data, shape);
     const leaf = (x: NdArray): T.Tensor => T.requireGrad(tensor(x));
-    const leaves = [leaf(q), leaf(k), leaf(v), ...(biasArray ? [leaf(biasArray)] : [])];
+    const flip = (x: T.Tensor): T.Tensor => T.transpose(x, -1, -2);
+    const lying = (x: NdArray): T.Tensor => (across ? T.requireGrad(flip(T.contiguous(flip(tensor(x))))) : leaf(x));
+    const leaves = [lying(q), lying(k), lying(v), ...(biasArray ? [leaf(biasArray)] : [])];
     if (kind === "numbers") leaves.push(leaf(maskArray!));
     const maskTensor =
       kind === "causal"

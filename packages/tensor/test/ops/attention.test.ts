@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import * as T from "../../src/index.ts";
 import { checkOp, expectClose, expectNoLeak, type NdArray, testDevice } from "../../src/testing.ts";
 import { attentionReference } from "../reference/attention.ts";
+import { deviceWithoutSubgroups } from "../without-subgroups.ts";
 
 const gpu = await testDevice();
 
@@ -13,9 +14,14 @@ interface Sizes {
   readonly e: number;
   /** Shapes of the bias and the mask. */
   readonly added?: readonly number[][];
+  /** Not in other layouts. */
+  readonly dense?: boolean;
 }
 
-/** One row, one key, whole panels and one past them; one, two and three axes of batch; biases over all of them and over some. */
+/**
+ * One row, one key, whole panels and tiles and one past them, more keys than a kernel takes; one, two and three axes of batch; biases over all of
+ * them and over some.
+ */
 const CASES: readonly Sizes[] = [
   { batch: [], n: 1, m: 1, d: 1, e: 1 },
   { batch: [2], n: 5, m: 7, d: 3, e: 4 },
@@ -43,6 +49,11 @@ const CASES: readonly Sizes[] = [
       [3, 1, 6, 10],
     ],
   },
+  { batch: [2], n: 17, m: 64, d: 8, e: 12 },
+  { batch: [2], n: 3, m: 130, d: 20, e: 6, added: [[3, 130]] },
+  { batch: [], n: 2, m: 300, d: 4, e: 33, added: [[2, 300]], dense: true },
+  { batch: [], n: 1, m: 448, d: 3, e: 2, dense: true },
+  { batch: [], n: 1, m: 449, d: 3, e: 2, dense: true },
 ];
 
 function options(biases: readonly (T.Tensor | undefined)[], scale?: number): T.AttentionOptions {
@@ -50,9 +61,9 @@ function options(biases: readonly (T.Tensor | undefined)[], scale?: number): T.A
   return { ...(bias && { bias }), ...(mask && { mask }), ...(scale !== undefined && { scale }) };
 }
 
-/** With gradients every backend runs the plain form; without, one that has a kernel runs that. */
+/** Gradients are those of a kernel where the backend has one, and of the definition elsewhere. */
 describe.each([true, false])("attention, gradients wanted: %s", (gradient) => {
-  it.each(CASES)("agrees with its definition: %j", async ({ batch, n, m, d, e, added = [] }) => {
+  it.each(CASES)("agrees with its definition: %j", async ({ batch, n, m, d, e, added = [], dense = false }) => {
     const scale = 0.7;
     await checkOp("attention", {
       op: (q, k, v, ...biases) => T.attention(q!, k!, v!, options(biases, scale)),
@@ -62,6 +73,7 @@ describe.each([true, false])("attention, gradients wanted: %s", (gradient) => {
         range: [-2, 2],
       })),
       gradient,
+      layouts: !dense,
     });
   });
 });
@@ -87,6 +99,72 @@ describe("attention", () => {
     const none = Number.NEGATIVE_INFINITY;
     const bias = gpu.tensor([none, 0, 0, none, none, none], [3, 2]);
     expectClose(await T.attention(q, k, v, { bias }).data(), [3, 2, Number.NaN]);
+  });
+
+  it("knows of every row by itself whether it has a softmax, and takes nothing from behind the last key", async () => {
+    const [n, m] = [11, 21];
+    const wrong = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    const bias = new Float32Array(n * m);
+    for (const [i, value] of wrong.entries()) bias[(3 * i + 1) * m + 20] = value;
+    bias.fill(Number.NEGATIVE_INFINITY, 9 * m, 10 * m);
+    const v = new Float32Array(m * 3).fill(1);
+    v[m * 3 - 1] = Number.POSITIVE_INFINITY;
+    const y = await T.attention(gpu.zeros([n, 5]), gpu.zeros([m, 5]), gpu.tensor(v, [m, 3]), {
+      bias: gpu.tensor(bias, [n, m]),
+    }).data();
+    for (let i = 0; i < n; i++) {
+      const [a, b, last] = y.subarray(3 * i, 3 * i + 3) as unknown as [number, number, number];
+      const none = i === 1 || i === 4 || i === 9;
+      expectClose([a, b], none ? [Number.NaN, Number.NaN] : [1, 1], {}, `row ${i}`);
+      // Hidden it has the weight 0, and 0 · ∞ is no number, as in the definition.
+      expect(last, `row ${i}`).toBe(none || i === 7 ? Number.NaN : Number.POSITIVE_INFINITY);
+    }
+  });
+
+  it("goes on computing where the backend can: heads are merged into a residual, and their gradients into one tensor", async () => {
+    const cpu = await T.Device.request({ backend: "cpu", threads: 1 });
+    const run = async (on: T.Device): Promise<Float64Array[]> => {
+      const draw = (shape: number[], seed: number): T.Tensor => {
+        const rng = new T.Rng(seed);
+        const count = shape.reduce((a, b) => a * b, 1);
+        return on.tensor(
+          Array.from({ length: count }, () => 2 * rng.uniform() - 1),
+          shape,
+        );
+      };
+      const [b, n, heads, d] = [2, 9, 3, 4];
+      const [qkv, rest] = [draw([b, n, 3 * heads * d], 1), draw([b, n, heads * d], 2)];
+      T.requireGrad(qkv);
+      const [q, k, v] = T.chunk(qkv, 3, 2).map((part) => T.permute(T.reshape(part, [b, n, heads, d]), [0, 2, 1, 3]));
+      const merged = T.reshape(T.permute(T.attention(q!, k!, v!), [0, 2, 1, 3]), [b, n, heads * d]);
+      const y = T.add(rest, T.mul(merged, 2));
+      const dqkv = T.backward(T.sum(T.square(T.keep(y)))).get(qkv)!;
+      return [Float64Array.from(await y.data()), Float64Array.from(await dqkv.data())];
+    };
+    const [own, reference] = [await run(gpu), await run(cpu)];
+    own.forEach((numbers, i) => {
+      expectClose(numbers, reference[i]!, { rel: 2e-5, abs: 2e-5 });
+    });
+    cpu.destroy();
+  });
+
+  it("is the same without subgroups", async () => {
+    const device = await deviceWithoutSubgroups();
+    const draw = (on: T.Device, shape: number[], seed: number): T.Tensor => T.rand(on, shape, new T.Rng(seed));
+    const results: Float32Array[][] = [];
+    for (const on of [gpu, device]) {
+      const inputs = [draw(on, [2, 9, 6], 1), draw(on, [2, 70, 6], 2), draw(on, [2, 70, 10], 3), draw(on, [9, 70], 4)];
+      for (const x of inputs) T.requireGrad(x);
+      const [q, k, v, bias] = inputs as [T.Tensor, T.Tensor, T.Tensor, T.Tensor];
+      const y = T.keep(T.attention(q, k, v, { bias }));
+      const gradients = T.backward(T.sum(T.mul(y, draw(on, [2, 9, 10], 5))));
+      const all = [y, ...inputs.map((x) => gradients.get(x)!)];
+      results.push(await Promise.all(all.map(async (x) => Float32Array.from(await x.data()))));
+    }
+    results[0]!.forEach((numbers, i) => {
+      expectClose(results[1]![i]!, numbers, { rel: 2e-5, abs: 2e-5 });
+    });
+    device.destroy();
   });
 
   it("gives back its memory", async () => {

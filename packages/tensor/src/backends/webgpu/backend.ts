@@ -3,6 +3,7 @@ import { env } from "../../env.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
 import { WebGPU, type WebGPUOptions } from "./device.ts";
 import type { BufferStorage } from "./gpu.ts";
+import * as attention from "./kernels/attention.ts";
 import { batchStats, batchStatsGrad } from "./kernels/batch-norm.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
@@ -24,6 +25,7 @@ import { keepUpload, recordTape } from "./tape.ts";
 export class WebGPUBackend implements Calls.Backend {
   readonly gpu: WebGPU;
   readonly epilogues = true;
+  readonly attentionMost = attention.MOST_KEYS;
 
   private constructor(gpu: WebGPU) {
     this.gpu = gpu;
@@ -101,6 +103,8 @@ export class WebGPUBackend implements Calls.Backend {
   batchStatsGrad = (call: Calls.BatchStatsGradCall): void => batchStatsGrad(this.gpu, call);
   normMlp = (call: Calls.MlpCall): void => mlp.normMlp(this.gpu, call);
   normMlpGrad = (call: Calls.MlpGradCall): void => mlp.normMlpGrad(this.gpu, call);
+  attention = (call: Calls.AttentionCall): void => attention.attention(this.gpu, call);
+  attentionSlopes = (call: Calls.AttentionSlopesCall): void => attention.attentionSlopes(this.gpu, call);
   gather = (call: Calls.GatherCall): void => index.gather(this.gpu, call);
   gatherElements = (call: Calls.GatherElementsCall): void => index.gatherElements(this.gpu, call);
   segmentSum = (call: Calls.SegmentSumCall): void => index.segmentSum(this.gpu, call);

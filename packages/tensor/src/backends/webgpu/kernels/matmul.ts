@@ -6,6 +6,7 @@ import { kernel } from "../kernel.ts";
 import { copy } from "./copy.ts";
 import type { Finish } from "./finish.ts";
 import { finishing } from "./pointwise.ts";
+import { type Along, inVectors, Right } from "./right.ts";
 
 type Grid = readonly [x: number, y: number, z: number];
 
@@ -25,8 +26,7 @@ const UNIFORMS = {
   aOuter: "u32",
   aInner: "u32",
   aFrom: "u32",
-  bRow: "u32",
-  bCol: "u32",
+  ...new Right("b", "none").uniforms,
   bOuter: "u32",
   bInner: "u32",
   bFrom: "u32",
@@ -36,49 +36,10 @@ const UNIFORMS = {
 interface Template {
   readonly rows: number;
   readonly finish: Finish;
-  /** How `b` lies in vectors of four: along its columns, or along k, as the weights of a linear layer do; or in none. */
-  readonly along: "columns" | "k" | "none";
+  /** How `b` lies. */
+  readonly along: Along;
   /** Whether the rows of `a` are added up besides. */
   readonly rowSums: boolean;
-}
-
-/** WGSL from where on a thread reads its four columns, to stand before its loops. */
-function columnStart({ along }: Template): string {
-  if (along === "columns") return "var bFirst = bBase + min(col, cols - 1u);";
-  // What lies past the last column is never stored.
-  const starts = [0, 1, 2, 3].map((j) => `let column${j} = min(col * 4u + ${j}u, u.n - 1u) * u.bCol;`);
-  return `var bFirst = bBase;\n  ${starts.join("\n  ")}`;
-}
-
-/** WGSL of the place of step `k`, for k a multiple of four where `b` lies along it. */
-function placeOf({ along }: Template, k: string): string {
-  return along === "k" ? `bFirst + (${k}) / 4u` : `bFirst + (${k}) * u.bRow`;
-}
-
-/** How many steps of k are read together. */
-function stepsAtOnce({ along }: Template): 1 | 4 {
-  return along === "k" ? 4 : 1;
-}
-
-/** WGSL of that many steps from `bAt` on, which moves on: `multiply` uses the row `v` of a step. */
-function steps(template: Template, multiply: (step: number) => string): string {
-  const apart = [0, 1, 2, 3].map((j) => `b[bAt + column${j}]`).join(", ");
-  const row = template.along === "none" ? `vec4f(${apart})` : "b[bAt]";
-  if (template.along !== "k") return `{ let v = ${row}; bAt += u.bRow;\n    ${multiply(0)} }`;
-  const loads = [0, 1, 2, 3].map((j) => `let q${j} = b[bAt + column${j}];`).join(" ");
-  const rows = [0, 1, 2, 3].map(
-    (i) => `{ let v = vec4f(q0[${i}], q1[${i}], q2[${i}], q3[${i}]);\n    ${multiply(i)} }`,
-  );
-  return `{ ${loads} bAt++;\n    ${rows.join("\n    ")} }`;
-}
-
-/** WGSL of the row of `b` at one step, when it is read by itself. */
-function stepAt({ along }: Template, k: string): string {
-  if (along === "columns") return `b[bFirst + ${k} * u.bRow]`;
-  const part = (j: number): string =>
-    along === "k" ? `b[bFirst + ${k} / 4u + column${j}][${k} % 4u]` : `b[bFirst + ${k} * u.bRow + column${j}]`;
-  const parts = [0, 1, 2, 3].map(part);
-  return `vec4f(${parts.join(", ")})`;
 }
 
 /**
@@ -86,7 +47,11 @@ function stepAt({ along }: Template, k: string): string {
  * that begin and end where no compiler knows: it would unroll others, with all that is computed of a result written out for each row or number. That
  * is most of what there is to compile, and takes seconds where the driver makes code for a CPU.
  */
-function storeRows({ rows, finish: { width } }: Template, value: (row: number) => string): string {
+export function storeRows(
+  { rows, finish: { width } }: { readonly rows: number; readonly finish: Finish },
+  value: (row: number) => string,
+  { m, n }: { readonly m: string; readonly n: string } = { m: "u.m", n: "u.n" },
+): string {
   const results = Array.from({ length: rows }, (_, r) => `let result${r} = ${value(r)};`);
   const choice = Array.from(
     { length: rows - 1 },
@@ -94,10 +59,10 @@ function storeRows({ rows, finish: { width } }: Template, value: (row: number) =
   );
   const stored =
     width === 4
-      ? "finish((batch * u.m + at) * (u.n / 4u) + col, result);"
-      : `for (var c = col * 4u; c < min(col * 4u + 4u, u.n); c++) { finish((batch * u.m + at) * u.n + c, result[c % 4u]); }`;
+      ? `finish((batch * ${m} + at) * (${n} / 4u) + col, result);`
+      : `for (var c = col * 4u; c < min(col * 4u + 4u, ${n}); c++) { finish((batch * ${m} + at) * ${n} + c, result[c % 4u]); }`;
   return `${results.join(" ")}
-  for (var at = row; at < min(row + ${rows}u, u.m); at++) {
+  for (var at = row; at < min(row + ${rows}u, ${m}); at++) {
     var result = result0;
     ${choice.join("\n    ")}
     ${stored}
@@ -112,13 +77,13 @@ function storeRows({ rows, finish: { width } }: Template, value: (row: number) =
 const broadcastKernel = kernel("matmul", (template: Template, gpu) => {
   const { rows, finish, rowSums } = template;
   const size = gpu.subgroupSize;
-  const together = stepsAtOnce(template);
+  const b = new Right("b", template.along);
   const each = (text: (r: number) => string): string => Array.from({ length: rows }, (_, r) => text(r)).join("\n    ");
   const multiply = (lane: number): string =>
     each((r) => `acc${r} = fma(vec4f(subgroupBroadcast(a${r}, ${lane}u)), v, acc${r});`);
-  const firstLanes = Array.from({ length: size / together }, (_, i) => i * together);
+  const firstLanes = Array.from({ length: size / b.together }, (_, i) => i * b.together);
   return {
-    inputs: { a: "f32", b: template.along === "none" ? "f32" : "vec4f", ...finish.inputs },
+    inputs: { a: "f32", b: b.type, ...finish.inputs },
     outputs: { ...finish.outputs, ...(rowSums ? { rowSums: "f32" } : {}) },
     uniforms: { ...UNIFORMS, ...finish.uniforms },
     workgroupSize: size,
@@ -132,7 +97,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let batch = group.z + u.firstGroup.z;
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
   let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner;
-  ${columnStart(template)}
+  ${b.start("bBase", "col", "u.n")}
   ${each((r) => `var from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f(); var sum${r} = vec4f();`)}
   ${rowSums ? each((r) => `var own${r} = 0.0; var total${r} = 0.0;`) : ""}
   for (var part = 0u; part < u.summed; part++) {
@@ -141,8 +106,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let end = min(full, stretch + ${STRETCH}u);
     for (var k = stretch; k < end; k += WG) {
       ${each((r) => `let a${r} = a[from${r} + (k + lane) * u.aCol];${rowSums ? ` own${r} += a${r};` : ""}`)}
-      var bAt = ${placeOf(template, "k")};
-      ${firstLanes.map((lane) => steps(template, (step) => multiply(lane + step))).join("\n    ")}
+      ${b.go("k")}
+      ${firstLanes.map((lane) => b.steps((step) => multiply(lane + step))).join("\n    ")}
     }
     ${each((r) => `sum${r} += acc${r}; acc${r} = vec4f();${rowSums ? ` total${r} += own${r}; own${r} = 0.0;` : ""}`)}
   }
@@ -150,7 +115,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     ${each((r) => `let a${r} = a[from${r} + min(full + lane, u.k - 1u) * u.aCol];${rowSums ? ` own${r} += select(0.0, a${r}, full + lane < u.k);` : ""}`)}
     // One step at a time: these are few, and shuffles the dearest thing to compile.
     for (var l = 0u; full + l < u.k; l++) {
-      let v = ${stepAt(template, "(full + l)")};
+      let v = ${b.at("(full + l)")};
       ${each((r) => `acc${r} = fma(vec4f(subgroupShuffle(a${r}, l)), v, acc${r});`)}
     }
   }
@@ -175,9 +140,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 /** The same tile without subgroups, for adapters whose subgroup size is unknown or varies: every thread loads its own a. */
 const plainKernel = kernel("matmul-plain", (template: Template) => {
   const { rows, finish, rowSums } = template;
+  const b = new Right("b", template.along);
   const each = (text: (r: number) => string): string => Array.from({ length: rows }, (_, r) => text(r)).join("\n    ");
   return {
-    inputs: { a: "f32", b: template.along === "none" ? "f32" : "vec4f", ...finish.inputs },
+    inputs: { a: "f32", b: b.type, ...finish.inputs },
     outputs: { ...finish.outputs, ...(rowSums ? { rowSums: "f32" } : {}) },
     uniforms: { ...UNIFORMS, ...finish.uniforms },
     workgroupSize: 32,
@@ -191,16 +157,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let batch = group.z + u.firstGroup.z;
   let aBase = u.aFrom + (batch / u.batchInner) * u.aOuter + (batch % u.batchInner) * u.aInner;
   let bBase = u.bFrom + (batch / u.batchInner) * u.bOuter + (batch % u.batchInner) * u.bInner;
-  ${columnStart(template)}
+  ${b.start("bBase", "col", "u.n")}
   ${each((r) => `var from${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var sum${r} = vec4f();`)}
   ${rowSums ? each((r) => `var total${r} = 0.0;`) : ""}
   for (var part = 0u; part < u.summed; part++) {
   for (var stretch = 0u; stretch < u.k; stretch += ${STRETCH}u) {
     let end = min(u.k, stretch + ${STRETCH}u);
     ${each((r) => `var acc${r} = vec4f();${rowSums ? ` var own${r} = 0.0;` : ""}`)}
-    var bAt = ${placeOf(template, "stretch")};
-    for (var k = stretch; k < end; k += ${stepsAtOnce(template)}u) {
-      ${steps(template, (step) =>
+    ${b.go("stretch")}
+    for (var k = stretch; k < end; k += ${b.together}u) {
+      ${b.steps((step) =>
         each((r) => {
           const value = `a[from${r} + (k + ${step}u) * u.aCol]`;
           return `acc${r} = fma(vec4f(${value}), v, acc${r});${rowSums ? ` own${r} += ${value};` : ""}`;
@@ -230,7 +196,7 @@ function worthVectors(gpu: Gpu): number {
 }
 
 /** How `b` is read. */
-function wayOf(gpu: Gpu, b: View, m: number): Template["along"] {
+function wayOf(gpu: Gpu, b: View, m: number): Along {
   if (inVectors(b, 3)) return "columns";
   if (inVectors(b, 2) && (gpu.software || m < WORTH_A_COPY)) return "k";
   return m * numel(b.layout.shape) <= worthVectors(gpu) ? "none" : "columns";
@@ -246,7 +212,7 @@ export function matmul(gpu: Gpu, { a, b, out, rowSums, epilogue }: MatmulCall): 
   const along = wayOf(gpu, b, m);
   const ready = along !== "columns" || inVectors(b, 3);
   const right = ready ? b : alignColumns(gpu, b);
-  const d = along === "none" ? 1 : 4;
+  const way = new Right("b", along);
   const [aOuter, aInner, aRow, aCol] = a.layout.strides as [number, number, number, number];
   const [bOuter, bInner, bRow, bCol] = right.layout.strides as [number, number, number, number];
   const rows = tileRows(gpu, m);
@@ -270,12 +236,11 @@ export function matmul(gpu: Gpu, { a, b, out, rowSums, epilogue }: MatmulCall): 
           aFrom: a.layout.offset,
           summed,
           aSummed: aOuter,
-          bSummed: bOuter / d,
-          bRow: along === "k" ? 0 : bRow / d,
-          bCol: along === "columns" ? 0 : bCol / d,
-          bOuter: bOuter / d,
-          bInner: bInner / d,
-          bFrom: right.layout.offset / d,
+          ...way.values(bRow, bCol),
+          bSummed: bOuter / way.unit,
+          bOuter: bOuter / way.unit,
+          bInner: bInner / way.unit,
+          bFrom: right.layout.offset / way.unit,
           firstGroup: first,
           ...finish.values,
         },
@@ -292,7 +257,7 @@ export function tileRows(gpu: Gpu, m: number): number {
 }
 
 /** A grid cut so that no dimension exceeds the 65,535 workgroups of a launch. */
-function* pieces([x, y, z]: Grid): Generator<{ readonly first: Grid; readonly count: Grid }> {
+export function* pieces([x, y, z]: Grid): Generator<{ readonly first: Grid; readonly count: Grid }> {
   const limit = 65_535;
   const rest = (size: number, first: number): number => Math.min(limit, size - first);
   for (let k = 0; k < z; k += limit) {
@@ -300,17 +265,6 @@ function* pieces([x, y, z]: Grid): Generator<{ readonly first: Grid; readonly co
       for (let i = 0; i < x; i += limit) yield { first: [i, j, k], count: [rest(x, i), rest(y, j), rest(z, k)] };
     }
   }
-}
-
-/** Whether the elements of `b` along an axis lie side by side in whole vectors of four. */
-function inVectors({ layout: { shape, strides, offset } }: View, axis: 2 | 3): boolean {
-  return (
-    strides[axis] === 1 &&
-    shape[axis]! % 4 === 0 &&
-    offset % 4 === 0 &&
-    // Of an axis of one element the stride is never used.
-    strides.every((stride, other) => other === axis || shape[other] === 1 || stride % 4 === 0)
-  );
 }
 
 /** A copy of `b` whose rows start on whole vectors; what lies past the last column is never stored. */
