@@ -322,7 +322,7 @@ export interface AttentionCall {
   readonly k: View;
   readonly v: View;
   readonly out: View;
-  /** Each (·, ·, ·, n, m): the batch in three axes, the same ones for all; along m the elements lie side by side. */
+  /** Each (·, ·, ·, n, m): the batch in three axes, the same ones for all; along m the elements lie side by side, but for a backend with `attentionSlopes`. */
   readonly biases: readonly View[];
   /** Receives, dense (batch, n, 2), the largest score of each row and what its exponentials are multiplied with: the gradient's start. */
   readonly stats?: View;

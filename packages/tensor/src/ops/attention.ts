@@ -302,12 +302,15 @@ function biasViews(
   sums: Shape | undefined,
 ): { readonly biases: View[]; readonly sums: Layout | undefined } | undefined {
   const axes = scores.length - 2;
+  const across = biases[0]?.device.backend.attentionSlopes !== undefined;
+  const fits = ({ layout: { strides } }: View): boolean =>
+    strides.every((stride) => stride >= 0) && (across || strides.at(-1) === 1);
   const views = biases.map((bias) => {
     const view = bias.view("attention");
-    return { ...view, layout: expandLayout(view.layout, scores) };
+    const source = fits(view) ? view : bias.dense("attention");
+    return { ...source, layout: expandLayout(source.layout, scores) };
   });
-  if (views.some(({ layout }) => layout.strides.some((stride) => stride < 0) || layout.strides.at(-1) !== 1))
-    return undefined;
+  if (!views.every(fits)) return undefined;
   // For the gradient a bias must fold in dense form too: it may lie like that by then.
   const dense = sums ? [...biases.map(({ shape }) => shape), sums] : [];
   const layouts = [

@@ -96,11 +96,12 @@ const MAP_UNIFORMS = {
   firstGroup: "vec4u",
 } as const;
 
-/** The batch's three axes; and of each bias the strides of these and of its rows, and where it begins. */
+/** The batch's three axes; of each bias the strides of these and of its rows; and of both those of keys and where they begin. */
 const BIAS_UNIFORMS = {
   biasShape: "vec4u",
   bias0Strides: "vec4u",
   bias1Strides: "vec4u",
+  biasKey: "vec4u",
   biasFrom: "vec4u",
 } as const;
 
@@ -118,6 +119,7 @@ function biasValues(biases: readonly View[]): Record<keyof typeof BIAS_UNIFORMS,
     biasShape: biases[0]?.layout.shape.slice(0, 3) ?? [1, 1, 1],
     bias0Strides: strides(0),
     bias1Strides: strides(1),
+    biasKey: biases.map(({ layout }) => layout.strides[4]!),
     biasFrom: biases.map(({ layout }) => layout.offset),
   };
 }
@@ -188,7 +190,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 /** WGSL of what bias `i` adds to the scores of four keys in row `r`. */
 function addend(i: number): string {
   const line = `biasBase${i} + min(row + r, u.rows - 1u) * u.bias${i}Strides.w`;
-  return `vec4f(${["x", "y", "z", "w"].map((part) => `bias${i}[${line} + key.${part}]`).join(", ")})`;
+  return `vec4f(${["x", "y", "z", "w"].map((part) => `bias${i}[${line} + key.${part} * u.biasKey[${i}]]`).join(", ")})`;
 }
 
 /** A workgroup is one subgroup where its size is known. */
