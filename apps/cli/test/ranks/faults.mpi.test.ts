@@ -60,12 +60,16 @@ function start(mpi: InstalledMpi, words: readonly string[], script = ""): Runnin
   });
 }
 
-/** The process that computes in a rank, once it has joined the job: the child of its launcher. */
+/**
+ * The process that computes in a rank, once it has joined the job: the child of its launcher, when it shares memory with the other rank. MPICH's launcher
+ * does not notice one that dies before that, and the others wait for it.
+ */
 function joined(rank: number): number | null {
   try {
     const pid = readFileSync(join(folder, `pid-${rank}`), "utf8").trim();
     const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-    return child && readFileSync(`/proc/${child}/maps`, "utf8").includes("libmpi") ? Number(child) : null;
+    const shared = readFileSync(`/proc/${child}/maps`, "utf8").match(/\/dev\/shm\/\S+/g);
+    return new Set(shared).size > 1 ? Number(child) : null;
   } catch {
     return null;
   }
@@ -101,7 +105,9 @@ describe.each(installedMpis())("a job under mpirun of $name", (mpi) => {
         for (const each of [0, 1]) rmSync(join(folder, `pid-${each}`), { force: true });
         const writes = name === "degrade" || name === "upscale";
         const job = start(mpi, words);
-        await until(job, () => joined(rank) !== null && (!writes || images().size > 1));
+        await until(job, () => [0, 1].every((each) => joined(each) !== null) && (!writes || images().size > 1));
+        // What is left of the start takes no longer.
+        if (!writes) await new Promise((resolve) => setTimeout(resolve, 100));
         process.kill(joined(rank)!, "SIGKILL");
         const killed = performance.now();
         const result = await job.finished;
@@ -157,7 +163,8 @@ describe.each(installedMpis())("a job under mpirun of $name", (mpi) => {
           text
             .split("\n")
             .filter((line) => /(warning|error): /.test(line))
-            .map((line) => line.replaceAll("/shared", "/alone"));
+            // The decoder's own words are others from time to time.
+            .map((line) => line.replaceAll("/shared", "/alone").replace(/ damaged \(.*?\): /, " damaged: "));
         expect(lines(alone.stderr)).not.toEqual([]);
         expect(lines(shared.stderr)).toEqual(lines(alone.stderr));
       }
