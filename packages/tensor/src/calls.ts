@@ -332,9 +332,10 @@ export interface AttentionCall {
 
 /**
  * What the gradients of attention are products of, from the operands of the forward call and `dy` (·, ·, n, e), which folds its batch like q: the map,
- * computed again, and the gradient of what the softmax is taken of; both dense (batch, n, m).
+ * computed again, and the gradient of what the softmax is taken of, times a factor; both dense (batch, n, m).
  */
 export interface AttentionSlopesCall extends Pick<AttentionCall, "scale" | "q" | "k" | "v" | "biases"> {
+  readonly factor: number;
   readonly dy: View;
   readonly weights: View;
   readonly slopes: View;

@@ -239,19 +239,25 @@ function recordProducts(y: Tensor, inputs: readonly Tensor[], { scale, scores, s
   recordTogether([y], "attention", inputs, inputs, ([dy], give, saved) => {
     const [q, k, v, ...added] = saved as [Tensor, Tensor, Tensor, ...Tensor[]];
     const { backend } = q.device;
+    // The factor of both products, put where it costs nothing; that of a bias is taken out of its sum. None can be taken out of 0.
+    const factor = scale === 0 ? 1 : scale;
     const [weights, slopes] = [0, 1].map(() => empty(q.device, scores, "f32", "attention.grad")) as [Tensor, Tensor];
     withBiases(q, k, optionsOf(added), (biases) =>
       backend.attentionSlopes!({
         ...{ q: matrices(q), k: matrices(k), v: matrices(v), biases: biasViews(biases, scores, sums)!.biases, scale },
+        factor,
         dy: matrices(dy!),
         weights: rows(weights.view()),
         slopes: rows(slopes.view()),
       }),
     );
-    give(0, () => mul(matmul(slopes, k), scale));
-    give(1, () => mul(matmul(transpose(slopes, -2, -1), q), scale));
+    const scaled = (x: Tensor): Tensor => (scale === factor ? x : mul(x, scale));
+    give(0, () => scaled(matmul(slopes, k)));
+    give(1, () => scaled(matmul(transpose(slopes, -2, -1), q)));
     give(2, () => matmul(transpose(weights, -2, -1), dy!));
-    for (const [i, { shape }] of added.entries()) give(3 + i, () => sumTo(slopes, shape));
+    for (const [i, { shape }] of added.entries()) {
+      give(3 + i, () => (factor === 1 ? sumTo(slopes, shape) : mul(sumTo(slopes, shape), 1 / factor)));
+    }
   });
 }
 

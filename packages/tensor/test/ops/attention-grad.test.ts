@@ -135,6 +135,16 @@ describe("the gradient of attention", () => {
     });
   });
 
+  it("is 0 of queries and keys, and that of the bias alone, where the scale is 0", async () => {
+    const draw = (shape: number[], seed: number): T.Tensor =>
+      T.requireGrad(T.keep(T.randn(device, shape, new T.Rng(seed))));
+    const [q, k, v, bias] = [draw([3, 4], 1), draw([5, 4], 2), draw([5, 2], 3), draw([3, 5], 4)] as const;
+    const own = T.backward(T.sum(T.square(T.attention(q, k, v, { bias, scale: 0 }))));
+    const apart = T.backward(T.sum(T.square(T.matmul(T.softmax(bias, -1), v))));
+    expect([...(await own.get(q)!.data()), ...(await own.get(k)!.data())].map(Math.abs)).toEqual(new Array(32).fill(0));
+    for (const x of [v, bias]) expectClose(await own.get(x)!.data(), await apart.get(x)!.data());
+  });
+
   it("goes to those that want one only", async () => {
     const draw = (...shape: number[]): T.Tensor => T.randn(device, shape, new T.Rng(shape.length));
     const [x, bias] = [draw(2, 6, 4), T.requireGrad(draw(6, 6))];

@@ -347,6 +347,7 @@ const slopesKernel = kernel("attention-slopes", (template: SlopesTemplate, gpu) 
     uniforms: {
       ...MAP_UNIFORMS,
       width: "u32",
+      factor: "f32",
       dyRow: "u32",
       dyCol: "u32",
       ...batchUniforms(["q", "keys", "values", "dy"]),
@@ -388,7 +389,7 @@ ${map(gpu, template)}
     if (to < u.keys) {
       ${overRows(`
         let at = r * ${most}u + to;
-        if (row + r < u.rows) { ${store("slopes", `${loaded} * (${four} - scales[r])`)} }`)}
+        if (row + r < u.rows) { ${store("slopes", `${loaded} * (${four} - scales[r]) * u.factor`)} }`)}
     }
   }
 }`,
@@ -397,7 +398,7 @@ ${map(gpu, template)}
 
 /** Map and gradient of the scores. At most {@link MOST_KEYS} keys. */
 export function attentionSlopes(gpu: Gpu, call: AttentionSlopesCall): void {
-  const { k, v, biases, dy, weights, slopes } = call;
+  const { k, v, biases, factor, dy, weights, slopes } = call;
   const [batch, n, m] = weights.layout.shape as [number, number, number];
   const values = transposed(v);
   const template = templateOf(gpu, transposed(k), values, { batch, n, m });
@@ -411,6 +412,7 @@ export function attentionSlopes(gpu: Gpu, call: AttentionSlopesCall): void {
         ...rightValues("values", values, template.values),
         ...batchValues("dy", dy),
         width: v.layout.shape[3]!,
+        factor,
         dyRow: dy.layout.strides[2]!,
         dyCol: dy.layout.strides[3]!,
         firstGroup: first,
