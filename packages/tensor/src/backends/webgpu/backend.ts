@@ -4,6 +4,7 @@ import type { FoundAdapter } from "../../platform/adapter.ts";
 import { WebGPU, type WebGPUOptions } from "./device.ts";
 import type { BufferStorage } from "./gpu.ts";
 import * as attention from "./kernels/attention.ts";
+import { MOST_KEYS } from "./kernels/attention-map.ts";
 import { batchStats, batchStatsGrad } from "./kernels/batch-norm.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
@@ -25,7 +26,7 @@ import { keepUpload, recordTape } from "./tape.ts";
 export class WebGPUBackend implements Calls.Backend {
   readonly gpu: WebGPU;
   readonly epilogues = true;
-  readonly attentionMost = attention.MOST_KEYS;
+  readonly attentionMost = MOST_KEYS;
 
   private constructor(gpu: WebGPU) {
     this.gpu = gpu;
