@@ -293,6 +293,12 @@ describe("a function that is captured when it is steady", () => {
     expect(() => T.captureSteady(device, work, { most: -1 })).toThrow(
       "captureSteady: most has to be a whole number of at least 0, got -1",
     );
+    // @ts-expect-error of JavaScript
+    expect(() => T.captureSteady(device, work, { software: 1 })).toThrow("captureSteady: software");
+    const plain = T.captureSteady(device, work, { after: 0, software: false });
+    runs = 0;
+    for (let i = 0; i < 3; i++) plain(device.zeros([4]), rng).dispose();
+    expect(runs).toBe(device.info.software ? 3 : 1);
     device.destroy();
   });
 });

@@ -68,6 +68,7 @@ export class WebGPU implements Gpu, Driver {
       adapter: describeAdapter(about),
       kind: found.kind,
       reason: found.reason,
+      software: this.software,
       features: WANTED_FEATURES.filter((feature) => device.features.has(feature)),
       limits: { ...limits, subgroupSize: this.subgroupSize },
       maxTensorBytes: Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize),
