@@ -132,8 +132,7 @@ export class WebGPU implements Gpu, Driver {
         entries.push({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } });
       }
       if (uniforms) {
-        const buffer = { type: "uniform" as const, hasDynamicOffset: true };
-        entries.push({ binding: inputs + outputs, visibility: GPUShaderStage.COMPUTE, buffer });
+        entries.push({ binding: inputs + outputs, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform" } });
       }
       // One with too many operands is invalid, and its kernels do not compile.
       this.device.pushErrorScope("validation");
