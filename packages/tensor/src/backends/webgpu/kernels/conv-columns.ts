@@ -153,13 +153,31 @@ export function paddedRows(gpu: Gpu, x: View, geometry: ConvGeometry, image: num
 
 /**
  * One thread sums one input pixel of one channel: the adjoint of im2col as a gather. It walks over the output pixels whose
- * window holds the pixel; the tap is what is left of the distance. A workgroup has a row at a time, since divisions are dear on software adapters; those by
- * strides and dilations are shifts where they can be.
+ * window holds the pixel; the tap is what is left of the distance. A workgroup has a row at a time. Without dilation each step is as far as the one before.
  */
-const gatherColumnsKernel = kernel("conv-gather-columns", ({ shifts }: { shifts: boolean }, gpu) => {
-  // What `step` and `shift` are: strides, then dilations, each down and across.
+const gatherColumnsKernel = kernel("conv-gather-columns", ({ shifts, dilated }: GatherTemplate, gpu) => {
+  // By strides, and dilations, each down and across.
   const over = (value: string, by: 0 | 1 | 2 | 3): string =>
     shifts ? `((${value}) >> u.shift[${by}])` : `quotient(${value}, u.step[${by}])`;
+  const near = `
+      let corner = ((plane * u.kernel.x * u.kernel.y + down * u.kernel.y + across) * u.outHeight) * u.outWidth;
+      for (var oy = top; oy < bottom; oy++) {
+        var at = corner + oy * u.lineStep + left * u.pixelStep;
+        for (var ox = left; ox < right; ox++) {
+          sum += cols[at];
+          at += u.pixelStep;
+        }
+      }`;
+  const far = `
+      for (var oy = top; oy < bottom; oy++) {
+        let ky = ${over("down - oy * u.step.x", 2)};
+        if (ky * u.step.z + oy * u.step.x != down) { continue; }
+        for (var ox = left; ox < right; ox++) {
+          let kx = ${over("across - ox * u.step.y", 3)};
+          if (kx * u.step.w + ox * u.step.y != across) { continue; }
+          sum += cols[(((plane * u.kernel.x + ky) * u.kernel.y + kx) * u.outHeight + oy) * u.outWidth + ox];
+        }
+      }`;
   return {
     inputs: { cols: "f32" },
     outputs: { dx: "f32" },
@@ -172,6 +190,8 @@ const gatherColumnsKernel = kernel("conv-gather-columns", ({ shifts }: { shifts:
       width: "u32",
       outHeight: "u32",
       outWidth: "u32",
+      lineStep: "u32",
+      pixelStep: "u32",
       kernel: "vec4u",
       step: "vec4u",
       shift: "vec4u",
@@ -199,22 +219,19 @@ fn main(
       let across = ix + u.padding.y;
       let left = ${over("max(across, reach.y) - reach.y + u.step.y - 1u", 1)};
       let right = min(${over("across", 1)} + 1u, u.outWidth);
-      var sum = 0.0;
-      for (var oy = top; oy < bottom; oy++) {
-        let ky = ${over("down - oy * u.step.x", 2)};
-        if (ky * u.step.z + oy * u.step.x != down) { continue; }
-        for (var ox = left; ox < right; ox++) {
-          let kx = ${over("across - ox * u.step.y", 3)};
-          if (kx * u.step.w + ox * u.step.y != across) { continue; }
-          sum += cols[(((plane * u.kernel.x + ky) * u.kernel.y + kx) * u.outHeight + oy) * u.outWidth + ox];
-        }
-      }
+      var sum = 0.0;${dilated ? far : near}
       dx[(to * u.height + iy) * u.width + ix] = sum;
     }
   }
 }`,
   };
 });
+
+interface GatherTemplate {
+  /** Strides and dilations are powers of two. */
+  readonly shifts: boolean;
+  readonly dilated: boolean;
+}
 
 /**
  * Sums columns `(images, channels, kh·kw, outHeight·outWidth)` into planes of `dx`: plane `planeFrom + image·planeStride + c`.
@@ -236,7 +253,10 @@ export function gatherColumns(
   const step = [...stride, ...dilation];
   const shift = step.map((size) => 31 - Math.clz32(size));
   gatherColumnsKernel.run(gpu, {
-    template: { shifts: step.every((size, i) => size === 2 ** shift[i]!) },
+    template: {
+      shifts: step.every((size, i) => size === 2 ** shift[i]!),
+      dilated: dilation.some((size) => size > 1),
+    },
     operands: { cols, dx },
     uniforms: {
       rows,
@@ -247,6 +267,9 @@ export function gatherColumns(
       width,
       outHeight,
       outWidth,
+      // To the window below, and to the next one, whose tap on the pixel lies a stride before.
+      lineStep: outWidth - stride[0] * taps[1] * outHeight * outWidth,
+      pixelStep: 1 - stride[1] * outHeight * outWidth,
       kernel: taps,
       step,
       shift,
