@@ -20,16 +20,20 @@ import {
   type Operation,
   type ThreadData,
 } from "./protocol.ts";
+import { startTimeout, watchStart } from "./start-watch.ts";
 
 /**
  * Joins the job that `mpirun`, `mpiexec` or `srun` started this process in; a process that was started alone is a group of its own, without MPI. To be
  * called once in a process.
  *
+ * MPI waits for processes that died while they joined, and its thread cannot be called off: after `DEPLSR_MPI_START_TIMEOUT` seconds (120; 0 for never) this
+ * process says so on stderr and ends with code 1.
+ *
  * @throws DistributedError where MPI cannot be loaded, does not start, or is another one than the launcher's
  */
 export async function openProcessGroup(environment: Environment = process.env): Promise<ProcessGroup> {
   const launcher = launcherOf(environment);
-  return launcher === null ? new SingleProcess(hostname()) : MpiGroup.join(launcher);
+  return launcher === null ? new SingleProcess(hostname()) : MpiGroup.join(launcher, startTimeout(environment));
 }
 
 interface Waiting {
@@ -60,15 +64,20 @@ class MpiGroup implements ProcessGroup {
     thread.unref();
   }
 
-  static join(launcher: Launcher): Promise<MpiGroup> {
+  static join(launcher: Launcher, seconds: number): Promise<MpiGroup> {
     const signal = new SharedArrayBuffer(8);
     const workerData: ThreadData = { ...launcher, signal };
     const thread = startThread(workerData);
+    const started = watchStart(launcher, seconds);
     return new Promise((resolve, reject) => {
-      const fail = (reason: string): void => reject(new DistributedError(`MPI: ${reason}`));
+      const fail = (reason: string): void => {
+        started();
+        reject(new DistributedError(`MPI: ${reason}`));
+      };
       thread.once("error", (error) => fail(error.message));
       thread.once("exit", () => fail("the thread of MPI ended before it had joined the job"));
       thread.once("message", (answer: Answer) => {
+        started();
         thread.removeAllListeners("exit");
         if ("joined" in answer) resolve(new MpiGroup(thread, new Int32Array(signal), answer.joined));
         else fail("error" in answer ? answer.error : "internal: no answer");
