@@ -30,7 +30,7 @@ interface BindGroup {
   submission: number;
 }
 
-/** Bind groups that are kept; past that the oldest go. */
+/** Bind groups that are kept; past that all go. */
 const MAX_BIND_GROUPS = 16_384;
 
 /**
