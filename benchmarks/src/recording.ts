@@ -9,11 +9,10 @@ import { REALDAT_LIGHT_X2, RealDAT } from "@deplsr/srclip";
 import { backward, Device, detach, noGrad, Rng, requireGrad, scope, sum, type Tensor } from "@deplsr/tensor";
 import { median } from "./statistics.ts";
 
-/** What one launch gives a pass; the pipeline where it is another than the launch before had. */
+/** What one launch gives a pass; the pipeline, and the bind group, where it is another than the launch before had. */
 interface Dispatch {
   readonly pipeline: GPUComputePipeline | undefined;
-  readonly group: GPUBindGroup;
-  readonly offsets: readonly number[];
+  readonly group: GPUBindGroup | undefined;
   readonly grid: readonly [number, number, number];
 }
 
@@ -41,7 +40,7 @@ async function watch(work: () => void): Promise<Asked> {
   let dispatches: Dispatch[] = [];
   let writes: Write[] = [];
   let pipeline: GPUComputePipeline | undefined;
-  let group: { readonly group: GPUBindGroup; readonly offsets: readonly number[] } | undefined;
+  let group: GPUBindGroup | undefined;
   const pass = GPUComputePassEncoder.prototype;
   const undo = [
     inFront(gpu, "createBuffer", () => asked.buffers++),
@@ -49,12 +48,13 @@ async function watch(work: () => void): Promise<Asked> {
     inFront(pass, "setPipeline", (next: GPUComputePipeline) => {
       pipeline = next;
     }),
-    inFront(pass, "setBindGroup", (_: number, next: GPUBindGroup, offsets: readonly number[]) => {
-      group = { group: next, offsets: [...offsets] };
+    inFront(pass, "setBindGroup", (_: number, next: GPUBindGroup) => {
+      group = next;
     }),
     inFront(pass, "dispatchWorkgroups", (x: number, y: number, z: number) => {
-      dispatches.push({ pipeline, ...group!, grid: [x, y, z] });
+      dispatches.push({ pipeline, group, grid: [x, y, z] });
       pipeline = undefined;
+      group = undefined;
     }),
     inFront(
       gpu.queue,
@@ -102,9 +102,9 @@ function bare({ submissions }: Asked): void {
     for (const { buffer, offset, data } of writes) gpu.queue.writeBuffer(buffer, offset, data);
     const encoder = gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    for (const { pipeline, group, offsets, grid } of dispatches) {
+    for (const { pipeline, group, grid } of dispatches) {
       if (pipeline) pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group, offsets);
+      if (group) pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     }
     pass.end();

@@ -13,6 +13,7 @@ export interface TfTensor {
 /** `@tensorflow/tfjs`, as much of it as the rows use. */
 export interface Tf {
   setBackend(name: string): Promise<boolean>;
+  env(): { set(flag: string, value: boolean): void };
   ready(): Promise<void>;
   tidy<T>(work: () => T): T;
   tensor(values: Float32Array, shape: Shape): TfTensor;
@@ -69,6 +70,8 @@ export async function openTf(backend: "webgpu" | "wasm", threads = 1): Promise<C
   const adapter = backend === "webgpu" ? await shimGpu() : "CPU";
   const tf = requirePeer("@tensorflow/tfjs") as Tf;
   requirePeer(`@tensorflow/tfjs-backend-${backend}`);
+  // Small operations on what was not uploaded yet are done in JavaScript otherwise, and no device has a part in them.
+  if (backend === "webgpu") tf.env().set("WEBGPU_CPU_FORWARD", false);
   if (!(await tf.setBackend(backend))) throw new Error(`tfjs does not start its ${backend} backend`);
   await tf.ready();
   const remark = threads > 1 ? "one thread: it has no more in Node" : undefined;

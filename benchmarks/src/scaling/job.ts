@@ -30,6 +30,8 @@ const BUCKET = 2 ** 24;
 const STEPS = 3;
 const SUMS = [2 ** 12, 2 ** 16, 2 ** 20, 2 ** 22, 2 ** 24];
 const REPEATS = 3;
+/** Sums of each size before they are timed: the first ones compile the loop that sums. */
+const WARM_UP = 5;
 const withSteps = !process.argv.includes("--reductions");
 
 interface Training {
@@ -73,7 +75,7 @@ const group = await openProcessGroup();
 const sums: { bytes: number; seconds: number }[] = [];
 for (const bytes of SUMS) {
   const values = new Float32Array(bytes / 4).fill(group.rank);
-  await group.allReduce(values);
+  for (let i = 0; i < WARM_UP; i++) await group.allReduce(values);
   sums.push({ bytes, seconds: await timed(group, REPEATS, () => group.allReduce(values)) });
 }
 const trainings: Measurement["trainings"][number][] = [];

@@ -165,6 +165,29 @@ describe.each(installedMpis())("a process group over $name", (mpi) => {
     expect(seconds).toBeLessThan(60);
   });
 
+  // Launchers notice one that is killed in most of its moments, and then end the job before the watch does.
+  it.each([
+    [
+      "never comes to MPI",
+      "exec sleep 600",
+      /^error: MPI: rank 0 of 2 on \S+ has waited 6 s in MPI_Init .*: start the job again, or/m,
+    ],
+    [
+      "is killed while it joins",
+      '"$0" "$@" & until grep -q libmpi /proc/$!/maps; do sleep 0.05; done; sleep 0.3; kill -9 $!; exit 137',
+      /ended$/,
+    ],
+  ])("ends a job of which one process %s", async (_, script, told) => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
+    const last = "[ ${OMPI_COMM_WORLD_RANK:-$PMI_RANK} = 1 ]";
+    const words = ["sh", "-c", `if ${last}; then ${script}; fi; exec "$0" "$@"`, ...JOB, tmpdir()];
+    const { code, stderr, seconds } = await runJob(mpi, 2, words, { env: { DEPLSR_MPI_START_TIMEOUT: "6" } });
+    expect(code).not.toBe(0);
+    expect(code).not.toBe(null);
+    expect(seconds).toBeLessThan(60);
+    expect(`${stderr}ended`).toMatch(told);
+  });
+
   it("ends all processes with one that dies, whose reason is seen", async () => {
     const { code, stderr, values } = await run(mpi, 2, ["dies"]);
     expect(values).toEqual([]);

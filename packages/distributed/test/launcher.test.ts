@@ -31,6 +31,13 @@ describe("launcherOf", () => {
     expect(launcherOf({ SLURM_PROCID: "0", SLURM_STEP_NUM_TASKS: "1", SLURM_NTASKS: "8" })).toBeNull();
   });
 
+  it("refuses a time for the start that is none", async () => {
+    for (const seconds of ["-1", "soon", "1 min"]) {
+      const started = openProcessGroup({ PMI_RANK: "0", PMI_SIZE: "2", DEPLSR_MPI_START_TIMEOUT: seconds });
+      await expect(started).rejects.toThrow(`DEPLSR_MPI_START_TIMEOUT is "${seconds}": expected a number of seconds`);
+    }
+  });
+
   it("finds none where the process was started alone", () => expect(launcherOf({ PATH: "/bin" })).toBeNull());
 });
 

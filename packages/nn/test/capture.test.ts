@@ -11,6 +11,7 @@ import {
   scope,
   type Tensor,
 } from "@deplsr/tensor";
+import { testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import {
   type Adam,
@@ -27,7 +28,7 @@ import {
   mseLoss,
 } from "../src/index.ts";
 
-const devices = [await Device.request({ backend: "cpu" }), await Device.request({ backend: "webgpu" })];
+const devices = [await testDevice("cpu"), await testDevice("webgpu")];
 
 class Perceptron extends Module {
   readonly first: Linear;

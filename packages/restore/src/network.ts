@@ -11,6 +11,11 @@ export interface EnlargingNetwork {
   readonly promptDim: number | null;
   /** Side of the windows that it looks through: tiles begin at multiples of it. Default 1. */
   readonly window?: number;
+  /**
+   * Whether a pass launches the same for all images of a shape and does nothing besides, so that it can be recorded and run again
+   * (`Device.capture`). Default false.
+   */
+  readonly steady?: boolean;
   /** Images (b, 3, h, w), RGB in [0, 1] → (b, 3, s·h, s·w), not clamped. */
   readonly forward: (images: Tensor, prompt: ImagePrompt | null) => Tensor;
 }
@@ -21,12 +26,13 @@ export function enlarging(module: DAT | RealDAT): EnlargingNetwork {
   if (inChannels !== 3) throw new RangeError(`restore: the network takes ${inChannels} channels: 3 are needed, RGB`);
   const window = Math.max(...splitSize);
   if (module instanceof DAT) {
-    return { scale, window, promptDim: null, forward: (images) => module.forward(images) };
+    return { scale, window, steady: true, promptDim: null, forward: (images) => module.forward(images) };
   }
   if (module instanceof RealDAT) {
     return {
       scale,
       window,
+      steady: true,
       promptDim: module.config.clipDim,
       forward: (images, prompt) => module.forward(images, { prompt }),
     };

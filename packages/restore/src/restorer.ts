@@ -1,19 +1,20 @@
 /** From an image to a better one. */
-import { selfEnsemble } from "@deplsr/dat";
-import type { ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
-import { type Device, noGrad, scope, type Tensor } from "@deplsr/tensor";
+import type { SrCLIPV2 } from "@deplsr/srclip";
+import { type Device, noGrad, scope } from "@deplsr/tensor";
 import { keptColours } from "./colour.ts";
 import { type FlatResponse, flatResponse, withoutFlatResponse } from "./flat-response.ts";
 import { checkImage, type Depth, depthOf, type RasterImage, valuesOf } from "./image.ts";
+import { ImageWork } from "./image-work.ts";
 import type { EnlargingNetwork } from "./network.ts";
 import type { PromptOptions } from "./prompt.ts";
 import { colourStrips, type Extent, opacityStrips, resampled } from "./resample.ts";
 import { resultSize, type SizeOptions } from "./size.ts";
-import { blendedCut, referenceCut } from "./spans.ts";
+import { blendedCut, mostlySeen, referenceCut } from "./spans.ts";
 import { cutStrips, RowReader, type Strips } from "./strip.ts";
+import type { TilingWork } from "./tile-passes.ts";
 import { enlargedByTiles, type RestoredTile } from "./tiles.ts";
 import { withoutFringes } from "./transparency.ts";
-import { checkSteering, hadNoRoom, ImageWork, LastingWorkplace, type Replace, type Workplace } from "./workplace.ts";
+import { checkSteering, hadNoRoom, LastingWorkplace, type Replace } from "./workplace.ts";
 
 /** What a restorer is made of. */
 export interface RestorerParts {
@@ -24,6 +25,8 @@ export interface RestorerParts {
   readonly prompt?: PromptOptions;
   /** Gives another device where this one fails; tiles that are finished are not made again. Default: the work ends. */
   readonly replace?: Replace;
+  /** Whether tiles of one size are recorded once and run again on adapters in software too, which gain nothing by it. Default false. */
+  readonly captureInSoftware?: boolean;
 }
 
 /** How an image is restored. */
@@ -94,12 +97,15 @@ const OPTIONS: readonly (keyof RestoreOptions)[] = [
 /** Makes images better with a network, whatever their size: only a tile is on the device at a time. */
 export class Restorer {
   readonly #places: LastingWorkplace;
+  readonly #captureInSoftware: boolean;
   /** Bytes that the network takes for a pixel of a tile, once that was measured. */
   #bytesPerPixel: number | undefined;
   #flatResponse: { readonly table: FlatResponse | null } | undefined;
 
   /** @throws RangeError when the network cannot be steered by this SRCLIP, or has no whole scale */
-  constructor(device: Device, { network, srclip = null, prompt = REFERENCE_PROMPT, replace }: RestorerParts) {
+  constructor(device: Device, parts: RestorerParts) {
+    const { network, srclip = null, prompt = REFERENCE_PROMPT, replace, captureInSoftware = false } = parts;
+    this.#captureInSoftware = captureInSoftware;
     if (!(Number.isInteger(network.scale) && network.scale > 0))
       throw new RangeError(`restore: the network's scale ${network.scale} must be a whole number above 0`);
     checkSteering({ network, srclip });
@@ -232,17 +238,17 @@ export class Restorer {
     const cut = (length: number) =>
       blend === "cosine" ? blendedCut(length, tile, overlap, window) : referenceCut(length, tile, overlap);
     const { signal = null } = options;
+    const [down, across] = [cut(image.height), cut(image.width)];
+    const most = { height: mostlySeen(down), width: mostlySeen(across) };
+    const tiling: TilingWork = { overlap, ensemble, most, software: this.#captureInSoftware };
     const work = new ImageWork(this.#places, image);
     try {
       const table = colour === "keep" ? await this.#flatResponseOf(work, signal) : null;
       const tiles = enlargedByTiles(image, {
         scale,
-        down: cut(image.height),
-        across: cut(image.width),
-        make: (planes, height, width) =>
-          work.tile(planes, { height, width }, overlap, (place, features, ...part) =>
-            tileOn(place, features, ensemble, ...part),
-          ),
+        down,
+        across,
+        make: (planes, height, width) => work.tile(planes, { height, width }, tiling),
         signal,
         onProgress: options.onProgress ?? (() => {}),
         onTile: options.onTile ?? null,
@@ -254,25 +260,6 @@ export class Restorer {
       work.dispose();
     }
   }
-}
-
-/** What a network makes of planes (3, h, w). */
-async function tileOn(
-  { device, network }: Workplace,
-  features: ImagePrompt | null,
-  ensemble: boolean,
-  planes: Float32Array,
-  height: number,
-  width: number,
-): Promise<Float32Array> {
-  const once = (x: Tensor): Tensor => network.forward(x, features);
-  using made = scope(() =>
-    noGrad(() => {
-      const x = device.tensor(planes, [1, 3, height, width]);
-      return ensemble ? selfEnsemble(x, once) : once(x);
-    }),
-  );
-  return (await made.data()) as Float32Array;
 }
 
 /** Luma of BT.601 in all three channels, in place. */

@@ -46,6 +46,13 @@ export function referenceCut(length: number, tile: number, overlap: number): Cut
   return { spans: referenceSpans(length, tile, overlap).spans, mixing: 0 };
 }
 
+/** How much of an axis most tiles see. */
+export function mostlySeen({ spans }: Cut): number {
+  const counts = new Map<number, number>();
+  for (const { from, to } of spans) counts.set(to - from, (counts.get(to - from) ?? 0) + 1);
+  return [...counts].reduce((most, next) => (next[1] > most[1] ? next : most))[0];
+}
+
 /**
  * The share that a tile has of each of the pixels of the output that it reaches: 1, but where it is mixed with a neighbour a raised cosine,
  * whose sum with the neighbour's is 1.

@@ -1,10 +1,8 @@
 /** Where images are restored, and what is done where that fails. */
-import type { ImagePrompt, SrCLIPV2 } from "@deplsr/srclip";
-import { type Device, DeviceError, noGrad, scope } from "@deplsr/tensor";
-import type { RasterImage } from "./image.ts";
+import type { SrCLIPV2 } from "@deplsr/srclip";
+import { type Device, DeviceError } from "@deplsr/tensor";
 import type { EnlargingNetwork } from "./network.ts";
-import { type PromptOptions, promptOf } from "./prompt.ts";
-import { inParts } from "./tile-parts.ts";
+import type { PromptOptions } from "./prompt.ts";
 
 /** A device, and the networks on it. */
 export interface Workplace {
@@ -21,9 +19,6 @@ export interface Workplace {
  * @param failed the one that failed; it may be destroyed
  */
 export type Replace = (error: DeviceError, failed: Device) => Promise<Workplace | null>;
-
-/** A piece of work that so many devices in a row fail at is not going to be done. */
-const MOST_DEVICES = 8;
 
 /** The workplace of a restorer: the first one, then those that took over. */
 export class LastingWorkplace {
@@ -71,78 +66,5 @@ async function failureOf(device: Device): Promise<DeviceError | null> {
     return null;
   } catch (error) {
     return error instanceof DeviceError ? error : null;
-  }
-}
-
-/** What is done with one image, wherever it is done. */
-export class ImageWork {
-  readonly #places: LastingWorkplace;
-  readonly #image: RasterImage;
-  #told: { readonly place: Workplace; readonly features: ImagePrompt | null } | null = null;
-  /** Tiles of more pixels are cut: the device has no memory for them. */
-  #mostPixels = Number.POSITIVE_INFINITY;
-
-  constructor(places: LastingWorkplace, image: RasterImage) {
-    this.#places = places;
-    this.#image = image;
-  }
-
-  /** Does a piece of work, again from its beginning on another device where one fails. */
-  async on<T>(work: (place: Workplace, features: ImagePrompt | null) => Promise<T>): Promise<T> {
-    for (let devices = 1; ; devices++) {
-      const place = this.#places.current;
-      try {
-        return await work(place, this.#featuresOn(place));
-      } catch (error) {
-        if (devices === MOST_DEVICES) throw error;
-        await this.#places.moveOn(place, error);
-        this.#mostPixels = Number.POSITIVE_INFINITY;
-      }
-    }
-  }
-
-  /** What a network makes of a tile, planes (3, h, w) → (3, s·h, s·w); in parts where the device has no memory for all of it. */
-  async tile(
-    planes: Float32Array,
-    size: { readonly height: number; readonly width: number },
-    overlap: number,
-    forward: (
-      place: Workplace,
-      features: ImagePrompt | null,
-      planes: Float32Array,
-      height: number,
-      width: number,
-    ) => Promise<Float32Array>,
-  ): Promise<Float32Array> {
-    return this.on((place, features) => {
-      const { scale, window = 1 } = place.network;
-      return inParts({ planes, ...size }, { scale, window, overlap }, async ({ planes, height, width }) => {
-        if (height * width > this.#mostPixels) return null;
-        try {
-          return await forward(place, features, planes, height, width);
-        } catch (error) {
-          if (!(await hadNoRoom(place, error))) throw error;
-          this.#mostPixels = height * width - 1;
-          return error as DeviceError;
-        }
-      });
-    });
-  }
-
-  #featuresOn(place: Workplace): ImagePrompt | null {
-    if (this.#told?.place === place) return this.#told.features;
-    this.dispose();
-    const { srclip, prompt } = place;
-    const features = srclip && noGrad(() => scope(() => promptOf(srclip, this.#image, prompt)));
-    this.#told = { place, features };
-    return features;
-  }
-
-  /** Gives back what it holds. */
-  dispose(): void {
-    const { features } = this.#told ?? {};
-    features?.content.dispose();
-    features?.degradation.dispose();
-    this.#told = null;
   }
 }

@@ -60,6 +60,8 @@ export interface BackendInfo {
   readonly adapter: string;
   readonly kind: string;
   readonly reason: string;
+  /** It computes on the processor: the CPU backend, or a driver in software. */
+  readonly software: boolean;
   readonly features: readonly string[];
   readonly limits: Readonly<Record<string, number>>;
   /** The largest tensor, in bytes. */

@@ -31,10 +31,11 @@ export function cutIntoLots({ info }: Backend, sizes: readonly number[]): number
 /** A lot whose gaps are zeros, or all of it: sums over it are those of its pieces. */
 export function lotOf(backend: Backend, sizes: readonly number[], label: string, zeros = false): Lot {
   const lot = backend.allocateLot(sizes, label);
-  const gaps = sizes.some((bytes, i) => lot.offsets[i]! + bytes !== lot.offsets[i + 1]!);
-  if (gaps || zeros) {
+  const zeroed = sizes.map((bytes, i) => zeros || lot.offsets[i]! + bytes !== lot.offsets[i + 1]!);
+  const first = zeroed.indexOf(true);
+  if (first >= 0) {
     try {
-      const out = whole(lot.join(0, sizes.length - 1), "f32");
+      const out = whole(lot.join(first, zeroed.lastIndexOf(true)), "f32");
       backend.pointwise({ out, tree: E.constant(0), leaves: [], params: [] });
     } catch (error) {
       for (const piece of lot.pieces) piece.release();

@@ -1,4 +1,4 @@
-import { checkFunction, checkOptions, checkWhole } from "./arguments.ts";
+import { checkFlag, checkFunction, checkOptions, checkWhole } from "./arguments.ts";
 import { env } from "./env.ts";
 import { describe } from "./errors.ts";
 import { Rng } from "./random.ts";
@@ -10,9 +10,11 @@ export interface SteadyOptions {
   readonly after?: number;
   /** How many different shapes are captured, each in memory of its own; others run as they are. Default 1. */
   readonly most?: number;
+  /** Whether adapters in software capture too, where launches cost little next to what they compute. Default true. */
+  readonly software?: boolean;
 }
 
-const OPTIONS: readonly string[] = ["after", "most"] satisfies (keyof SteadyOptions)[];
+const OPTIONS: readonly string[] = ["after", "most", "software"] satisfies (keyof SteadyOptions)[];
 
 /**
  * A function for who calls it often, mostly with the same shapes: it is captured (`Device.capture`, whose rules it has to keep) once calls of the same
@@ -26,12 +28,14 @@ export function captureSteady<Inputs extends readonly CaptureInput[], Result ext
 ): Captured<Inputs, Result> {
   checkFunction("captureSteady", "work", work);
   checkOptions("captureSteady", options, OPTIONS);
-  const { after = 2, most = 1 } = options;
+  const { after = 2, most = 1, software = true } = options;
   checkWhole("captureSteady", "after", after, 0);
   checkWhole("captureSteady", "most", most, 0);
+  checkFlag("captureSteady", "software", software);
   const calls = new Map<string, number>();
   const captures = new Map<string, Captured<Inputs, Result>>();
-  const records = env().capture && device.backend.record !== undefined;
+  const gains = software || !device.info.software;
+  const records = env().capture && gains && device.backend.record !== undefined;
   const call = (...inputs: Inputs): Result => {
     if (!records) return work(...inputs);
     const shapes = inputs.map((input) => (input instanceof Rng ? "Rng" : describe(input))).join();

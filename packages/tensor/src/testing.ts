@@ -19,12 +19,21 @@ export interface Tolerance {
   readonly abs?: number;
 }
 
-let device: Promise<Device> | undefined;
+const devices = new Map<string, Promise<Device>>();
 
-/** The device that tests share. Rejects with instructions where there is no adapter: tests fail, they never skip. */
-export function testDevice(): Promise<Device> {
-  device ??= Device.request();
-  return device;
+/**
+ * The device that tests share: the one that is chosen of itself, or that of a backend, whose kernels are then compiled once for all of them. Rejects with instructions
+ * where there is no adapter: tests fail, they never skip.
+ */
+export async function testDevice(backend?: "cpu" | "webgpu"): Promise<Device> {
+  const open = (name: string, request: () => Promise<Device>): Promise<Device> => {
+    const device = devices.get(name) ?? request();
+    devices.set(name, device);
+    return device;
+  };
+  const first = open("", () => Device.request());
+  if (backend === undefined || (await first).info.backend === backend) return first;
+  return open(backend, () => Device.request({ backend }));
 }
 
 /** Numbers in [0, 1) that depend on nothing but the seed (a linear congruential generator, Numerical Recipes' constants). */

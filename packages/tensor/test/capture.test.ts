@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { WebGPUBackend } from "../src/backends/webgpu/backend.ts";
 import * as T from "../src/index.ts";
+import { testDevice } from "../src/testing.ts";
 
-const devices = [await T.Device.request({ backend: "cpu" }), await T.Device.request({ backend: "webgpu" })];
+const devices = [await testDevice("cpu"), await testDevice("webgpu")];
 const [, gpu] = devices;
 
 describe.each(devices.map((device) => [device.info.backend, device] as const))(
@@ -229,7 +230,8 @@ describe.each(devices.map((device) => [device.info.backend, device] as const))(
 );
 
 it("is replayed in one submission, with neither a buffer nor a bind group made", async () => {
-  const device = gpu!;
+  // Of its own, since its driver counts from here on.
+  const device = await T.Device.request({ backend: "webgpu" });
   const { gpu: driver } = device.backend as WebGPUBackend;
   driver.pool.onFree = undefined;
   const weight = device.ones([16, 16]);
@@ -260,6 +262,7 @@ it("is replayed in one submission, with neither a buffer nor a bind group made",
   await device.sync();
   expect(counts).toEqual({ createBindGroup: 0, createBuffer: 0, submit: 1 });
   captured.dispose();
+  device.destroy();
 });
 
 describe("a function that is captured when it is steady", () => {
@@ -293,6 +296,12 @@ describe("a function that is captured when it is steady", () => {
     expect(() => T.captureSteady(device, work, { most: -1 })).toThrow(
       "captureSteady: most has to be a whole number of at least 0, got -1",
     );
+    // @ts-expect-error of JavaScript
+    expect(() => T.captureSteady(device, work, { software: 1 })).toThrow("captureSteady: software");
+    const plain = T.captureSteady(device, work, { after: 0, software: false });
+    runs = 0;
+    for (let i = 0; i < 3; i++) plain(device.zeros([4]), rng).dispose();
+    expect(runs).toBe(device.info.software ? 3 : 1);
     device.destroy();
   });
 });

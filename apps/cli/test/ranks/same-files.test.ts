@@ -32,9 +32,39 @@ it("lets processes that see the same files go on, and refuses others by the firs
       `processes: ${own} is of 18 bytes for rank 2 (localhost), of 6 bytes for rank 0 (localhost): all have to see the same files`,
     );
   }
+  await writeFileAtomic(join(other, "b"), "file d");
+  for (const [rank, end] of (await check()).entries()) {
+    const own = join(rank === 2 ? other : first, "b");
+    expect(String((end as PromiseRejectedResult).reason)).toContain(
+      `processes: ${own} holds other bytes for rank 2 (localhost) than for rank 0 (localhost), 6 in all: all have to see the same files`,
+    );
+  }
   rmSync(join(other, "a"));
   for (const end of await check())
     expect(String((end as PromiseRejectedResult).reason)).toContain("a is missing for rank 2 (localhost), of 6 bytes");
+});
+
+it("compares the beginning and the end of what is large", async () => {
+  const folder = temporaryFolder();
+  const size = 3 * 2 ** 20;
+  const whole = new Uint8Array(size);
+  await writeFileAtomic(join(folder, "0"), whole);
+  for (const [at, status] of [
+    [0, "rejected"],
+    [2 ** 19 - 1, "rejected"],
+    [size / 2, "fulfilled"],
+    [size - 2 ** 19, "rejected"],
+    [size - 1, "rejected"],
+  ] as const) {
+    await writeFileAtomic(join(folder, "1"), whole.map((value, i) => (i === at ? 1 : value)));
+    const ends = await Promise.allSettled(
+      localGroup(2).map((group, rank) => checkSameFiles(group, [join(folder, String(rank))])),
+    );
+    expect(
+      ends.map((end) => end.status),
+      `byte ${at}`,
+    ).toEqual([status, status]);
+  }
 });
 
 it("refuses networks of other weights by the first tensor that differs", async () => {

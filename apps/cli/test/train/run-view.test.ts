@@ -22,6 +22,7 @@ const INFO = {
   adapter: "WASM SIMD",
   kind: "cpu",
   reason: "asked for",
+  software: false,
   features: [],
   limits: {},
   maxTensorBytes: 1,

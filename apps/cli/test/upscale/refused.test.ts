@@ -4,7 +4,7 @@ import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { tiff } from "../photo/files.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
-import { network, photoIn, upscale } from "./run-upscale.ts";
+import { photoIn, upscale, writeNetwork } from "./run-upscale.ts";
 
 describe("what would go wrong is refused before the work", () => {
   test("an output folder that is a file", async () => {
@@ -57,7 +57,7 @@ describe("what would go wrong is refused before the work", () => {
   test("a network whose values are no numbers", async () => {
     const folder = temporaryFolder();
     const images = [await photoIn(folder, "a.png")];
-    const bytes = readFileSync(network);
+    const bytes = readFileSync(await writeNetwork());
     const model = join(folder, "nan.safetensors");
     bytes.fill(0xff, bytes.length - 8);
     writeFileSync(model, bytes);

@@ -14,6 +14,7 @@ import {
   type ThreadData,
   WORDS,
 } from "./protocol.ts";
+import { watchStart } from "./start-watch.ts";
 
 interface Waiting {
   readonly resolve: (result: Numbers | readonly Numbers[] | null) => void;
@@ -41,16 +42,21 @@ export class Connection {
     thread.unref();
   }
 
-  /** Starts the thread, which joins the job. @throws DistributedError */
-  static open(launcher: Launcher): Promise<Connection> {
+  /** Starts the thread, which joins the job, and ends the process where that takes longer. @throws DistributedError */
+  static open(launcher: Launcher, seconds: number): Promise<Connection> {
     const signal = new SharedArrayBuffer(4 * WORDS);
     const { port1: answers, port2: far } = new MessageChannel();
     const thread = startThread({ ...launcher, signal, answers: far });
+    const started = watchStart(launcher, seconds);
     return new Promise((resolve, reject) => {
-      const fail = (reason: string): void => reject(new DistributedError(`MPI: ${reason}`));
+      const fail = (reason: string): void => {
+        started();
+        reject(new DistributedError(`MPI: ${reason}`));
+      };
       thread.once("error", (error) => fail(error.message));
       thread.once("exit", () => fail("the thread of MPI ended before it had joined the job"));
       thread.once("message", (answer: Answer) => {
+        started();
         thread.removeAllListeners("exit");
         if ("joined" in answer) resolve(new Connection(thread, new Int32Array(signal), answers, answer.joined));
         else fail("error" in answer ? answer.error : "internal: no answer");

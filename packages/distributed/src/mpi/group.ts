@@ -10,16 +10,22 @@ import {
   SingleProcess,
 } from "../process-group.ts";
 import { Connection } from "./connection.ts";
+import { startTimeout } from "./start-watch.ts";
 
 /**
  * Joins the job that `mpirun`, `mpiexec` or `srun` started this process in; a process that was started alone is a group of its own, without MPI. To be
  * called once in a process.
  *
+ * MPI waits for processes that died while they joined, and its thread cannot be called off: after `DEPLSR_MPI_START_TIMEOUT` seconds (120; 0 for never) this
+ * process says so on stderr and ends with code 1.
+ *
  * @throws DistributedError where MPI cannot be loaded, does not start, or is another one than the launcher's
  */
 export async function openProcessGroup(environment: Environment = process.env): Promise<ProcessGroup> {
   const launcher = launcherOf(environment);
-  return launcher === null ? new SingleProcess(hostname()) : new MpiGroup(await Connection.open(launcher), 0);
+  return launcher === null
+    ? new SingleProcess(hostname())
+    : new MpiGroup(await Connection.open(launcher, startTimeout(environment)), 0);
 }
 
 class MpiCommunicator implements Communicator {

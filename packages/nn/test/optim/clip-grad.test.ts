@@ -1,4 +1,4 @@
-import { add, backward, Device, mul, Rng, rand, requireGrad, scope, square, sum, type Tensor } from "@deplsr/tensor";
+import { add, backward, mul, Rng, rand, requireGrad, scope, square, sum, type Tensor } from "@deplsr/tensor";
 import { expectClose, testDevice } from "@deplsr/tensor/testing";
 import { describe, expect, it } from "vitest";
 import { addGradients, clipGradNorm, gradNorm } from "../../src/index.ts";
@@ -8,7 +8,7 @@ const device = await testDevice();
 it.each(["cpu", "webgpu"] as const)(
   "takes the norm of sums of odd sizes, between which nothing is written, %s",
   async (backend) => {
-    const device = await Device.request({ backend });
+    const device = await testDevice(backend);
     const sizes = [15, 7, 1, 66];
     const params = sizes.map((size, i) => requireGrad(rand(device, [size], new Rng(i))));
     const both = scope(() => {
@@ -21,7 +21,6 @@ it.each(["cpu", "webgpu"] as const)(
     let squares = 0;
     for (const gradient of both.values()) for (const value of await gradient.data()) squares += value ** 2;
     expect((await gradNorm(both).item()) / Math.sqrt(squares)).toBeCloseTo(1, 6);
-    device.destroy();
   },
 );
 

@@ -10,7 +10,10 @@ type UnaryOp = (x: Tensor) => Tensor;
 const ONLY_FLOATS: PointwiseOptions = { refuses: ["i32", "u32", "bool"] };
 
 /** Rectified linear unit `max(x, 0)`, of whole numbers too; the gradient at 0 is 0, NaN stays NaN. */
-export const relu: UnaryOp = pointwise("relu", (x) => E.select(E.le(x!, 0), 0, x!), { refuses: ["bool"] });
+export const relu: UnaryOp = pointwise("relu", (x) => E.select(E.le(x!, 0), 0, x!), {
+  refuses: ["bool"],
+  derivativeFromResult: (y) => E.select(E.le(y, 0), 0, 1),
+});
 
 /** `x` above 0, `negativeSlope · x` below. */
 export const leakyRelu: (x: Tensor, negativeSlope: number) => Tensor = pointwise(

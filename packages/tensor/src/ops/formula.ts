@@ -102,7 +102,7 @@ interface Formula {
 
 interface Gradient {
   readonly tree: Expr;
-  /** Which operands (tensor arguments, then dy) the tree reads, in the order of its leaves. */
+  /** Which operands (tensor arguments, then dy, then the result) the tree reads, in the order of its leaves. */
   readonly reads: readonly number[];
 }
 
@@ -125,6 +125,11 @@ function prune(tree: Expr): Gradient {
 export interface PointwiseOptions {
   /** Derivatives by each argument where a hand-written one is more accurate than the symbolic one. */
   readonly derivatives?: (...args: Expr[]) => readonly Expr[];
+  /**
+   * The derivative of a formula of one argument, told from its result, which is saved instead of the argument: what computed that can end in the formula
+   * then, and nothing else of it is stored.
+   */
+  readonly derivativeFromResult?: (result: Expr) => Expr;
   /** What the arguments are called in messages; default x, or a, b, c. */
   readonly names?: readonly string[];
   /**
@@ -140,6 +145,7 @@ export interface PointwiseOptions {
 
 const OPTIONS = [
   "derivatives",
+  "derivativeFromResult",
   "names",
   "computes",
   "conditions",
@@ -189,8 +195,10 @@ export function pointwise<Args extends Operand[]>(
       ...tensors.map((x, i) => {
         const gradient = gradients[i]!;
         const { shape: own } = x;
-        // The incoming gradient comes last of what the tree reads, where it reads it at all.
-        const needs = gradient.reads.filter((operand) => operand < tensors.length).map((operand) => tensors[operand]!);
+        // The incoming gradient is not there yet.
+        const needs = gradient.reads
+          .filter((operand) => operand !== tensors.length)
+          .map((operand) => tensors[operand] ?? y);
         return [
           x,
           needs,
@@ -338,7 +346,10 @@ function derive(
   const tree = half && inner.dtype === "f32" ? E.cast(inner, "f16") : inner;
   const gradients: Gradient[] = [];
   if (isFloat(tree.dtype)) {
-    const byHand = options.derivatives?.(...terms);
+    const fromResult = options.derivativeFromResult;
+    const byHand = fromResult
+      ? [fromResult(E.cast(E.leaf(all.length + 1, tree.dtype), "f32"))]
+      : options.derivatives?.(...terms);
     const dy = E.leaf(all.length, "f32");
     let tensor = 0;
     args.forEach((arg, i) => {

@@ -5,8 +5,9 @@
 import { describe, expect, it } from "vitest";
 import type { WebGPUBackend } from "../../src/backends/webgpu/backend.ts";
 import * as T from "../../src/index.ts";
+import { testDevice } from "../../src/testing.ts";
 
-const device = await T.Device.request({ backend: "webgpu" });
+const device = await testDevice("webgpu");
 const cpu = await T.Device.request({ backend: "cpu", threads: 1 });
 const { gpu } = device.backend as WebGPUBackend;
 // Memory that is poisoned, as in all tests, is written by launches too.

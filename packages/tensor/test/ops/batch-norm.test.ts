@@ -6,7 +6,7 @@ import { affine, alongAxes, normalizeRow } from "../reference/rows.ts";
 import { deviceWithoutSubgroups } from "../without-subgroups.ts";
 
 const gpu = await testDevice();
-const webgpu = await T.Device.request({ backend: "webgpu" });
+const webgpu = await testDevice("webgpu");
 const cpu = await T.Device.request({ backend: "cpu", threads: 1 });
 
 const channelOf = (shape: readonly number[]) => {

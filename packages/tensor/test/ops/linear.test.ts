@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import * as T from "../../src/index.ts";
-import { checkOp, expectClose, type NdArray, ndarray } from "../../src/testing.ts";
+import { checkOp, expectClose, type NdArray, ndarray, testDevice } from "../../src/testing.ts";
 import { deviceWithoutSubgroups } from "../without-subgroups.ts";
 
-const webgpu = await T.Device.request({ backend: "webgpu" });
+const webgpu = await testDevice("webgpu");
 const cpu = await T.Device.request({ backend: "cpu", threads: 1 });
 
 /** Along an axis that has `after` elements behind each of its own, by the definition. */

@@ -132,6 +132,7 @@ export class CpuBackend implements Calls.Backend {
       adapter,
       kind: "cpu",
       reason,
+      software: true,
       // The name under which ops ask for f16.
       features: ["shader-f16", ...(relaxed ? ["relaxed-simd"] : []), ...(paired ? ["simd-256"] : [])],
       limits: { threads, memoryBytes: engine.pool.limit },

@@ -68,6 +68,7 @@ export class WebGPU implements Gpu, Driver {
       adapter: describeAdapter(about),
       kind: found.kind,
       reason: found.reason,
+      software: this.software,
       features: WANTED_FEATURES.filter((feature) => device.features.has(feature)),
       limits: { ...limits, subgroupSize: this.subgroupSize },
       maxTensorBytes: Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize),
@@ -131,8 +132,7 @@ export class WebGPU implements Gpu, Driver {
         entries.push({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } });
       }
       if (uniforms) {
-        const buffer = { type: "uniform" as const, hasDynamicOffset: true };
-        entries.push({ binding: inputs + outputs, visibility: GPUShaderStage.COMPUTE, buffer });
+        entries.push({ binding: inputs + outputs, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform" } });
       }
       // One with too many operands is invalid, and its kernels do not compile.
       this.device.pushErrorScope("validation");

@@ -1,8 +1,9 @@
 import type { DeviceError } from "../../errors.ts";
 import type { BufferStorage, Compiled, DeviceBuffer, Driver } from "./gpu.ts";
-import { aligned, copyUniforms, type Launch, type Move, newBindGroup } from "./launch.ts";
+import { type Launch, type Move, newBindGroup } from "./launch.ts";
 import type { Profiler } from "./profile.ts";
 import type { Prepared, Replay } from "./recorded-tape.ts";
+import { type UniformSlot, UniformStore } from "./uniforms.ts";
 
 /** A copy for the host of what a buffer holds at this place in the list. */
 export interface Read {
@@ -19,13 +20,17 @@ export interface Read {
 /** What is encoded. */
 export type Work = Launch | Read | Replay;
 
+/** A kernel with buffers, and with a place for its uniforms. */
 interface BindGroup {
   /** Or what is wrong with it. */
   readonly group: GPUBindGroup | string;
   readonly buffers: readonly DeviceBuffer[];
+  readonly slot: UniformSlot | undefined;
+  /** The last submission whose launches bind it: what lies in its place cannot be changed before that is handed over. */
+  submission: number;
 }
 
-/** Bind groups that are kept; past that the oldest go. */
+/** Bind groups that are kept; past that all go. */
 const MAX_BIND_GROUPS = 16_384;
 
 /**
@@ -36,63 +41,48 @@ export class WorkEncoder {
   readonly #gpu: Driver;
   readonly #profiler: Profiler | undefined;
   readonly #maxGrid: number;
-  #uniformBuffer: GPUBuffer | undefined;
-  /** What is written to it, as large as it is. */
-  #staged = new Uint32Array(0);
-  readonly #bindGroups = new Map<string, BindGroup>();
+  readonly #uniforms: UniformStore;
+  /** Several for one kernel and the same buffers where one submission launches it with several uniforms. */
+  readonly #bindGroups = new Map<string, BindGroup[]>();
+  #bindGroupCount = 0;
+  #submissions = 0;
 
   constructor(gpu: Driver, profiler: Profiler | undefined) {
     this.#gpu = gpu;
     this.#profiler = profiler;
+    this.#uniforms = new UniformStore(gpu.device);
     this.#maxGrid = gpu.device.limits.maxComputeWorkgroupsPerDimension;
-  }
-
-  /** All uniforms of a submission in one buffer and one write, which the queue orders after earlier submissions. */
-  writeUniforms(launches: readonly Launch[]): void {
-    let bytes = 0;
-    for (const launch of launches) {
-      launch.slot = bytes;
-      bytes += aligned(launch.kernel.uniformBytes);
-    }
-    if (bytes === 0) return;
-    if (!this.#uniformBuffer || this.#uniformBuffer.size < bytes) {
-      this.#uniformBuffer?.destroy();
-      this.#uniformBuffer = this.#gpu.device.createBuffer({
-        label: "uniforms",
-        size: 2 ** Math.ceil(Math.log2(Math.max(bytes, 65536))),
-        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-      });
-      this.#staged = new Uint32Array(this.#uniformBuffer.size / 4);
-      this.#bindGroups.clear();
-    }
-    const staged = this.#staged;
-    for (const launch of launches) copyUniforms(launch, staged, launch.slot / 4);
-    this.#gpu.device.queue.writeBuffer(this.#uniformBuffer, 0, staged, 0, bytes / 4);
   }
 
   /** Encodes what can run of this, several launches to a pass, and submits it. */
   submit(work: readonly Work[]): void {
     const { device } = this.#gpu;
     const profiler = this.#profiler;
+    if (this.#bindGroupCount > MAX_BIND_GROUPS) this.forgetAll();
+    this.#submissions++;
     let encoder: GPUCommandEncoder | undefined;
     let pass: GPUComputePassEncoder | undefined;
     let lastKernel: Compiled | undefined;
-    const run = ({ kernel, grid, operands }: Launch, group: GPUBindGroup, slot: number): void => {
+    let lastGroup: GPUBindGroup | undefined;
+    const begin = (descriptor?: GPUComputePassDescriptor): void => {
+      pass = encoder!.beginComputePass(descriptor);
+      lastKernel = undefined;
+      lastGroup = undefined;
+    };
+    const run = ({ kernel, grid, operands }: Launch, group: GPUBindGroup): void => {
       encoder ??= device.createCommandEncoder();
       if (profiler) {
         // Timestamps are written by passes, so a profiled launch has a pass of its own.
         pass?.end();
         const bytes = operands.reduce((sum, storage) => sum + storage.bytes, 0);
-        pass = encoder.beginComputePass(profiler.pass(kernel.name, grid, bytes));
-        lastKernel = undefined;
+        begin(profiler.pass(kernel.name, grid, bytes));
       }
-      if (!pass) {
-        pass = encoder.beginComputePass();
-        lastKernel = undefined;
-      }
-      if (kernel !== lastKernel) pass.setPipeline(kernel.pipeline!);
+      if (!pass) begin();
+      if (kernel !== lastKernel) pass!.setPipeline(kernel.pipeline!);
+      if (group !== lastGroup) pass!.setBindGroup(0, group);
       lastKernel = kernel;
-      dispatch(pass, kernel, grid, group, slot);
+      lastGroup = group;
+      pass!.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     };
     const outsideOfPass = (): GPUCommandEncoder => {
       pass?.end();
@@ -110,18 +100,19 @@ export class WorkEncoder {
         entry.encoded = prepared !== undefined;
         if (prepared) entry.tape.change(device, entry.changes);
         for (const part of prepared ?? []) {
-          if ("launch" in part) run(part.launch, part.group, part.slot);
+          if ("launch" in part) run(part.launch, part.group);
           else move(outsideOfPass(), part);
         }
         continue;
       }
       const group = this.#prepare(entry);
       entry.encoded = group !== undefined;
-      if (group) run(entry, group, entry.slot);
+      if (group) run(entry, group);
     }
     pass?.end();
     if (!encoder) return;
     profiler?.resolve(encoder);
+    this.#uniforms.write();
     device.queue.submit([encoder.finish()]);
     profiler?.collect();
   }
@@ -131,24 +122,27 @@ export class WorkEncoder {
     const { device } = this.#gpu;
     const encoder = device.createCommandEncoder();
     if (entry.kind === "read") this.#copy(encoder, entry).destroy();
-    else if (entry.kind === "launch") this.#probeLaunch(encoder, entry, this.#uniformBuffer);
+    else if (entry.kind === "launch") this.#probeLaunch(encoder, entry);
     else {
       entry.tape.release();
       const prepared = this.#prepareTape(entry) ?? [];
       for (const part of prepared) {
-        if ("launch" in part) this.#probeLaunch(encoder, part.launch, this.#uniformBuffer);
+        if ("launch" in part) this.#probeLaunch(encoder, part.launch);
         else move(encoder, part);
       }
     }
     encoder.finish();
   }
 
-  #probeLaunch(encoder: GPUCommandEncoder, launch: Launch, uniforms: GPUBuffer | undefined): void {
-    const { kernel, grid, slot } = launch;
+  #probeLaunch(encoder: GPUCommandEncoder, launch: Launch): void {
+    const { kernel, grid } = launch;
     const pass = encoder.beginComputePass();
     pass.setPipeline(kernel.pipeline!);
     // Its own one: why a bind group is invalid is said when it is made.
-    dispatch(pass, kernel, grid, newBindGroup(this.#gpu.device, launch, uniforms), slot);
+    const slot = this.#uniforms.take(kernel.uniformBytes);
+    pass.setBindGroup(0, newBindGroup(this.#gpu.device, launch, slot));
+    this.#uniforms.giveBack(slot);
+    pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     pass.end();
   }
 
@@ -166,14 +160,19 @@ export class WorkEncoder {
 
   /** Drops the bind groups of buffers that are no more. */
   forget(gone: ReadonlySet<DeviceBuffer>): void {
-    for (const [key, { buffers }] of this.#bindGroups) {
-      if (buffers.some((buffer) => gone.has(buffer.window?.of ?? buffer))) this.#bindGroups.delete(key);
+    for (const [key, groups] of this.#bindGroups) {
+      if (!groups[0]!.buffers.some((buffer) => gone.has(buffer.window?.of ?? buffer))) continue;
+      this.#bindGroups.delete(key);
+      this.#bindGroupCount -= groups.length;
+      for (const { slot } of groups) if (slot) this.#uniforms.giveBack(slot);
     }
   }
 
-  /** Drops them all: there are invalid ones among them. */
+  /** Drops them all: there are invalid ones among them, or too many. */
   forgetAll(): void {
     this.#bindGroups.clear();
+    this.#bindGroupCount = 0;
+    this.#uniforms.clear();
   }
 
   #copy(encoder: GPUCommandEncoder, { storage, byteOffset, bytes }: Read): GPUBuffer {
@@ -203,15 +202,33 @@ export class WorkEncoder {
   }
 
   #bindGroup(launch: Launch): GPUBindGroup | string {
-    const { kernel, operands } = launch;
+    const { kernel, operands, uniforms } = launch;
     let key = `${kernel.id}`;
     for (const { recordedPlace } of operands) key += `,${recordedPlace.id}`;
-    const known = this.#bindGroups.get(key);
-    if (known) return known.group;
-    const group = overlap(launch) ?? newBindGroup(this.#gpu.device, launch, this.#uniformBuffer);
-    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
-    this.#bindGroups.set(key, { group, buffers: operands.map(({ recordedPlace }) => recordedPlace) });
-    return group;
+    let groups = this.#bindGroups.get(key);
+    if (!groups) {
+      groups = [];
+      this.#bindGroups.set(key, groups);
+    }
+    const store = this.#uniforms;
+    const own =
+      groups.find(({ slot }) => !slot || store.holds(slot, uniforms)) ??
+      groups.find(({ submission }) => submission !== this.#submissions) ??
+      this.#newBindGroup(launch, groups);
+    if (own.slot) store.put(own.slot, uniforms);
+    own.submission = this.#submissions;
+    return own.group;
+  }
+
+  #newBindGroup(launch: Launch, groups: BindGroup[]): BindGroup {
+    const { kernel, operands } = launch;
+    const slot = kernel.uniformBytes > 0 ? this.#uniforms.take(kernel.uniformBytes) : undefined;
+    const group = overlap(launch) ?? newBindGroup(this.#gpu.device, launch, slot);
+    const buffers = operands.map(({ recordedPlace }) => recordedPlace);
+    const made: BindGroup = { group, buffers, slot, submission: 0 };
+    groups.push(made);
+    this.#bindGroupCount++;
+    return made;
   }
 }
 
@@ -219,18 +236,6 @@ function move(encoder: GPUCommandEncoder, { from, to, bytes }: Move): void {
   const [source, target] = [from.recordedPlace, to.recordedPlace];
   const start = (place: DeviceBuffer): number => place.window?.offset ?? 0;
   encoder.copyBufferToBuffer(source.buffer, start(source), target.buffer, start(target), bytes);
-}
-
-function dispatch(
-  pass: GPUComputePassEncoder,
-  kernel: Compiled,
-  grid: Launch["grid"],
-  group: GPUBindGroup,
-  slot: number,
-): void {
-  if (kernel.uniformBytes > 0) pass.setBindGroup(0, group, [slot]);
-  else pass.setBindGroup(0, group);
-  pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
 }
 
 /** What is written twice, or in a buffer of which something else is read, is refused by WebGPU. */

@@ -67,7 +67,7 @@ export interface Gpu {
     ): void;
   };
   nextKernelId(): number;
-  /** One layout for each number of operands: dense, read-only first, the uniforms last with a dynamic offset. */
+  /** One layout for each number of operands: dense, read-only first, the uniforms last. */
   bindGroupLayout(inputs: number, outputs: number, uniforms: boolean): GPUBindGroupLayout;
   /** Compiles; the promise never rejects. */
   compile(

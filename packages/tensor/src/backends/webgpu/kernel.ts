@@ -158,6 +158,19 @@ export function foldGrid(count: number): readonly [number, number, number] {
   return [Math.ceil(count / y), y, 1];
 }
 
+/**
+ * `quotient(x, d)` is `x / d` of whole numbers, for any x and d of at least 1. What is divided by is seldom known to a compiler, and a division of vectors of whole
+ * numbers is what CPUs do not have (lavapipe divides lane by lane) and graphics cards do in twenty steps: one of floats, whose remainder is divided once more, is exact in
+ * ten. The first quotient is off by 2¹² at most, however far 1 / d is rounded, and the second by 1.
+ */
+const QUOTIENT = `fn quotient(x: u32, d: u32) -> u32 {
+  let inverse = 1.0 / f32(d);
+  let near = u32(f32(x) * inverse);
+  let next = near + bitcast<u32>(i32(floor(f32(bitcast<i32>(x - near * d)) * inverse)));
+  let rest = bitcast<i32>(x - next * d);
+  return next + select(select(0u, 1u, rest >= bitcast<i32>(d)), 0xffffffffu, rest < 0);
+}`;
+
 function compile(gpu: Gpu, name: string, spec: KernelSpec<string, string>): Compiled {
   const inputs = Object.entries(spec.inputs);
   const outputs = Object.entries(spec.outputs);
@@ -177,6 +190,7 @@ function compile(gpu: Gpu, name: string, spec: KernelSpec<string, string>): Comp
     lines.push(`struct Uniforms { ${fields.map((f) => `${f.name}: ${f.type}`).join(", ")} }`);
     lines.push(`@group(0) @binding(${types.length}) var<uniform> u: Uniforms;`);
   }
+  if (spec.source.includes("quotient(")) lines.push(QUOTIENT);
   const code = `${lines.join("\n")}\n${spec.source}`;
   const bindGroupLayout = gpu.bindGroupLayout(inputs.length, outputs.length, bytes > 0);
   const compiled: Compiled = {

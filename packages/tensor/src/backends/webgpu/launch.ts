@@ -11,8 +11,6 @@ export interface Launch {
   /** Those of a replay, asked before it; undefined where they are the same. */
   readonly later: (() => Uniforms) | undefined;
   readonly grid: readonly [number, number, number];
-  /** Where its uniforms lie among those of the submission; set when the list is encoded. */
-  slot: number;
   /** False where it did not run when the list was encoded last. */
   encoded: boolean;
   /** What is wrong with it, once that is known; what it reads may have failed besides. */
@@ -29,14 +27,14 @@ export interface Move {
   readonly bytes: number;
 }
 
-/** Dynamic uniform offsets are multiples of this; every adapter takes it. */
+/** Uniforms begin at multiples of this, which every adapter takes. */
 const UNIFORM_ALIGNMENT = 256;
 
-/** What a launch binds. @param uniforms where its uniforms lie among those of others */
+/** What a launch binds. @param uniforms where its uniforms lie */
 export function newBindGroup(
   device: GPUDevice,
   { kernel, operands }: Launch,
-  uniforms: GPUBuffer | undefined,
+  uniforms: { readonly buffer: GPUBuffer; readonly offset: number } | undefined,
 ): GPUBindGroup {
   const entries: GPUBindGroupEntry[] = operands.map(({ recordedPlace: { buffer, window } }, binding) => ({
     binding,
@@ -44,7 +42,7 @@ export function newBindGroup(
   }));
   if (kernel.uniformBytes > 0) {
     if (!uniforms) throw new DeviceError(`internal: ${kernel.name} has uniforms and no buffer for them`);
-    entries.push({ binding: operands.length, resource: { buffer: uniforms, size: kernel.uniformBytes } });
+    entries.push({ binding: operands.length, resource: { ...uniforms, size: kernel.uniformBytes } });
   }
   return device.createBindGroup({ label: kernel.name, layout: kernel.bindGroupLayout, entries });
 }
@@ -54,13 +52,7 @@ export function aligned(bytes: number): number {
   return Math.ceil(bytes / UNIFORM_ALIGNMENT) * UNIFORM_ALIGNMENT;
 }
 
-/** Writes the uniforms of a launch where they belong. */
-export function copyUniforms(
-  { kernel, uniforms }: Launch,
-  target: Uint32Array,
-  at: number,
-  { words, from }: Uniforms = uniforms,
-): void {
-  const count = kernel.uniformBytes / 4;
+/** Writes so many words of uniforms where they belong. */
+export function copyUniforms({ words, from }: Uniforms, count: number, target: Uint32Array, at: number): void {
   for (let i = 0; i < count; i++) target[at + i] = words[from + i]!;
 }

@@ -84,7 +84,6 @@ export class LaunchQueue {
       uniforms,
       later,
       grid,
-      slot: 0,
       encoded: false,
       error: undefined,
       marked: undefined,
@@ -244,7 +243,6 @@ export class LaunchQueue {
 
   /** Hands these to the driver: what lies between uploads as one. */
   #hand(entries: readonly Handed[]): void {
-    this.#encoder.writeUniforms(entries.filter((entry) => entry.kind === "launch"));
     // With an eye on errors each launch by itself: then nothing but what is invalid is refused.
     const most = env().debug >= 1 && !this.#profiler ? 1 : entries.length;
     let work: Work[] = [];

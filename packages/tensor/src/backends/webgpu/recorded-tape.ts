@@ -1,12 +1,12 @@
 import type { DeviceError } from "../../errors.ts";
 import type { BufferStorage, Uniforms } from "./gpu.ts";
 import { aligned, copyUniforms, type Launch, type Move, newBindGroup } from "./launch.ts";
+import type { UniformPlace } from "./uniforms.ts";
 
 /** What one run of a tape gives a pass; made once. */
 export interface Prepared {
   readonly launch: Launch;
   readonly group: GPUBindGroup;
-  readonly slot: number;
 }
 
 /** Launches that are run again as they were recorded. */
@@ -66,7 +66,7 @@ export class RecordedTape {
     for (const [launch, slot] of slots) {
       const problem = wrong(launch);
       if (problem !== undefined) return `kernel ${launch.kernel.name} ${problem}`;
-      copyUniforms(launch, staged, slot / 4);
+      copyUniforms(launch.uniforms, launch.kernel.uniformBytes / 4, staged, slot / 4);
     }
     const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
     const uniforms = bytes > 0 ? device.createBuffer({ label: "uniforms of a tape", size: bytes, usage }) : undefined;
@@ -75,7 +75,7 @@ export class RecordedTape {
     this.#prepared = this.entries.map((entry) =>
       entry.kind === "move"
         ? entry
-        : { launch: entry, group: newBindGroup(device, entry, uniforms), slot: slots.get(entry)! },
+        : { launch: entry, group: newBindGroup(device, entry, placeAt(uniforms, slots.get(entry)!)) },
     );
     return this.#prepared;
   }
@@ -96,9 +96,9 @@ export class RecordedTape {
     const launches = this.#launchesThatChange();
     const staged = new Uint32Array(launches.reduce((bytes, { kernel }) => bytes + aligned(kernel.uniformBytes), 0) / 4);
     let at = 0;
-    for (const [i, launch] of launches.entries()) {
-      copyUniforms(launch, staged, at, changes[i]);
-      at += aligned(launch.kernel.uniformBytes) / 4;
+    for (const [i, { kernel }] of launches.entries()) {
+      copyUniforms(changes[i]!, kernel.uniformBytes / 4, staged, at);
+      at += aligned(kernel.uniformBytes) / 4;
     }
     device.queue.writeBuffer(this.#uniforms, 0, staged);
   }
@@ -108,4 +108,8 @@ export class RecordedTape {
     this.#uniforms?.destroy();
     this.#uniforms = undefined;
   }
+}
+
+function placeAt(buffer: GPUBuffer | undefined, offset: number): UniformPlace | undefined {
+  return buffer && { buffer, offset };
 }

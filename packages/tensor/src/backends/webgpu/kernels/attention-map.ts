@@ -57,8 +57,16 @@ export interface MapTemplate {
 /**
  * WGSL of eight rows `acc0` … of a product with four columns of `right`, over `depth` steps, of which every thread reads some of the left
  * matrix and hands them to the others; without subgroups each reads all. `left` is the element of a row at a step.
+ *
+ * @param group threads that have all columns between them: each such group of a subgroup takes other steps, and all have their sums in the end
  */
-export function product(gpu: Gpu, right: Right, depth: string, left: (row: number, k: string) => string): string {
+export function product(
+  gpu: Gpu,
+  right: Right,
+  depth: string,
+  left: (row: number, k: string) => string,
+  group: number = gpu.subgroupSize,
+): string {
   const size = gpu.subgroupSize;
   const sums = each((r) => `var acc${r} = vec4f();`);
   if (size === 0) {
@@ -68,18 +76,41 @@ export function product(gpu: Gpu, right: Right, depth: string, left: (row: numbe
       ${right.steps((step) => each((r) => `acc${r} = fma(vec4f(${left(r, `k + ${step}u`)}), v, acc${r});`))}
     }`;
   }
-  const lanes = Array.from({ length: size / right.together }, (_, i) => i * right.together);
-  // Past the end other things are read, which may be anything.
-  const add = (lane: number): string =>
-    `let w = select(v, vec4f(), k + ${lane}u >= ${depth});
-    ${each((r) => `acc${r} = fma(vec4f(subgroupBroadcast(a${r}, ${lane}u)), w, acc${r});`)}`;
+  const divided = group < size;
   const own = (r: number): string => `select(0.0, ${left(r, `min(k + lane, ${depth} - 1u)`)}, k + lane < ${depth})`;
+  const firstStep = divided ? `k + lane / ${group}u * ${group}u` : "k";
+  const handed = (r: number, step: number): string => {
+    if (!divided) return `subgroupBroadcast(a${r}, ${step}u)`;
+    return group === 4
+      ? `quadBroadcast(a${r}, ${step}u)`
+      : `subgroupShuffle(a${r}, lane / ${group}u * ${group}u + ${step}u)`;
+  };
+  // Past the end other things are read, which may be anything.
+  const add = (step: number): string =>
+    `let w = select(v, vec4f(), begin + ${step}u >= ${depth});
+    ${each((r) => `acc${r} = fma(vec4f(${handed(r, step)}), w, acc${r});`)}`;
+  const fours = Array.from({ length: group / 4 }, (_, i) => 4 * i).map((first) => {
+    const lanes = Array.from({ length: 4 / right.together }, (_, i) => first + i * right.together);
+    const steps = lanes.map((lane) => right.steps((step) => add(lane + step))).join("\n      ");
+    // Most are deeper than four: all threads stop at once.
+    return divided || first === 0 ? steps : `if (k + ${first}u < ${depth}) { ${steps} }`;
+  });
+  const distances = [4, 8, 16, 32, 64].filter((distance) => distance >= group && distance < size);
   return `${sums}
     for (var k = 0u; k < ${depth}; k += WG) {
+      let begin = ${firstStep};
       ${each((r) => `let a${r} = ${own(r)};`)}
-      ${right.go("k")}
-      ${lanes.map((lane) => right.steps((step) => add(lane + step))).join("\n      ")}
-    }`;
+      ${right.go("begin")}
+      ${fours.join("\n      ")}
+    }
+    ${distances.map((distance) => each((r) => `acc${r} += subgroupShuffleXor(acc${r}, ${distance}u);`)).join("\n    ")}`;
+}
+
+/** How many threads have `width` columns, four each, between them: a power of two, and at most a subgroup. */
+export function groupOf(gpu: Gpu, width: number): number {
+  let group = 4;
+  while (group < gpu.subgroupSize && 4 * group < width) group *= 2;
+  return Math.min(group, lanesOf(gpu));
 }
 
 export const MAP_UNIFORMS = {

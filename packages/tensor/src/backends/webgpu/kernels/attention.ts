@@ -8,6 +8,7 @@ import {
   batchValues,
   biasTypes,
   each,
+  groupOf,
   lanesOf,
   MAP_UNIFORMS,
   type MapTemplate,
@@ -29,12 +30,15 @@ import { type Along, Right } from "./right.ts";
 
 interface Template extends MapTemplate {
   readonly values: Along;
+  /** Threads that have all columns of the result between them. */
+  readonly group: number;
   readonly finish: Finish;
 }
 
 /** The map of eight queries is made in the memory of the workgroup, and multiplied by the values. */
 const attentionKernel = kernel("attention", (template: Template, gpu) => {
-  const { finish, most } = template;
+  const { finish, most, group } = template;
+  const divided = gpu.subgroupSize > 0 && group < gpu.subgroupSize;
   const keys = new Right("keys", template.keys);
   const values = new Right("values", template.values);
   return {
@@ -55,10 +59,10 @@ const attentionKernel = kernel("attention", (template: Template, gpu) => {
 ${map(gpu, template)}
   let valuesBase = ${baseOf("values")};
   for (var first = 0u; first * 4u < u.width; first += WG) {
-    let col = first + lane;
+    let col = first + lane${divided ? ` % ${group}u` : ""};
     ${values.start("valuesBase", "col", "u.width")}
-    ${product(gpu, values, "u.keys", (r, k) => `map[${r * most}u + ${k}]`)}
-    if (col * 4u < u.width) {
+    ${product(gpu, values, "u.keys", (r, k) => `map[${r * most}u + ${k}]`, group)}
+    if (col * 4u < u.width${divided ? ` && lane < ${group}u` : ""}) {
       ${storeRows({ rows: ROWS, finish }, (r) => `acc${r} * scales[${r}]`, { m: "u.rows", n: "u.width" })}
     }
   }
@@ -75,7 +79,7 @@ export function attention(gpu: Gpu, call: AttentionCall): void {
   finishing(gpu, out, epilogue, e % 4 === 0, (finish) => {
     for (const { first, count } of pieces([Math.ceil(n / ROWS), batch, 1])) {
       attentionKernel.run(gpu, {
-        template: { ...template, biases: biases.length, finish },
+        template: { ...template, biases: biases.length, group: groupOf(gpu, e), finish },
         operands: { ...operands, values: v, ...finish.operands },
         uniforms: {
           ...uniforms,

@@ -78,9 +78,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let step = i32(u.stride);
   let end = i32(u.width);
   for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
-    let col = i % u.cols;
-    let row = (i / u.cols) % u.rows;
-    let plane = i / (u.cols * u.rows);
+    let line = quotient(i, u.cols);
+    let col = i - line * u.cols;
+    let plane = quotient(line, u.rows);
+    let row = line - plane * u.rows;
     let iy = i32(row) + u.top;
     let inside = iy >= 0 && iy < i32(u.height);
     let base = ((plane + u.planeFrom) * u.height + u32(max(iy, 0))) * u.width;
@@ -152,54 +153,85 @@ export function paddedRows(gpu: Gpu, x: View, geometry: ConvGeometry, image: num
 
 /**
  * One thread sums one input pixel of one channel: the adjoint of im2col as a gather. It walks over the output pixels whose
- * window holds the pixel; the tap is what is left of the distance.
+ * window holds the pixel; the tap is what is left of the distance. A workgroup has a row at a time. Without dilation each step is as far as the one before.
  */
-const gatherColumnsKernel = kernel("conv-gather-columns", () => ({
-  inputs: { cols: "f32" },
-  outputs: { dx: "f32" },
-  uniforms: {
-    count: "u32",
-    channels: "u32",
-    planeFrom: "u32",
-    planeStride: "u32",
-    height: "u32",
-    width: "u32",
-    outHeight: "u32",
-    outWidth: "u32",
-    kernel: "vec4u",
-    step: "vec4u",
-    padding: "vec4u",
-  },
-  workgroupSize: WG,
-  source: `
+const gatherColumnsKernel = kernel("conv-gather-columns", ({ shifts, dilated }: GatherTemplate, gpu) => {
+  // By strides, and dilations, each down and across.
+  const over = (value: string, by: 0 | 1 | 2 | 3): string =>
+    shifts ? `((${value}) >> u.shift[${by}])` : `quotient(${value}, u.step[${by}])`;
+  const near = `
+      let corner = ((plane * u.kernel.x * u.kernel.y + down * u.kernel.y + across) * u.outHeight) * u.outWidth;
+      for (var oy = top; oy < bottom; oy++) {
+        var at = corner + oy * u.lineStep + left * u.pixelStep;
+        for (var ox = left; ox < right; ox++) {
+          sum += cols[at];
+          at += u.pixelStep;
+        }
+      }`;
+  const far = `
+      for (var oy = top; oy < bottom; oy++) {
+        let ky = ${over("down - oy * u.step.x", 2)};
+        if (ky * u.step.z + oy * u.step.x != down) { continue; }
+        for (var ox = left; ox < right; ox++) {
+          let kx = ${over("across - ox * u.step.y", 3)};
+          if (kx * u.step.w + ox * u.step.y != across) { continue; }
+          sum += cols[(((plane * u.kernel.x + ky) * u.kernel.y + kx) * u.outHeight + oy) * u.outWidth + ox];
+        }
+      }`;
+  return {
+    inputs: { cols: "f32" },
+    outputs: { dx: "f32" },
+    uniforms: {
+      rows: "u32",
+      channels: "u32",
+      planeFrom: "u32",
+      planeStride: "u32",
+      height: "u32",
+      width: "u32",
+      outHeight: "u32",
+      outWidth: "u32",
+      lineStep: "u32",
+      pixelStep: "u32",
+      kernel: "vec4u",
+      step: "vec4u",
+      shift: "vec4u",
+      padding: "vec4u",
+    },
+    workgroupSize: gpu.subgroupSize || 32,
+    source: `
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let stride = u.step.xy;
-  let dilation = u.step.zw;
-  let reach = (u.kernel.xy - 1u) * dilation;
-  for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
-    let at = vec2u((i / u.width) % u.height, i % u.width) + u.padding.xy;
-    let plane = i / (u.width * u.height);
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let reach = (u.kernel.xy - 1u) * u.step.zw;
+  for (var row = workgroup.x + workgroup.y * groups.x; row < u.rows; row += groups.x * groups.y) {
+    let plane = quotient(row, u.height);
+    let iy = row - plane * u.height;
+    let image = quotient(plane, u.channels);
+    let to = u.planeFrom + image * u.planeStride + plane - image * u.channels;
+    let down = iy + u.padding.x;
     // From the first window that still reaches this pixel to the last that starts at or before it.
-    let first = (max(at, reach) - reach + stride - 1u) / stride;
-    let end = min(at / stride + 1u, vec2u(u.outHeight, u.outWidth));
-    let base = plane * u.kernel.x * u.kernel.y;
-    var sum = 0.0;
-    for (var oy = first.x; oy < end.x; oy++) {
-      let ky = (at.x - oy * stride.x) / dilation.x;
-      if (ky * dilation.x + oy * stride.x != at.x) { continue; }
-      for (var ox = first.y; ox < end.y; ox++) {
-        let kx = (at.y - ox * stride.y) / dilation.y;
-        if (kx * dilation.y + ox * stride.y != at.y) { continue; }
-        sum += cols[((base + ky * u.kernel.y + kx) * u.outHeight + oy) * u.outWidth + ox];
-      }
+    let top = ${over("max(down, reach.x) - reach.x + u.step.x - 1u", 0)};
+    let bottom = min(${over("down", 0)} + 1u, u.outHeight);
+    for (var ix = lane; ix < u.width; ix += WG) {
+      let across = ix + u.padding.y;
+      let left = ${over("max(across, reach.y) - reach.y + u.step.y - 1u", 1)};
+      let right = min(${over("across", 1)} + 1u, u.outWidth);
+      var sum = 0.0;${dilated ? far : near}
+      dx[(to * u.height + iy) * u.width + ix] = sum;
     }
-    let image = plane / u.channels;
-    let to = u.planeFrom + image * u.planeStride + plane % u.channels;
-    dx[to * u.height * u.width + i % (u.width * u.height)] = sum;
   }
 }`,
-}));
+  };
+});
+
+interface GatherTemplate {
+  /** Strides and dilations are powers of two. */
+  readonly shifts: boolean;
+  readonly dilated: boolean;
+}
 
 /**
  * Sums columns `(images, channels, kh·kw, outHeight·outWidth)` into planes of `dx`: plane `planeFrom + image·planeStride + c`.
@@ -217,12 +249,17 @@ export function gatherColumns(
   }: { images: number; channels: number; planeFrom: number; planeStride: number },
 ): void {
   const { height, width, outHeight, outWidth, kernel: taps, stride, padding, dilation } = geometry;
-  const count = images * channels * height * width;
+  const rows = images * channels * height;
+  const step = [...stride, ...dilation];
+  const shift = step.map((size) => 31 - Math.clz32(size));
   gatherColumnsKernel.run(gpu, {
-    template: {},
+    template: {
+      shifts: step.every((size, i) => size === 2 ** shift[i]!),
+      dilated: dilation.some((size) => size > 1),
+    },
     operands: { cols, dx },
     uniforms: {
-      count,
+      rows,
       channels,
       planeFrom,
       planeStride,
@@ -230,10 +267,14 @@ export function gatherColumns(
       width,
       outHeight,
       outWidth,
+      // To the window below, and to the next one, whose tap on the pixel lies a stride before.
+      lineStep: outWidth - stride[0] * taps[1] * outHeight * outWidth,
+      pixelStep: 1 - stride[1] * outHeight * outWidth,
       kernel: taps,
-      step: [...stride, ...dilation],
+      step,
+      shift,
       padding,
     },
-    workgroups: gridStride(gpu, count, WG),
+    workgroups: gridStride(gpu, rows * WG, WG),
   });
 }

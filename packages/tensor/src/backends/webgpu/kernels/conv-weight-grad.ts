@@ -5,7 +5,7 @@ import { kernel } from "../kernel.ts";
 import { flattened, inputRows, type Part, partsOf, WORKSPACE_BYTES } from "./conv-columns.ts";
 import { each, evenly, freely, productLoop, ragged, rowsFor } from "./conv-product.ts";
 import { reduce } from "./reduce.ts";
-import { gridStride } from "./wgsl.ts";
+import { gridStride, rowByRow } from "./wgsl.ts";
 
 const WG = 64;
 
@@ -30,11 +30,12 @@ const channelsLastKernel = kernel("conv-channels-last", () => ({
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
-    let col = i % u.cols;
-    let row = (i / u.cols) % u.rows;
-    let rest = i / (u.cols * u.rows);
-    let vector = rest % u.vectors;
-    let plane = rest / u.vectors;
+    let line = quotient(i, u.cols);
+    let col = i - line * u.cols;
+    let rest = quotient(line, u.rows);
+    let row = line - rest * u.rows;
+    let plane = quotient(rest, u.vectors);
+    let vector = rest - plane * u.vectors;
     let iy = i32(row) + u.top;
     let ix = i32(col) - u.left;
     var v = vec4f();
@@ -123,8 +124,8 @@ const weightGradKernel = kernel("conv-weight-grad", ({ rows, flat }: { rows: num
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let item = workgroup.x * WG + lane;
   let clamped = min(item, u.taps * u.vectors - 1u);
-  let tap = clamped / u.vectors;
-  let vector = clamped % u.vectors;
+  let tap = quotient(clamped, u.vectors);
+  let vector = clamped - tap * u.vectors;
   let row = workgroup.y * ${rows}u;
   let slice = workgroup.z / u.groups;
   let group = workgroup.z % u.groups;
@@ -136,10 +137,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   ${flat ? flatLines(rows, gpu.subgroupSize) : lineByLine(rows, gpu.subgroupSize)}
   if (item < u.taps * u.vectors) {
     let to = ((slice + u.sliceFrom) * u.groups + group) * u.m;
-    for (var j = 0u; j < min(4u, u.channels - vector * 4u); j++) {
-      let k = (vector * 4u + j) * u.taps + tap;
-      ${each(rows, (r) => `if (row + ${r}u < u.m) { dw[(to + row + ${r}u) * u.channels * u.taps + k] = acc${r}[j]; }`)}
-    }
+    ${rowByRow(
+      rows,
+      (r) => `acc${r}`,
+      "u.m",
+      `for (var j = 0u; j < min(4u, u.channels - vector * 4u); j++) {
+        dw[((to + at) * u.channels + vector * 4u + j) * u.taps + tap] = result[j];
+      }`,
+    )}
   }
 }`,
 }));
@@ -156,9 +161,9 @@ function lineByLine(rows: number, lanes: number): string {
 }
 
 function flatLines(rows: number, lanes: number): string {
-  const locate = `let down = k / u.outWidth;
+  const locate = `let down = quotient(k, u.outWidth);
       let ox = k - down * u.outWidth;
-      let image = (first + down) / u.linesPerImage;
+      let image = quotient(first + down, u.linesPerImage);
       let oy = first + down - image * u.linesPerImage;
       let aAt = image * u.groups * u.m * u.outArea + oy * u.outWidth + ox;
       let bAt = image * u.groups * u.bPlane + oy * u.strideRow + ox * u.strideCol;`;

@@ -10,6 +10,7 @@ import { depthwiseWeightGrad } from "./depthwise-weight-grad.ts";
 import type { Finish } from "./finish.ts";
 import { matmul } from "./matmul.ts";
 import { apart, finishing } from "./pointwise.ts";
+import { rowByRow } from "./wgsl.ts";
 
 /*
  * Letters: o output channels, c input channels of a group, k = c·kh·kw, n output pixels.
@@ -62,13 +63,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let row = workgroup.y * ${rows}u;
   let z = workgroup.z + u.zFirst;
   let aBase = u.aFrom + (z % u.groups) * u.aGroup;
-  let bBase = z * u.channels * u.bPlane + (vector / u.cols) * u.bStrideRow + vector % u.cols;
+  let line = quotient(vector, u.cols);
+  let bBase = z * u.channels * u.bPlane + line * u.bStrideRow + vector - line * u.cols;
   ${each(rows, (r) => `let row${r} = aBase + min(row + ${r}u, u.m - 1u) * u.aRow; var acc${r} = vec4f();`)}
   ${flat ? flatTaps(rows, gpu.subgroupSize) : tapByTap(rows, gpu.subgroupSize)}
   if (pixels < u.vectors) {
-    let col = (vector % u.cols) * 4u;
-    let to = z * u.m * u.outArea + u.outFrom + (vector / u.cols) * u.outWidth + col;
-    ${each(rows, (r) => `if (row + ${r}u < u.m) { ${storePixels(finish, r)} }`)}
+    let col = (vector - line * u.cols) * 4u;
+    let to = z * u.m * u.outArea + u.outFrom + line * u.outWidth + col;
+    ${rowByRow(rows, (r) => `acc${r}`, "u.m", storePixels(finish))}
   }
 }`,
   }),
@@ -83,9 +85,9 @@ function tapByTap(rows: number, lanes: number): string {
 }
 
 function flatTaps(rows: number, lanes: number): string {
-  const locate = `let c = k / u.taps;
+  const locate = `let c = quotient(k, u.taps);
       let tap = k - c * u.taps;
-      let ky = tap / u.kw;
+      let ky = quotient(tap, u.kw);
       let aAt = c * u.aChannel + tap * u.aTap;
       let bAt = c * u.bPlane + ky * u.bDown + (tap - ky * u.kw) * u.bTap;`;
   return `let at = bBase;
@@ -93,10 +95,9 @@ function flatTaps(rows: number, lanes: number): string {
   ${productLoop(rows, lanes, freely("(u.channels * u.taps)", locate))}`;
 }
 
-function storePixels({ width }: Finish, r: number): string {
-  const at = `to + (row + ${r}u) * u.outArea`;
-  if (width === 4) return `finish((${at}) / 4u, acc${r});`;
-  return `for (var j = 0u; j < min(4u, u.outWidth - col); j++) { finish(${at} + j, acc${r}[j]); }`;
+function storePixels({ width }: Finish): string {
+  if (width === 4) return "finish((to + at * u.outArea) / 4u, result);";
+  return "for (var j = 0u; j < min(4u, u.outWidth - col); j++) { finish(to + at * u.outArea + j, result[j]); }";
 }
 
 /** Workgroups along one axis, in as many launches as its limit asks for. */

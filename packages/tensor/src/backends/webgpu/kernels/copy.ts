@@ -157,16 +157,17 @@ const transposeKernel = kernel("transpose", ({ wideIn, wideOut }: { wideIn: bool
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   // y[batch, row, col] lies at row * rowStep + col, x[batch, row, col] at col * colStep + row.
   for (var i = id.x + id.y * groups.x * WG; i < u.tiles; i += groups.x * groups.y * WG) {
-    let col = (i % u.tilesX) * 4u;
-    var rest = i / u.tilesX;
-    let row = (rest % u.tilesY) * 4u;
-    rest = rest / u.tilesY;
+    let line = quotient(i, u.tilesX);
+    let col = (i - line * u.tilesX) * 4u;
+    var rest = quotient(line, u.tilesY);
+    let row = (line - rest * u.tilesY) * 4u;
     var source = u.first + row;
     var target_ = u.to + col + row * u.rowStep;
     for (var axis = 0u; axis < u.batchAxes; axis++) {
       let size = u.batch[axis >> 2u][axis & 3u];
-      let c = rest % size;
-      rest = rest / size;
+      let over = quotient(rest, size);
+      let c = rest - over * size;
+      rest = over;
       source += c * u.batchIn[axis >> 2u][axis & 3u];
       target_ += c * u.batchOut[axis >> 2u][axis & 3u];
     }

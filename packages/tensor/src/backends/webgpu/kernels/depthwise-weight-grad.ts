@@ -56,9 +56,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   ${taps.map((tap) => `var g${tap} = 0.0;`).join(" ")}
   var all = vec4f();
   for (var item = first + local; item < min(first + u.length, u.items); item += WG) {
-    let col = item % u.outCols;
-    let strip = (item / u.outCols) % u.strips;
-    let image = item / (u.outCols * u.strips);
+    let piece = quotient(item, u.outCols);
+    let col = item - piece * u.outCols;
+    let image = quotient(piece, u.strips);
+    let strip = piece - image * u.strips;
     let origin = (image * u.channels + channel / u.divide) * u.height * u.cols;
     let dyFrom = (image * u.outChannels + channel) * u.outHeight * u.outCols + col;
     let begin = strip * ${STRIP}u;

@@ -5,7 +5,7 @@ import { kernel } from "../kernel.ts";
 import { partsOf, shiftedRows } from "./conv-columns.ts";
 import { type Pass, PLANES } from "./depthwise-window.ts";
 import type { Finish } from "./finish.ts";
-import { gridStride } from "./wgsl.ts";
+import { gridStride, rowByRow } from "./wgsl.ts";
 
 const WG = 64;
 /** Output rows that one thread computes, so that it reads an input row once for all of them. */
@@ -63,14 +63,16 @@ const wideKernel = kernel("depthwise-wide", ({ finish }: { finish: Finish }) => 
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
-    let col = i % u.outCols;
-    let row = ((i / u.outCols) % u.blocks) * ${ROWS}u;
-    let plane = i / (u.outCols * u.blocks);
-    let channel = plane % u.channels;
+    let block = quotient(i, u.outCols);
+    let col = i - block * u.outCols;
+    let plane = quotient(block, u.blocks);
+    let row = (block - plane * u.blocks) * ${ROWS}u;
+    let image = quotient(plane, u.channels);
+    let channel = plane - image * u.channels;
     ${rows.map((r) => `var acc${r} = vec4f();`).join(" ")}
     for (var term = 0u; term < u.terms; term++) {
       let wFrom = (channel * u.terms + term) * u.kh * u.vectors;
-      let source = (plane / u.channels) * u.inChannels + (channel / u.divide) * u.terms + term;
+      let source = image * u.inChannels + quotient(channel, u.divide) * u.terms + term;
       for (var line = 0u; line < min(u.kh + ${ROWS - 1}u, u.lines - row); line++) {
         let origin = (source * u.lines + row + line) * u.cols + col;
         var here = x[origin];
@@ -91,17 +93,16 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         }
       }
     }
-    let to = plane * u.outArea + u.outFrom + row * u.outWidth + col * 4u;
-    ${rows.map((r) => `if (row + ${r}u < u.rows) { ${storeRow(finish, r)} }`).join("\n    ")}
+    let to = plane * u.outArea + u.outFrom + col * 4u;
+    ${rowByRow(ROWS, (r) => `acc${r}`, "u.rows", storeRow(finish))}
   }
 }`,
   };
 });
 
-function storeRow({ width }: Finish, r: number): string {
-  const at = `to + ${r}u * u.outWidth`;
-  if (width === 4) return `finish((${at}) / 4u, acc${r});`;
-  return `for (var j = 0u; j < min(4u, u.outWidth - col * 4u); j++) { finish(${at} + j, acc${r}[j]); }`;
+function storeRow({ width }: Finish): string {
+  if (width === 4) return "finish((to + at * u.outWidth) / 4u, result);";
+  return "for (var j = 0u; j < min(4u, u.outWidth - col * 4u); j++) { finish(to + at * u.outWidth + j, result[j]); }";
 }
 
 /** Any window without stride and dilation. Taps are padded to whole vectors: zero times an infinity just outside a window is NaN. */

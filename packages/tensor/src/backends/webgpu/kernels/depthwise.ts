@@ -47,13 +47,15 @@ const nearKernel = kernel("depthwise", ({ kh, kw, left, finish }: NearWindow & {
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
-    let col = i % u.outCols;
-    let begin = ((i / u.outCols) % u.strips) * u.strip;
+    let piece = quotient(i, u.outCols);
+    let col = i - piece * u.outCols;
+    let plane = quotient(piece, u.strips);
+    let begin = (piece - plane * u.strips) * u.strip;
     let end = min(begin + u.strip, u.outHeight);
-    let plane = i / (u.outCols * u.strips);
-    let channel = plane % u.channels;
+    let image = quotient(plane, u.channels);
+    let channel = plane - image * u.channels;
     ${taps.map((tap) => `let w${tap} = w[channel * ${kh * kw}u + u.wFrom + ${tap}u * u.wStep];`).join("\n    ")}
-    let origin = ((plane / u.channels) * u.inChannels + channel / u.divide) * u.height * u.cols;
+    let origin = (image * u.inChannels + quotient(channel, u.divide)) * u.height * u.cols;
     ${Array.from({ length: kh }, (_, ky) => `var acc${ky} = vec4f();`).join(" ")}
     for (var line = begin; line < end + ${oldest}u; line++) {
       ${age}

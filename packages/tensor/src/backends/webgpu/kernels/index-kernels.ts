@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var o = id.x + id.y * groups.x * WG; o < u.rowsInAll * u.inner; o += groups.x * groups.y * WG) {
-    let row = o / u.inner;
+    let row = quotient(o, u.inner);
     let i = o - row * u.inner;
     ${split}
     ${body}

@@ -7,6 +7,7 @@ import { copy } from "./copy.ts";
 import type { Finish } from "./finish.ts";
 import { finishing } from "./pointwise.ts";
 import { type Along, inVectors, Right } from "./right.ts";
+import { rowByRow } from "./wgsl.ts";
 
 type Grid = readonly [x: number, y: number, z: number];
 
@@ -42,31 +43,20 @@ interface Template {
   readonly rowSums: boolean;
 }
 
-/**
- * Stores the rows of a tile, four columns of each: as a vector where rows of the output are aligned, else one by one inside the matrix. In loops
- * that begin and end where no compiler knows: it would unroll others, with all that is computed of a result written out for each row or number. That
- * is most of what there is to compile, and takes seconds where the driver makes code for a CPU.
- */
+/** Stores the rows of a tile, four columns of each: as a vector where rows of the output are aligned, else one by one inside the matrix. */
 export function storeRows(
   { rows, finish: { width } }: { readonly rows: number; readonly finish: Finish },
   value: (row: number) => string,
   { m, n }: { readonly m: string; readonly n: string } = { m: "u.m", n: "u.n" },
 ): string {
-  const results = Array.from({ length: rows }, (_, r) => `let result${r} = ${value(r)};`);
-  const choice = Array.from(
-    { length: rows - 1 },
-    (_, r) => `result = select(result, result${r + 1}, at == row + ${r + 1}u);`,
-  );
-  const stored =
+  return rowByRow(
+    rows,
+    value,
+    m,
     width === 4
       ? `finish((batch * ${m} + at) * (${n} / 4u) + col, result);`
-      : `for (var c = col * 4u; c < min(col * 4u + 4u, ${n}); c++) { finish((batch * ${m} + at) * ${n} + c, result[c % 4u]); }`;
-  return `${results.join(" ")}
-  for (var at = row; at < min(row + ${rows}u, ${m}); at++) {
-    var result = result0;
-    ${choice.join("\n    ")}
-    ${stored}
-  }`;
+      : `for (var c = col * 4u; c < min(col * 4u + 4u, ${n}); c++) { finish((batch * ${m} + at) * ${n} + c, result[c % 4u]); }`,
+  );
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import { copy } from "./copy.ts";
 import { type Finish, PlainFinish, TreeFinish } from "./finish.ts";
-import { gridStride, MAX_RANK } from "./wgsl.ts";
+import { gridStride } from "./wgsl.ts";
 
 const WG = 64;
 
@@ -31,7 +31,7 @@ export function pointwise(gpu: Gpu, call: PointwiseCall): void {
   const { out } = call;
   const count = numel(out.layout.shape);
   if (count === 0) return;
-  const tooMany = TreeFinish.rank(call) > MAX_RANK;
+  const tooMany = !TreeFinish.takes(call);
   const temporary: View[] = [];
   const dense = ({ layout, dtype }: View): View => {
     const own = denseLayout(layout.shape);
@@ -82,7 +82,7 @@ export function finishing(
   wide: boolean,
   run: (finish: Finish) => void,
 ): void {
-  if (epilogue && TreeFinish.rank(epilogue) <= MAX_RANK) run(new TreeFinish(epilogue, wide));
+  if (epilogue && TreeFinish.takes(epilogue)) run(new TreeFinish(epilogue, wide));
   else apart(gpu, out, epilogue, (product) => run(new PlainFinish(product, wide ? 4 : 1)));
 }
 

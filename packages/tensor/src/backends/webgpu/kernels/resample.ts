@@ -15,12 +15,14 @@ const columnKernel = kernel("resample-columns", ({ wide }: { wide: boolean }) =>
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
-    let c = i % u.inner;
-    let o = (i / u.inner) % u.outSize;
+    let place = quotient(i, u.inner);
+    let c = i - place * u.inner;
+    let outer = quotient(place, u.outSize);
+    let o = place - outer * u.outSize;
     let first = u32(start[o]);
     let taps = min(u.taps, u.inSize - first);
     let w = o * u.taps;
-    var at = ((i / (u.inner * u.outSize)) * u.inSize + first) * u.inner + c;
+    var at = (outer * u.inSize + first) * u.inner + c;
     var sum = ${elementType("f32", wide ? 4 : 1)}();
     for (var t = 0u; t < taps; t++) {
       sum += weights[w + t] * x[at];
@@ -44,8 +46,9 @@ const rowKernel = kernel("resample-rows", ({ wide }: { wide: boolean }) => ({
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x + id.y * groups.x * WG; i < u.count; i += groups.x * groups.y * WG) {
-    let col = (i % u.vectors) * 4u;
-    let row = (i / u.vectors) * 4u;
+    let block = quotient(i, u.vectors);
+    let col = (i - block * u.vectors) * 4u;
+    let row = block * 4u;
     let origin = min(vec4u(row, row + 1u, row + 2u, row + 3u), vec4u(u.rows - 1u)) * u.inSize;
     var sums: mat4x4f;
     for (var e = 0u; e < 4u; e++) {

@@ -119,12 +119,34 @@ export function sumOver(sum: string, { from, to, step, type }: Terms, term: (at:
     for (; ${sum}At < ${to}; ${sum}At += ${step}) { ${sum} += ${term(`${sum}At`)}; }`;
 }
 
+/**
+ * WGSL that does `work` with `result`, what a thread has computed of row `at`, for each of its rows, which begin at `row`, below `end`. In a loop that begins and ends
+ * where no compiler knows: it would unroll others, with all that is done with a result written out for each row or number. That is most of what there is to
+ * compile, and takes seconds where the driver makes code for a CPU.
+ */
+export function rowByRow(rows: number, value: (row: number) => string, end: string, work: string): string {
+  const results = Array.from({ length: rows }, (_, r) => `let result${r} = ${value(r)};`);
+  const choice = Array.from(
+    { length: rows - 1 },
+    (_, r) => `result = select(result, result${r + 1}, at == row + ${r + 1}u);`,
+  );
+  return `${results.join(" ")}
+  for (var at = row; at < min(row + ${rows}u, ${end}); at++) {
+    var result = result0;
+    ${choice.join("\n    ")}
+    ${work}
+  }`;
+}
+
 /** Axes that may be left after collapsing. */
 export const MAX_RANK = 8;
 
-/** Up to four axes get code of their own; more share one variant that loops, so that pipelines stay few. */
+/** Axes for which code is written out. Windows of images make six. */
+const MOST_UNROLLED = 6;
+
+/** Up to six axes get code of their own, which is several times as fast as a loop; more share one variant that loops, so that pipelines stay few. */
 export function unrolled(rank: number): number {
-  return rank <= 2 ? 2 : rank <= 4 ? rank : MAX_RANK;
+  return rank <= 2 ? 2 : rank <= MOST_UNROLLED ? rank : MAX_RANK;
 }
 
 /**
@@ -134,9 +156,11 @@ export function unrolled(rank: number): number {
 export function unravel(rank: number, width: number, leaves: readonly number[]): string {
   const lines = [`var rest = i${width === 4 ? " * 4u" : ""};`];
   for (const index of leaves) lines.push(`var at${index} = 0u;`);
-  if (rank > 4) {
+  if (rank > MOST_UNROLLED) {
     lines.push("for (var axis = u.rank; axis > 0u; axis--) {", "let d = axis - 1u;");
-    lines.push("let size = u.shape[d >> 2u][d & 3u]; let c = rest % size; rest = rest / size;");
+    lines.push(
+      "let size = u.shape[d >> 2u][d & 3u]; let over = quotient(rest, size); let c = rest - over * size; rest = over;",
+    );
     for (const index of leaves) {
       lines.push(`at${index} += c * bitcast<u32>(u.strides[${index * 2}u + (d >> 2u)][d & 3u]);`);
     }
@@ -145,7 +169,11 @@ export function unravel(rank: number, width: number, leaves: readonly number[]):
   }
   for (let axis = rank - 1; axis >= 0; axis--) {
     const size = `u.shape[${axis >> 2}][${axis & 3}]`;
-    lines.push(axis === 0 ? "let c0 = rest;" : `let c${axis} = rest % ${size}; rest = rest / ${size};`);
+    lines.push(
+      axis === 0
+        ? "let c0 = rest;"
+        : `let over${axis} = quotient(rest, ${size}); let c${axis} = rest - over${axis} * ${size}; rest = over${axis};`,
+    );
     for (const index of leaves) {
       lines.push(`at${index} += c${axis} * bitcast<u32>(u.strides[${index * 2 + (axis >> 2)}][${axis & 3}]);`);
     }
