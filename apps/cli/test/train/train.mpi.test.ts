@@ -167,6 +167,26 @@ describe.each(installedMpis())("a training under mpirun of $name", { timeout: 60
     expect(readdirSync(at(broken))).not.toContain("lock.json");
   });
 
+  it("with train.sync_bn has the curve of one process with the whole batch, and without it another one", async () => {
+    // Draws belong to a process.
+    const settings = ["--set", "network_g.drop_path_rate=0"];
+    const whole = await deplsr(
+      words("sr", `sr-whole-${kind}`, ...settings, "datasets.train.batch_size_per_gpu=4"),
+      folder,
+    );
+    expect(whole.code, whole.stderr).toBe(0);
+    for (const name of ["sync", "sync-again"]) {
+      const { code, stderr } = await run(mpi, words("sr", `sr-${kind}-${name}`, ...settings, "train.sync_bn=true"));
+      expect(code, stderr).toBe(0);
+    }
+    expectSameCurve(`sr-${kind}-sync`, `sr-whole-${kind}`);
+    expectSameBytes(`sr-${kind}-sync-again`, `sr-${kind}-sync`);
+    const apart = await run(mpi, words("sr", `sr-${kind}-apart`, ...settings));
+    expect(apart.code, apart.stderr).toBe(0);
+    const losses = (name: string): unknown[] => curve(name).map(({ l_pix }) => l_pix);
+    expect(losses(`sr-${kind}-apart`)).not.toEqual(losses(`sr-${kind}-sync`));
+  });
+
   // Open MPI's mpirun passes SIGUSR2 on and kills soon after Ctrl-C; MPICH's passes Ctrl-C on, and is ended by SIGUSR2.
   const signal = mpi.name === "Open MPI" ? "SIGUSR2" : "SIGINT";
 
