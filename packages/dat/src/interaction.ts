@@ -1,4 +1,13 @@
-import { BatchNorm2d, Conv2d, type FieldNames, type Init, inference, type Mode, Module } from "@deplsr/nn";
+import {
+  BatchNorm2d,
+  Conv2d,
+  type FieldNames,
+  type Init,
+  inference,
+  type Mode,
+  Module,
+  type SyncBatchNorm,
+} from "@deplsr/nn";
 import { E, gelu, mean, pointwise, reshape, type Tensor } from "@deplsr/tensor";
 import { CHANNEL_INTERACTION_NAMES, DEPTHWISE_NAMES, SPATIAL_INTERACTION_NAMES } from "./keys.ts";
 import { mixChannels } from "./linear.ts";
@@ -13,7 +22,7 @@ import type { Size } from "./window.ts";
 /** Depthwise 3×3 convolution, batch normalisation, GELU: the convolution branch, `(b, c, h, w)` → `(b, c, n)`. */
 export class DepthwiseBranch extends Module {
   readonly convolution: Conv2d;
-  readonly norm: BatchNorm2d;
+  readonly norm: BatchNorm2d | SyncBatchNorm;
 
   constructor(channels: number, init: Init) {
     super();
@@ -34,7 +43,7 @@ export class DepthwiseBranch extends Module {
 /** Weights of the channels from their means: channels `(b, c, n)` → logits `(b, c, 1)`. */
 export class ChannelInteraction extends Module {
   readonly reduce: Conv2d;
-  readonly norm: BatchNorm2d;
+  readonly norm: BatchNorm2d | SyncBatchNorm;
   readonly expand: Conv2d;
 
   constructor(channels: number, init: Init) {
@@ -58,7 +67,7 @@ export class ChannelInteraction extends Module {
 /** Weights of the positions: channels `(b, c, n)` → logits `(b, 1, n)`. */
 export class SpatialInteraction extends Module {
   readonly reduce: Conv2d;
-  readonly norm: BatchNorm2d;
+  readonly norm: BatchNorm2d | SyncBatchNorm;
   readonly expand: Conv2d;
 
   constructor(channels: number, init: Init) {
@@ -78,7 +87,7 @@ export class SpatialInteraction extends Module {
   }
 }
 
-function normalised(norm: BatchNorm2d, x: Tensor, [h, w]: Size, mode: Mode): Tensor {
+function normalised(norm: BatchNorm2d | SyncBatchNorm, x: Tensor, [h, w]: Size, mode: Mode): Tensor {
   const [b, c, n] = x.shape as [number, number, number];
   return reshape(gelu(norm.forward(reshape(x, [b, c, h, w]), mode)), [b, c, n]);
 }

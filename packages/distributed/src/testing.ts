@@ -1,5 +1,6 @@
 /** Groups of "processes" that all live in one, for tests of what works in groups. */
 import {
+  type Communicator,
   checkRoot,
   DistributedError,
   type Numbers,
@@ -28,7 +29,12 @@ export function localGroup(size: number): ProcessGroup[] {
     if (Object.keys(given).length === size) open(given);
     return arrived;
   };
-  return Array.from({ length: size }, (_, rank) => new LocalProcess(rank, size, meet));
+  const duplicates: ProcessGroup[][] = [];
+  const duplicate = (call: number): readonly ProcessGroup[] => {
+    duplicates[call] ??= localGroup(size);
+    return duplicates[call];
+  };
+  return Array.from({ length: size }, (_, rank) => new LocalProcess(rank, size, meet, duplicate));
 }
 
 function meeting(kind: string): Meeting {
@@ -45,16 +51,20 @@ class LocalProcess implements ProcessGroup {
   readonly host = "localhost";
   readonly library = null;
   readonly #meet: (call: number, rank: number, kind: string, values: Numbers) => Promise<readonly Numbers[]>;
+  readonly #duplicate: (call: number) => readonly ProcessGroup[];
   #calls = 0;
+  #duplicates = 0;
 
   constructor(
     rank: number,
     size: number,
     meet: (call: number, rank: number, kind: string, values: Numbers) => Promise<readonly Numbers[]>,
+    duplicate: (call: number) => readonly ProcessGroup[],
   ) {
     this.rank = rank;
     this.size = size;
     this.#meet = meet;
+    this.#duplicate = duplicate;
   }
 
   async #all<N extends Numbers>(kind: string, values: N): Promise<readonly N[]> {
@@ -70,12 +80,24 @@ class LocalProcess implements ProcessGroup {
     return result;
   }
 
+  allReduceSync(): never {
+    throw new DistributedError(
+      "allReduceSync: all processes of a local group share a thread, which cannot wait for itself",
+    );
+  }
+
   async reduceScatter<N extends Numbers>(values: N, reduction: Reduction = "sum"): Promise<N> {
     return (await this.allReduce(values, reduction)).slice(...shareOf(values.length, this.rank, this.size)) as N;
   }
 
   async allGather<N extends Numbers>(values: N): Promise<N[]> {
     return (await this.#all("allGather", values)).map((row) => row.slice() as N);
+  }
+
+  allGatherSync(): never {
+    throw new DistributedError(
+      "allGatherSync: all processes of a local group share a thread, which cannot wait for itself",
+    );
   }
 
   async broadcast<N extends Numbers>(values: N, root = 0): Promise<N> {
@@ -85,6 +107,10 @@ class LocalProcess implements ProcessGroup {
 
   async barrier(): Promise<void> {
     await this.#all("barrier", new Uint8Array(0));
+  }
+
+  async duplicate(): Promise<Communicator> {
+    return this.#duplicate(this.#duplicates++)[this.rank]!;
   }
 
   close(): Promise<void> {

@@ -48,6 +48,9 @@ describe.each(installedMpis())("a process group over $name", (mpi) => {
       "gather",
       "broadcast",
       "overlapping",
+      "still",
+      "duplicated",
+      "leaves",
       "refused",
       "trap",
       "environment",
@@ -117,6 +120,36 @@ describe.each(installedMpis())("a process group over $name", (mpi) => {
   it("serves calls in their order while nobody waits", () => {
     const expected = Array.from({ length: 20 }, (_, i) => 3 * i + 3);
     expect(results("overlapping")).toEqual(RANKS.map(() => expected));
+  });
+
+  it("gives a thread that stands still the same", () => {
+    type Still = Readonly<{ before: number; results: number[][]; gathered: number[][] }>;
+    const expected = (["f32", "f64", "i32"] as const).flatMap((type) =>
+      (["sum", "max", "min"] as const).flatMap((reduction) =>
+        [0, 1, 7, 1000].map((length) =>
+          Array.from(
+            reduced(
+              type,
+              reduction,
+              RANKS.map((rank) => numbersOf(type, length, rank)),
+            ),
+          ),
+        ),
+      ),
+    );
+    const gathered = RANKS.map((rank) => Array.from(numbersOf("f64", 3 * rank, rank)));
+    for (const still of results<Still>("still")) expect(still).toEqual({ before: 3, results: expected, gathered });
+  });
+
+  it("has calls of another order beside its own", () => {
+    const turns = Array.from({ length: 20 }, (_, i) => i);
+    const expected = {
+      size: SIZE,
+      gathered: turns.map((i) => RANKS.map((rank) => 10 * i + rank)),
+      sums: turns.map((i) => 3 * i + 3),
+      later: SIZE,
+    };
+    expect(results("duplicated")).toEqual(RANKS.map(() => expected));
   });
 
   it("refuses a root that is no rank, and leaves in order", () => {

@@ -82,6 +82,39 @@ const CASES: Readonly<Record<string, (group: ProcessGroup) => Promise<unknown>>>
     await group.barrier();
     return (await Promise.all(sums)).map(([sum]) => sum);
   },
+  /** Calls that this thread stands still for, behind one that it does not wait for. */
+  async still(group) {
+    const before = group.allReduce(Int32Array.of(group.rank));
+    const results: unknown[] = [];
+    for (const type of ["f32", "f64", "i32"] as const) {
+      for (const reduction of ["sum", "max", "min"] as const) {
+        for (const length of [0, 1, 7, 1000])
+          results.push(Array.from(group.allReduceSync(numbersOf(type, length, group.rank), reduction)));
+      }
+    }
+    const gathered = group.allGatherSync(numbersOf("f64", 3 * group.rank, group.rank));
+    return { before: (await before)[0], results, gathered: gathered.map((part) => Array.from(part)) };
+  },
+  /** Calls of two communicators, in another order in each process; each first one of the last rank waits for a second one of the others. */
+  async duplicated(group) {
+    const own = await group.duplicate();
+    const last = group.rank === group.size - 1;
+    const sums: Promise<Int32Array>[] = [];
+    const gathered: number[][] = [];
+    const call = (i: number): void => void sums.push(group.allReduce(Int32Array.of(i + group.rank)));
+    const stand = (i: number): void => {
+      gathered.push(own.allGatherSync(Int32Array.of(10 * i + group.rank)).map(([value]) => value!));
+    };
+    for (let i = 0; i < 20; i++) for (const each of last ? [call, stand] : [stand, call]) each(i);
+    const later = own.allReduce(Int32Array.of(1));
+    return { size: own.size, gathered, sums: (await Promise.all(sums)).map(([sum]) => sum), later: (await later)[0] };
+  },
+  /** Leaves while a call of another communicator is under way. */
+  async leaves(group) {
+    const own = await group.duplicate();
+    const sum = own.allReduce(new Float32Array(1_000_000).fill(1));
+    return { begun: sum instanceof Promise };
+  },
   async refused(group) {
     await group.broadcast(Int32Array.of(1), group.size).catch((error) => console.error(String(error)));
     return "went on";

@@ -37,3 +37,4 @@ export * from "./replaced.ts";
 export * from "./sequential.ts";
 export * from "./state-dict.ts";
 export * from "./state-shapes.ts";
+export * from "./sync-batch-norm.ts";

@@ -54,6 +54,12 @@ function schedule(call: Call, settings: object, more: Case["wrong"]): Case {
 
 const rates = { baseLr: 1, warmup: 2, total: 10, cooldownSteps: 3 };
 
+/** A process that is alone. */
+const group: N.SyncGroup = {
+  ...{ size: 1, allGather: async (values) => [values], allGatherSync: (values) => [values] },
+  ...{ allReduce: async (values) => values, allReduceSync: (values) => values },
+};
+
 const CASES: Readonly<Record<string, Case>> = {
   Linear: {
     call: (...args) => Reflect.construct(N.Linear, args),
@@ -137,6 +143,16 @@ const CASES: Readonly<Record<string, Case>> = {
     args: [N.inference, (_: N.Mode, y: T.Tensor) => y, x],
     wrong: { mode: [0, "mode"], part: [1, [undefined, null, 3, x]], "inputs[0]": [2, "tensor"] },
   },
+  SyncBatchNorm: {
+    call: (...args) => Reflect.construct(N.SyncBatchNorm, args),
+    args: [new N.BatchNorm2d(4, init), group],
+    wrong: { norm: [0, [undefined, null, 4, {}, new N.Identity()]], group: [1, [undefined, null, 2, {}, { size: 2 }]] },
+  },
+  convertSyncBatchNorm: {
+    call: (...args) => Reflect.apply(N.SyncBatchNorm.convertSyncBatchNorm, undefined, args),
+    args: [new N.Identity(), group],
+    wrong: { module: [0, [undefined, null, 4, {}]], group: [1, [undefined, null, 2, {}, { size: 2 }]] },
+  },
   Dropout: { call: (p) => new N.Dropout(p), args: [0.1], wrong: { probability: [0, [...WRONG.unit, 1, undefined]] } },
   DropPath: { call: (p) => new N.DropPath(p), args: [0.1], wrong: { probability: [0, [...WRONG.unit, 1, undefined]] } },
   "Dropout.forward": {
@@ -150,6 +166,10 @@ const CASES: Readonly<Record<string, Case>> = {
     args: [x, N.inference],
     wrong: { x: [0, "tensor"], mode: [1, "mode"] },
     as: "DropPath",
+  },
+  "SyncBatchNorm.forward": {
+    ...forward(new N.SyncBatchNorm(new N.BatchNorm2d(4, init), group), image),
+    as: "SyncBatchNorm",
   },
   "BatchNorm2d.forward": { ...forward(new N.BatchNorm2d(4, init), image), as: "BatchNorm2d" },
   "MultiheadAttention.forward": {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { DAT, type DATConfig, imageToTokens } from "@deplsr/dat";
-import { l1Loss } from "@deplsr/nn";
+import { type BatchNorm2d, l1Loss } from "@deplsr/nn";
 import {
   add,
   amax,
@@ -192,7 +192,7 @@ describe("RealDAT tiny A", () => {
       "fusion_blocks.1.attn.attn_d.kv.weight": 0.18765602,
       "adaptive_feat_channels.0.weight": 0.22838514,
     });
-    const { runningMean, runningVar } = model.dat.layers[0]!.blocks[0]!.attn.dwconv.norm;
+    const { runningMean, runningVar } = model.dat.layers[0]!.blocks[0]!.attn.dwconv.norm as BatchNorm2d;
     expect((await digest(runningMean)).sum).toBeCloseTo(-0.201724, 4);
     expect((await digest(runningVar)).sum).toBeCloseTo(92.679815, 2);
     model.dispose();

@@ -11,6 +11,7 @@ import type {
   CountDistinctCall,
   GatherCall,
   GatherElementsCall,
+  HostCall,
   MatmulCall,
   MlpCall,
   MlpGradCall,
@@ -133,6 +134,8 @@ export interface Backend {
   random(call: RandomCall): void;
   countDistinct(call: CountDistinctCall): void;
   adam(call: AdamCall): void;
+  /** Of a backend without `downloadNow`, whose launches run later. */
+  hostCall?(call: HostCall): void;
   /** A backend may leave it out. */
   roll?(call: RollCall): void;
   /** The most keys, and the widest heads, that attention takes; any where it is left out. */

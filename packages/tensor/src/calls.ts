@@ -353,3 +353,10 @@ export interface AttentionGradCall extends Pick<AttentionCall, "scale" | "q" | "
   readonly dv: View;
   readonly dbias?: View;
 }
+
+/** `out` is what `work` makes of the numbers of `input` once all that was recorded before has run; both are dense, and what is recorded behind waits. */
+export interface HostCall {
+  readonly input: View;
+  readonly out: View;
+  readonly work: (values: Float32Array) => Promise<Float32Array>;
+}

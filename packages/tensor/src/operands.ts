@@ -28,6 +28,7 @@ const TAKES: Readonly<Record<string, readonly Readonly<Record<string, DType>>[]>
   scatterAdd: indexed(floats("x", "out")),
   resample: f32("x", "weights", "out").map((types) => ({ ...types, start: "i32" })),
   countDistinct: f32("x", "out"),
+  hostCall: f32("input", "out"),
   attention: f32("q", "k", "v", "out", "stats"),
   attentionSlopes: f32("q", "k", "v", "dy", "weights", "slopes"),
   attentionGrad: f32("q", "k", "v", "stats", "dy", "dq", "dk", "dv", "dbias"),

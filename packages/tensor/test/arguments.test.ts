@@ -261,6 +261,14 @@ const CASES: Readonly<Record<string, Case>> = {
       ...{ x: [0, "tensor"], options: [1, "options"], "options.weight": [1, ["x", 3, null, gpu.ones([2])]] },
       ...{ "options.bias": [1, ["x", 3]], "options.mean": [1, ["x", x]], "options.eps": [1, "positive"] },
       "options.running": [1, [3, "x", {}, null, gpu.ones([3])]],
+      "options.exchange": [1, [3, "x", {}, null, { allGather: async () => [] }]],
+    },
+  },
+  hostCall: {
+    args: [x, [2], { now: () => new Float32Array(2), later: async () => new Float32Array(2) }],
+    wrong: {
+      ...{ x: [0, [...WRONG.tensor, gpu.ones([0]), gpu.ones([2], { dtype: "i32" })]], shape: [1, WRONG.shape] },
+      work: [2, [undefined, null, 3, {}, () => x, { now: () => x }, { later: async () => x }]],
     },
   },
   l2Normalize: {

@@ -2,7 +2,7 @@
  * The configuration of `deplsr train sr`: the fields of the option files of BasicSR, DAT and DePLSR (spec/training.md, 3), so that these load
  * unchanged, and those by which Real-ESRGAN's say how pairs are made. What has no meaning here stands in `unused.ts`. Ours are
  * `network_g.global_residual`, `datasets.train.mixture`, `light`, `crop_pad_size` and `crop_candidates`, `network_clip.clip_input` and `clip_fit`, `train.fusion_init`,
- * `grad_clip`, `on_nan`, `checkpoint` and `accum_iter`, `logger.keep_last` and `keep_every`.
+ * `grad_clip`, `on_nan`, `checkpoint`, `accum_iter` and `sync_bn`, `logger.keep_last` and `keep_every`.
  */
 import { z } from "zod";
 import { SECOND_ORDER_ROOT, secondOrderRoot, secondOrderRootKeys } from "./degrade.ts";
@@ -219,6 +219,8 @@ const srKeys = z.strictObject({
     checkpoint: z.enum(["none", "blocks"]).default("none"),
     /** Batches that make one step, one in memory at a time. */
     accum_iter: count.default(1),
+    /** Batch normalisation sees the batches of all processes as one, instead of each process's alone. */
+    sync_bn: z.boolean().default(false),
   }),
   val: validation.optional(),
   logger: z

@@ -11,9 +11,10 @@ import {
   type NamedTensors,
   type ProcessGroup,
 } from "@deplsr/distributed";
-import type { Adam, Ema, Module } from "@deplsr/nn";
+import { type Adam, type Ema, type Module, SyncBatchNorm } from "@deplsr/nn";
 import type { Tensor } from "@deplsr/tensor";
 import { SlowRanks } from "./slow-ranks.ts";
+import { TimedExchange } from "./timed-exchange.ts";
 
 /** What may have asked a process to stop, as the exit codes that follow from it: SIGHUP, SIGINT, SIGUSR2, SIGTERM. */
 const STOPS = [129, 130, 140, 143];
@@ -36,8 +37,10 @@ export interface Trained {
 export class TrainingRanks {
   readonly group: ProcessGroup;
   readonly slow: SlowRanks;
+  readonly #module: Module;
   readonly #parameters: NamedTensors;
   readonly #sum: GradientSum;
+  #norms: TimedExchange | undefined;
   #asked: () => number = () => 0;
   #stopCode = 0;
 
@@ -45,6 +48,7 @@ export class TrainingRanks {
   constructor(group: ProcessGroup, module: Module) {
     this.group = group;
     this.slow = new SlowRanks(group);
+    this.#module = module;
     this.#parameters = new Map([...module.parameters()].filter(([, { requiresGrad }]) => requiresGrad));
     this.#sum = new GradientSum(group, [...this.#parameters.values()]);
   }
@@ -72,6 +76,14 @@ export class TrainingRanks {
   /** The exit code of a training that some process was asked to stop, the same in all of them after the same step; 0 while none was. */
   get stopCode(): number {
     return this.several ? this.#stopCode : this.#asked();
+  }
+
+  /** From now on batch normalisation has the statistics of what all processes have together. To be called in all of them. */
+  async normaliseTogether(): Promise<void> {
+    if (!this.several) return;
+    // In an order of their own: which gradients are on their way meanwhile differs from process to process.
+    this.#norms = new TimedExchange(await this.group.duplicate());
+    SyncBatchNorm.convertSyncBatchNorm(this.#module, this.#norms);
   }
 
   /** Begins with the same weights in all processes, those of the first. @throws DistributedError where what is not trained differs, or the optimizers do */
@@ -106,7 +118,7 @@ export class TrainingRanks {
       const stops = STOPS.map((code) => Number(code === asked));
       const own = await losses.data();
       const sums = await pass.end([...own, ...stops]);
-      await this.slow.summed(sums.waited / 1000);
+      await this.slow.summed((sums.waited + (this.#norms?.takeWaited() ?? 0)) / 1000);
       const stopped = sums.values.slice(own.length).findIndex((processes) => processes > 0);
       if (stopped >= 0) this.#stopCode = STOPS[stopped]!;
       return { gradients: sums.gradients, losses: losses.device.tensor(sums.values.slice(0, own.length)) };

@@ -46,7 +46,7 @@ export async function prepareSr(
   output: Output,
   group: ProcessGroup = new SingleProcess(),
 ): Promise<SrTraining> {
-  checkScales(run);
+  checkScales(run, group.size);
   const { network, srclip, srclipPath, prompt, clipDim } = await networkOfRun(device, run, output);
   const { color, mean, std } = run.datasets.train;
   const plain = (color ?? mean ?? std) === undefined;
@@ -63,6 +63,7 @@ export async function prepareSr(
     ? synthesizedPairs(device, run, source, { course, output })
     : storedPairs(device, source, { scale, seed, course, output }));
   const ranks = new TrainingRanks(group, network.module);
+  if (run.train.sync_bn) await ranks.normaliseTogether();
   const rate = scheduleOf(run);
   const { type, lr, betas, eps, weight_decay } = run.train.optim_g;
   const Optimizer = type === "AdamW" ? AdamW : Adam;
@@ -241,7 +242,7 @@ const LOSSES: Readonly<Record<SrRunConfig["train"]["pixel_opt"]["type"], (output
     CharbonnierLoss: (output, target) => charbonnierLoss(output, target),
   };
 
-function checkScales(run: SrRunConfig): void {
+function checkScales(run: SrRunConfig, processes: number): void {
   const { gt_size, batch_size_per_gpu } = run.datasets.train;
   checkChannels(run.datasets.train, run.network_g.in_chans);
   if (run.network_g.upscale !== run.scale) {
@@ -254,10 +255,11 @@ function checkScales(run: SrRunConfig): void {
       `config: key "datasets.train.gt_size" is ${gt_size}: expected a multiple of "scale", ${run.scale}`,
     );
   }
-  if (batch_size_per_gpu < 2) {
+  if (batch_size_per_gpu * (run.train.sync_bn ? processes : 1) < 2) {
     // Batch normalisation over single values has no variance (the reference raises as well).
+    const besides = processes > 1 ? ', or "train.sync_bn": true' : "";
     throw new UserError(
-      `config: key "datasets.train.batch_size_per_gpu" is ${batch_size_per_gpu}: expected at least 2`,
+      `config: key "datasets.train.batch_size_per_gpu" is ${batch_size_per_gpu}: expected at least 2${besides}`,
     );
   }
 }

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { readSafetensors } from "@deplsr/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import {
@@ -54,8 +55,20 @@ const words = (kind: string, out: string, ...more: readonly string[]): string[] 
   return ["train", kind, "--config", `${kind}.yml`, "--out", out, "--backend", "cpu", ...more];
 };
 
+/** Pairs as large as what is cut out of them, so that batches of any size hold the same. */
+const sync = (): Record<string, unknown> => {
+  const { val, path, network_g, ...rest } = sr();
+  return {
+    ...rest,
+    datasets: pairsIn(join(folder, "small"), { num_worker_per_gpu: 1, use_hflip: false, use_rot: false }),
+    network_g: { ...TINY_DAT, type: "DAT", drop_path_rate: 0 },
+  };
+};
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "deplsr-ranks-"));
+  await writePairs(join(folder, "small"), new Array(8).fill(8));
+  writeFileSync(join(folder, "sync.yml"), stringify(sync()));
   await writePairs(folder, [20, 20, 20, 20, 20]);
   await writeCaptioned(folder, 8);
   writeFileSync(join(folder, "srclip.yml"), stringify(SRCLIP));
@@ -118,6 +131,25 @@ function outcome(name: string): Record<string, string> {
   return { ...Object.fromEntries(files), metrics: readFileSync(at(name, "metrics.jsonl"), "utf8") };
 }
 
+/** How far running means and variances in the last checkpoint of a run are from those of another, by the largest of each layer. */
+function offStatistics(actual: string, expected: string): number {
+  const read = (name: string) =>
+    readSafetensors(readFileSync(at(name, "checkpoints", `step-${STEPS}`, "model.safetensors"))).tensors;
+  const [found, right] = [read(actual), read(expected)];
+  const running = [...right].filter(([key]) => /\.running_(mean|var)$/.test(key));
+  expect(running.length).toBeGreaterThan(0);
+  return Math.max(
+    ...running.map(([key, stored]) => {
+      const values = stored.toFloat32();
+      const differences = found
+        .get(key)!
+        .toFloat32()
+        .map((value, i) => Math.abs(value - values[i]!));
+      return Math.max(...differences) / Math.max(...values.map(Math.abs));
+    }),
+  );
+}
+
 function expectSameBytes(actual: string, expected: string): void {
   const [found, right] = [outcome(actual), outcome(expected)];
   expect(Object.keys(found)).toEqual(Object.keys(right));
@@ -165,6 +197,29 @@ describe.each(installedMpis())("a training under mpirun of $name", { timeout: 60
     expect(readFileSync(at(broken, "log.txt"), "utf8")).toContain("goes on after step");
     expectSameBytes(broken, `sr-${kind}`);
     expect(readdirSync(at(broken))).not.toContain("lock.json");
+  });
+
+  it("with train.sync_bn is that of one process with the whole batch, and without it another one", async () => {
+    const words = (name: string, ...settings: readonly string[]): string[] => {
+      const sets = settings.length > 0 ? ["--set", ...settings] : [];
+      return ["train", "sr", "--config", "sync.yml", "--out", name, "--backend", "cpu", ...sets];
+    };
+    const whole = await deplsr(words(`whole-${kind}`, "datasets.train.batch_size_per_gpu=4"), folder);
+    expect(whole.code, whole.stderr).toBe(0);
+    const settings = { sync: ["train.sync_bn=true"], again: ["train.sync_bn=true"], apart: [] };
+    for (const [name, own] of Object.entries(settings)) {
+      const { code, stderr } = await run(mpi, words(`${name}-${kind}`, ...own));
+      expect(code, stderr).toBe(0);
+    }
+    expectSameBytes(`again-${kind}`, `sync-${kind}`);
+    const losses = (name: string): number[] => curve(`${name}-${kind}`).map(({ l_pix }) => l_pix!);
+    const right = losses("whole");
+    expect(right).toHaveLength(STEPS);
+    const off = (name: string): number => Math.max(...losses(name).map((loss, i) => Math.abs(loss / right[i]! - 1)));
+    expect(off("sync")).toBeLessThan(2e-6);
+    expect(off("apart")).toBeGreaterThan(5e-5);
+    expect(offStatistics(`sync-${kind}`, `whole-${kind}`)).toBeLessThan(1e-3);
+    expect(offStatistics(`apart-${kind}`, `whole-${kind}`)).toBeGreaterThan(1e-2);
   });
 
   // Open MPI's mpirun passes SIGUSR2 on and kills soon after Ctrl-C; MPICH's passes Ctrl-C on, and is ended by SIGUSR2.

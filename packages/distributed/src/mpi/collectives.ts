@@ -1,40 +1,38 @@
 /** What a process group does, out of exchanges of bytes. */
 import { checkRoot, type Numbers, type Reduction, shareOf } from "../process-group.ts";
 import { reduce } from "../reduce.ts";
-import type { Exchange, Mpi, Places } from "./library.ts";
+import type { Exchange, MpiCommunicator, Places } from "./library.ts";
 
-/** Waits for an exchange. */
-export type Wait = (exchange: Exchange) => void;
+/** An operation, which gives each exchange that it has begun and goes on once that is done. */
+export type Steps<Result> = Generator<Exchange, Result, void>;
 
 /** What is exchanged at once, at most: MPI counts bytes in 32 bits, and what is underway takes memory. */
 const MOST_BYTES = 2 ** 26;
 
-/** The collective operations of a job. */
+/** The collective operations of a communicator. */
 export class Collectives {
-  readonly #mpi: Mpi;
-  readonly #wait: Wait;
+  readonly #mpi: MpiCommunicator;
 
-  constructor(mpi: Mpi, wait: Wait) {
+  constructor(mpi: MpiCommunicator) {
     this.#mpi = mpi;
-    this.#wait = wait;
   }
 
   /** See `ProcessGroup.allReduce`. */
-  allReduce<N extends Numbers>(values: N, reduction: Reduction): N {
+  *allReduce<N extends Numbers>(values: N, reduction: Reduction): Steps<N> {
     const result = likeOf(values, values.length);
     const piece = Math.max(1, Math.floor(MOST_BYTES / values.BYTES_PER_ELEMENT));
     for (let at = 0; at < values.length; at += piece) {
       const part = values.subarray(at, at + piece) as N;
       const { size } = this.#mpi;
-      const share = this.reduceScatter(part, reduction);
+      const share = yield* this.reduceScatter(part, reduction);
       const places = placesOf(size, (rank) => lengthOf(shareOf(part.length, rank, size)), values.BYTES_PER_ELEMENT);
-      this.#wait(this.#mpi.allGather(bytesOf(share), bytesOf(result.subarray(at, at + piece)), places));
+      yield this.#mpi.allGather(bytesOf(share), bytesOf(result.subarray(at, at + piece)), places);
     }
     return result;
   }
 
   /** See `ProcessGroup.reduceScatter`. */
-  reduceScatter<N extends Numbers>(values: N, reduction: Reduction): N {
+  *reduceScatter<N extends Numbers>(values: N, reduction: Reduction): Steps<N> {
     const { rank, size } = this.#mpi;
     const width = values.BYTES_PER_ELEMENT;
     const own = lengthOf(shareOf(values.length, rank, size));
@@ -55,18 +53,18 @@ export class Collectives {
         offsets: Int32Array.from({ length: size }, (_, of) => slice(of)[0] * width),
       };
       const places = placesOf(size, () => count, width);
-      this.#wait(this.#mpi.allToAll(bytesOf(values), sent, bytesOf(received), places));
+      yield this.#mpi.allToAll(bytesOf(values), sent, bytesOf(received), places);
       reduce(received, size, reduction, result.subarray(begin, end) as N);
     }
     return result;
   }
 
   /** See `ProcessGroup.allGather`. */
-  allGather<N extends Numbers>(values: N): N[] {
+  *allGather<N extends Numbers>(values: N): Steps<N[]> {
     const { size } = this.#mpi;
     const lengths = new Float64Array(size);
     const each = placesOf(size, () => 1, 8);
-    this.#wait(this.#mpi.allGather(bytesOf(Float64Array.of(values.length)), bytesOf(lengths), each));
+    yield this.#mpi.allGather(bytesOf(Float64Array.of(values.length)), bytesOf(lengths), each);
     const results = Array.from(lengths, (length) => likeOf(values, length));
     const longest = Math.max(...lengths);
     const piece = Math.max(1, Math.floor(MOST_BYTES / (values.BYTES_PER_ELEMENT * size)));
@@ -77,7 +75,7 @@ export class Collectives {
         values,
         counts.reduce((sum, count) => sum + count, 0),
       );
-      this.#wait(this.#mpi.allGather(bytesOf(values.subarray(at, at + piece)), bytesOf(received), places));
+      yield this.#mpi.allGather(bytesOf(values.subarray(at, at + piece)), bytesOf(received), places);
       for (const [rank, result] of results.entries()) {
         const from = places.offsets[rank]! / values.BYTES_PER_ELEMENT;
         result.set(received.subarray(from, from + counts[rank]!), Math.min(at, result.length));
@@ -87,19 +85,19 @@ export class Collectives {
   }
 
   /** See `ProcessGroup.broadcast`. */
-  broadcast<N extends Numbers>(values: N, root: number): N {
+  *broadcast<N extends Numbers>(values: N, root: number): Steps<N> {
     checkRoot(root, this.#mpi.size);
     const result = likeOf(values, values.length);
     result.set(values);
     const bytes = bytesOf(result);
     for (let at = 0; at < bytes.length; at += MOST_BYTES)
-      this.#wait(this.#mpi.broadcast(bytes.subarray(at, at + MOST_BYTES), root));
+      yield this.#mpi.broadcast(bytes.subarray(at, at + MOST_BYTES), root);
     return result;
   }
 
   /** Waits for all. */
-  barrier(): void {
-    this.#wait(this.#mpi.barrier());
+  *barrier(): Steps<void> {
+    yield this.#mpi.barrier();
   }
 }
 

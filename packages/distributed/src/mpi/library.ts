@@ -3,18 +3,24 @@ import koffi from "koffi";
 import type { MpiLibrary } from "../launcher.ts";
 import { DistributedError } from "../process-group.ts";
 
-/** The functions that are needed, bound to all processes of the job and to bytes. */
-export interface Mpi {
+/** The functions that are needed, bound to a communicator of all processes of the job and to bytes. */
+export interface MpiCommunicator {
   readonly rank: number;
   readonly size: number;
-  readonly host: string;
-  /** "Open MPI 4.1.4". */
-  readonly version: string;
   /** Begins an exchange, which `isDone` ends. @throws DistributedError */
   allToAll(send: Uint8Array, sendAt: Places, receive: Uint8Array, receiveAt: Places): Exchange;
   allGather(send: Uint8Array, receive: Uint8Array, receiveAt: Places): Exchange;
   broadcast(bytes: Uint8Array, root: number): Exchange;
   barrier(): Exchange;
+  /** Begins to make one more of the same processes, which is there once the exchange is done. */
+  duplicate(): { readonly exchange: Exchange; readonly made: () => MpiCommunicator };
+}
+
+/** That of a job, and the job itself. */
+export interface Mpi extends MpiCommunicator {
+  readonly host: string;
+  /** "Open MPI 4.1.4". */
+  readonly version: string;
   finalize(): void;
   abort(code: number): void;
 }
@@ -124,20 +130,29 @@ export function joinJob(libraries: readonly MpiLibrary[], expected: number | nul
   const allGather = exchange("all-gather", "Iallgatherv", "void *", "int", type, "void *", ...places, type);
   const broadcast = exchange("broadcast", "Ibcast", "void *", "int", type, "int", type);
   const barrier = exchange("barrier", "Ibarrier", type);
+  const duplicate = exchange("duplicate", "Comm_idup", type, "void *");
   const finalize = define("Finalize");
   const abort = define("Abort", type, "int");
   const { world, byte } = handles;
-  return {
+  const communicator = (handle: Handle): MpiCommunicator => ({
     rank,
     size,
+    allToAll: (send, sent, receive, received) =>
+      allToAll(send, sent.counts, sent.offsets, byte, receive, received.counts, received.offsets, byte, handle),
+    allGather: (send, receive, { counts, offsets }) =>
+      allGather(send, send.byteLength, byte, receive, counts, offsets, byte, handle),
+    broadcast: (bytes, root) => broadcast(bytes, bytes.byteLength, byte, root, handle),
+    barrier: () => barrier(handle),
+    duplicate() {
+      const place = new ArrayBuffer(8);
+      const made = type === "int" ? new Int32Array(place) : new BigUint64Array(place);
+      return { exchange: duplicate(handle, made), made: () => communicator(made[0]!) };
+    },
+  });
+  return {
+    ...communicator(world),
     host,
     version,
-    allToAll: (send, sent, receive, received) =>
-      allToAll(send, sent.counts, sent.offsets, byte, receive, received.counts, received.offsets, byte, world),
-    allGather: (send, receive, { counts, offsets }) =>
-      allGather(send, send.byteLength, byte, receive, counts, offsets, byte, world),
-    broadcast: (bytes, root) => broadcast(bytes, bytes.byteLength, byte, root, world),
-    barrier: () => barrier(world),
     finalize: () => check(finalize(), "finalize"),
     abort: (code) => void abort(world, code),
   };

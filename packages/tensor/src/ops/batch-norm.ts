@@ -1,29 +1,28 @@
-import { checkNumber, checkOptionalTensor, checkOptions, checkTensor } from "../arguments.ts";
+import { checkNumber, checkOptionalTensor, checkOptions, checkTensor, wrongArgument } from "../arguments.ts";
 import { composed, detach, noGrad, recordTogether } from "../autograd.ts";
 import type { View } from "../backend.ts";
 import { DTypeError, describe, ShapeError } from "../errors.ts";
-import * as E from "../expr/expr.ts";
 import { deviceOf, empty, emptyIn } from "../making.ts";
-import { type Shape, sameShape } from "../shape.ts";
+import { sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { assign } from "./assign.ts";
+import { type BatchExchange, withExchange } from "./batch-exchange.ts";
+import {
+  type BatchNormResult,
+  byInput,
+  keptChannels,
+  move,
+  type Own,
+  type RunningStatistics,
+  row,
+  scaled,
+} from "./batch-norm-parts.ts";
 import { checkFloats, widened } from "./floats.ts";
-import { pointwise } from "./formula.ts";
 import { add, cast, mul, rsqrt, square, sub } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
-import { clone, narrow, reshape } from "./view.ts";
+import { clone, reshape } from "./view.ts";
 
-/** Running statistics, which a batch moves. */
-export interface RunningStatistics {
-  /** (c), f32 */
-  readonly mean: Tensor;
-  /** (c), f32 */
-  readonly variance: Tensor;
-  /** How many batches have moved them: one number, i32. */
-  readonly count: Tensor;
-  /** How far a batch moves them towards its own, from 0 to 1. */
-  readonly momentum: number;
-}
+export type { BatchExchange } from "./batch-exchange.ts";
+export type { BatchNormResult, RunningStatistics } from "./batch-norm-parts.ts";
 
 /** What `batchNorm` takes besides its input; all of one axis of x's channels. */
 export interface BatchNormOptions {
@@ -36,6 +35,8 @@ export interface BatchNormOptions {
   readonly eps?: number;
   /** Are written: they move towards the batch's mean and unbiased variance. */
   readonly running?: RunningStatistics;
+  /** Of processes that have a part of the batch each: `x` is this one's, and the statistics are those of the whole. */
+  readonly exchange?: BatchExchange;
 }
 
 const BATCH_NORM = [
@@ -45,22 +46,15 @@ const BATCH_NORM = [
   "variance",
   "eps",
   "running",
+  "exchange",
 ] as const satisfies (keyof BatchNormOptions)[];
 const RUNNING = ["mean", "variance", "count", "momentum"] as const satisfies (keyof RunningStatistics)[];
-
-/** The normalised batch and the statistics that it was normalised with, which carry no gradient. */
-export interface BatchNormResult {
-  readonly y: Tensor;
-  /** (c) */
-  readonly mean: Tensor;
-  /** (c), divided by the number of values (biased) where it is the batch's. */
-  readonly variance: Tensor;
-}
 
 /**
  * Batch normalisation `(x − mean) / √(variance + eps) · weight + bias` of each channel (axis 1): with the given statistics, or
  * with the batch's own, through which the gradient then flows. `x (b, c, …)`.
- * The statistics of a batch are f32, of f16 too.
+ * The statistics of a batch are f32, of f16 too. With an `exchange` every process has to call this, and `backward`, in the same order; the gradients of weight and
+ * bias are those of its part.
  * @throws ShapeError when an option is not of shape (c), only one statistic is given, or running ones are to be moved by given ones or by single values;
  * DTypeError unless all are f32 or all f16.
  * @see https://arxiv.org/abs/1502.03167
@@ -79,6 +73,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormR
   if ((options.mean === undefined) !== (options.variance === undefined)) {
     throw new ShapeError("batchNorm: mean and variance go together; one of them is missing");
   }
+  if (options.exchange !== undefined) checkExchange(options);
   if (running !== undefined) checkRunning(running, x, options);
   const wide = (t: Tensor): Tensor => reshape(t, keptChannels(x));
   if (x.dtype === "f16") return halfBatchNorm(x, options);
@@ -93,9 +88,10 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): BatchNormR
   }
   const { backend } = deviceOf("batchNorm", x, ...[weight, bias].filter((t) => t !== undefined));
   const own = { weight, bias, eps, running };
-  return composed("batchNorm", () =>
-    backend.batchStats && x.size > 0 ? withStats(x, own) : withBatchStatistics(x, own),
-  );
+  return composed("batchNorm", () => {
+    if (options.exchange) return withExchange(x, own, options.exchange);
+    return backend.batchStats && x.size > 0 ? withStats(x, own) : withBatchStatistics(x, own);
+  });
 }
 
 function checkChannels(name: string, t: Tensor, x: Tensor): void {
@@ -106,7 +102,18 @@ function checkChannels(name: string, t: Tensor, x: Tensor): void {
   );
 }
 
-function checkRunning(running: RunningStatistics, x: Tensor, { mean }: BatchNormOptions): void {
+function checkExchange({ exchange, mean }: BatchNormOptions): void {
+  if (mean)
+    throw new ShapeError(
+      "batchNorm: exchange is for the batch's own statistics, or mean and variance are given, not both",
+    );
+  for (const name of ["allGather", "allGatherSync", "allReduce", "allReduceSync"] as const) {
+    if (typeof exchange?.[name] !== "function")
+      throw wrongArgument("batchNorm", "exchange", `an object with ${name}`, exchange);
+  }
+}
+
+function checkRunning(running: RunningStatistics, x: Tensor, { mean, exchange }: BatchNormOptions): void {
   checkOptions("batchNorm: running", running, RUNNING);
   if (mean)
     throw new ShapeError("batchNorm: a batch moves running statistics, or mean and variance are given, not both");
@@ -123,48 +130,28 @@ function checkRunning(running: RunningStatistics, x: Tensor, { mean }: BatchNorm
   if (running.count.rank !== 0)
     throw new ShapeError(`batchNorm: running.count ${describe(running.count)} is not one number`);
   deviceOf("batchNorm", x, running.mean, running.variance, running.count);
-  if (x.size < 2 * x.shape[1]!) {
+  // What others have is not known before the exchange.
+  if (!exchange && x.size < 2 * x.shape[1]!) {
     throw new ShapeError(
       `batchNorm: x ${describe(x)} has no two values of a channel, whose variance running statistics move to`,
     );
   }
 }
 
-/** x's shape with all axes but the channels' 1. */
-function keptChannels({ shape }: Tensor): number[] {
-  return shape.map((size, axis) => (axis === 1 ? size : 1));
-}
-
 /** In f32, the result rounded. */
-function halfBatchNorm(x: Tensor, { eps, running, ...tensors }: BatchNormOptions): BatchNormResult {
+function halfBatchNorm(x: Tensor, { eps, running, exchange, ...tensors }: BatchNormOptions): BatchNormResult {
   return composed("batchNorm", () => {
     const wide = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t && widened(t)]));
-    const numbers = { ...(eps === undefined ? {} : { eps }), ...(running === undefined ? {} : { running }) };
-    const { y, mean, variance } = batchNorm(widened(x), { ...wide, ...numbers });
+    const given = Object.fromEntries(
+      Object.entries({ eps, running, exchange }).filter(([, value]) => value !== undefined),
+    );
+    const { y, mean, variance } = batchNorm(widened(x), { ...wide, ...given });
     return { y: cast(y, "f16"), mean: pick(tensors.mean, mean), variance: pick(tensors.variance, variance) };
   });
   function pick(given: Tensor | undefined, own: Tensor): Tensor {
     return given ? detach(given) : own;
   }
 }
-
-interface Own {
-  readonly weight: Tensor | undefined;
-  readonly bias: Tensor | undefined;
-  readonly eps: number;
-  readonly running: RunningStatistics | undefined;
-}
-
-/** `(x − mean) · slope + constant`, of each channel. */
-const scaled: (x: Tensor, mean: Tensor, slope: Tensor, constant: Tensor) => Tensor = pointwise(
-  "batchNorm",
-  (x, mean, slope, constant) => E.add(E.mul(E.sub(x!, mean!), slope!), constant!),
-);
-/** `dy · slope + (x − mean) · factor + constant`. */
-const byInput: (dy: Tensor, slope: Tensor, x: Tensor, mean: Tensor, factor: Tensor, constant: Tensor) => Tensor =
-  pointwise("batchNorm.grad", (dy, slope, x, mean, factor, constant) =>
-    E.add(E.add(E.mul(dy!, slope!), E.mul(E.sub(x!, mean!), factor!)), constant!),
-  );
 
 /** With the statistics that a kernel of the backend gives. */
 function withStats(x: Tensor, { weight, bias, eps, running }: Own): BatchNormResult {
@@ -173,7 +160,6 @@ function withStats(x: Tensor, { weight, bias, eps, running }: Own): BatchNormRes
   const [batch, channels] = shape as [number, number];
   const sizes = { batch, channels, area: x.size / batch / channels };
   const kept = keptChannels(x);
-  const row = (rows: Tensor, i: number, shape: Shape): Tensor => reshape(narrow(rows, 0, i, 1), shape);
   const { y, stats } = noGrad(() => {
     const stats = empty(device, [6, channels], "f32", "batchNorm.stats");
     // No launch reads and writes one buffer: what lies in one that is written is copied.
@@ -254,16 +240,4 @@ function withBatchStatistics(x: Tensor, { weight, bias, eps, running }: Own): Ba
   }
   if (running) noGrad(() => move(running, average, mul(spread, count / (count - 1))));
   return { y, mean: average, variance: spread };
-}
-
-function move(running: RunningStatistics, mean: Tensor, variance: Tensor): void {
-  // What it is made of goes at once, so that nothing else holds the old numbers, and they are written over where they lie.
-  const blend = (old: Tensor, now: Tensor): Tensor => {
-    using rest = mul(old, 1 - running.momentum);
-    using share = mul(now, running.momentum);
-    return add(rest, share);
-  };
-  assign(running.mean, blend(running.mean, mean));
-  assign(running.variance, blend(running.variance, variance));
-  assign(running.count, add(running.count, 1));
 }

@@ -5,6 +5,7 @@ export * from "./batch-norm.ts";
 export * from "./conv.ts";
 export { type Operand, type PointwiseOptions, pointwise } from "./formula.ts";
 export * from "./gather.ts";
+export * from "./host-call.ts";
 export * from "./join.ts";
 export * from "./linear.ts";
 export { matmul } from "./matmul.ts";

@@ -123,6 +123,16 @@ export const families: Readonly<Record<string, Entry>> = {
     (x, weight, bias) =>
       affine(matmulReference(x!, transposed(weight!)), { shape: [5], data: new Float64Array(5).fill(1) }, bias!),
   ),
+  hostCall: byDType(
+    (dtype) => small(dtype, [2, 3]),
+    (x) => {
+      const sums = (values: Float32Array): Float32Array =>
+        Float32Array.of(values[0]! + values[1]! + values[2]!, values[3]! + values[4]! + values[5]!);
+      return T.hostCall(x, [2], { now: sums, later: async (values) => sums(values) });
+    },
+    (dtype) => (dtype === "f32" ? "f32" : undefined),
+    ({ data }) => ndarray([2], [data[0]! + data[1]! + data[2]!, data[3]! + data[4]! + data[5]!]),
+  ),
   batchNorm: floatsOnly(
     [[3, 2, 5], [2], [2]],
     (x, weight, bias) => T.batchNorm(x!, { weight: weight!, bias: bias! }).y,

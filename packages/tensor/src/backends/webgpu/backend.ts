@@ -1,6 +1,7 @@
 import type * as Calls from "../../backend.ts";
 import { env } from "../../env.ts";
 import type { FoundAdapter } from "../../platform/adapter.ts";
+import { numel } from "../../shape.ts";
 import { WebGPU, type WebGPUOptions } from "./device.ts";
 import type { BufferStorage } from "./gpu.ts";
 import * as attention from "./kernels/attention.ts";
@@ -115,4 +116,11 @@ export class WebGPUBackend implements Calls.Backend {
   random = (call: Calls.RandomCall): void => random.random(this.gpu, call);
   countDistinct = (call: Calls.CountDistinctCall): void => index.countDistinct(this.gpu, call);
   adam = (call: Calls.AdamCall): void => optim.adam(this.gpu, call);
+  hostCall = ({ input, out, work }: Calls.HostCall): void => {
+    const bytes = 4 * numel(input.layout.shape);
+    this.gpu.queue.host(input.storage as BufferStorage, bytes, out.storage as BufferStorage, async (numbers) => {
+      const { buffer, byteOffset, byteLength } = await work(new Float32Array(numbers));
+      return new Uint8Array(buffer, byteOffset, byteLength);
+    });
+  };
 }

@@ -303,3 +303,21 @@ export function unspread(work: readonly Work[]): void {
     entry.marked = undefined;
   }
 }
+
+/** What did not run, and cannot any more, fails, and so does what read it since. */
+export function giveUp(
+  work: readonly Work[],
+  since: readonly Work[],
+  blame: (label: string, why: string) => DeviceError,
+): void {
+  const invalid = work.filter(({ error }) => error);
+  const cause = invalid[0]?.error;
+  for (const entry of invalid) spread(entry);
+  for (const entry of work) {
+    if (spread(entry)) continue;
+    const why = `did not run, being submitted together with what is invalid: ${cause?.message}`;
+    entry.error = blame(labelOf(entry), why);
+    spread(entry);
+  }
+  for (const entry of since) spread(entry);
+}

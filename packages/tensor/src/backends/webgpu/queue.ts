@@ -1,7 +1,9 @@
 import { env } from "../../env.ts";
 import { DeviceError } from "../../errors.ts";
-import { labelOf, type Read, spread, unspread, type Work, WorkEncoder } from "./encoder.ts";
+import { compiled, compiles } from "./compiling.ts";
+import { giveUp, labelOf, type Read, unspread, type Work, WorkEncoder } from "./encoder.ts";
 import type { BufferStorage, Compiled, DeviceBuffer, Driver, Uniforms } from "./gpu.ts";
+import { type HostCall, hostCall, messageOf } from "./host-call.ts";
 import type { Launch } from "./launch.ts";
 import type { Profiler } from "./profile.ts";
 import type { RecordedTape } from "./recorded-tape.ts";
@@ -12,7 +14,9 @@ interface Upload {
   readonly bytes: Uint8Array;
 }
 
-type Entry = Work | Upload;
+/** What can be handed to the driver. */
+type Handed = Work | Upload;
+type Entry = Handed | HostCall;
 
 /** Who wants the list submitted. */
 type Asker = "sync" | "read" | "background";
@@ -23,7 +27,8 @@ const BACKGROUND_FLUSH = 96;
 /**
  * The launch list. Ops append to it; a flush waits for pipelines that still compile, encodes the list in order, several
  * launches to a pass, and submits. Uploads and reads are entries of the same list: `writeBuffer` would overtake what is recorded
- * but not submitted, and a read gives what was recorded before it, whatever is written next.
+ * but not submitted, and a read gives what was recorded before it, whatever is written next. A host call is one too: what is behind it
+ * stays in the list until JavaScript has answered, and the answer takes its place as an upload.
  *
  * What cannot run is mostly known when it is encoded, and left out. What the driver finds invalid besides, it says after it was submitted:
  * then nothing ran of what was encoded together, and `#refused` finds out which part of it was to blame.
@@ -94,6 +99,14 @@ export class LaunchQueue {
     this.#entries.push({ kind: "upload", storage: storage.recorded(), bytes });
   }
 
+  /** Has JavaScript make `out` of what a storage holds at this place in the list. */
+  host(storage: BufferStorage, bytes: number, out: BufferStorage, work: HostCall["work"]): void {
+    if (this.#abandoned) return;
+    this.#entries.push(hostCall(storage, bytes, out, work));
+    // Others may wait for the answer.
+    this.#background();
+  }
+
   /** Runs a tape again, with the uniforms of this moment, in a submission of its own as far as that goes. */
   replay(tape: RecordedTape, inputs: readonly BufferStorage[], outputs: readonly BufferStorage[]): void {
     if (this.#abandoned) return;
@@ -143,8 +156,10 @@ export class LaunchQueue {
 
   /** Resolves when all that is recorded now is with the driver. */
   #submitted(asker: Asker): Promise<void> {
+    // Those of later are not waited for.
+    const calls = this.#entries.filter((entry) => entry.kind === "host");
     const run = this.#running.then(async () => {
-      await this.#drain();
+      await this.#drain(calls);
       if (this.#entries.length > 0 || asker === "background") return;
       // A read of what was there already is not a step of anything.
       if (asker === "read" && this.#launches === this.#launchesBefore) return;
@@ -161,39 +176,73 @@ export class LaunchQueue {
     return this.#entries.length === 0;
   }
 
-  async #drain(): Promise<void> {
+  async #drain(calls: readonly HostCall[]): Promise<void> {
     this.#busy = true;
     try {
-      const pending = new Set<Promise<unknown>>();
-      for (const entry of this.#entries) {
-        if (entry.kind === "launch" && compiles(entry)) pending.add(entry.kernel.ready);
-        if (entry.kind === "replay" && compiles(entry)) pending.add(entry.tape.ready);
+      await this.#submitCompiled();
+      for (const { over } of calls) {
+        await over;
+        await this.#submitCompiled();
       }
-      if (pending.size > 0) await Promise.all(pending);
-      while (this.#refusals > 0) await this.#lookedInto;
-      // What the device has no memory for is left out, and does not take with it what is submitted together with it.
-      await this.#gpu.allocating;
-      this.#submit();
     } finally {
       this.#busy = false;
     }
+  }
+
+  /** Submits what is recorded, as far as the first host call. */
+  async #submitCompiled(): Promise<void> {
+    await compiled(this.#entries);
+    do {
+      while (this.#refusals > 0) await this.#lookedInto;
+      // What the device has no memory for is left out, and does not take with it what is submitted together with it.
+      await this.#gpu.allocating;
+    } while (this.#refusals > 0);
+    this.#submit();
   }
 
   #submit(): void {
     const entries = this.#entries;
     if (entries.length === 0 || this.#refusals > 0) return;
     // A launch recorded while pipelines were awaited may need one that is still compiling: it waits for the next turn.
-    let count = entries.findIndex(compiles);
-    if (count < 0) count = entries.length;
-    if (count === 0) return;
-    this.#entries = entries.slice(count);
+    const handed: Handed[] = [];
+    for (const entry of entries) {
+      if (entry.kind === "host" || compiles(entry)) break;
+      handed.push(entry);
+    }
+    const next = entries[handed.length];
+    this.#entries = entries.slice(handed.length);
+    const begins = next?.kind === "host" && !next.begun ? next : undefined;
+    if (begins) {
+      begins.begun = true;
+      handed.push(begins.read);
+    }
+    if (handed.length === 0) return;
     this.#replays = false;
-    this.#gpu.guarded(() => this.#hand(entries.slice(0, count)));
-    if (this.#entries.length > 0) this.#background();
+    this.#gpu.guarded(() => this.#hand(handed));
+    if (begins) void this.#answer(begins);
+    else if (next && next.kind !== "host") this.#background();
+  }
+
+  /** Has JavaScript answer a call whose input is on its way, and goes on. */
+  async #answer(call: HostCall): Promise<void> {
+    const { read, out } = call;
+    const answer: Upload[] = [];
+    try {
+      const bytes = (await this.#arrived(read)).slice(0);
+      answer.push({ kind: "upload", storage: out, bytes: await call.work(bytes) });
+    } catch (cause) {
+      // Nothing behind it has run.
+      if (!this.#abandoned) out.failure = read.error ?? this.#gpu.blame(out.label, messageOf(cause));
+    } finally {
+      read.staging?.destroy();
+      if (!this.#abandoned) this.#entries.splice(this.#entries.indexOf(call), 1, ...answer);
+      call.end();
+    }
+    this.start();
   }
 
   /** Hands these to the driver: what lies between uploads as one. */
-  #hand(entries: readonly Entry[]): void {
+  #hand(entries: readonly Handed[]): void {
     // With an eye on errors each launch by itself: then nothing but what is invalid is refused.
     const most = env().debug >= 1 && !this.#profiler ? 1 : entries.length;
     let work: Work[] = [];
@@ -250,7 +299,7 @@ export class LaunchQueue {
         const errors = await this.#blame(work, invalid);
         unspread([...work, ...since]);
         for (const [entry, error] of errors) entry.error = error;
-        if (!last) this.#giveUp(work, since);
+        if (!last) giveUp(work, since, (label, why) => this.#gpu.blame(label, why));
       } finally {
         this.#unjudged.delete(work);
         this.#refusals--;
@@ -287,20 +336,6 @@ export class LaunchQueue {
     const together = `is one of ${encoded.length} submitted together, which are not valid on ${adapter}: ${invalid}`;
     for (const entry of encoded) blame(entry, together);
     return errors;
-  }
-
-  /** What did not run, and cannot any more, fails, and so does what read it since. */
-  #giveUp(work: readonly Work[], since: readonly Work[]): void {
-    const invalid = work.filter(({ error }) => error);
-    const cause = invalid[0]?.error;
-    for (const entry of invalid) spread(entry);
-    for (const entry of work) {
-      if (spread(entry)) continue;
-      const why = `did not run, being submitted together with what is invalid: ${cause?.message}`;
-      entry.error = this.#gpu.blame(labelOf(entry), why);
-      spread(entry);
-    }
-    for (const entry of since) spread(entry);
   }
 
   /** Bytes of a buffer as everything recorded so far leaves them. Rejects with the first error of the device, or why there are none. */
@@ -353,12 +388,7 @@ export class LaunchQueue {
   /** Drops what is recorded and whatever else comes: of a device that failed or is destroyed nobody sees it any more. */
   abandon(): void {
     this.#abandoned = true;
+    for (const entry of this.#entries) if (entry.kind === "host") entry.end();
     this.#entries = [];
   }
-}
-
-/** True while the driver still compiles its kernel. */
-function compiles(entry: Entry): boolean {
-  if (entry.kind === "replay") return entry.tape.compiles;
-  return entry.kind === "launch" && !entry.kernel.pipeline && entry.kernel.problem === undefined;
 }
