@@ -3,6 +3,7 @@ import type {
   AdamCall,
   AttentionCall,
   AttentionGradCall,
+  AttentionSizes,
   AttentionSlopesCall,
   BatchStatsCall,
   BatchStatsGradCall,
@@ -138,8 +139,8 @@ export interface Backend {
   hostCall?(call: HostCall): void;
   /** A backend may leave it out. */
   roll?(call: RollCall): void;
-  /** The most keys, and the widest heads, that attention takes; any where it is left out. */
-  readonly attentionMost?: number;
+  /** Whether attention takes such sizes; any where it is left out. */
+  takesAttention?(sizes: AttentionSizes): boolean;
   attention?(call: AttentionCall): void;
   /** A backend with `attention` has one of these, or gradients are those of the definition. */
   attentionGrad?(call: AttentionGradCall): void;

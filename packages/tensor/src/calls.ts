@@ -341,6 +341,14 @@ export interface AttentionSlopesCall extends Pick<AttentionCall, "scale" | "q" |
   readonly slopes: View;
 }
 
+/** Elements of a query and of a value, keys, and whether gradients are wanted as well. */
+export interface AttentionSizes {
+  readonly depth: number;
+  readonly width: number;
+  readonly keys: number;
+  readonly gradient: boolean;
+}
+
 /**
  * The gradients of attention, from the operands of the forward call, its stats and `dy` (batch, n, e), dense like all that is written:
  * the map is computed again. `dbias` is the gradient of the scores, summed along those of the biases' three axes where its stride is 0.

@@ -151,8 +151,8 @@ function fused(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tens
   const all = [q, k, v, ...added];
   const wanted = gradEnabled() && all.some((x) => x.requiresGrad);
   const gradients = backend.attentionGrad ?? backend.attentionSlopes;
-  if (!backend.attention || (wanted && !gradients) || Math.max(d, e, m) > (backend.attentionMost ?? Infinity))
-    return undefined;
+  if (!backend.attention || (wanted && !gradients)) return undefined;
+  if (backend.takesAttention?.({ depth: d, width: e, keys: m, gradient: wanted }) === false) return undefined;
   if (all.some((x) => x.device !== device || x.size === 0)) return undefined;
   if (!sameShape(k.shape, [...batch, m, d]) || !sameShape(v.shape, [...batch, m, e])) return undefined;
   const scores = [...batch, n, m];

@@ -19,8 +19,8 @@ interface Sizes {
 }
 
 /**
- * One row, one key, whole panels and tiles and one past them, more keys than a kernel takes; one, two and three axes of batch; biases over all of
- * them and over some.
+ * One row, one key, whole panels and tiles and one past them, as many keys as a kernel takes and more, heads for a thread's registers and wider ones; one, two and three
+ * axes of batch; biases over all of them and over some.
  */
 const CASES: readonly Sizes[] = [
   { batch: [], n: 1, m: 1, d: 1, e: 1 },
@@ -54,6 +54,12 @@ const CASES: readonly Sizes[] = [
   { batch: [], n: 2, m: 300, d: 4, e: 33, added: [[2, 300]], dense: true },
   { batch: [], n: 1, m: 448, d: 3, e: 2, dense: true },
   { batch: [], n: 1, m: 449, d: 3, e: 2, dense: true },
+  { batch: [], n: 1, m: 2048, d: 3, e: 2, dense: true },
+  { batch: [], n: 1, m: 2049, d: 3, e: 2, dense: true },
+  { batch: [2], n: 18, m: 20, d: 32, e: 32, added: [[18, 20]], dense: true },
+  { batch: [2, 3], n: 9, m: 33, d: 36, e: 33, added: [[9, 33]] },
+  { batch: [2], n: 3, m: 130, d: 33, e: 36, added: [[2, 3, 130], [130]], dense: true },
+  { batch: [], n: 1, m: 449, d: 4, e: 33, dense: true },
 ];
 
 function options(biases: readonly (T.Tensor | undefined)[], scale?: number): T.AttentionOptions {
@@ -166,6 +172,29 @@ describe("attention", () => {
     });
     device.destroy();
   });
+
+  it.each(["rows", "columns"])(
+    "reads vectors of four where all threads read the same: keys and values in %s",
+    async (way) => {
+      const device = await deviceWithoutSubgroups();
+      const cpu = await T.Device.request({ backend: "cpu", threads: 1 });
+      const [n, m] = [66, 512];
+      const results: Float64Array[] = [];
+      for (const on of [device, cpu]) {
+        const draw = (rows: number, width: number, seed: number): T.Tensor => {
+          const rng = new T.Rng(seed);
+          const numbers = Float32Array.from({ length: 2 * rows * width }, () => rng.uniform() - 0.5);
+          const x = on.tensor(numbers, [2, rows, width]);
+          return way === "rows" ? x : T.transpose(T.contiguous(T.transpose(x, 1, 2)), 1, 2);
+        };
+        results.push(
+          Float64Array.from(await T.attention(draw(n, 8, 1), draw(m, 8, 2), draw(m, 12, 3), { scale: 3 }).data()),
+        );
+        on.destroy();
+      }
+      expectClose(results[0]!, results[1]!, { rel: 1e-5, abs: 1e-5 });
+    },
+  );
 
   it("gives back its memory", async () => {
     const q = gpu.zeros([2, 5, 4]);

@@ -5,7 +5,6 @@ import { numel } from "../../shape.ts";
 import { WebGPU, type WebGPUOptions } from "./device.ts";
 import type { BufferStorage } from "./gpu.ts";
 import * as attention from "./kernels/attention.ts";
-import { MOST_KEYS } from "./kernels/attention-map.ts";
 import { batchStats, batchStatsGrad } from "./kernels/batch-norm.ts";
 import * as conv from "./kernels/conv.ts";
 import { copy } from "./kernels/copy.ts";
@@ -27,7 +26,7 @@ import { keepUpload, recordTape } from "./tape.ts";
 export class WebGPUBackend implements Calls.Backend {
   readonly gpu: WebGPU;
   readonly epilogues = true;
-  readonly attentionMost = MOST_KEYS;
+  readonly takesAttention = attention.takesAttention;
 
   private constructor(gpu: WebGPU) {
     this.gpu = gpu;

@@ -133,7 +133,10 @@ export const BIAS_UNIFORMS = {
   biasFrom: "vec4u",
 } as const;
 
-export function biasTypes({ biases }: MapTemplate): { readonly bias0?: string; readonly bias1?: string } {
+export function biasTypes({ biases }: Pick<MapTemplate, "biases">): {
+  readonly bias0?: string;
+  readonly bias1?: string;
+} {
   return { ...(biases > 0 && { bias0: "f32" }), ...(biases > 1 && { bias1: "f32" }) };
 }
 
@@ -159,11 +162,6 @@ function biasValues(biases: readonly View[]): Record<keyof typeof BIAS_UNIFORMS,
 export function map(gpu: Gpu, { keys: along, most, biases }: MapTemplate): string {
   const keys = new Right("keys", along);
   const numbers = [0, 1].slice(0, biases);
-  const bases = numbers.map((i) => {
-    const strides = `u.bias${i}Strides`;
-    return `let biasBase${i} = u.biasFrom[${i}] + (batch / (u.biasShape.y * u.biasShape.z)) * ${strides}.x
-    + (batch / u.biasShape.z % u.biasShape.y) * ${strides}.y + (batch % u.biasShape.z) * ${strides}.z;`;
-  });
   return `
 var<workgroup> map: array<f32, ${ROWS * most}>;
 var<workgroup> scales: array<f32, ${ROWS}>;
@@ -178,7 +176,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let batch = group.y + u.firstGroup.y;
   let qBase = ${baseOf("q")};
   let keysBase = ${baseOf("keys")};
-  ${bases.join("\n  ")}
+  ${biasBases(biases)}
   ${each((r) => `let from${r} = qBase + min(row + ${r}u, u.rows - 1u) * u.qRow; var best${r} = LOWEST;`)}
   for (var first = 0u; first * 4u < u.keys; first += WG) {
     let col = first + lane;
@@ -215,9 +213,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   workgroupBarrier();`;
 }
 
+/** WGSL of where each bias of a matrix begins. */
+export function biasBases(biases: number): string {
+  const bases = [0, 1].slice(0, biases).map((i) => {
+    const strides = `u.bias${i}Strides`;
+    return `let biasBase${i} = u.biasFrom[${i}] + (batch / (u.biasShape.y * u.biasShape.z)) * ${strides}.x
+    + (batch / u.biasShape.z % u.biasShape.y) * ${strides}.y + (batch % u.biasShape.z) * ${strides}.z;`;
+  });
+  return bases.join("\n  ");
+}
+
 /** WGSL of what bias `i` adds to the scores of four keys in row `r`. */
-function addend(i: number): string {
-  const line = `biasBase${i} + min(row + r, u.rows - 1u) * u.bias${i}Strides.w`;
+export function addend(i: number, r = "r"): string {
+  const line = `biasBase${i} + min(row + ${r}, u.rows - 1u) * u.bias${i}Strides.w`;
   return `vec4f(${["x", "y", "z", "w"].map((part) => `bias${i}[${line} + key.${part} * u.biasKey[${i}]]`).join(", ")})`;
 }
 

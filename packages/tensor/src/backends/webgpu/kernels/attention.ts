@@ -1,4 +1,4 @@
-import type { AttentionCall, AttentionSlopesCall } from "../../../backend.ts";
+import type { AttentionCall, AttentionSizes, AttentionSlopesCall } from "../../../backend.ts";
 import type { Gpu, UniformType } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import {
@@ -23,6 +23,7 @@ import {
   templateOf,
   transposed,
 } from "./attention-map.ts";
+import { attentionRows, MOST_KEYS as MOST_KEYS_OF_ROWS, MOST_WIDE } from "./attention-rows.ts";
 import type { Finish } from "./finish.ts";
 import { pieces, storeRows } from "./matmul.ts";
 import { finishing } from "./pointwise.ts";
@@ -70,10 +71,22 @@ ${map(gpu, template)}
   };
 });
 
-/** Attention, without a map in memory. At most {@link MOST_KEYS} keys. */
+/** Whether there is a kernel for attention over so many keys, with its gradient or without. */
+export function takesAttention({ depth, width, keys, gradient }: AttentionSizes): boolean {
+  if (narrow(depth, width) && !gradient) return keys <= MOST_KEYS_OF_ROWS;
+  return Math.max(depth, width, keys) <= MOST_KEYS;
+}
+
+const narrow = (depth: number, width: number): boolean => Math.max(depth, width) <= MOST_WIDE;
+
+/** Attention, without a map in memory. */
 export function attention(gpu: Gpu, call: AttentionCall): void {
   const { k, v, biases, out, epilogue } = call;
   const [batch, n, e] = out.layout.shape as [number, number, number];
+  if (narrow(call.q.layout.shape[3]!, e)) {
+    attentionRows(gpu, call);
+    return;
+  }
   const template = templateOf(gpu, transposed(k), v, { batch, n, m: v.layout.shape[2]! });
   const { operands, uniforms } = ofMap(call, template.keys);
   finishing(gpu, out, epilogue, e % 4 === 0, (finish) => {
