@@ -136,6 +136,11 @@ export type GradPair =
   | readonly [input: Tensor, gradient: (dy: Tensor) => Tensor]
   | readonly [input: Tensor, needs: readonly Tensor[], gradient: (dy: Tensor, ...saved: Tensor[]) => Tensor];
 
+/** Whether `record` has anything to do with an op of these inputs: what only it needs is not made else. */
+export function recorded(inputs: readonly Tensor[]): boolean {
+  return (enabled || watched !== undefined) && inputs.some((input) => input.requiresGrad);
+}
+
 /** Enters an op in the graph: only inputs that need a gradient are kept, so frozen weights cost nothing. Returns `y`. */
 export function record(y: Tensor, name: string, ...pairs: readonly GradPair[]): Tensor {
   // No graph, and nobody to tell of it.

@@ -1,4 +1,4 @@
-import { denseStrides, numel, type Shape } from "./shape.ts";
+import { denseStrides, numel, type Shape, sameShape } from "./shape.ts";
 
 /** Where the elements of a view lie in its storage, in elements. A stride may be 0 (expanded) or negative (flipped). */
 export interface Layout {
@@ -32,6 +32,7 @@ export function permuteLayout(layout: Layout, dims: readonly number[]): Layout {
 
 /** Broadcasts to `shape` by strides of 0; the caller has checked that it fits. */
 export function expandLayout(layout: Layout, shape: Shape): Layout {
+  if (sameShape(layout.shape, shape)) return layout;
   const added = shape.length - layout.shape.length;
   const strides = shape.map((size, axis) => {
     if (axis < added) return 0;
@@ -46,23 +47,29 @@ export function reshapeLayout(layout: Layout, shape: Shape): Layout | undefined 
   if (isDense(layout)) return { shape, strides: denseStrides(shape), offset: layout.offset };
   if (numel(shape) === 0) return undefined;
   const strides = new Array<number>(shape.length).fill(0);
-  const old = layout.shape.map((size, axis) => ({ size, stride: layout.strides[axis]! })).filter((d) => d.size !== 1);
+  const sizes: number[] = [];
+  const steps: number[] = [];
+  for (let axis = 0; axis < layout.shape.length; axis++) {
+    if (layout.shape[axis] === 1) continue;
+    sizes.push(layout.shape[axis]!);
+    steps.push(layout.strides[axis]!);
+  }
   let at = 0;
   let axis = 0;
-  while (at < old.length) {
+  while (at < sizes.length) {
     // One run of old axes that together hold as many elements as a run of new axes.
-    let oldCount = old[at]!.size;
+    let oldCount = sizes[at]!;
     let newCount = 1;
     let oldEnd = at + 1;
     const first = axis;
     while (newCount !== oldCount) {
       if (newCount < oldCount) newCount *= shape[axis++]!;
-      else oldCount *= old[oldEnd++]!.size;
+      else oldCount *= sizes[oldEnd++]!;
     }
     for (let i = at; i + 1 < oldEnd; i++) {
-      if (old[i]!.stride !== old[i + 1]!.stride * old[i + 1]!.size) return undefined;
+      if (steps[i] !== steps[i + 1]! * sizes[i + 1]!) return undefined;
     }
-    let stride = old[oldEnd - 1]!.stride;
+    let stride = steps[oldEnd - 1]!;
     for (let i = axis - 1; i >= first; i--) {
       strides[i] = stride;
       stride *= shape[i]!;
@@ -79,9 +86,11 @@ export function reshapeLayout(layout: Layout, shape: Shape): Layout | undefined 
 export function rowMajorOrder(layout: Layout): number[] | undefined {
   const { shape, strides, offset } = layout;
   if (offset !== 0) return undefined;
+  const own = shape.map((_, axis) => axis);
+  if (isDense(layout)) return own;
   // Axes of size 1 lie anywhere; among equal strides there is one that is longer than 1 at most.
   const key = (axis: number): number => (shape[axis] === 1 ? Number.POSITIVE_INFINITY : strides[axis]!);
-  const order = shape.map((_, axis) => axis).sort((a, b) => (key(a) === key(b) ? a - b : key(b) - key(a)));
+  const order = own.sort((a, b) => (key(a) === key(b) ? a - b : key(b) - key(a)));
   return isDense(permuteLayout(layout, order)) ? order : undefined;
 }
 

@@ -56,9 +56,7 @@ function inFrame<T>(work: () => T, check: (leaving: Iterable<Tensor>) => void, w
   let done = false;
   try {
     const result = work();
-    // Each once: a result may hold a tensor twice.
-    const leaving = new Set<Tensor>();
-    for (const tensor of tensorsIn(result)) if (frame.tensors.has(tensor)) leaving.add(tensor);
+    const leaving = leavingWith(result, frame);
     check(leaving);
     for (const tensor of leaving) {
       frame.tensors.delete(tensor);
@@ -80,6 +78,14 @@ function inFrame<T>(work: () => T, check: (leaving: Iterable<Tensor>) => void, w
     // What belongs to graphs that nobody holds any more is gone by now.
     for (const tensor of saved) if (!tensor.disposed) pass(tensor, outer);
   }
+}
+
+/** What of a frame is in a result, each once: it may hold a tensor twice. */
+function leavingWith(result: unknown, { tensors }: Frame): Iterable<Tensor> {
+  if (result instanceof Tensor) return tensors.has(result) ? [result] : [];
+  const leaving = new Set<Tensor>();
+  for (const tensor of tensorsIn(result)) if (tensors.has(tensor)) leaving.add(tensor);
+  return leaving;
 }
 
 /** Hands a tensor over to a frame, or to the collector's net. */

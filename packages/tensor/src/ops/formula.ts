@@ -1,5 +1,5 @@
 import { checkFunction, checkOperands, checkOptions, wrongArgument } from "../arguments.ts";
-import { record } from "../autograd.ts";
+import { record, recorded } from "../autograd.ts";
 import { DTYPES, type DType, fits, isFloat, promote } from "../dtype.ts";
 import { DTypeError, describe } from "../errors.ts";
 import { compose, OPERAND, type Part } from "../expr/compose.ts";
@@ -169,7 +169,7 @@ export function pointwise<Args extends Operand[]>(
   const { conditions = 0 } = options;
   return (...given) => {
     // As many arguments as the formula has: `tensors.reduce(add)` passes an index and the array besides.
-    const args = formula.length > 0 ? given.slice(0, formula.length) : given;
+    const args = formula.length > 0 && given.length > formula.length ? given.slice(0, formula.length) : given;
     checkOperands(name, args, formula.length, options.names);
     const tensors = args.filter((arg) => arg instanceof Tensor) as Tensor[];
     if (tensors.length === 0) throw new DTypeError(`${name}: at least one operand must be a tensor`);
@@ -185,9 +185,9 @@ export function pointwise<Args extends Operand[]>(
     }
     if (known.whole) checkNumbers(name, numbers, known.whole, tensors);
     let shape: Shape = tensors[0]!.shape;
-    for (const tensor of tensors.slice(1)) shape = broadcast(name, shape, tensor, tensors);
+    for (const tensor of tensors) shape = broadcast(name, shape, tensor, tensors);
     const y = evaluate(name, known.tree, tensors, numbers, shape);
-    if (!isFloat(y.dtype)) return y;
+    if (!isFloat(y.dtype) || !recorded(tensors)) return y;
     const { gradients } = known;
     return record(
       y,

@@ -97,9 +97,9 @@ function laidOut(device: Device, view: View, sizes: Shape): Tensor {
 function inferShape(x: Tensor, shape: Shape): Shape {
   checkWholes("reshape", "shape", shape, -1);
   const unknown = shape.indexOf(-1);
-  const known = numel(shape.filter((size) => size !== -1));
+  const known = unknown < 0 ? 1 : numel(shape.filter((size) => size !== -1));
   const sizes = unknown < 0 ? shape : shape.map((size, axis) => (axis === unknown ? x.size / known : size));
-  if (shape.filter((size) => size === -1).length > 1 || numel(sizes) !== x.size || !sizes.every(Number.isInteger)) {
+  if (shape.lastIndexOf(-1) !== unknown || numel(sizes) !== x.size || !sizes.every(Number.isInteger)) {
     throw new ShapeError(`reshape: ${describe(x)} with ${x.size} elements does not fit [${shape.join(", ")}]`);
   }
   return sizes;
@@ -110,12 +110,12 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
   checkTensor("permute", "x", x);
   checkWholes("permute", "dims", dims);
   const axes = dims.map((dim) => normalizeDim("permute", dim, x.rank));
-  if (axes.length !== x.rank || new Set(axes).size !== x.rank) {
+  if (axes.length !== x.rank || axes.some((axis, i) => axes.indexOf(axis) !== i)) {
     throw new ShapeError(`permute: dims [${dims.join(", ")}] do not name each axis of ${describe(x)} once`);
   }
   if (axes.every((axis, i) => axis === i)) return x;
-  const inverse = axes.map((_, i) => axes.indexOf(i));
-  return record(permuted(x, axes), "permute", [x, (dy) => permute(dy, inverse)]);
+  const inverse = (): number[] => axes.map((_, i) => axes.indexOf(i));
+  return record(permuted(x, axes), "permute", [x, (dy) => permute(dy, inverse())]);
 }
 
 function permuted(x: Tensor, axes: readonly number[]): Tensor {
@@ -151,24 +151,34 @@ export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
   let { offset } = layout;
   const shape = [...layout.shape];
   const strides = [...layout.strides];
-  const picked: Required<Exclude<Range, null>>[] = [];
+  const picked: Picked[] = [];
   for (let axis = 0; axis < x.rank; axis++) {
+    const range = ranges[axis];
+    picked.push(EVERYTHING);
+    if (!range) continue;
     const size = x.shape[axis]!;
-    const [from, to, step] = ranges[axis] ?? [0, size, 1];
-    const stride = step ?? 1;
-    const clip = (position: number): number => Math.min(size, Math.max(0, position < 0 ? position + size : position));
-    const start = clip(from);
-    const stop = Math.max(start, clip(to));
-    shape[axis] = Math.ceil((stop - start) / stride);
+    const [from, to, step = 1] = range;
+    const start = clip(from, size);
+    shape[axis] = Math.ceil((Math.max(start, clip(to, size)) - start) / step);
     offset += start * strides[axis]!;
-    strides[axis]! *= stride;
-    picked.push([start, stop, stride]);
+    strides[axis]! *= step;
+    picked[axis] = [start, step];
   }
   if (sameShape(shape, x.shape)) return x;
   // Nothing is left: a layout whose offset may point past the end is never read.
   const layoutOut = { shape, strides, offset: numel(shape) === 0 ? 0 : offset };
   const { shape: before } = x;
   return record(viewAs(x, layoutOut, "slice"), "slice", [x, (dy) => embed(dy, before, picked)]);
+}
+
+/** Where a slice of an axis begins, and its step. */
+type Picked = readonly [start: number, step: number];
+
+const EVERYTHING: Picked = [0, 1];
+
+/** A position that may count from the end, inside an axis. */
+function clip(position: number, size: number): number {
+  return Math.min(size, Math.max(0, position < 0 ? position + size : position));
 }
 
 function checkRanges(ranges: readonly Range[]): void {
@@ -189,10 +199,10 @@ function checkRanges(ranges: readonly Range[]): void {
 }
 
 /** The adjoint of slice: zeros with `dy` at the sliced positions. */
-function embed(dy: Tensor, shape: Shape, picked: readonly Required<Exclude<Range, null>>[]): Tensor {
+function embed(dy: Tensor, shape: Shape, picked: readonly Picked[]): Tensor {
   const out = dy.device.zeros(shape, { dtype: dy.dtype, label: "slice.grad" });
   const base = out.view();
-  const strides = base.layout.strides.map((stride, axis) => stride * picked[axis]![2]);
+  const strides = base.layout.strides.map((stride, axis) => stride * picked[axis]![1]);
   const offset = base.layout.strides.reduce((sum, stride, axis) => sum + stride * picked[axis]![0], 0);
   dy.device.backend.copy({ out: { ...base, layout: { shape: dy.shape, strides, offset } }, input: dy.view() });
   return out;

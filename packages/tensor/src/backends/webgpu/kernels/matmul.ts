@@ -247,14 +247,17 @@ export function tileRows(gpu: Gpu, m: number): number {
 }
 
 /** A grid cut so that no dimension exceeds the 65,535 workgroups of a launch. */
-export function* pieces([x, y, z]: Grid): Generator<{ readonly first: Grid; readonly count: Grid }> {
+export function pieces(grid: Grid): readonly { readonly first: Grid; readonly count: Grid }[] {
   const limit = 65_535;
+  const [x, y, z] = grid;
+  if (x <= limit && y <= limit && z <= limit) return [{ first: [0, 0, 0], count: grid }];
+  const cuts = (size: number): number[] => Array.from({ length: Math.ceil(size / limit) }, (_, i) => i * limit);
   const rest = (size: number, first: number): number => Math.min(limit, size - first);
-  for (let k = 0; k < z; k += limit) {
-    for (let j = 0; j < y; j += limit) {
-      for (let i = 0; i < x; i += limit) yield { first: [i, j, k], count: [rest(x, i), rest(y, j), rest(z, k)] };
-    }
-  }
+  return cuts(z).flatMap((k) =>
+    cuts(y).flatMap((j) =>
+      cuts(x).map((i) => ({ first: [i, j, k] as const, count: [rest(x, i), rest(y, j), rest(z, k)] as const })),
+    ),
+  );
 }
 
 /** A copy of `b` whose rows start on whole vectors; what lies past the last column is never stored. */
