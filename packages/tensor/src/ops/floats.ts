@@ -11,9 +11,10 @@ import { cast } from "./pointwise.ts";
 
 /** @throws DTypeError unless all that are given are f32, or all f16 */
 export function checkFloats(op: string, operands: Readonly<Record<string, Tensor | undefined>>): void {
+  const tensors = Object.values(operands).filter((x) => x !== undefined);
+  const { dtype } = tensors[0]!;
+  if (isFloat(dtype) && tensors.every((x) => x.dtype === dtype)) return;
   const given = Object.entries(operands).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
-  const { dtype } = given[0]![1];
-  if (isFloat(dtype) && given.every(([, x]) => x.dtype === dtype)) return;
   const what = given.map(([name, x]) => `${name} ${describe(x)}`).join(", ");
   const wanted = given.length === 1 ? "f32 or f16" : "f32, or f16, all alike";
   throw new DTypeError(`${op}: takes ${wanted}, got ${what}`);
