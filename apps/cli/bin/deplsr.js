@@ -37,6 +37,8 @@ let ended;
 
 /** @param {NodeJS.Signals} signal */
 function endUnlessSaving(signal) {
+  // It has the signal itself, and what it does then may be over soon: another process of its job may still write.
+  if (saves) return;
   setTimeout(() => {
     if (saves) return;
     ended = signal;

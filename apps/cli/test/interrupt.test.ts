@@ -1,0 +1,28 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Interrupt } from "../src/interrupt.ts";
+
+const LATER_MS = 1000;
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ["performance"] }));
+afterEach(() => void vi.useRealTimers());
+
+test("a scheduler may ask several times, and say that the time is up: what is being saved is saved", () => {
+  const said: string[] = [];
+  using interrupt = new Interrupt((line) => said.push(line)).listen();
+  expect(interrupt.exitCode).toBe(0);
+  for (const signal of ["SIGUSR2", "SIGUSR2", "SIGTERM"] as const) {
+    process.emit(signal, signal);
+    vi.advanceTimersByTime(LATER_MS);
+  }
+  expect(said).toEqual(["interrupted: finishing this step and saving (Ctrl-C again leaves at once)"]);
+  expect(interrupt.exitCode).toBe(140);
+});
+
+test("what two senders pass on of one Ctrl-C counts once", () => {
+  const said: string[] = [];
+  using interrupt = new Interrupt((line) => said.push(line)).listen();
+  process.emit("SIGINT", "SIGINT");
+  process.emit("SIGINT", "SIGINT");
+  expect(said).toHaveLength(1);
+  expect(interrupt.exitCode).toBe(130);
+});
