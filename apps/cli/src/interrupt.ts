@@ -43,8 +43,12 @@ export class Interrupt {
     return this;
   }
 
-  /** Stops listening: a later Ctrl-C ends the process as usual. */
+  /**
+   * Stops listening: a later Ctrl-C ends the process as usual. Where one has come this goes on: the process is about to end by itself, and what its launcher
+   * passes on of the same press may still be on its way.
+   */
   release(): void {
+    if (this.requested) return;
     for (const signal of SIGNALS) process.off(signal, this.#handler);
     tellLauncher({ saves: false });
   }

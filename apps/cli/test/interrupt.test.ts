@@ -2,9 +2,14 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Interrupt } from "../src/interrupt.ts";
 
 const LATER_MS = 1000;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const;
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["performance"] }));
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  // Those of a process that is about to end.
+  for (const signal of SIGNALS) process.removeAllListeners(signal);
+});
 
 test("a scheduler may ask several times, and say that the time is up: what is being saved is saved", () => {
   const said: string[] = [];
@@ -18,11 +23,20 @@ test("a scheduler may ask several times, and say that the time is up: what is be
   expect(interrupt.exitCode).toBe(140);
 });
 
-test("what two senders pass on of one Ctrl-C counts once", () => {
+test("what two senders pass on of one Ctrl-C counts once, also where all is saved before the other comes", () => {
   const said: string[] = [];
-  using interrupt = new Interrupt((line) => said.push(line)).listen();
+  const interrupt = new Interrupt((line) => said.push(line)).listen();
   process.emit("SIGINT", "SIGINT");
+  process.emit("SIGINT", "SIGINT");
+  interrupt.release();
+  expect(process.listenerCount("SIGINT")).toBeGreaterThan(0);
   process.emit("SIGINT", "SIGINT");
   expect(said).toHaveLength(1);
   expect(interrupt.exitCode).toBe(130);
+});
+
+test("a process that was not asked to stop listens no longer than it saves", () => {
+  const before = process.listenerCount("SIGINT");
+  new Interrupt(() => {}).listen().release();
+  expect(process.listenerCount("SIGINT")).toBe(before);
 });
