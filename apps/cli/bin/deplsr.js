@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { constants } from "node:os";
+import { constants, hostname } from "node:os";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 /** What is not over by then is ended, unless it saves. */
@@ -37,6 +37,8 @@ let ended;
 
 /** @param {NodeJS.Signals} signal */
 function endUnlessSaving(signal) {
+  // It has the signal itself, and what it does then may be over soon: another process of its job may still write.
+  if (saves) return;
   setTimeout(() => {
     if (saves) return;
     ended = signal;
@@ -56,9 +58,11 @@ for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP", "SIGU
 child.on("exit", (code, signal) => {
   const reason = ended ?? signal;
   if (reason) for (const path of temporaries) rmSync(path, { recursive: true, force: true });
+  const { OMPI_COMM_WORLD_RANK: open, PMIX_RANK: pmix, PMI_RANK: pmi } = process.env;
+  const rank = Number(open ?? pmix ?? pmi ?? 0);
   if (signal === "SIGKILL" && !ended)
     process.stderr.write(
-      "error: the system ended this (SIGKILL), as it does where memory runs out: ask for smaller tiles, batches or photographs\n",
+      `${rank > 0 ? `rank ${rank} (${hostname()}): ` : ""}error: the system ended this (SIGKILL), as it does where memory runs out: ask for smaller tiles, batches or photographs\n`,
     );
   process.exit(reason ? 128 + constants.signals[reason] : (code ?? 1));
 });

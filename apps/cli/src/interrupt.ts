@@ -1,6 +1,8 @@
 /**
  * Ctrl-C. The first one asks: the loop that is running finishes its step, saves and returns. The second one leaves at once; temporary
  * files are removed on the way out (see `files.ts`), so that nothing half-written stays.
+ *
+ * SIGUSR2 asks as well, and no more, however often it comes: schedulers send it, and SIGTERM after it when the time is up, with some seconds left to save in.
  */
 import { constants } from "node:os";
 import { leaveAtOnce } from "./files.ts";
@@ -41,8 +43,12 @@ export class Interrupt {
     return this;
   }
 
-  /** Stops listening: a later Ctrl-C ends the process as usual. */
+  /**
+   * Stops listening: a later Ctrl-C ends the process as usual. Where one has come this goes on: the process is about to end by itself, and what its launcher
+   * passes on of the same press may still be on its way.
+   */
   release(): void {
+    if (this.requested) return;
     for (const signal of SIGNALS) process.off(signal, this.#handler);
     tellLauncher({ saves: false });
   }
@@ -55,6 +61,7 @@ export class Interrupt {
     const now = performance.now();
     if (this.#requestedAt !== undefined && now - this.#requestedAt < SAME_PRESS_MS) return;
     if (this.#requestedAt !== undefined) {
+      if (signal === "SIGUSR2" || (signal === "SIGTERM" && this.#signal === "SIGUSR2")) return;
       this.#announce("interrupted again: leaving at once");
       void leaveAtOnce(signal);
       return;

@@ -30,6 +30,9 @@ export interface TestFlags extends DeviceFlags, SettingFlags {
   readonly out: string | undefined;
 }
 
+/** Where the images go. */
+const PICTURES = "visualization";
+
 /** Does what `deplsr test` asks for. */
 export async function runTest(flags: TestFlags, { group, ...context }: SharedContext): Promise<void> {
   // The first process tells for all.
@@ -100,7 +103,8 @@ async function setsOf({ datasets, scale }: SrTestConfig): Promise<ImageSet[]> {
 async function makeRoom(folder: string, now: Date, output: Output): Promise<void> {
   const names = await sortedNames(folder).catch(() => []);
   if (names.length > 0) {
-    if (!names.some((name) => /^test_.*\.log$/.test(name))) {
+    // A test that was killed has images only.
+    if (!names.some((name) => /^test_.*\.log$/.test(name)) && names.some((name) => name !== PICTURES)) {
       throw new UserError(`test: ${folder} holds something that is no test's results: choose another --out`);
     }
     const archive = `${folder}_archived_${timeStamp(now)}`;
@@ -143,7 +147,7 @@ async function testSet(
 ): Promise<ReadonlyMap<string, Mean>> {
   const { metrics: asked = {}, save_img: saves, suffix } = config.val;
   const metrics = await validationMetrics(device, asked, warn);
-  const pictures = join(folder, "visualization", set.name);
+  const pictures = join(folder, PICTURES, set.name);
   if (saves) await mkdir(pictures, { recursive: true });
   const bar = output.progress(`test ${set.name}`, set.items.length, "image");
   try {

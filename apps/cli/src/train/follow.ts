@@ -30,5 +30,6 @@ export async function followSession(training: Training, from: string | null): Pr
     // The first process reads the same numbers, and tells.
     skipped: Number.POSITIVE_INFINITY,
   });
+  await ranks.end();
   return null;
 }

@@ -100,6 +100,11 @@ export class TrainingRanks {
     await checkSameTensors(this.group, this.#parameters, what);
   }
 
+  /** Waits until all processes are here, the first of which has written what it writes: one that ended before would end the job. */
+  async end(): Promise<void> {
+    await this.group.barrier();
+  }
+
   /** Begins the sum of a step's gradients, which may be given to it as they come; undefined where there are no others. */
   begin(): GradientPass | undefined {
     return this.several ? this.#sum.begin() : undefined;

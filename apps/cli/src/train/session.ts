@@ -255,6 +255,7 @@ async function runIn(run: RunFolder, options: SessionOptions): Promise<SessionRe
       ...(training.skips ? { skipped: MOST_SKIPPED } : {}),
     });
     ended = interrupted ? "stopped" : "done";
+    await ranks.end();
     const seconds = (performance.now() - started) / 1000;
     const result: SessionResult = {
       run: folder,

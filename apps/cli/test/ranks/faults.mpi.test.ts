@@ -1,5 +1,6 @@
 /** What goes wrong in one process of a job that divides its work. */
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,16 +13,13 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import {
-  type InstalledMpi,
-  installedMpis,
-  type JobResult,
-  type RunningJob,
-  startJob,
-} from "../../../../scripts/mpi.ts";
+import { type InstalledMpi, installedMpis, type JobResult, type RunningJob } from "../../../../scripts/mpi.ts";
+import { crop } from "../../src/data/crop.ts";
 import { readImage, writeImage } from "../../src/data/image.ts";
 import { deplsr, LAUNCHER } from "../commands/run-command.ts";
 import { picture } from "../pictures.ts";
+import { TEST_OPTIONS } from "./test-options.ts";
+import { computing, startTwo, until } from "./two-processes.ts";
 
 const PATIENCE = 240_000;
 vi.setConfig({ testTimeout: 2 * PATIENCE, hookTimeout: PATIENCE });
@@ -35,29 +33,26 @@ const JOBS: Readonly<Record<string, readonly string[]>> = {
   upscale: ["upscale", "photos", "--out", "made", "--backend", "cpu"],
   iqa: ["iqa", "photos", "--ref", "others", "--csv", "made/scores.csv"],
   evaluate: ["evaluate", "--data", "set/degraded.tsv", "--batch", "1", "--out", "made", "--backend", "cpu"],
+  test: ["test", "-opt", "test.yml", "--out", "made", "--backend", "cpu"],
 };
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "deplsr-faults-"));
   for (let i = 0; i < PHOTOS; i++) {
     const name = `p${String(i).padStart(2, "0")}.png`;
-    await writeImage(join(folder, "photos", name), picture(48, 40, i));
+    const photo = picture(48, 40, i);
+    await writeImage(join(folder, "photos", name), photo);
+    await writeImage(join(folder, "small", name), crop(photo, { left: 3, top: 5, width: 24, height: 20 }));
     await writeImage(join(folder, "others", name), picture(48, 40, i + 1));
   }
+  writeFileSync(join(folder, "test.yml"), TEST_OPTIONS);
   const set = ["degrade", "photos", "--out", "set", "--fit", "crop", "--size", "32", "--count", "4"];
   expect((await deplsr(set, folder)).code).toBe(0);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Starts a job of two processes, each of which leaves its number in a file. @param script run before, with `RANK` for the rank */
 function start(mpi: InstalledMpi, words: readonly string[], script = ""): RunningJob {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
-  const rank = "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}";
-  const run = `echo $$ > pid-${rank}; ${script.replaceAll("RANK", rank)} exec "$0" "$@"`;
-  return startJob(mpi, 2, ["sh", "-c", run, process.execPath, LAUNCHER, ...words], {
-    cwd: folder,
-    milliseconds: PATIENCE,
-  });
+  return startTwo(mpi, words, { cwd: folder, milliseconds: PATIENCE, script });
 }
 
 /**
@@ -66,22 +61,24 @@ function start(mpi: InstalledMpi, words: readonly string[], script = ""): Runnin
  */
 function joined(rank: number): number | null {
   try {
-    const pid = readFileSync(join(folder, `pid-${rank}`), "utf8").trim();
-    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+    const child = computing(folder, rank);
     const shared = readFileSync(`/proc/${child}/maps`, "utf8").match(/\/dev\/shm\/\S+/g);
-    return new Set(shared).size > 1 ? Number(child) : null;
+    return new Set(shared).size > 1 ? child : null;
   } catch {
     return null;
   }
 }
 
-async function until({ finished }: RunningJob, there: () => boolean): Promise<void> {
-  let ended: JobResult | undefined;
-  void finished.then((result) => {
-    ended = result;
-  });
-  while (!ended && !there()) await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(there(), ended && `${ended.stdout}${ended.stderr}`).toBe(true);
+/** Lays the command out once more, as of another version. → its launcher there */
+function otherVersion(): string {
+  const other = join(folder, "other");
+  if (!existsSync(other)) {
+    cpSync(join(LAUNCHER, "../../../.."), other, { recursive: true, verbatimSymlinks: true });
+    const manifest = join(other, "node_modules/deplsr/package.json");
+    const content: object = JSON.parse(readFileSync(manifest, "utf8"));
+    writeFileSync(manifest, JSON.stringify({ ...content, version: "99.0.0" }));
+  }
+  return join(other, "node_modules/deplsr/bin/deplsr.js");
 }
 
 /** Images that stand under their own names, with the time of their writing. */
@@ -109,7 +106,7 @@ describe.each(installedMpis())("a job under mpirun of $name", (mpi) => {
       for (const rank of [1, 0]) {
         rmSync(join(folder, "made"), { recursive: true, force: true });
         for (const each of [0, 1]) rmSync(join(folder, `pid-${each}`), { force: true });
-        const writes = name === "degrade" || name === "upscale";
+        const writes = name === "degrade" || name === "upscale" || name === "test";
         const job = start(mpi, words);
         await until(job, () => [0, 1].every((each) => joined(each) !== null) && (!writes || begun(name)));
         // What is left of the start takes no longer.
@@ -120,7 +117,9 @@ describe.each(installedMpis())("a job under mpirun of $name", (mpi) => {
         expect(performance.now() - killed).toBeLessThan(30_000);
         expect(result.code).not.toBe(0);
         expect(told(result)).toEqual([
-          expect.stringMatching(/^(rank 1 \(.+\): )?error: the system ended this \(SIGKILL\)/),
+          expect.stringMatching(
+            rank === 1 ? /^rank 1 \(.+\): error: the system ended this/ : /^error: the system ended this/,
+          ),
         ]);
         const left = images();
         if (!writes) {
@@ -132,15 +131,17 @@ describe.each(installedMpis())("a job under mpirun of $name", (mpi) => {
         for (const one of left.keys()) expect((await readImage(join(folder, "made", one))).width).toBeGreaterThan(0);
         const all = name === "degrade" ? 40 * PHOTOS : PHOTOS;
         expect(left.size).toBeLessThan(all);
+        // Its table comes at the end.
+        if (name === "test") expect(readdirSync(join(folder, "made"))).toEqual(["visualization"]);
         if (rank === 1) continue;
-        // The next one does what is left.
+        // The next one does what is left; of a test all.
         const again = await start(mpi, words).finished;
         expect(again.code, again.stderr).toBe(0);
         const whole = images();
         expect(whole.size).toBe(all);
         // `degrade` knows by its records what is done, of which the first process may have had less than there was.
         if (name === "degrade") expect(again.stdout).toMatch(/images \(\d+ of them by an earlier run\)/);
-        else for (const [one, time] of left) expect(whole.get(one), one).toBe(time);
+        else if (name === "upscale") for (const [one, time] of left) expect(whole.get(one), one).toBe(time);
         const names = readdirSync(join(folder, "made"), { recursive: true }) as string[];
         expect(names.filter((one) => one.includes(".tmp"))).toEqual([]);
       }
@@ -177,7 +178,14 @@ describe.each(installedMpis())("a job under mpirun of $name", (mpi) => {
     }
   });
 
-  it.each<[string, (rank: number) => string, string, RegExp]>([
+  it.each<[string, () => string, string, RegExp]>([
+    [
+      "other versions",
+      // The first word is what Node runs.
+      () => `if [ RANK = 1 ]; then shift; set -- "${otherVersion()}" "$@"; fi;`,
+      "",
+      /^error: processes: version is "99\.0\.0" for rank 1 \(.+\), "\d+\.\d+\.\d+.*" for rank 0/,
+    ],
     [
       "other command lines",
       () => 'if [ RANK = 1 ]; then set -- "$@" --seed 8; fi;',
@@ -213,9 +221,9 @@ describe.each(installedMpis())("a job under mpirun of $name", (mpi) => {
       ["upscale", "photos", "--out", "refused", "--backend", "cpu"],
       ["iqa", "photos"],
     ]) {
-      // `--seed` is a flag of one of them only.
+      // Of what has nothing to do with files one command is enough; `--seed` is a flag of one only.
       if (change === "" && words[0] !== "degrade") continue;
-      const result = await start(mpi, words, script(0)).finished;
+      const result = await start(mpi, words, script()).finished;
       expect(result.code).not.toBe(0);
       expect(told(result), result.stderr).toEqual([expect.stringMatching(message)]);
       for (const place of places) {

@@ -8,6 +8,7 @@ import { crop } from "../../src/data/crop.ts";
 import { writeImage } from "../../src/data/image.ts";
 import { deplsr, LAUNCHER } from "../commands/run-command.ts";
 import { picture } from "../pictures.ts";
+import { TEST_OPTIONS } from "./test-options.ts";
 
 /** What a command left and printed. */
 interface Outcome {
@@ -15,25 +16,6 @@ interface Outcome {
   readonly files: Readonly<Record<string, string>>;
   readonly stdout: string;
 }
-
-const TEST_OPTIONS = `name: small
-model_type: RealDATModel
-scale: 2
-num_gpu: 1
-datasets:
-  test_1: { name: A, type: PairedImageDataset, dataroot_gt: photos, dataroot_lq: small, io_backend: { type: disk } }
-network_g:
-  { type: RealDAT, upscale: 2, img_size: 48, split_size: [8, 16], depth: [6], embed_dim: 48, num_heads: [4], expansion_factor: 2,
-    global_residual: bicubic, upsampler: pixelshuffledirect, fusion_num_heads: 4, drop_path_rate: 0 }
-network_clip: { type: srclipv2_small, clip_fit: crop }
-path: { pretrain_network_g: realdat-x2, srclip_pretrain_network: srclip, strict_load_g: true }
-val:
-  save_img: true
-  suffix: ~
-  use_chop: true
-  metrics:
-    psnr: { type: calculate_psnr, crop_border: 2, test_y_channel: true }
-`;
 
 /** Jobs over seven photographs, one of which is damaged; each writes into a folder that is not there. */
 const JOBS: Readonly<Record<string, readonly string[]>> = {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { localGroup } from "@deplsr/distributed/testing";
 import { assign, Device, type Tensor } from "@deplsr/tensor";
@@ -209,7 +209,12 @@ async function session(trainings: readonly Training[], folder: string, from: str
   const { output, stdout } = recordedOutput();
   const [first, ...others] = trainings;
   const lead = runSession({ training: first!, folder, config: {}, output, from, resume: from !== null });
-  const [result] = await Promise.all([lead, ...others.map((training) => followSession(training, from))]);
+  const follow = async (training: Training): Promise<void> => {
+    await followSession(training, from);
+    // One that went before all is written would take a signal to itself, and the job with it.
+    expect(existsSync(join(folder, "checkpoints", `step-${training.total}`))).toBe(true);
+  };
+  const [result] = await Promise.all([lead, ...others.map(follow)]);
   const bytes = (name: string): string => readFileSync(join(result.checkpoint, name)).toString("base64");
   const files = ["model.safetensors", "optimizer.safetensors", "state.json"];
   return {

@@ -1,0 +1,19 @@
+/** What `deplsr test` is given: pairs in `photos` and `small`, and the networks that come with the command. */
+export const TEST_OPTIONS = `name: small
+model_type: RealDATModel
+scale: 2
+num_gpu: 1
+datasets:
+  test_1: { name: A, type: PairedImageDataset, dataroot_gt: photos, dataroot_lq: small, io_backend: { type: disk } }
+network_g:
+  { type: RealDAT, upscale: 2, img_size: 48, split_size: [8, 16], depth: [6], embed_dim: 48, num_heads: [4], expansion_factor: 2,
+    global_residual: bicubic, upsampler: pixelshuffledirect, fusion_num_heads: 4, drop_path_rate: 0 }
+network_clip: { type: srclipv2_small, clip_fit: crop }
+path: { pretrain_network_g: realdat-x2, srclip_pretrain_network: srclip, strict_load_g: true }
+val:
+  save_img: true
+  suffix: ~
+  use_chop: true
+  metrics:
+    psnr: { type: calculate_psnr, crop_border: 2, test_y_channel: true }
+`;
