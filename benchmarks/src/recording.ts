@@ -59,8 +59,10 @@ async function watch(work: () => void): Promise<Asked> {
     inFront(
       gpu.queue,
       "writeBuffer",
-      (buffer: GPUBuffer, offset: number, { buffer: data, byteOffset, byteLength }: Uint32Array<ArrayBuffer>) => {
-        writes.push({ buffer, offset, data: new Uint8Array(data.slice(byteOffset, byteOffset + byteLength)) });
+      (buffer: GPUBuffer, offset: number, data: Uint32Array<ArrayBuffer>, from?: number, count?: number) => {
+        const start = from ?? 0;
+        const { buffer: bytes } = data.slice(start, count === undefined ? undefined : start + count);
+        writes.push({ buffer, offset, data: new Uint8Array(bytes) });
       },
     ),
     inFront(gpu.queue, "submit", () => {
