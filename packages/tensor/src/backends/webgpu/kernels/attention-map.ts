@@ -32,7 +32,7 @@ export function each(text: (r: number) => string): string {
 }
 
 /** Of a batch of matrices: strides of its first two axes, how many there are of the second, and where it begins. */
-export function batchUniforms(names: readonly string[]): Record<string, UniformType> {
+function batchUniforms(names: readonly string[]): Record<string, UniformType> {
   return Object.fromEntries(names.map((name) => [`${name}Batch`, "vec4u"]));
 }
 
@@ -113,7 +113,7 @@ export function groupOf(gpu: Gpu, width: number): number {
   return Math.min(group, lanesOf(gpu));
 }
 
-export const MAP_UNIFORMS = {
+const MAP_UNIFORMS = {
   rows: "u32",
   keys: "u32",
   depth: "u32",
@@ -125,13 +125,25 @@ export const MAP_UNIFORMS = {
 } as const;
 
 /** The batch's three axes; of each bias the strides of these and of its rows; and of both those of keys and where they begin. */
-export const BIAS_UNIFORMS = {
+const BIAS_UNIFORMS = {
   biasShape: "vec4u",
   bias0Strides: "vec4u",
   bias1Strides: "vec4u",
   biasKey: "vec4u",
   biasFrom: "vec4u",
 } as const;
+
+/** Uniforms of a kernel of queries, keys and values, beside those of how it ends. */
+export function attentionUniforms(keys: Right, values: Right): Readonly<Record<string, UniformType>> {
+  return {
+    ...MAP_UNIFORMS,
+    width: "u32",
+    ...batchUniforms(["q", "keys", "values"]),
+    ...keys.uniforms,
+    ...values.uniforms,
+    ...BIAS_UNIFORMS,
+  };
+}
 
 export function biasTypes({ biases }: Pick<MapTemplate, "biases">): {
   readonly bias0?: string;

@@ -1,14 +1,12 @@
 import type { AttentionCall } from "../../../backend.ts";
-import type { Gpu, UniformType } from "../gpu.ts";
+import type { Gpu } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import {
   addend,
-  BIAS_UNIFORMS,
+  attentionUniforms,
   baseOf,
-  batchUniforms,
   biasBases,
   biasTypes,
-  MAP_UNIFORMS,
   ofMap,
   rightValues,
   templateOf,
@@ -95,15 +93,7 @@ const rowsKernel = kernel("attention-rows", (template: Template, gpu) => {
   return {
     inputs: { q: "f32", keys: keys.type, values: values.type, ...biasTypes(template), ...finish.inputs },
     outputs: finish.outputs,
-    uniforms: {
-      ...MAP_UNIFORMS,
-      width: "u32",
-      ...batchUniforms(["q", "keys", "values"]),
-      ...keys.uniforms,
-      ...values.uniforms,
-      ...BIAS_UNIFORMS,
-      ...finish.uniforms,
-    } as Record<string, UniformType>,
+    uniforms: { ...attentionUniforms(keys, values), ...finish.uniforms },
     workgroupSize: threadsOf(gpu),
     subgroups: shared,
     source: `${finish.source}

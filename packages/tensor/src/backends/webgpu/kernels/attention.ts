@@ -2,15 +2,13 @@ import type { AttentionCall, AttentionSizes, AttentionSlopesCall } from "../../.
 import type { Gpu, UniformType } from "../gpu.ts";
 import { kernel } from "../kernel.ts";
 import {
-  BIAS_UNIFORMS,
+  attentionUniforms,
   baseOf,
-  batchUniforms,
   batchValues,
   biasTypes,
   each,
   groupOf,
   lanesOf,
-  MAP_UNIFORMS,
   type MapTemplate,
   MOST_KEYS,
   map,
@@ -45,15 +43,7 @@ const attentionKernel = kernel("attention", (template: Template, gpu) => {
   return {
     inputs: { q: "f32", keys: keys.type, values: values.type, ...biasTypes(template), ...finish.inputs },
     outputs: finish.outputs,
-    uniforms: {
-      ...MAP_UNIFORMS,
-      width: "u32",
-      ...batchUniforms(["q", "keys", "values"]),
-      ...keys.uniforms,
-      ...values.uniforms,
-      ...BIAS_UNIFORMS,
-      ...finish.uniforms,
-    } as Record<string, UniformType>,
+    uniforms: { ...attentionUniforms(keys, values), ...finish.uniforms },
     workgroupSize: lanesOf(gpu),
     subgroups: gpu.subgroupSize > 0,
     source: `${finish.source}
@@ -134,15 +124,8 @@ const slopesKernel = kernel("attention-slopes", (template: SlopesTemplate, gpu) 
     inputs: { q: "f32", keys: keys.type, values: values.type, dy: "f32", ...biasTypes(template) },
     outputs: { weights: T, slopes: T },
     uniforms: {
-      ...MAP_UNIFORMS,
-      width: "u32",
-      factor: "f32",
-      dyRow: "u32",
-      dyCol: "u32",
-      ...batchUniforms(["q", "keys", "values", "dy"]),
-      ...keys.uniforms,
-      ...values.uniforms,
-      ...BIAS_UNIFORMS,
+      ...attentionUniforms(keys, values),
+      ...{ factor: "f32", dyRow: "u32", dyCol: "u32", dyBatch: "vec4u" },
     } as Record<string, UniformType>,
     workgroupSize: lanesOf(gpu),
     subgroups: gpu.subgroupSize > 0,
