@@ -5,6 +5,7 @@ import { crop } from "../../src/data/crop.ts";
 import { readImage, writeImage } from "../../src/data/image.ts";
 import { picture } from "../pictures.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
+import { testOptions } from "../test-options.ts";
 import { deplsr } from "./run-command.ts";
 
 /** Two sets of small pairs and an option file in the original's form. */
@@ -20,29 +21,12 @@ async function prepared(more = ""): Promise<string> {
       await writeImage(join(folder, set, "LR", `p${seed}x2.png`), crop(hr, { left: 3, top: 5, width: 24, height: 20 }));
     }
   }
-  writeFileSync(
-    join(folder, "test.yml"),
-    `name: small
-model_type: RealDATModel
-scale: 2
-num_gpu: 1
-datasets:
-  test_1: { name: A, type: PairedImageDataset, dataroot_gt: a/HR, dataroot_lq: a/LR, filename_tmpl: '{}x2', io_backend: { type: disk } }
-  test_2: { name: B, type: PairedImageDataset, dataroot_gt: b/HR, dataroot_lq: b/LR, filename_tmpl: '{}x2', io_backend: { type: disk } }
-network_g:
-  { type: RealDAT, upscale: 2, img_size: 48, split_size: [8, 16], depth: [6], embed_dim: 48, num_heads: [4], expansion_factor: 2,
-    global_residual: bicubic, upsampler: pixelshuffledirect, fusion_num_heads: 4, drop_path_rate: 0 }
-network_clip: { type: srclipv2_small, clip_fit: crop }
-path: { pretrain_network_g: realdat-x2, srclip_pretrain_network: srclip, strict_load_g: true }
-val:
-  save_img: true
-  suffix: ~
-  use_chop: true
-  metrics:
-    psnr: { type: calculate_psnr, crop_border: 2, test_y_channel: true }
-    ssim: { type: calculate_ssim, crop_border: 2, test_y_channel: true }
-${more}`,
-  );
+  const sets = ["a", "b"].map((set, i) => {
+    const roots = `dataroot_gt: ${set}/HR, dataroot_lq: ${set}/LR, filename_tmpl: '{}x2'`;
+    return `test_${i + 1}: { name: ${set.toUpperCase()}, type: PairedImageDataset, ${roots}, io_backend: { type: disk } }`;
+  });
+  const metrics = ["ssim: { type: calculate_ssim, crop_border: 2, test_y_channel: true }"];
+  writeFileSync(join(folder, "test.yml"), testOptions(sets, { metrics, more }));
   return folder;
 }
 

@@ -18,7 +18,7 @@ import { crop } from "../../src/data/crop.ts";
 import { readImage, writeImage } from "../../src/data/image.ts";
 import { deplsr, LAUNCHER } from "../commands/run-command.ts";
 import { picture } from "../pictures.ts";
-import { TEST_OPTIONS } from "./test-options.ts";
+import { TEST_OPTIONS } from "../test-options.ts";
 import { computing, startTwo, until } from "./two-processes.ts";
 
 const PATIENCE = 240_000;

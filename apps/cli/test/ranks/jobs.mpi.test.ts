@@ -8,7 +8,7 @@ import { crop } from "../../src/data/crop.ts";
 import { writeImage } from "../../src/data/image.ts";
 import { deplsr, LAUNCHER } from "../commands/run-command.ts";
 import { picture } from "../pictures.ts";
-import { TEST_OPTIONS } from "./test-options.ts";
+import { TEST_OPTIONS } from "../test-options.ts";
 
 /** What a command left and printed. */
 interface Outcome {
